@@ -1,0 +1,88 @@
+//! Where things are: the sources, and the folder in which servers live.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use nix::sys::stat::{Mode, umask};
+use sha2::{Digest, Sha256};
+
+use crate::user;
+
+/// The checkout that the command was called in.
+pub struct Workspace {
+    root: PathBuf,
+    home: PathBuf,
+}
+
+impl Workspace {
+    /// Finds the checkout from the folder that cargo runs the command for, or the current one.
+    pub fn find() -> Result<Self> {
+        // The server's user must be able to read what is installed here.
+        umask(Mode::from_bits_truncate(0o022));
+        let from = match std::env::var_os("CARGO_MANIFEST_DIR") {
+            Some(folder) => PathBuf::from(folder),
+            None => std::env::current_dir().context("cannot tell the current folder")?,
+        };
+        let root = from
+            .ancestors()
+            .find(|folder| folder.join("pg_decide.control").is_file())
+            .context("run this from inside a checkout of pg_decide")?;
+        let root = fs::canonicalize(root)?;
+        let home = home_of(&root);
+        fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+        fs::create_dir_all(root.join("target"))?;
+        Ok(Self { root, home })
+    }
+
+    /// The folder of the extension's sources.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A folder or file for our own use, which need not be readable by the server's user.
+    pub fn target(&self, name: &str) -> PathBuf {
+        self.root.join("target").join(name)
+    }
+
+    /// A folder or file that the server's user can reach.
+    pub fn home(&self, name: &str) -> PathBuf {
+        self.home.join(name)
+    }
+
+    /// Waits until no other `cargo dev` holds this lock; it is released when the file is dropped.
+    pub fn lock(&self, name: &str) -> Result<File> {
+        let path = self.target(&format!("dev-{name}.lock"));
+        let file =
+            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        if file.try_lock().is_err() {
+            eprintln!("waiting for another `cargo dev` to finish ({name})");
+            file.lock()
+                .with_context(|| format!("cannot lock {}", path.display()))?;
+        }
+        Ok(file)
+    }
+}
+
+/// The folder for installs and clusters: target/, unless servers run as another user who cannot
+/// enter the checkout (below a private home folder, say).
+fn home_of(root: &Path) -> PathBuf {
+    let open = |folder: &Path| fs::metadata(folder).is_ok_and(|found| found.mode() & 0o001 != 0);
+    if !user::is_root() || root.ancestors().all(open) {
+        return root.join("target");
+    }
+    Path::new("/var/tmp").join(format!(
+        "pg_decide-{}",
+        short_hash(root.as_os_str().as_encoded_bytes())
+    ))
+}
+
+/// Eight hexadecimal digits that stand for some bytes in a file name.
+pub fn short_hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
