@@ -1,0 +1,217 @@
+//! How one of several candidates is chosen, and with exactly which probability.
+
+mod slate;
+
+pub use slate::Slate;
+
+use std::fmt;
+
+/// A rule that turns scores into probabilities.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Selection {
+    /// Every open candidate alike.
+    Uniform,
+    /// The best score, with certainty; among equals the first.
+    Greedy,
+    /// The best with probability 1 − ε, and else every open candidate alike: p = ε/n + (1 − ε)·[best].
+    EpsilonGreedy {
+        /// ε, in [0, 1].
+        epsilon: f64,
+    },
+    /// p proportional to e^(score / temperature).
+    Softmax {
+        /// In units of the score, above 0. Towards 0 it becomes greedy, towards infinity uniform.
+        temperature: f64,
+    },
+}
+
+/// A selection rule with a floor under each probability.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// The rule.
+    pub selection: Selection,
+    /// f ≥ 0: with n open candidates p′ = f + (1 − n·f)·p while n·f ≤ 1, and else 1/n. 0 for no floor.
+    pub min_probability: f64,
+}
+
+/// What is wrong with the numbers of a [`Choice`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ChoiceError {
+    /// ε is outside [0, 1].
+    Epsilon(f64),
+    /// The temperature is not a finite number above 0.
+    Temperature(f64),
+    /// The floor is outside [0, 1].
+    MinProbability(f64),
+}
+
+impl fmt::Display for ChoiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ChoiceError::Epsilon(x) => write!(f, "epsilon must be between 0 and 1, not {x}"),
+            ChoiceError::Temperature(x) => {
+                write!(f, "temperature must be a finite number above 0, not {x}")
+            }
+            ChoiceError::MinProbability(x) => write!(
+                f,
+                "the smallest probability must be between 0 and 1, not {x}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ChoiceError {}
+
+impl Choice {
+    /// Whether the rule's numbers make sense. The other functions never fail; given a choice that is not valid they
+    /// read ε and the floor as the nearest number in [0, 1] (NaN as 0), and a temperature of zero, below, or NaN as greedy.
+    pub fn validate(&self) -> Result<(), ChoiceError> {
+        match self.selection {
+            Selection::EpsilonGreedy { epsilon } if !(0.0..=1.0).contains(&epsilon) => {
+                return Err(ChoiceError::Epsilon(epsilon));
+            }
+            Selection::Softmax { temperature }
+                if !(temperature > 0.0 && temperature.is_finite()) =>
+            {
+                return Err(ChoiceError::Temperature(temperature));
+            }
+            _ => {}
+        }
+        if !(0.0..=1.0).contains(&self.min_probability) {
+            return Err(ChoiceError::MinProbability(self.min_probability));
+        }
+        Ok(())
+    }
+
+    /// Writes the probability of each candidate into `out`: over those not `taken`, summing to 1 (to rounding); taken
+    /// ones get 0, and so do all when all are taken.
+    ///
+    /// Scores need not be finite: NaN counts as the lowest score, and infinities as the largest finite numbers.
+    ///
+    /// # Panics
+    /// If the three slices differ in length.
+    pub fn distribution(&self, scores: &[f32], taken: &[bool], out: &mut [f64]) {
+        assert!(
+            scores.len() == taken.len() && scores.len() == out.len(),
+            "scores, taken and out differ in length"
+        );
+        let open = taken.iter().filter(|&&taken| !taken).count();
+        if open == 0 {
+            out.fill(0.0);
+            return;
+        }
+        let total = self.weigh(scores, taken, open, out);
+        self.normalise(taken, open, total, out);
+    }
+
+    /// Writes weights proportional to the probabilities before the floor, 0 for taken ones, and returns their sum.
+    /// `open` ≥ 1 is the number of candidates not taken.
+    fn weigh(&self, scores: &[f32], taken: &[bool], open: usize, out: &mut [f64]) -> f64 {
+        match self.selection {
+            Selection::Uniform => mix(1.0, None, taken, open, out),
+            Selection::EpsilonGreedy { epsilon } => {
+                mix(unit(epsilon), best(scores, taken), taken, open, out)
+            }
+            Selection::Softmax { temperature } if temperature > 0.0 => {
+                softmax(scores, taken, temperature, out);
+                super::sum(out)
+            }
+            Selection::Greedy | Selection::Softmax { .. } => {
+                mix(0.0, best(scores, taken), taken, open, out)
+            }
+        }
+    }
+
+    /// Divides the weights in `out` by their `total` and lays the floor under them.
+    fn normalise(&self, taken: &[bool], open: usize, total: f64, out: &mut [f64]) {
+        let n = open as f64;
+        let floor = unit(self.min_probability);
+        let (floor, rest) = if n * floor <= 1.0 {
+            (floor, 1.0 - n * floor)
+        } else {
+            (1.0 / n, 0.0)
+        };
+        let scale = rest / total;
+        for (p, &taken) in out.iter_mut().zip(taken) {
+            let lifted = floor + scale * *p;
+            *p = if taken { 0.0 } else { lifted };
+        }
+    }
+}
+
+/// The candidate that the number `u` of [0, 1) falls on when the probabilities are laid end to end in order (inverse
+/// of the distribution function). Never one with probability 0: a `u` beyond the sum, which can be a rounding short of
+/// 1, falls on the last that has any. None if none has.
+pub fn pick(probabilities: &[f64], u: f64) -> Option<usize> {
+    let mut last = None;
+    let mut reached = 0.0;
+    for (i, &p) in probabilities.iter().enumerate() {
+        if p > 0.0 {
+            reached += p;
+            last = Some(i);
+            if u < reached {
+                break;
+            }
+        }
+    }
+    last
+}
+
+/// ε/n for each open candidate and 1 − ε more for the best. Returns the sum, which is 1.
+fn mix(epsilon: f64, best: Option<usize>, taken: &[bool], open: usize, out: &mut [f64]) -> f64 {
+    let share = epsilon / open as f64;
+    for (p, &taken) in out.iter_mut().zip(taken) {
+        *p = if taken { 0.0 } else { share };
+    }
+    if let Some(best) = best {
+        out[best] += 1.0 - epsilon;
+    }
+    1.0
+}
+
+/// e^((score − highest open score) / temperature) for each open candidate. The best has weight 1, so the sum is ≥ 1.
+fn softmax(scores: &[f32], taken: &[bool], temperature: f64, out: &mut [f64]) {
+    let highest = highest(scores, taken);
+    for ((p, &score), &taken) in out.iter_mut().zip(scores).zip(taken) {
+        *p = if taken {
+            0.0
+        } else {
+            libm::exp((f64::from(finite(score)) - highest) / temperature)
+        };
+    }
+}
+
+/// The highest open score; the lowest number if none is open.
+fn highest(scores: &[f32], taken: &[bool]) -> f64 {
+    let open = scores.iter().zip(taken).filter(|&(_, &taken)| !taken);
+    f64::from(open.fold(f32::MIN, |high, (&score, _)| high.max(finite(score))))
+}
+
+/// The first open candidate with the highest score.
+fn best(scores: &[f32], taken: &[bool]) -> Option<usize> {
+    let mut best = None;
+    for (i, (&score, &taken)) in scores.iter().zip(taken).enumerate() {
+        let score = finite(score);
+        if !taken && best.is_none_or(|(_, high)| score > high) {
+            best = Some((i, score));
+        }
+    }
+    best.map(|(i, _)| i)
+}
+
+/// A score as a finite number: NaN is the lowest, infinities are the ends.
+fn finite(score: f32) -> f32 {
+    if score.is_nan() {
+        f32::MIN
+    } else {
+        score.clamp(f32::MIN, f32::MAX)
+    }
+}
+
+/// The nearest number in [0, 1]; NaN is 0.
+fn unit(x: f64) -> f64 {
+    if x.is_nan() { 0.0 } else { x.clamp(0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Several slots filled from the same candidates, without repetition.
+
+use super::{Choice, Selection, pick};
+use crate::math::{random::Draws, sum};
+
+/// The answer to one request, and reusable buffers for the next: which candidate each slot got, and the distribution
+/// it was drawn from, given the slots before.
+#[derive(Clone, Debug, Default)]
+pub struct Slate {
+    /// Filled slots × candidates, row-major: each slot's distribution over the candidates that earlier slots left.
+    pub probabilities: Vec<f64>,
+    /// The position of each slot's candidate.
+    pub picks: Vec<usize>,
+    /// The probability of each slot's pick in its own row, above 0.
+    pub chosen: Vec<f64>,
+    taken: Vec<bool>,
+    weights: Vec<f64>,
+}
+
+/// Below this sum, weights taken relative to the first slot's best score have lost precision, and are taken anew.
+const LEAST_WEIGHT: f64 = 1e-250;
+
+impl Slate {
+    /// Fills `slots` slots, or as many as there are candidates, with the first draws of `seed`, one a slot. What was
+    /// here before is cleared. Does not allocate when the buffers have grown to the size of such a request.
+    ///
+    /// The rows are those of [`Choice::distribution`] given the earlier picks. For softmax the exponentials are
+    /// computed once for all slots, so rows after the first can differ from it in their last bits; the row here is the
+    /// one that was drawn from.
+    pub fn choose(&mut self, choice: &Choice, scores: &[f32], slots: usize, seed: u64) {
+        self.clear(scores.len());
+        let mut draws = Draws::from_seed(seed);
+        for slot in 0..slots.min(scores.len()) {
+            let open = scores.len() - slot;
+            let total = self.weigh(choice, scores, open);
+            let start = self.probabilities.len();
+            self.probabilities.extend_from_slice(&self.weights);
+            let row = &mut self.probabilities[start..];
+            choice.normalise(&self.taken, open, total, row);
+            let Some(picked) = pick(row, draws.unit()) else {
+                break;
+            };
+            self.chosen.push(row[picked]);
+            self.picks.push(picked);
+            self.taken[picked] = true;
+            self.weights[picked] = 0.0;
+        }
+    }
+
+    /// Brings the weights up to date with the candidates taken and returns their sum.
+    fn weigh(&mut self, choice: &Choice, scores: &[f32], open: usize) -> f64 {
+        if !self.picks.is_empty()
+            && matches!(choice.selection, Selection::Softmax { temperature } if temperature > 0.0)
+        {
+            let left = sum(&self.weights);
+            if left >= LEAST_WEIGHT {
+                return left;
+            }
+        }
+        choice.weigh(scores, &self.taken, open, &mut self.weights)
+    }
+
+    fn clear(&mut self, candidates: usize) {
+        self.probabilities.clear();
+        self.picks.clear();
+        self.chosen.clear();
+        self.taken.clear();
+        self.taken.resize(candidates, false);
+        self.weights.clear();
+        self.weights.resize(candidates, 0.0);
+    }
+}

@@ -1,0 +1,94 @@
+//! Arithmetic: everything that is a formula, and nothing that is a table.
+//!
+//! This room imports nothing of Postgres, does no I/O, reads no clock and no source of entropy: time, seeds and data
+//! come in as arguments. It has no `unsafe`.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `decay` | counts and sums that fade with a half-life, whatever the order in which events arrive |
+//! | `random` | the stream of draws that belongs to a seed |
+//! | `choice` | selection rules, their exact probabilities, and slates drawn without repetition |
+//! | `model` | linear and logistic models over products of user, context and action facts |
+//! | `scorer` | a model compiled for a fixed list of actions, for the path of a decision |
+//! | `hash` | a small stable hash of text |
+//!
+//! # The same bits everywhere
+//! A decision is replayed bit for bit, on another machine and by another build. So everything on its path
+//! - uses only IEEE 754 addition, subtraction, multiplication, division and square root, none of them fused;
+//! - takes `exp`, `exp2`, `log` and `erfc` from the `libm` crate, never from the platform;
+//! - sums in an order that is written down in the code (see [`sum`]), never in one that a compiler or a thread chose.
+
+pub mod choice;
+pub mod decay;
+pub mod hash;
+pub mod model;
+pub mod random;
+pub mod scorer;
+
+/// The sum of `values`, always in the same order: eight running sums, the i-th over the positions that leave i when
+/// divided by 8, added pairwise at the end. Eight independent chains are as fast as the hardware adds; and their order
+/// being fixed here, the result has the same bits on every machine. An empty slice sums to 0.
+pub fn sum(values: &[f64]) -> f64 {
+    let mut lanes = [0.0f64; 8];
+    let (chunks, rest) = values.as_chunks::<8>();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value;
+        }
+    }
+    for (lane, value) in lanes.iter_mut().zip(rest) {
+        *lane += value;
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (b + f)) + ((c + g) + (d + h))
+}
+
+/// The logistic function 1 / (1 + e^−x), computed on the side where e^ cannot overflow. NaN gives NaN.
+pub fn logistic(x: f64) -> f64 {
+    if x >= 0.0 {
+        1.0 / (1.0 + libm::exp(-x))
+    } else {
+        let e = libm::exp(x);
+        e / (1.0 + e)
+    }
+}
+
+/// `x` as the nearest f32; what is beyond its range becomes its largest or smallest finite number. NaN stays NaN.
+pub fn to_f32(x: f64) -> f32 {
+    x.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sum_follows_its_stated_order() {
+        assert_eq!(sum(&[]), 0.0);
+        assert_eq!(sum(&[0.1, 0.2, 0.3]), (0.1 + 0.2) + 0.3);
+        let values: Vec<f64> = (1..=20).map(|i| 1.0 / f64::from(i)).collect();
+        let lane = |i: usize| values.iter().skip(i).step_by(8).fold(0.0, |s, v| s + v);
+        let stated = ((lane(0) + lane(4)) + (lane(1) + lane(5)))
+            + ((lane(2) + lane(6)) + (lane(3) + lane(7)));
+        assert_eq!(sum(&values).to_bits(), stated.to_bits());
+    }
+
+    #[test]
+    fn logistic_is_symmetric_and_safe_at_both_ends() {
+        assert_eq!(logistic(0.0), 0.5);
+        assert_eq!(logistic(f64::INFINITY), 1.0);
+        assert_eq!(logistic(f64::NEG_INFINITY), 0.0);
+        assert_eq!(logistic(-745.0), libm::exp(-745.0));
+        for x in [0.1, 1.0, 7.5, 30.0] {
+            assert!((logistic(x) + logistic(-x) - 1.0).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn f32_conversion_saturates() {
+        assert_eq!(to_f32(1e300), f32::MAX);
+        assert_eq!(to_f32(-1e300), f32::MIN);
+        assert_eq!(to_f32(0.1), 0.1f32);
+        assert!(to_f32(f64::NAN).is_nan());
+    }
+}

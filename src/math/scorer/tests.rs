@@ -1,0 +1,357 @@
+use super::*;
+use crate::math::model::{Encoding, LinearModel, ModelError, Source, Term};
+use proptest::prelude::*;
+
+const CONTEXT: [&str; 2] = ["device", "hour"];
+const FEATURES: [&str; 2] = ["clicks", "spend"];
+
+fn index<'n>(names: &'n [&str]) -> impl Fn(&str) -> Option<usize> + 'n {
+    |name| names.iter().position(|known| *known == name)
+}
+
+/// An action of the tests: its name is its position.
+#[derive(Clone, Debug)]
+struct Action {
+    name: String,
+    category: Option<String>,
+    price: Option<f64>,
+}
+
+impl Action {
+    fn value(&self, source: &Source) -> Value<'_> {
+        match source {
+            Source::Action => Value::Text(&self.name),
+            Source::Attribute(name) if name == "category" => {
+                self.category.as_deref().map_or(Value::Missing, Value::Text)
+            }
+            Source::Attribute(name) if name == "price" => {
+                self.price.map_or(Value::Missing, Value::Number)
+            }
+            _ => Value::Missing,
+        }
+    }
+}
+
+fn compile(model: &LinearModel, actions: &[Action]) -> Result<Scorer, ModelError> {
+    let value = |a: usize, source: &Source| actions[a].value(source);
+    Scorer::compile(
+        model,
+        actions.len(),
+        &value,
+        &index(&FEATURES),
+        &index(&CONTEXT),
+    )
+}
+
+fn scores(scorer: &Scorer, features: &[f64], context: &[Value<'_>]) -> Vec<f32> {
+    let mut x = Vec::new();
+    scorer.vector(features, context, &mut x);
+    let mut scores = vec![f32::NAN; scorer.actions()];
+    scorer.score(&x, &mut scores);
+    scores
+}
+
+fn factor(source: &str, encoding: Encoding) -> Factor {
+    Factor {
+        source: source.parse().unwrap(),
+        encoding,
+    }
+}
+
+fn levels(levels: &[&str]) -> Encoding {
+    Encoding::Levels(levels.iter().map(|&level| level.to_owned()).collect())
+}
+
+fn linear(terms: Vec<Vec<Factor>>, weights: Vec<f32>) -> LinearModel {
+    let terms = terms.into_iter().map(|factors| Term { factors }).collect();
+    LinearModel {
+        family: Family::Linear,
+        terms,
+        weights,
+    }
+}
+
+fn action(name: &str, category: &str, price: f64) -> Action {
+    Action {
+        name: name.to_owned(),
+        category: Some(category.to_owned()),
+        price: Some(price),
+    }
+}
+
+#[test]
+fn terms_with_the_same_request_part_share_coordinates() {
+    let clicks = || factor("user.clicks", Encoding::Number);
+    let device = || factor("context.device", levels(&["app", "web"]));
+    let category = || factor("action.category", levels(&["a", "b"]));
+    let price = || factor("action.price", Encoding::Number);
+    let model = linear(
+        vec![
+            vec![],
+            vec![category()],
+            vec![clicks()],
+            vec![clicks(), category()],
+            vec![price(), clicks()],
+            vec![clicks(), device()],
+            vec![device(), price(), clicks()],
+        ],
+        vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0],
+    );
+    let scorer = compile(
+        &model,
+        &[
+            action("x", "a", 0.5),
+            action("y", "b", 2.0),
+            action("z", "?", 1.0),
+        ],
+    )
+    .unwrap();
+    assert_eq!(
+        scorer.inputs(),
+        4,
+        "the constant, clicks, clicks × two devices"
+    );
+    let eta = |device: &str| {
+        scores(
+            &scorer,
+            &[3.0, f64::NAN],
+            &[Value::Text(device), Value::Missing],
+        )
+    };
+    let c = 3.0;
+    let of = |category: f32, by_category: f32, price: f32, web: [f32; 2]| {
+        1.0 + category + c * (4.0 + by_category + 7.0 * price) + c * (web[0] + web[1] * price)
+    };
+    let web = [9.0, 11.0];
+    assert_eq!(
+        eta("web"),
+        [
+            of(2.0, 5.0, 0.5, web),
+            of(3.0, 6.0, 2.0, web),
+            of(0.0, 0.0, 1.0, web)
+        ]
+    );
+    assert_eq!(eta("tv")[0], of(2.0, 5.0, 0.5, [0.0; 2]));
+    assert_eq!(
+        scores(&scorer, &[], &[]),
+        [3.0, 4.0, 1.0],
+        "facts that are not there are missing"
+    );
+}
+
+#[test]
+fn coordinates_without_action_part_keep_one_number() {
+    let city = factor("context.device", Encoding::Hashed(1000));
+    let model = linear(
+        vec![vec![factor("action", levels(&["x", "y"]))], vec![city]],
+        vec![0.5; 1002],
+    );
+    let scorer = compile(&model, &[action("x", "a", 1.0), action("y", "a", 1.0)]).unwrap();
+    assert_eq!(
+        (scorer.inputs(), scorer.common.len(), scorer.rows.len()),
+        (1001, 1000, 2)
+    );
+    assert_eq!(scores(&scorer, &[], &[Value::Text("Oslo")]), [1.0, 1.0]);
+}
+
+#[test]
+fn unknown_names_are_told_with_their_term() {
+    let model = linear(
+        vec![vec![
+            factor("action.price", Encoding::Number),
+            factor("user.visits", Encoding::Number),
+        ]],
+        vec![1.0],
+    );
+    let error = compile(&model, &[]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "term action.price*user.visits uses user.visits, which does not exist"
+    );
+    let model = linear(
+        vec![vec![factor("context.city", Encoding::Number)]],
+        vec![1.0],
+    );
+    assert!(matches!(
+        compile(&model, &[]),
+        Err(ModelError::UnknownSource { .. })
+    ));
+    assert!(matches!(
+        compile(&linear(vec![vec![]], vec![]), &[]),
+        Err(ModelError::Weights {
+            expected: 1,
+            found: 0
+        })
+    ));
+}
+
+#[test]
+fn too_large_a_matrix_is_refused_before_it_is_made() {
+    let factors = vec![
+        factor("context.device", Encoding::Hashed(1_000_000)),
+        factor("action.price", Encoding::Number),
+    ];
+    let model = linear(vec![factors], vec![0.0; 1_000_000]);
+    let actions = vec![action("x", "a", 1.0); 100];
+    let error = compile(&model, &actions).unwrap_err();
+    assert_eq!(
+        error,
+        ModelError::TooManyCells {
+            coordinates: 1_000_000,
+            actions: 100
+        }
+    );
+}
+
+#[test]
+fn no_actions_and_no_terms_are_fine() {
+    let scorer = compile(&linear(vec![], vec![]), &[action("x", "a", 1.0)]).unwrap();
+    assert_eq!(scores(&scorer, &[1.0, 2.0], &[]), [0.0]);
+    let scorer = compile(
+        &linear(
+            vec![vec![factor("action.price", Encoding::Number)]],
+            vec![1.0],
+        ),
+        &[],
+    )
+    .unwrap();
+    assert_eq!(scorer.inputs(), 1);
+    assert!(scores(&scorer, &[1.0], &[]).is_empty());
+}
+
+/// The order that the documentation promises, action by action.
+#[test]
+fn scores_have_the_bits_of_the_stated_order() {
+    let price = |request: &str| {
+        vec![
+            factor(request, Encoding::Number),
+            factor("action", levels(&["a", "b", "c"])),
+        ]
+    };
+    let model = linear(
+        vec![
+            vec![factor("user.spend", Encoding::Number)],
+            price("user.clicks"),
+            price("user.spend"),
+            price("context.hour"),
+        ],
+        vec![0.1, 0.2, 0.3, 0.4, 0.7, 0.11, 0.13, 0.17, 0.19, 0.23],
+    );
+    let actions: Vec<Action> = ["a", "b", "c"]
+        .iter()
+        .map(|name| action(name, "", 0.0))
+        .collect();
+    let scorer = compile(&model, &actions).unwrap();
+    let mut x = Vec::new();
+    scorer.vector(
+        &[0.3, 1.7],
+        &[Value::Missing, Value::Number(1.0 / 3.0)],
+        &mut x,
+    );
+    let mut out = [0.0; 3];
+    scorer.score(&x, &mut out);
+    for (a, score) in out.iter().enumerate() {
+        let mut expected = 0.0f32;
+        for (j, &xj) in x.iter().enumerate() {
+            let common = scorer.common.len();
+            expected += xj
+                * if j < common {
+                    scorer.common[j]
+                } else {
+                    scorer.rows[(j - common) * 3 + a]
+                };
+        }
+        assert_eq!(score.to_bits(), expected.to_bits());
+    }
+}
+
+fn any_encoding() -> impl Strategy<Value = Encoding> {
+    prop_oneof![
+        Just(Encoding::Number),
+        Just(levels(&["1", "2", "app", "tv", "web"])),
+        Just(levels(&["1", "a", "b"])),
+        (1..5u32).prop_map(Encoding::Hashed),
+    ]
+}
+
+fn any_factor() -> impl Strategy<Value = Factor> {
+    let names = [
+        "user.clicks",
+        "user.spend",
+        "context.device",
+        "context.hour",
+        "action",
+        "action.category",
+        "action.price",
+    ];
+    (prop::sample::select(names.to_vec()), any_encoding())
+        .prop_map(|(source, encoding)| factor(source, encoding))
+}
+
+fn any_model() -> impl Strategy<Value = LinearModel> {
+    let terms = prop::collection::vec(prop::collection::vec(any_factor(), 0..4), 0..7);
+    (terms, any::<bool>()).prop_flat_map(|(terms, logistic)| {
+        let model = linear(terms, vec![]);
+        let family = if logistic {
+            Family::Logistic
+        } else {
+            Family::Linear
+        };
+        let width = model.width().unwrap();
+        prop::collection::vec(-1.0..1.0f32, width).prop_map(move |weights| LinearModel {
+            family,
+            ..model.clone().with_weights(weights)
+        })
+    })
+}
+
+fn any_number() -> impl Strategy<Value = f64> {
+    prop_oneof![4 => -3.0..3.0f64, 2 => prop::sample::select(vec![0.0, 1.0, 2.0]), 1 => Just(f64::NAN)]
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["a", "b", "app", "tv", "web", "1", "2.5", "other"])
+        .prop_map(str::to_owned)
+}
+
+fn any_action() -> impl Strategy<Value = Action> {
+    (
+        any_text(),
+        prop::option::of(any_text()),
+        prop::option::of(any_number()),
+    )
+        .prop_map(|(name, category, price)| Action {
+            name,
+            category,
+            price,
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_score_is_the_weighted_row(
+        model in any_model(),
+        actions in prop::collection::vec(any_action(), 0..12),
+        features in prop::collection::vec(any_number(), 2),
+        device in prop::option::of(any_text()),
+        hour in any_number(),
+    ) {
+        let context = [device.as_deref().map_or(Value::Missing, Value::Text), Value::Number(hour)];
+        let scorer = compile(&model, &actions).unwrap();
+        let scores = scores(&scorer, &features, &context);
+        let mut row = Vec::new();
+        for (action, &score) in actions.iter().zip(&scores) {
+            let lookup = |source: &Source| match source {
+                Source::User(name) => Value::Number(features[index(&FEATURES)(name).unwrap()]),
+                Source::Context(name) => context[index(&CONTEXT)(name).unwrap()],
+                Source::Attribute(_) | Source::Action => action.value(source),
+            };
+            model.encode(&lookup, &mut row);
+            prop_assert!(row.is_sorted_by_key(|&(column, _)| column));
+            let eta: f64 = row.iter().map(|&(j, x)| f64::from(x) * f64::from(model.weights[j as usize])).sum();
+            let size: f64 = row.iter().map(|&(_, x)| f64::from(x.abs())).sum();
+            let expected = model.family.mean(eta);
+            prop_assert!((f64::from(score) - expected).abs() <= 1e-6 * (1.0 + size), "{} is not {}", score, expected);
+        }
+    }
+}
