@@ -20,6 +20,13 @@ impl Cleanup {
     }
 }
 
+impl Cleanup {
+    /// Forgets what was to be done, because it no longer needs to be.
+    pub fn disarm(self) {
+        lock().remove(&self.0);
+    }
+}
+
 impl Drop for Cleanup {
     fn drop(&mut self) {
         let action = lock().remove(&self.0);
@@ -33,8 +40,9 @@ impl Drop for Cleanup {
 pub fn listen() {
     let _ = ctrlc::set_handler(|| {
         eprintln!("\ninterrupted, cleaning up");
-        let pending = std::mem::take(&mut *lock());
-        for action in pending.into_values().rev() {
+        // Whoever registers or drops a cleanup meanwhile waits here for the end of the command.
+        let mut pending = lock();
+        while let Some((_, action)) = pending.pop_last() {
             action();
         }
         std::process::exit(130);

@@ -3,12 +3,17 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::interrupt::Cleanup;
 
 /// A command without the variables that cargo and libpq would pass on from our surroundings.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
@@ -60,8 +65,11 @@ pub fn watch(command: &mut Command, what: &str) -> Result<Watched> {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
         .with_context(|| format!("cannot run {program}"))?;
+    let group = Pid::from_raw(i32::try_from(child.id())?);
+    let on_interrupt = Cleanup::new(move || end_group(group));
     let (sender, lines) = mpsc::channel();
     forward(child.stdout.take(), sender.clone());
     forward(child.stderr.take(), sender);
@@ -78,6 +86,7 @@ pub fn watch(command: &mut Command, what: &str) -> Result<Watched> {
         let _ = writeln!(output, "{line}");
     }
     let success = child.wait()?.success();
+    on_interrupt.disarm();
     bar.finish_and_clear();
     Ok(Watched {
         success,
@@ -119,6 +128,19 @@ pub fn spinner(what: &str) -> ProgressBar {
 pub fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// Ends a program and all that it has started in its group, and waits until they are gone.
+fn end_group(group: Pid) {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let _ = killpg(group, signal);
+        for _ in 0..50 {
+            if killpg(group, None).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
 }
 
 /// Sends the lines of a stream to the one who collects them.

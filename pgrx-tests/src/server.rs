@@ -134,9 +134,9 @@ impl Server {
         self.exists() && run::output(self.pg_ctl().arg("status")).is_ok()
     }
 
-    /// Whether the cluster was created to its end.
+    /// Whether the cluster was created to its end and configured.
     pub fn exists(&self) -> bool {
-        self.data().join("PG_VERSION").is_file()
+        self.data().join(SETTINGS).is_file()
     }
 
     /// Connects to a database as the superuser.

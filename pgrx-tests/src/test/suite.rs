@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::run;
+use crate::run::{self, tail};
 use crate::server::SUPERUSER;
 use crate::temporary::TemporaryServer;
 use crate::workspace::Workspace;
@@ -97,12 +97,15 @@ impl Suite {
         }
         let Err(error) = outcome else { return Ok(()) };
         if !expected.is_file() {
+            let text = fs::read_to_string(&printed).unwrap_or_default();
             bail!(
-                "there is no expected output yet; read what it prints and accept it with --accept"
+                "there is no expected output yet; if this is right, accept it with --accept:
+{}",
+                tail(&text, 200)
             );
         }
         match fs::read_to_string(results.join("regression.diffs")) {
-            Ok(difference) => bail!("{}", run::tail(&difference, 300)),
+            Ok(difference) => bail!("{}", tail(&difference, 300)),
             Err(_) => Err(error),
         }
     }
