@@ -174,6 +174,33 @@ mod tests {
         assert!(!stored.read(i64::MAX, 1.0).is_nan());
     }
 
+    #[derive(serde::Deserialize)]
+    struct Case {
+        half_life: f64,
+        now: i64,
+        value: f64,
+        events: Vec<(f64, i64)>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        cases: Vec<Case>,
+    }
+
+    #[test]
+    fn agrees_with_the_reference() {
+        let golden: Golden =
+            serde_json::from_str(include_str!("../../pgrx-tests/golden/decay.json")).unwrap();
+        for case in golden.cases {
+            let value = added(&case.events, case.half_life).read(case.now, case.half_life);
+            assert!(
+                (value - case.value).abs() <= 1e-12 * case.value,
+                "{value}, not {}",
+                case.value
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn any_order_gives_the_same_state(

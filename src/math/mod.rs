@@ -10,7 +10,11 @@
 //! | `choice` | selection rules, their exact probabilities, and slates drawn without repetition |
 //! | `model` | linear and logistic models over products of user, context and action facts |
 //! | `scorer` | a model compiled for a fixed list of actions, for the path of a decision |
+//! | `train` | ridge and L2-logistic regression, encodings learned from data, metrics |
+//! | `estimate` | off-policy estimators with confidence intervals |
 //! | `hash` | a small stable hash of text |
+//! | `identifier` | UUIDs that say when a decision was made |
+//! | `state` | the layout of a user's row of decayed numbers |
 //!
 //! # The same bits everywhere
 //! A decision is replayed bit for bit, on another machine and by another build. So everything on its path
@@ -20,10 +24,14 @@
 
 pub mod choice;
 pub mod decay;
+pub mod estimate;
 pub mod hash;
+pub mod identifier;
 pub mod model;
 pub mod random;
 pub mod scorer;
+pub mod state;
+pub mod train;
 
 /// The sum of `values`, always in the same order: eight running sums, the i-th over the positions that leave i when
 /// divided by 8, added pairwise at the end. Eight independent chains are as fast as the hardware adds; and their order

@@ -10,7 +10,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use encoding::{Encoding, Value};
+pub use encoding::{Encoding, Value, with_text};
 pub use source::{Source, TermError, parse_term};
 
 use serde::{Deserialize, Serialize};

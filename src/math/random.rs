@@ -34,6 +34,35 @@ impl Draws {
 mod tests {
     use super::*;
 
+    #[derive(serde::Deserialize)]
+    struct Case {
+        seed: String,
+        /// In units of 2⁻⁵³.
+        draws: Vec<u64>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        cases: Vec<Case>,
+    }
+
+    #[test]
+    fn a_stored_seed_keeps_its_meaning() {
+        let golden: Golden =
+            serde_json::from_str(include_str!("../../pgrx-tests/golden/draws.json")).unwrap();
+        for case in golden.cases {
+            let mut draws = Draws::from_seed(case.seed.parse().unwrap());
+            for unit in case.units {
+                assert_eq!(
+                    draws.unit().to_bits(),
+                    unit.to_bits(),
+                    "of seed {}",
+                    case.seed
+                );
+            }
+        }
+    }
+
     #[test]
     fn equal_seeds_give_equal_streams_and_others_do_not() {
         let stream = |seed| {

@@ -46,6 +46,38 @@ fn each_rule_by_hand() {
     }
 }
 
+#[derive(serde::Deserialize)]
+struct Case {
+    temperature: f64,
+    scores: Vec<f32>,
+    probabilities: Vec<f64>,
+}
+
+#[derive(serde::Deserialize)]
+struct Golden {
+    cases: Vec<Case>,
+}
+
+#[test]
+fn softmax_agrees_with_the_reference() {
+    let golden: Golden =
+        serde_json::from_str(include_str!("../../../pgrx-tests/golden/softmax.json")).unwrap();
+    for case in golden.cases {
+        let p = of_all(
+            Selection::Softmax {
+                temperature: case.temperature,
+            },
+            &case.scores,
+        );
+        for (p, expected) in p.iter().zip(&case.probabilities) {
+            assert!(
+                (p - expected).abs() <= 1e-12 * expected,
+                "{p}, not {expected}"
+            );
+        }
+    }
+}
+
 #[test]
 fn taken_candidates_count_for_nothing() {
     let scores = [1.0, 9.0, 2.0];

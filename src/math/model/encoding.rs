@@ -68,7 +68,7 @@ fn number(value: Value<'_>) -> Option<f64> {
 }
 
 /// Calls `f` with the value as a text, unless it is missing.
-pub(crate) fn with_text<T>(value: Value<'_>, f: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+pub fn with_text<T>(value: Value<'_>, f: impl FnOnce(&str) -> Option<T>) -> Option<T> {
     match value {
         Value::Text(text) => f(text),
         Value::Number(x) if x.is_finite() => {

@@ -1,0 +1,138 @@
+-- Bundles: what was published, and which of them is in force.
+
+CREATE TABLE decide.bundle (
+  bundle bigint PRIMARY KEY,
+  published_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  published_by text NOT NULL DEFAULT SESSION_USER,
+  note text,
+  content jsonb NOT NULL
+);
+COMMENT ON TABLE decide.bundle IS 'Immutable, compiled, numbered snapshots of all policy tables';
+COMMENT ON COLUMN decide.bundle.bundle IS 'Number, counting up without gaps';
+COMMENT ON COLUMN decide.bundle.published_at IS 'When';
+COMMENT ON COLUMN decide.bundle.published_by IS 'Who (the session''s user)';
+COMMENT ON COLUMN decide.bundle.note IS 'Why';
+COMMENT ON COLUMN decide.bundle.content IS 'The policy, with the model versions that it pins';
+
+CREATE TABLE decide.publication (
+  publication bigint PRIMARY KEY,
+  bundle bigint NOT NULL REFERENCES decide.bundle,
+  kind text NOT NULL CHECK (kind IN ('publish', 'rollback')),
+  at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  by text NOT NULL DEFAULT SESSION_USER,
+  note text
+);
+CREATE INDEX ON decide.publication (bundle);
+COMMENT ON TABLE decide.publication IS 'Which bundle came into force when; the newest row holds';
+COMMENT ON COLUMN decide.publication.publication IS 'Number, counting up';
+COMMENT ON COLUMN decide.publication.bundle IS 'Bundle in force from then on';
+COMMENT ON COLUMN decide.publication.kind IS 'publish: a new bundle; rollback: an old one again';
+COMMENT ON COLUMN decide.publication.at IS 'When';
+COMMENT ON COLUMN decide.publication.by IS 'Who (the session''s user)';
+COMMENT ON COLUMN decide.publication.note IS 'Why';
+
+CREATE TABLE decide.action_number (
+  number int PRIMARY KEY,
+  action text NOT NULL UNIQUE
+);
+COMMENT ON TABLE decide.action_number IS 'The number by which traces know an action, for ever';
+COMMENT ON COLUMN decide.action_number.number IS 'Number';
+COMMENT ON COLUMN decide.action_number.action IS 'Name';
+
+CREATE TABLE decide.feature_slot (
+  slot int PRIMARY KEY,
+  feature text NOT NULL,
+  definition jsonb NOT NULL,
+  UNIQUE (feature, definition)
+);
+COMMENT ON TABLE decide.feature_slot IS 'The place of a feature in the user''s row, for ever; another definition is another place';
+COMMENT ON COLUMN decide.feature_slot.slot IS 'Place, from 0';
+COMMENT ON COLUMN decide.feature_slot.feature IS 'Name';
+COMMENT ON COLUMN decide.feature_slot.definition IS 'What it counts, and how fast it fades';
+
+CREATE TABLE decide.bundle_action (
+  bundle bigint NOT NULL REFERENCES decide.bundle ON DELETE CASCADE,
+  rule int NOT NULL,
+  number int NOT NULL,
+  action text NOT NULL,
+  campaign text,
+  surfaces text[] NOT NULL,
+  attributes jsonb NOT NULL,
+  cost double precision NOT NULL,
+  PRIMARY KEY (bundle, rule, number)
+);
+COMMENT ON TABLE decide.bundle_action IS 'Actions of a bundle whose rule looks at the action: the row "action" of a rule';
+COMMENT ON COLUMN decide.bundle_action.bundle IS 'Bundle';
+COMMENT ON COLUMN decide.bundle_action.rule IS 'Which of the bundle''s rules binds it';
+COMMENT ON COLUMN decide.bundle_action.number IS 'Number of the action';
+COMMENT ON COLUMN decide.bundle_action.action IS 'Name of the action';
+COMMENT ON COLUMN decide.bundle_action.campaign IS 'Campaign';
+COMMENT ON COLUMN decide.bundle_action.surfaces IS 'Surfaces where it may be shown (empty: all)';
+COMMENT ON COLUMN decide.bundle_action.attributes IS 'Attributes';
+COMMENT ON COLUMN decide.bundle_action.cost IS 'Cost of one exposure';
+
+CREATE TABLE decide.secret (
+  secret text PRIMARY KEY,
+  key bytea NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE decide.secret IS 'The key of the pseudonyms; granted to nobody';
+COMMENT ON COLUMN decide.secret.secret IS 'What it is for: user_key';
+COMMENT ON COLUMN decide.secret.key IS '32 random bytes';
+COMMENT ON COLUMN decide.secret.created_at IS 'When it was drawn: at the first publish';
+
+CREATE VIEW decide.bundle_history AS
+SELECT p.publication, p.at, p.by, p.kind, p.bundle, p.note,
+       p.publication = (SELECT pg_catalog.max(l.publication) FROM decide.publication AS l) AS in_force,
+       pg_catalog.jsonb_array_length(b.content -> 'surfaces') AS surfaces,
+       pg_catalog.jsonb_array_length(b.content -> 'actions') AS actions,
+       pg_catalog.jsonb_array_length(b.content -> 'policies') AS policies
+  FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
+ ORDER BY p.publication;
+COMMENT ON VIEW decide.bundle_history IS 'Who made which bundle live, when and why';
+COMMENT ON COLUMN decide.bundle_history.publication IS 'Number of the entry';
+COMMENT ON COLUMN decide.bundle_history.at IS 'When';
+COMMENT ON COLUMN decide.bundle_history.by IS 'Who';
+COMMENT ON COLUMN decide.bundle_history.kind IS 'publish or rollback';
+COMMENT ON COLUMN decide.bundle_history.bundle IS 'Bundle that came into force';
+COMMENT ON COLUMN decide.bundle_history.note IS 'Why';
+COMMENT ON COLUMN decide.bundle_history.in_force IS 'Whether it holds now';
+COMMENT ON COLUMN decide.bundle_history.surfaces IS 'How many surfaces it has';
+COMMENT ON COLUMN decide.bundle_history.actions IS 'How many actions';
+COMMENT ON COLUMN decide.bundle_history.policies IS 'How many policies';
+
+CREATE FUNCTION decide.bundle_diff(a bigint, b bigint)
+RETURNS TABLE ("table" text, "row" text, change text, before jsonb, after jsonb)
+LANGUAGE sql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH kinds (plural, name) AS (
+    VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('actions', 'action'),
+           ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy')
+  ), before AS (
+    SELECT k.name AS kind, e ->> k.name AS id, e AS row
+      FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
+     WHERE x.bundle = a
+  ), after AS (
+    SELECT k.name AS kind, e ->> k.name AS id, e AS row
+      FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
+     WHERE x.bundle = b
+  )
+  SELECT kind, id,
+         CASE WHEN before.row IS NULL THEN 'added' WHEN after.row IS NULL THEN 'removed' ELSE 'changed' END,
+         before.row, after.row
+    FROM before FULL JOIN after USING (kind, id)
+   WHERE before.row IS DISTINCT FROM after.row
+   ORDER BY kind, id
+$$;
+COMMENT ON FUNCTION decide.bundle_diff(bigint, bigint) IS 'What differs between two bundles, row by row';
+
+CREATE FUNCTION decide.feature_definition(feature decide.feature) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+RETURN jsonb_build_object(
+  'entity', (feature).entity, 'event_type', (feature).event_type, 'aggregate', (feature).aggregate,
+  'value_path', (feature).value_path, 'key_path', (feature).key_path,
+  'half_life_us', EXTRACT(epoch FROM (feature).half_life) * 1000000);
+COMMENT ON FUNCTION decide.feature_definition(decide.feature) IS
+  'What makes a feature another feature: all but its default value';

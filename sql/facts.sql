@@ -1,0 +1,84 @@
+-- Facts: events once, the numbers kept from them, and what came of decisions.
+
+CREATE TABLE decide.user_state (
+  user_key uuid PRIMARY KEY,
+  features double precision[] NOT NULL DEFAULT '{}',
+  updated_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+) WITH (fillfactor = 80);
+COMMENT ON TABLE decide.user_state IS 'One row per user: all that decide() reads of them in one look-up';
+COMMENT ON COLUMN decide.user_state.user_key IS 'Pseudonym of the user';
+COMMENT ON COLUMN decide.user_state.features IS 'By feature slot: a value, and the microseconds since 2000 at which it held';
+COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
+
+CREATE TABLE decide.event (
+  user_key uuid NOT NULL,
+  event_id text NOT NULL,
+  at timestamptz NOT NULL,
+  received_at timestamptz NOT NULL,
+  type text NOT NULL,
+  action text,
+  surface text,
+  decision_id uuid,
+  value double precision,
+  attributes jsonb,
+  PRIMARY KEY (user_key, event_id, at)
+) PARTITION BY RANGE (at);
+CREATE TABLE decide.event_default PARTITION OF decide.event DEFAULT;
+COMMENT ON TABLE decide.event IS 'Events, each once, by day';
+COMMENT ON TABLE decide.event_default IS 'Events of days that have no partition';
+COMMENT ON COLUMN decide.event.user_key IS 'Pseudonym of the user';
+COMMENT ON COLUMN decide.event.event_id IS 'The producer''s identifier; a second event with it is a duplicate';
+COMMENT ON COLUMN decide.event.at IS 'When it happened';
+COMMENT ON COLUMN decide.event.received_at IS 'When track() took it in';
+COMMENT ON COLUMN decide.event.type IS 'Type';
+COMMENT ON COLUMN decide.event.action IS 'Action that it is about';
+COMMENT ON COLUMN decide.event.surface IS 'Surface where it happened';
+COMMENT ON COLUMN decide.event.decision_id IS 'Decision that it follows from';
+COMMENT ON COLUMN decide.event.value IS 'How much: price, seconds, stars';
+COMMENT ON COLUMN decide.event.attributes IS 'Only the attributes that a feature adds up';
+
+CREATE TABLE decide.outcome (
+  user_key uuid NOT NULL,
+  decision_id uuid NOT NULL,
+  event_id text NOT NULL,
+  decided_at timestamptz NOT NULL,
+  at timestamptz NOT NULL,
+  type text NOT NULL,
+  action text,
+  value double precision,
+  PRIMARY KEY (decision_id, user_key, event_id, decided_at)
+) PARTITION BY RANGE (decided_at);
+CREATE TABLE decide.outcome_default PARTITION OF decide.outcome DEFAULT;
+COMMENT ON TABLE decide.outcome IS 'What happened after a decision, by the day of the decision';
+COMMENT ON TABLE decide.outcome_default IS 'Outcomes of days that have no partition';
+COMMENT ON COLUMN decide.outcome.user_key IS 'Pseudonym of the user';
+COMMENT ON COLUMN decide.outcome.decision_id IS 'Decision that it belongs to';
+COMMENT ON COLUMN decide.outcome.event_id IS 'Event that told of it';
+COMMENT ON COLUMN decide.outcome.decided_at IS 'When the decision was made (it is written into its identifier)';
+COMMENT ON COLUMN decide.outcome.at IS 'When it happened';
+COMMENT ON COLUMN decide.outcome.type IS 'Type of the event';
+COMMENT ON COLUMN decide.outcome.action IS 'Action of the slate that it is about (null: the slate)';
+COMMENT ON COLUMN decide.outcome.value IS 'How much';
+
+CREATE TABLE decide.quarantine (
+  quarantine_id uuid PRIMARY KEY,
+  received_at timestamptz NOT NULL,
+  user_key uuid,
+  reasons text[] NOT NULL,
+  payload jsonb
+);
+CREATE INDEX ON decide.quarantine (received_at);
+COMMENT ON TABLE decide.quarantine IS 'Events that did not conform, with every reason';
+COMMENT ON COLUMN decide.quarantine.quarantine_id IS 'Identifier, in order of time';
+COMMENT ON COLUMN decide.quarantine.received_at IS 'When track() took it in';
+COMMENT ON COLUMN decide.quarantine.user_key IS 'Pseudonym of the user, if the event had one';
+COMMENT ON COLUMN decide.quarantine.reasons IS 'What is wrong with it: code and place';
+COMMENT ON COLUMN decide.quarantine.payload IS 'The event without its user_id (null: too large, or no object)';
+
+CREATE FUNCTION decide.add_to_state(
+  state double precision[], slots integer[], amounts double precision[], at double precision, half_lives double precision[]
+) RETURNS double precision[]
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'add_to_state_wrapper';
+COMMENT ON FUNCTION decide.add_to_state(double precision[], integer[], double precision[], double precision, double precision[]) IS
+  'The row of a user with one event more: amounts added at slots, everything fading with its half-life';

@@ -1,0 +1,158 @@
+-- The functions; what stands behind them is in src/.
+
+CREATE FUNCTION @extschema@.decide(user_id text, surface text, context jsonb DEFAULT '{}')
+RETURNS TABLE (slot integer, action text, probability double precision, decision_id uuid, reason text)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'decide_text_wrapper';
+COMMENT ON FUNCTION @extschema@.decide(text, text, jsonb) IS
+  'Decides what the user sees on the surface, one row per slot, and leaves a trace';
+
+CREATE FUNCTION @extschema@.decide(user_id bigint, surface text, context jsonb DEFAULT '{}')
+RETURNS TABLE (slot integer, action text, probability double precision, decision_id uuid, reason text)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'decide_bigint_wrapper';
+COMMENT ON FUNCTION @extschema@.decide(bigint, text, jsonb) IS
+  'Decides what the user sees on the surface, one row per slot, and leaves a trace';
+
+CREATE FUNCTION @extschema@.decide(user_id uuid, surface text, context jsonb DEFAULT '{}')
+RETURNS TABLE (slot integer, action text, probability double precision, decision_id uuid, reason text)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'decide_uuid_wrapper';
+COMMENT ON FUNCTION @extschema@.decide(uuid, text, jsonb) IS
+  'Decides what the user sees on the surface, one row per slot, and leaves a trace';
+
+-- The verbs stand where CREATE EXTENSION was pointed at; everything from here on is in the schema decide.
+
+CREATE FUNCTION decide.explain(user_id text, surface text, context jsonb DEFAULT '{}', seed bigint DEFAULT NULL)
+RETURNS TABLE (action text, score double precision, probability double precision, step text, reason text, slot integer, slot_probability double precision)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'explain_text_wrapper';
+COMMENT ON FUNCTION decide.explain(text, text, jsonb, bigint) IS
+  'What decide() would do now and why, candidate by candidate, with the draw of the seed; writes nothing';
+
+CREATE FUNCTION decide.explain(user_id bigint, surface text, context jsonb DEFAULT '{}', seed bigint DEFAULT NULL)
+RETURNS TABLE (action text, score double precision, probability double precision, step text, reason text, slot integer, slot_probability double precision)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'explain_bigint_wrapper';
+COMMENT ON FUNCTION decide.explain(bigint, text, jsonb, bigint) IS
+  'What decide() would do now and why, candidate by candidate, with the draw of the seed; writes nothing';
+
+CREATE FUNCTION decide.explain(user_id uuid, surface text, context jsonb DEFAULT '{}', seed bigint DEFAULT NULL)
+RETURNS TABLE (action text, score double precision, probability double precision, step text, reason text, slot integer, slot_probability double precision)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'explain_uuid_wrapper';
+COMMENT ON FUNCTION decide.explain(uuid, text, jsonb, bigint) IS
+  'What decide() would do now and why, candidate by candidate, with the draw of the seed; writes nothing';
+
+CREATE FUNCTION decide.user_key(user_id text) RETURNS uuid
+LANGUAGE c STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'user_key_text_wrapper';
+COMMENT ON FUNCTION decide.user_key(text) IS
+  'The pseudonym of a user: HMAC-SHA-256 under the key in decide.secret; the only link from a person to their rows';
+
+CREATE FUNCTION decide.features(user_id text)
+RETURNS TABLE (feature text, key text, value double precision, updated_at timestamptz)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'features_text_wrapper';
+COMMENT ON FUNCTION decide.features(text) IS
+  'The features of a user as decide() would see them now; updated_at is the time of the newest event in them';
+
+CREATE FUNCTION decide.user_key(user_id bigint) RETURNS uuid
+LANGUAGE c STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'user_key_bigint_wrapper';
+COMMENT ON FUNCTION decide.user_key(bigint) IS
+  'The pseudonym of a user: HMAC-SHA-256 under the key in decide.secret; the only link from a person to their rows';
+
+CREATE FUNCTION decide.features(user_id bigint)
+RETURNS TABLE (feature text, key text, value double precision, updated_at timestamptz)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'features_bigint_wrapper';
+COMMENT ON FUNCTION decide.features(bigint) IS
+  'The features of a user as decide() would see them now; updated_at is the time of the newest event in them';
+
+CREATE FUNCTION decide.user_key(user_id uuid) RETURNS uuid
+LANGUAGE c STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'user_key_uuid_wrapper';
+COMMENT ON FUNCTION decide.user_key(uuid) IS
+  'The pseudonym of a user: HMAC-SHA-256 under the key in decide.secret; the only link from a person to their rows';
+
+CREATE FUNCTION decide.features(user_id uuid)
+RETURNS TABLE (feature text, key text, value double precision, updated_at timestamptz)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'features_uuid_wrapper';
+COMMENT ON FUNCTION decide.features(uuid) IS
+  'The features of a user as decide() would see them now; updated_at is the time of the newest event in them';
+
+CREATE FUNCTION @extschema@.track(event jsonb) RETURNS text
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'track_wrapper';
+COMMENT ON FUNCTION @extschema@.track(jsonb) IS
+  'Takes in one event: accepted, duplicate or quarantined';
+
+CREATE FUNCTION @extschema@.track(events jsonb[])
+RETURNS TABLE (accepted bigint, duplicate bigint, quarantined bigint)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'track_many_wrapper';
+COMMENT ON FUNCTION @extschema@.track(jsonb[]) IS
+  'Takes in many events; answers how many were accepted, duplicates and quarantined';
+
+CREATE FUNCTION decide.publish(note text DEFAULT NULL) RETURNS bigint
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'publish_wrapper';
+COMMENT ON FUNCTION decide.publish(text) IS
+  'Validates the policy tables and makes them, as a numbered bundle, live at commit; answers the number';
+
+CREATE FUNCTION decide.rollback(bundle bigint, note text DEFAULT NULL) RETURNS void
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rollback_wrapper';
+COMMENT ON FUNCTION decide.rollback(bigint, text) IS
+  'Makes an old bundle live again, as a new entry in the history';
+
+CREATE FUNCTION decide.replay(decision_id uuid)
+RETURNS TABLE (agrees boolean, difference text)
+LANGUAGE c VOLATILE STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'replay_wrapper';
+COMMENT ON FUNCTION decide.replay(uuid) IS
+  'Recomputes a decision from its bundle, model, features and seed; says whether every bit agrees, and if not, what differs';
+
+CREATE FUNCTION decide.run_job(job text) RETURNS text
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'run_job_wrapper';
+COMMENT ON FUNCTION decide.run_job(text) IS
+  'Does now what a background worker would do: partitions';
+
+CREATE FUNCTION decide.action_name(number integer) RETURNS text
+LANGUAGE c STABLE STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'action_name_wrapper';
+COMMENT ON FUNCTION decide.action_name(integer) IS 'The action of a number in a trace';
+
+CREATE FUNCTION decide.action_names(numbers integer[]) RETURNS text[]
+LANGUAGE c STABLE STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'action_names_wrapper';
+COMMENT ON FUNCTION decide.action_names(integer[]) IS 'The actions of the numbers in a trace';
+
+CREATE FUNCTION decide.decided_at(decision_id uuid) RETURNS timestamptz
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'decided_at_wrapper';
+COMMENT ON FUNCTION decide.decided_at(uuid) IS
+  'When a decision was made, read from its identifier; null for an identifier of another kind';

@@ -1,0 +1,84 @@
+-- Rights: nothing is public; decide.grant gives a role what one job takes; pg_dump keeps the rows.
+
+CREATE FUNCTION decide.job_rights(job text) RETURNS TABLE (rights text, object text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH verbs AS (
+    SELECT p.oid, p.proname::text AS name FROM pg_proc AS p
+      JOIN pg_extension AS x ON x.extname = 'pg_decide'
+      JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refobjid = x.oid AND d.deptype = 'e'
+  )
+  SELECT 'USAGE', 'SCHEMA ' || CASE job WHEN 'serve' THEN '@extschema@' ELSE 'decide' END
+   WHERE job IN ('serve', 'analyse', 'operate', 'rules')
+  UNION ALL
+  SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
+   WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
+      OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'decided_at'))
+      OR (job = 'operate' AND v.name IN (
+            'publish', 'rollback', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
+            'import_decisions', 'is_name', 'is_finite', 'feature_definition', 'action_name', 'action_names', 'decided_at'))
+  UNION ALL
+  SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
+    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version']
+    WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
+                              'action_number', 'feature_slot', 'quarantine']
+    WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
+  UNION ALL
+  SELECT 'SELECT, INSERT, UPDATE, DELETE', 'TABLE decide.' || t
+    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy']) AS t
+   WHERE job = 'operate'
+$$;
+COMMENT ON FUNCTION decide.job_rights(text) IS 'The rights that a job takes: serve, analyse, operate or rules';
+
+CREATE FUNCTION decide.grant(role name, job text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  needed record;
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM decide.job_rights(job)) THEN
+    RAISE EXCEPTION 'there is no job "%"', job USING ERRCODE = 'undefined_object',
+      HINT = 'Jobs are serve, analyse, operate and rules.';
+  END IF;
+  FOR needed IN SELECT * FROM decide.job_rights(job) LOOP
+    EXECUTE format('GRANT %s ON %s TO %I', needed.rights, needed.object, role);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION decide.grant(name, text) IS
+  'Gives a role the rights of one job: serve (decide and track), analyse (read decisions), operate (edit and publish policy), rules (run eligibility rules)';
+
+CREATE FUNCTION decide.revoke(role name, job text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  needed record;
+BEGIN
+  FOR needed IN SELECT * FROM decide.job_rights(job) LOOP
+    EXECUTE format('REVOKE %s ON %s FROM %I', needed.rights, needed.object, role);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION decide.revoke(name, text) IS 'Takes the rights of one job from a role';
+
+DO $$
+DECLARE
+  mine regprocedure;
+BEGIN
+  FOR mine IN
+    SELECT d.objid FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS x ON x.oid = d.refobjid
+     WHERE x.extname = 'pg_decide' AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+  LOOP
+    EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', mine);
+  END LOOP;
+END
+$$;
+
+SELECT pg_catalog.pg_extension_config_dump('decide.' || t, '')
+  FROM pg_catalog.unnest(ARRAY[
+    'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'bundle', 'publication',
+    'action_number', 'feature_slot', 'bundle_action', 'secret', 'user_state', 'event_default',
+    'outcome_default', 'quarantine', 'trace_default']) AS t;

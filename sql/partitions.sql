@@ -1,0 +1,52 @@
+-- Daily partitions: made ahead, and filled with what has landed in the default ones meanwhile.
+
+CREATE FUNCTION decide.make_partitions(first date, last date) RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  made integer := 0;
+  parent record;
+  day date;
+  part text;
+  lower timestamptz;
+  upper timestamptz;
+BEGIN
+  -- One maker at a time; decisions and events go on.
+  LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE;
+  FOR parent IN
+    SELECT * FROM (VALUES ('trace', 'decided_at'), ('outcome', 'decided_at'), ('event', 'at')) AS t (name, key)
+  LOOP
+    FOR day IN SELECT d::date FROM generate_series(first::timestamp, last::timestamp, interval '1 day') AS d LOOP
+      part := parent.name || '_' || to_char(day, 'YYYYMMDD');
+      CONTINUE WHEN to_regclass(format('decide.%I', part)) IS NOT NULL;
+      lower := day::timestamp AT TIME ZONE 'UTC';
+      upper := (day + 1)::timestamp AT TIME ZONE 'UTC';
+      EXECUTE format('CREATE TABLE decide.%I (LIKE decide.%I INCLUDING ALL)', part, parent.name);
+      EXECUTE format('ALTER TABLE decide.%I SET (toast_tuple_target = 8160)', part);
+      EXECUTE format('COMMENT ON TABLE decide.%I IS %L', part,
+                     format('%s of %s (UTC)', initcap(parent.name) || 's', day));
+      EXECUTE format('LOCK TABLE decide.%I IN ACCESS EXCLUSIVE MODE', parent.name || '_default');
+      EXECUTE format('WITH moved AS (DELETE FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2 RETURNING *) '
+                     'INSERT INTO decide.%3$I SELECT * FROM moved',
+                     parent.name || '_default', parent.key, part) USING lower, upper;
+      EXECUTE format('ALTER TABLE decide.%I ATTACH PARTITION decide.%I FOR VALUES FROM (%L) TO (%L)',
+                     parent.name, part, lower, upper);
+      made := made + 1;
+    END LOOP;
+  END LOOP;
+  RETURN made;
+END
+$$;
+COMMENT ON FUNCTION decide.make_partitions(date, date) IS
+  'Makes the daily partitions of traces, outcomes and events from the first day to the last (UTC) that are missing; answers how many';
+
+CREATE FUNCTION decide.make_partitions(ahead integer) RETURNS integer
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT decide.make_partitions((clock_timestamp() AT TIME ZONE 'UTC')::date - 1,
+                                (clock_timestamp() AT TIME ZONE 'UTC')::date + ahead)
+$$;
+COMMENT ON FUNCTION decide.make_partitions(integer) IS
+  'Makes the daily partitions from yesterday to so many days ahead';

@@ -1,0 +1,158 @@
+-- Policy tables: edited with plain SQL, in force once published.
+
+CREATE TABLE decide.surface (
+  surface text PRIMARY KEY,
+  slots int NOT NULL DEFAULT 1 CHECK (slots BETWEEN 1 AND 100),
+  fallback_action text,
+  latency_budget interval NOT NULL DEFAULT '50 ms' CHECK (latency_budget > interval '0'),
+  context_fields text[] NOT NULL DEFAULT '{}'
+    CHECK (pg_catalog.array_position(context_fields, NULL) IS NULL AND pg_catalog.cardinality(context_fields) <= 200),
+  description text
+);
+COMMENT ON TABLE decide.surface IS 'Places where something is shown; all that differs between them is configuration';
+COMMENT ON COLUMN decide.surface.surface IS 'Name, as decide() is called with';
+COMMENT ON COLUMN decide.surface.slots IS 'How many actions one decision shows, without repetition';
+COMMENT ON COLUMN decide.surface.fallback_action IS 'What is shown when the policy cannot choose; ignores dates and rules';
+COMMENT ON COLUMN decide.surface.latency_budget IS 'How long a decision may take';
+COMMENT ON COLUMN decide.surface.context_fields IS 'Context fields that models may use and that traces keep; all others are only hashed';
+COMMENT ON COLUMN decide.surface.description IS 'For people';
+
+CREATE TABLE decide.campaign (
+  campaign text PRIMARY KEY,
+  starts_at timestamptz CHECK (pg_catalog.isfinite(starts_at)),
+  ends_at timestamptz CHECK (pg_catalog.isfinite(ends_at)),
+  description text,
+  CHECK (ends_at > starts_at)
+);
+COMMENT ON TABLE decide.campaign IS 'Holders of actions, dates and budgets';
+COMMENT ON COLUMN decide.campaign.campaign IS 'Name';
+COMMENT ON COLUMN decide.campaign.starts_at IS 'First moment at which its actions may be shown (null: always)';
+COMMENT ON COLUMN decide.campaign.ends_at IS 'First moment at which they may no longer be shown (null: never)';
+COMMENT ON COLUMN decide.campaign.description IS 'For people';
+
+CREATE TABLE decide.action (
+  action text PRIMARY KEY,
+  campaign text REFERENCES decide.campaign ON UPDATE CASCADE,
+  surfaces text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(surfaces, NULL) IS NULL),
+  attributes jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(attributes) = 'object'),
+  eligible_when text,
+  cost double precision NOT NULL DEFAULT 1 CHECK (decide.is_finite(cost) AND cost >= 0),
+  description text
+);
+CREATE INDEX ON decide.action (campaign);
+COMMENT ON TABLE decide.action IS 'What can be chosen: offers, items, creatives, or doing nothing (the baseline)';
+COMMENT ON COLUMN decide.action.action IS 'Name, as decide() answers it';
+COMMENT ON COLUMN decide.action.campaign IS 'Campaign whose dates and budgets bind it (null: none)';
+COMMENT ON COLUMN decide.action.surfaces IS 'Surfaces where it may be shown (empty: all)';
+COMMENT ON COLUMN decide.action.attributes IS 'What models and rules may know of it';
+COMMENT ON COLUMN decide.action.eligible_when IS
+  'Rule: an SQL boolean expression over user_key, context, features and action; runs with the rights of pg_decide.rule_role';
+COMMENT ON COLUMN decide.action.cost IS 'What one exposure takes from a budget that counts cost';
+COMMENT ON COLUMN decide.action.description IS 'For people';
+
+CREATE TABLE decide.feature (
+  feature text PRIMARY KEY,
+  entity text NOT NULL DEFAULT 'user' CHECK (entity IN ('user', 'action', 'surface')),
+  event_type text NOT NULL,
+  aggregate text NOT NULL,
+  value_path text,
+  key_path text,
+  half_life interval CHECK (pg_catalog.isfinite(half_life)),
+  default_value double precision NOT NULL DEFAULT 0 CHECK (decide.is_finite(default_value)),
+  description text
+);
+COMMENT ON TABLE decide.feature IS 'Numbers kept from events';
+COMMENT ON COLUMN decide.feature.feature IS 'Name, as models and rules refer to it';
+COMMENT ON COLUMN decide.feature.entity IS 'Whose number it is';
+COMMENT ON COLUMN decide.feature.event_type IS 'Type of the events that it is kept from';
+COMMENT ON COLUMN decide.feature.aggregate IS 'decayed_count: how many; decayed_sum: how much';
+COMMENT ON COLUMN decide.feature.value_path IS 'What decayed_sum adds up: value, or attributes.x';
+COMMENT ON COLUMN decide.feature.key_path IS 'What the number is kept per, beside the entity';
+COMMENT ON COLUMN decide.feature.half_life IS 'Time in which the past loses half its weight (null: it never does)';
+COMMENT ON COLUMN decide.feature.default_value IS 'Value while there is no event';
+COMMENT ON COLUMN decide.feature.description IS 'For people';
+
+CREATE TABLE decide.cap (
+  cap text PRIMARY KEY,
+  surface text REFERENCES decide.surface ON UPDATE CASCADE,
+  campaign text REFERENCES decide.campaign ON UPDATE CASCADE,
+  action text REFERENCES decide.action ON UPDATE CASCADE,
+  per text NOT NULL CHECK (per IN ('user', 'all')),
+  max_count bigint NOT NULL CHECK (max_count >= 0),
+  window_length interval CHECK (window_length > interval '0'),
+  window_kind text NOT NULL DEFAULT 'calendar' CHECK (window_kind IN ('calendar', 'sliding')),
+  counts text NOT NULL DEFAULT 'decision' CHECK (decide.is_name(counts)),
+  pacing text NOT NULL DEFAULT 'none' CHECK (decide.is_name(pacing)),
+  description text
+);
+CREATE INDEX ON decide.cap (surface);
+CREATE INDEX ON decide.cap (campaign);
+CREATE INDEX ON decide.cap (action);
+COMMENT ON TABLE decide.cap IS 'Limits on exposure; a cap for all users is a budget';
+COMMENT ON COLUMN decide.cap.cap IS 'Name';
+COMMENT ON COLUMN decide.cap.surface IS 'Surface that it limits (null: all)';
+COMMENT ON COLUMN decide.cap.campaign IS 'Campaign that it limits (null: all)';
+COMMENT ON COLUMN decide.cap.action IS 'Action that it limits (null: all)';
+COMMENT ON COLUMN decide.cap.per IS 'user: each user by themselves; all: everyone together';
+COMMENT ON COLUMN decide.cap.max_count IS 'How many within the window';
+COMMENT ON COLUMN decide.cap.window_length IS 'Length of the window (null: for ever)';
+COMMENT ON COLUMN decide.cap.window_kind IS 'calendar: starts anew at its boundary; sliding: looks back from now';
+COMMENT ON COLUMN decide.cap.counts IS 'What is counted: decision, or a type of event';
+COMMENT ON COLUMN decide.cap.pacing IS 'How the budget is spread over its window';
+COMMENT ON COLUMN decide.cap.description IS 'For people';
+
+CREATE TABLE decide.model_version (
+  model text NOT NULL CHECK (decide.is_name(model)),
+  version int NOT NULL CHECK (version > 0),
+  family text NOT NULL CHECK (family IN ('linear', 'logistic')),
+  terms text[] NOT NULL,
+  spec jsonb NOT NULL,
+  weights real[] NOT NULL,
+  window_from timestamptz,
+  window_to timestamptz,
+  rows bigint NOT NULL DEFAULT 0,
+  hyperparameters jsonb NOT NULL DEFAULT '{}',
+  metrics jsonb NOT NULL DEFAULT '{}',
+  seed bigint NOT NULL DEFAULT 0,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  created_by text NOT NULL DEFAULT SESSION_USER,
+  approved_at timestamptz,
+  approved_by text,
+  PRIMARY KEY (model, version)
+);
+COMMENT ON TABLE decide.model_version IS 'Trained models with their lineage; a version never changes once it is written';
+COMMENT ON COLUMN decide.model_version.model IS 'Name, as policies refer to it';
+COMMENT ON COLUMN decide.model_version.version IS 'Number, counting up within the model';
+COMMENT ON COLUMN decide.model_version.family IS 'linear: the score is the sum; logistic: a probability';
+COMMENT ON COLUMN decide.model_version.terms IS 'What it looks at: products of user.x, context.x, action.x and action';
+COMMENT ON COLUMN decide.model_version.spec IS 'How each term is encoded: numbers, levels, hash buckets';
+COMMENT ON COLUMN decide.model_version.weights IS 'One weight per coordinate, term by term';
+COMMENT ON COLUMN decide.model_version.window_from IS 'Decisions trained on: from';
+COMMENT ON COLUMN decide.model_version.window_to IS 'Decisions trained on: up to';
+COMMENT ON COLUMN decide.model_version.rows IS 'Decisions trained on: how many';
+COMMENT ON COLUMN decide.model_version.hyperparameters IS 'What train() was asked for';
+COMMENT ON COLUMN decide.model_version.metrics IS 'How it does on the held-out share';
+COMMENT ON COLUMN decide.model_version.seed IS 'Seed of the split into training and held-out share';
+COMMENT ON COLUMN decide.model_version.created_at IS 'When it was trained';
+COMMENT ON COLUMN decide.model_version.created_by IS 'Who trained it';
+COMMENT ON COLUMN decide.model_version.approved_at IS 'When it was approved for use (null: not yet)';
+COMMENT ON COLUMN decide.model_version.approved_by IS 'Who approved it';
+
+CREATE TABLE decide.policy (
+  policy text PRIMARY KEY,
+  surface text NOT NULL REFERENCES decide.surface ON UPDATE CASCADE,
+  model text,
+  selection text NOT NULL,
+  params jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(params) = 'object'),
+  model_version int,
+  description text
+);
+CREATE INDEX ON decide.policy (surface);
+COMMENT ON TABLE decide.policy IS 'How a surface chooses';
+COMMENT ON COLUMN decide.policy.policy IS 'Name';
+COMMENT ON COLUMN decide.policy.surface IS 'Surface that it chooses for; one policy per surface';
+COMMENT ON COLUMN decide.policy.model IS 'Model that scores (null: none, for uniform)';
+COMMENT ON COLUMN decide.policy.selection IS 'uniform, greedy, epsilon_greedy or softmax';
+COMMENT ON COLUMN decide.policy.params IS 'epsilon, temperature, min_probability';
+COMMENT ON COLUMN decide.policy.model_version IS 'Version of the model (null: the latest approved one at publish)';
+COMMENT ON COLUMN decide.policy.description IS 'For people';

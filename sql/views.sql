@@ -1,0 +1,62 @@
+-- What analysts and BI tools look at.
+
+CREATE VIEW decide.decision AS
+SELECT t.decision_id,
+       t.decided_at,
+       t.user_key,
+       t.surface,
+       t.first_slot + s.place - 1 AS slot,
+       decide.action_name(t.actions[s.place]) AS action,
+       t.chosen[s.place] AS probability,
+       decide.action_names(t.candidates) AS candidates,
+       CASE WHEN s.place <= t.filled AND t.origin IS NULL
+            THEN ARRAY(SELECT pg_catalog.unnest(t.probabilities[s.place:s.place])) END AS probabilities,
+       t.policy,
+       t.bundle,
+       t.model_version,
+       t.context_hash,
+       t.mode,
+       CASE WHEN s.place > t.filled THEN t.reason END AS reason,
+       t.seed,
+       t.features,
+       t.context_values,
+       decide.action_names(t.blocked) AS blocked,
+       ARRAY(SELECT CASE b WHEN 1 THEN 'not_started' WHEN 2 THEN 'ended' WHEN 3 THEN 'rule' WHEN 4 THEN 'rule_failed' END
+               FROM pg_catalog.unnest(t.blocked_by) WITH ORDINALITY AS u (b, i) ORDER BY i) AS blocked_reasons,
+       t.errors,
+       t.origin,
+       t.stage_us[1] AS request_us,
+       t.stage_us[2] AS features_us,
+       t.stage_us[3] AS candidates_us,
+       t.stage_us[4] AS score_us,
+       t.stage_us[5] AS choose_us
+  FROM decide.trace AS t
+ CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place);
+COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
+COMMENT ON COLUMN decide.decision.decision_id IS 'Identifier of the decision, in order of time';
+COMMENT ON COLUMN decide.decision.decided_at IS 'When it was made';
+COMMENT ON COLUMN decide.decision.user_key IS 'Pseudonym of the user';
+COMMENT ON COLUMN decide.decision.surface IS 'Surface';
+COMMENT ON COLUMN decide.decision.slot IS 'Slot, from 1';
+COMMENT ON COLUMN decide.decision.action IS 'What was shown';
+COMMENT ON COLUMN decide.decision.probability IS 'Chance of that choice (propensity), given the slots before; 1 for a fallback';
+COMMENT ON COLUMN decide.decision.candidates IS 'What could be had';
+COMMENT ON COLUMN decide.decision.probabilities IS 'Chance of each candidate in this slot; 0 for those in earlier slots; null for a fallback or an imported decision';
+COMMENT ON COLUMN decide.decision.policy IS 'Policy that chose';
+COMMENT ON COLUMN decide.decision.bundle IS 'Bundle in force';
+COMMENT ON COLUMN decide.decision.model_version IS 'Model and version that scored';
+COMMENT ON COLUMN decide.decision.context_hash IS 'Keyed hash of the context: equal for equal contexts';
+COMMENT ON COLUMN decide.decision.mode IS 'normal, cautious or paused';
+COMMENT ON COLUMN decide.decision.reason IS 'Why the slot got the fallback (null: the policy''s own choice)';
+COMMENT ON COLUMN decide.decision.seed IS 'Seed of the draw';
+COMMENT ON COLUMN decide.decision.features IS 'Feature vector used, in the order of the bundle''s features';
+COMMENT ON COLUMN decide.decision.context_values IS 'Context fields that the surface keeps';
+COMMENT ON COLUMN decide.decision.blocked IS 'Actions of the surface that were out';
+COMMENT ON COLUMN decide.decision.blocked_reasons IS 'Why, for each: not_started, ended, rule, rule_failed';
+COMMENT ON COLUMN decide.decision.errors IS 'Errors that rules or stages raised';
+COMMENT ON COLUMN decide.decision.origin IS 'Where an imported decision comes from (null: made here)';
+COMMENT ON COLUMN decide.decision.request_us IS 'Microseconds to check the request';
+COMMENT ON COLUMN decide.decision.features_us IS 'Microseconds to read features';
+COMMENT ON COLUMN decide.decision.candidates_us IS 'Microseconds to find candidates, rules included';
+COMMENT ON COLUMN decide.decision.score_us IS 'Microseconds to score';
+COMMENT ON COLUMN decide.decision.choose_us IS 'Microseconds to choose';

@@ -1,0 +1,66 @@
+//! What a decision would be and why, without making it.
+
+use super::candidates::Blocked;
+use super::consider;
+use super::request::Asked;
+use crate::error::OrRaise;
+use crate::pg::call::Call;
+use crate::pg::datum::{self, Arg};
+
+/// Pushes a row per action of the surface, and one per slot that the fallback would get.
+pub fn explain(asked: &Asked<'_>, call: &Call) {
+    consider(asked, |decision, desk| {
+        let surface = decision.request.surface;
+        let mut rows = call.rows();
+        let scored = decision.policy.is_some_and(|policy| policy.model.is_some());
+        for (candidate, &i) in desk.open.iter().enumerate() {
+            let slot = desk.slate.picks.iter().position(|&pick| pick == candidate);
+            let score = desk.scores.get(candidate).filter(|_| scored);
+            let (step, reason) = match slot {
+                Some(_) => ("shown", None),
+                None => ("choose", datum::text("another candidate was drawn")),
+            };
+            rows.push([
+                datum::text(&surface.actions[i].name),
+                score.and_then(|score| datum::float8(f64::from(*score))),
+                desk.slate.probabilities.get(candidate).and_then(|p| datum::float8(*p)),
+                datum::text(step),
+                reason,
+                slot.and_then(|slot| datum::int4(slot as i32 + 1)),
+                slot.and_then(|slot| datum::float8(desk.slate.chosen[slot])),
+            ]);
+        }
+        for (&i, &by) in desk.blocked.iter().zip(&desk.blocked_by) {
+            let action = &surface.actions[i].name;
+            let (step, reason) = Blocked::from_code(by).describe();
+            let error = desk.errors.iter().flatten().find_map(|error| {
+                error.strip_prefix(action.as_str()).and_then(|rest| rest.strip_prefix(": "))
+            });
+            let reason = match error {
+                Some(error) => format!("{reason}: {error}"),
+                None => reason.to_owned(),
+            };
+            rows.push(left_out(action, step, &reason, None));
+        }
+        let Some(reason) = &decision.reason else { return };
+        for slot in desk.slate.picks.len()..surface.slots {
+            let number = datum::int4(slot as i32 + 1);
+            rows.push(left_out(&surface.fallback.name, "fallback", &reason.to_string(), number));
+        }
+    })
+    .or_raise();
+}
+
+/// A row without score: of a blocked action, or of the fallback, which is shown in `slot`.
+fn left_out(action: &str, step: &str, reason: &str, slot: Arg) -> [Arg; 7] {
+    let probability = slot.and(datum::float8(1.0));
+    [
+        datum::text(action),
+        None,
+        None,
+        datum::text(step),
+        datum::text(reason),
+        slot,
+        probability,
+    ]
+}

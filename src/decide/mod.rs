@@ -1,0 +1,178 @@
+//! A request passes through: the pipeline of a decision.
+
+mod candidates;
+mod explain;
+mod features;
+mod replay;
+mod request;
+mod score;
+mod trace;
+mod verbs;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Instant;
+
+pub use request::{Asked, Request};
+
+use crate::error::Error;
+use crate::math::choice::Slate;
+use crate::pg::Session;
+use crate::pg::attempt::attempt;
+use crate::policy::{self, Bundle, Policy};
+
+/// One decision, with all that its trace needs to know.
+pub struct Decision<'a> {
+    pub bundle: &'a Bundle,
+    pub request: Request<'a>,
+    pub policy: Option<&'a Policy>,
+    /// Why slots are left to the fallback, if any are.
+    pub reason: Option<Reason>,
+    /// Microseconds in: request, features, candidates, score, choose.
+    pub stage_us: [i32; 5],
+}
+
+/// Why the policy could not choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    NoPolicy,
+    NoModel,
+    NoCandidate,
+    Failed(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::NoPolicy => out.write_str("no_policy"),
+            Reason::NoModel => out.write_str("no_model"),
+            Reason::NoCandidate => out.write_str("no_candidate"),
+            Reason::Failed(code) => write!(out, "failed: {code}"),
+        }
+    }
+}
+
+/// Buffers that a backend uses for one decision after another, so that none is allocated twice.
+#[derive(Default)]
+pub struct Desk {
+    pub state: Vec<f64>,
+    /// In the bundle's order.
+    pub features: Vec<f64>,
+    /// Positions in the surface's actions: candidates, and blocked ones with the reason.
+    pub open: Vec<usize>,
+    pub blocked: Vec<usize>,
+    pub blocked_by: Vec<i16>,
+    pub errors: Vec<Option<String>>,
+    pub vector: Vec<f32>,
+    pub all_scores: Vec<f32>,
+    /// Per candidate.
+    pub scores: Vec<f32>,
+    pub slate: Slate,
+    pub numbers: Vec<i32>,
+}
+
+impl Desk {
+    fn clear(&mut self) {
+        self.features.clear();
+        self.open.clear();
+        self.blocked.clear();
+        self.blocked_by.clear();
+        self.errors.clear();
+        self.scores.clear();
+        self.clear_slate();
+    }
+
+    fn clear_slate(&mut self) {
+        self.slate.probabilities.clear();
+        self.slate.picks.clear();
+        self.slate.chosen.clear();
+    }
+}
+
+thread_local! {
+    static DESK: RefCell<Desk> = RefCell::default();
+}
+
+/// Decides, and hands the decision and the desk it was made on to `then`. Reads only.
+pub fn consider<T>(
+    asked: &Asked<'_>,
+    then: impl FnOnce(&Decision<'_>, &mut Desk) -> T,
+) -> Result<T, Error> {
+    DESK.with(|desk| {
+        let mut desk = desk.try_borrow_mut().map_err(|_| Error::Nested)?;
+        let bundle: Rc<Bundle> = policy::live()?;
+        let decision = pipeline(asked, &bundle, &mut desk)?;
+        Ok(then(&decision, &mut desk))
+    })
+}
+
+/// Request → features → candidates → score → choose; the fallback where a stage cannot go on.
+fn pipeline<'a>(
+    asked: &Asked<'a>,
+    bundle: &'a Bundle,
+    desk: &mut Desk,
+) -> Result<Decision<'a>, Error> {
+    let mut watch = Stopwatch::start();
+    desk.clear();
+    let request = request::normalize(asked, bundle)?;
+    let surface = request.surface;
+    watch.lap();
+    let _session = Session::open();
+    let chosen = attempt(|| {
+        features::read(request.user_key, request.now, &bundle.features, &mut desk.state, &mut desk.features);
+        watch.lap();
+        candidates::find(&request, desk);
+        watch.lap();
+        let policy = able(surface.policy.as_ref())?;
+        score::score(policy, surface, &request.fields, desk);
+        watch.lap();
+        desk.slate.choose(&policy.choice, &desk.scores, surface.slots, request.seed);
+        watch.lap();
+        match desk.slate.picks.len() {
+            filled if filled < surface.slots => Err(Reason::NoCandidate),
+            _ => Ok(()),
+        }
+    });
+    let reason = match chosen {
+        Ok(result) => result.err(),
+        Err(error) => {
+            desk.clear();
+            desk.errors.push(Some(error.message.clone()));
+            Some(Reason::Failed(crate::pg::attempt::sqlstate(error.code)))
+        }
+    };
+    let stage_us = watch.laps;
+    Ok(Decision { bundle, policy: surface.policy.as_ref(), request, reason, stage_us })
+}
+
+/// The policy, if it can choose.
+fn able(policy: Option<&Policy>) -> Result<&Policy, Reason> {
+    let policy = policy.ok_or(Reason::NoPolicy)?;
+    match policy.model {
+        None if policy.needs_scores => Err(Reason::NoModel),
+        _ => Ok(policy),
+    }
+}
+
+/// Microseconds per stage.
+struct Stopwatch {
+    last: Instant,
+    laps: [i32; 5],
+    lap: usize,
+}
+
+impl Stopwatch {
+    fn start() -> Stopwatch {
+        Stopwatch { last: Instant::now(), laps: [0; 5], lap: 0 }
+    }
+
+    fn lap(&mut self) {
+        let now = Instant::now();
+        if let Some(lap) = self.laps.get_mut(self.lap) {
+            *lap = now.duration_since(self.last).as_micros().min(i32::MAX as u128) as i32;
+        }
+        self.last = now;
+        self.lap += 1;
+    }
+}

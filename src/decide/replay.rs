@@ -1,0 +1,141 @@
+//! A decision recomputed from its trace: bundle, model, features and seed give the same bits, or
+//! the answer says what differs.
+
+use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
+use uuid::Uuid;
+
+use super::score;
+use super::{Desk, Reason, able};
+use crate::error::Error;
+use crate::math::identifier::moment_of;
+use crate::math::model::Value;
+use crate::pg::{Session, Statement, array, clock, datum};
+use crate::policy;
+
+/// What a trace says that a replay needs.
+#[derive(Default)]
+struct Trace {
+    bundle: Option<i64>,
+    surface: String,
+    seed: u64,
+    filled: usize,
+    reason: Option<String>,
+    actions: Vec<i32>,
+    chosen: Vec<f64>,
+    candidates: Vec<i32>,
+    probabilities: Vec<f64>,
+    features: Vec<f64>,
+    fields: Vec<Option<String>>,
+}
+
+thread_local! {
+    static TRACE: Statement = const { Statement::new(
+        "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
+                t.probabilities, t.features, t.context_values \
+           FROM decide.trace AS t \
+          WHERE t.decision_id = $1 AND t.decided_at = $2",
+        &[UUIDOID, TIMESTAMPTZOID]) };
+}
+
+/// None if every bit agrees, else what differs first.
+pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
+    let trace = find(decision_id)?;
+    let Some(number) = trace.bundle else {
+        return Ok(Some("it was made elsewhere and imported".into()));
+    };
+    let bundle = policy::by_number(number)?;
+    let surface = bundle
+        .surfaces
+        .get(&trace.surface)
+        .ok_or_else(|| Error::Damaged(format!("bundle {number} has no such surface")))?;
+    if let Some(code) = trace.reason.as_deref().and_then(|r| r.strip_prefix("failed: ")) {
+        return Ok(differs(
+            trace.filled == 0 && trace.actions.iter().all(|&a| a == surface.fallback.number),
+            || format!("a stage failed with {code}, but it is not the fallback that was shown"),
+        ));
+    }
+    let mut desk = Desk { features: trace.features.clone(), ..Desk::default() };
+    for number in &trace.candidates {
+        match surface.actions.iter().position(|action| action.number == *number) {
+            Some(i) => desk.open.push(i),
+            None => return Ok(Some(format!("candidate {number} is not of this surface"))),
+        }
+    }
+    let fields: Vec<Value<'_>> = trace
+        .fields
+        .iter()
+        .map(|field| field.as_deref().map_or(Value::Missing, Value::Text))
+        .collect();
+    let reason = match able(surface.policy.as_ref()) {
+        Err(reason) => Some(reason),
+        Ok(policy) => {
+            score::score(policy, surface, &fields, &mut desk);
+            desk.slate.choose(&policy.choice, &desk.scores, surface.slots, trace.seed);
+            (desk.slate.picks.len() < surface.slots).then_some(Reason::NoCandidate)
+        }
+    };
+    Ok(compare(&trace, surface, &desk, reason.as_ref()))
+}
+
+fn compare(
+    trace: &Trace,
+    surface: &policy::Surface,
+    desk: &Desk,
+    reason: Option<&Reason>,
+) -> Option<String> {
+    let picks = desk.slate.picks.iter().map(|&pick| surface.actions[desk.open[pick]].number);
+    let missing = surface.slots - desk.slate.picks.len();
+    let actions: Vec<i32> =
+        picks.chain(std::iter::repeat_n(surface.fallback.number, missing)).collect();
+    let mut chosen = desk.slate.chosen.clone();
+    chosen.resize(surface.slots, 1.0);
+    differs(trace.reason == reason.map(ToString::to_string), || "the reason differs".into())
+        .or_else(|| {
+            differs(same_bits(&trace.probabilities, &desk.slate.probabilities), || {
+                "the probabilities differ".into()
+            })
+        })
+        .or_else(|| differs(trace.actions == actions, || "the actions differ".into()))
+        .or_else(|| {
+            differs(same_bits(&trace.chosen, &chosen), || {
+                "the probabilities of the chosen differ".into()
+            })
+        })
+}
+
+fn differs(agree: bool, what: impl FnOnce() -> String) -> Option<String> {
+    (!agree).then(what)
+}
+
+fn same_bits(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+}
+
+fn find(decision_id: Uuid) -> Result<Trace, Error> {
+    let unknown = || Error::UnknownDecision(decision_id.to_string());
+    let decided_at = clock::from_unix_micros(moment_of(decision_id).ok_or_else(unknown)?);
+    let _session = Session::open();
+    let mut found = None;
+    TRACE.with(|statement| {
+        let args = [datum::uuid(decision_id), datum::timestamp(decided_at)];
+        statement.read(&args, |row| {
+            let mut trace = Trace {
+                bundle: row.get(1),
+                surface: row.must(2),
+                seed: row.must::<i64>(3) as u64,
+                filled: row.must::<i16>(4) as usize,
+                reason: row.get(5),
+                ..Trace::default()
+            };
+            let array = |column| row.datum(column);
+            array(6).map(|d| array::read_into(d, &mut trace.actions));
+            array(7).map(|d| array::read_into(d, &mut trace.chosen));
+            array(8).map(|d| array::read_into(d, &mut trace.candidates));
+            array(9).map(|d| array::read_into(d, &mut trace.probabilities));
+            array(10).map(|d| array::read_into(d, &mut trace.features));
+            trace.fields = row.get(11).unwrap_or_default();
+            found = Some(trace);
+        })
+    });
+    found.ok_or_else(unknown)
+}

@@ -1,0 +1,75 @@
+//! First stage: what was asked, checked and brought into one form.
+
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::govern::pseudonym;
+use crate::math::identifier::time_ordered;
+use crate::math::model::Value;
+use crate::pg::clock::{chance, to_unix_micros};
+use crate::pg::json::{Field, Json};
+use crate::policy::{Bundle, Surface};
+use crate::settings;
+
+/// What the caller said.
+pub struct Asked<'a> {
+    pub user_id: Option<&'a str>,
+    pub surface: Option<&'a str>,
+    pub context: Option<Json<'a>>,
+    /// Microseconds since 2000.
+    pub now: i64,
+    /// A seed to use instead of a new one.
+    pub seed: Option<u64>,
+}
+
+/// The request in one form.
+pub struct Request<'a> {
+    pub decision_id: Uuid,
+    pub user_key: Uuid,
+    pub now: i64,
+    pub seed: u64,
+    pub surface: &'a Surface,
+    pub context: Json<'a>,
+    pub context_hash: i64,
+    /// Values of the surface's context fields, in their order.
+    pub fields: Vec<Value<'a>>,
+}
+
+/// Checks the request. Whatever is wrong here is the caller's own mistake, and an error.
+pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a>, Error> {
+    let user_id = pseudonym::user_id(asked.user_id)?;
+    let name = asked.surface.ok_or(Error::Null("surface"))?;
+    let surface = bundle
+        .surfaces
+        .get(name)
+        .ok_or_else(|| Error::UnknownSurface(name.escape_debug().to_string()))?;
+    let context = asked.context.ok_or(Error::Null("context"))?;
+    let most = settings::max_context_bytes();
+    if context.size() > most {
+        return Err(Error::ContextTooLarge { bytes: context.size(), most });
+    }
+    if !context.is_object() {
+        return Err(Error::ContextNotObject);
+    }
+    let key = pseudonym::key()?;
+    Ok(Request {
+        decision_id: time_ordered(to_unix_micros(asked.now), chance()),
+        user_key: key.of(user_id),
+        now: asked.now,
+        seed: asked.seed.or_else(settings::seed).unwrap_or_else(chance),
+        surface,
+        context,
+        context_hash: context.hash(key.context_seed),
+        fields: surface.context_fields.iter().map(|name| value(context.get(name))).collect(),
+    })
+}
+
+/// A context field as models see it: numbers and texts as they are, truth as 1 or 0.
+pub fn value(field: Option<Field<'_>>) -> Value<'_> {
+    match field {
+        Some(Field::Number(number)) if number.is_finite() => Value::Number(number),
+        Some(Field::Bool(flag)) => Value::Number(f64::from(u8::from(flag))),
+        Some(Field::Text(text)) => Value::Text(text),
+        _ => Value::Missing,
+    }
+}

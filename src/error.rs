@@ -1,0 +1,188 @@
+//! Every error of ours: what it says, its SQLSTATE, its DETAIL and what to do about it.
+
+use std::fmt;
+
+use pgrx::PgSqlErrorCode::{self, *};
+use pgrx::pg_sys::panic::ErrorReport;
+
+/// One fault of the policy tables.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    pub table: &'static str,
+    pub row: String,
+    pub reason: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} \"{}\": {}", self.table, self.row, self.reason)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum Error {
+    /// An argument that must not be null is.
+    Null(&'static str),
+    EmptyUser,
+    LongUser(usize),
+    UnknownSurface(String),
+    ContextNotObject,
+    ContextTooLarge { bytes: usize, most: usize },
+    NothingPublished,
+    Faults(Vec<Fault>),
+    UnknownBundle(i64),
+    UnknownDecision(String),
+    UnknownJob { job: String, jobs: &'static str },
+    UnknownModel { model: String, version: i32 },
+    ReadOnly(&'static str),
+    Nested,
+    Damaged(String),
+    Training(String, &'static str),
+    Import(String, &'static str),
+}
+
+impl Error {
+    /// SQLSTATE, message, detail and hint.
+    fn parts(&self) -> (PgSqlErrorCode, String, Option<String>, Option<String>) {
+        let hint = |text: &str| Some(text.to_owned());
+        match self {
+            Error::Null(what) => (
+                ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                format!("{what} must not be null"),
+                None,
+                None,
+            ),
+            Error::EmptyUser => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                "user_id must not be empty".into(),
+                None,
+                hint("Pass the identifier by which the application knows the user; for an unknown visitor, one of the session."),
+            ),
+            Error::LongUser(bytes) => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("user_id is too long: {bytes} bytes"),
+                Some("A user_id has at most 1024 bytes.".into()),
+                None,
+            ),
+            Error::UnknownSurface(surface) => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("surface \"{surface}\" does not exist"),
+                Some("The bundle in force has no surface of that name.".into()),
+                hint("Insert it into decide.surface, then SELECT decide.publish('…')."),
+            ),
+            Error::ContextNotObject => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                "context must be a JSON object".into(),
+                None,
+                hint("Pass named fields, such as '{\"device\": \"mobile\"}', or nothing."),
+            ),
+            Error::ContextTooLarge { bytes, most } => (
+                ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("context is too large: {bytes} bytes"),
+                Some(format!("pg_decide.max_context_bytes is {most}.")),
+                hint("Pass only the fields that policies use, or raise the setting."),
+            ),
+            Error::NothingPublished => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "no policy is in force".into(),
+                None,
+                hint("Fill decide.surface, decide.action and decide.policy, then SELECT decide.publish('first')."),
+            ),
+            Error::Faults(faults) => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                match faults.len() {
+                    1 => "the policy has a fault".into(),
+                    n => format!("the policy has {n} faults"),
+                },
+                Some(list(faults)),
+                hint("Correct these rows and publish again; what is in force has not changed."),
+            ),
+            Error::UnknownBundle(bundle) => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("bundle {bundle} does not exist"),
+                None,
+                hint("decide.bundle_history lists them."),
+            ),
+            Error::UnknownDecision(id) => (
+                ERRCODE_NO_DATA_FOUND,
+                format!("decision {id} does not exist"),
+                Some("It was never made, was rolled back, or its trace has expired.".into()),
+                None,
+            ),
+            Error::UnknownJob { job, jobs } => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("job \"{job}\" does not exist"),
+                None,
+                Some(format!("Jobs are: {jobs}.")),
+            ),
+            Error::UnknownModel { model, version } => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("model \"{model}\" has no version {version}"),
+                None,
+                hint("decide.model_version lists them."),
+            ),
+            Error::ReadOnly(verb) => (
+                ERRCODE_READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {verb}() in a read-only transaction"),
+                Some("What it answers and its record stand or fall together, so it has to write.".into()),
+                hint("On a standby or in a READ ONLY transaction, ask decide.explain()."),
+            ),
+            Error::Nested => (
+                ERRCODE_OBJECT_IN_USE,
+                "decide() cannot be called from within a decision".into(),
+                None,
+                hint("A rule must not decide by itself."),
+            ),
+            Error::Damaged(what) => (
+                ERRCODE_DATA_CORRUPTED,
+                format!("the published policy cannot be read: {what}"),
+                None,
+                hint("Publish again, or roll back to another bundle."),
+            ),
+            Error::Training(what, todo) | Error::Import(what, todo) => {
+                (ERRCODE_INVALID_PARAMETER_VALUE, what.clone(), None, hint(todo))
+            }
+        }
+    }
+
+    /// Raises it as a Postgres error.
+    pub fn raise(&self) -> ! {
+        let (code, message, detail, hint) = self.parts();
+        let mut report = ErrorReport::new(code, message, "pg_decide");
+        if let Some(detail) = detail {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = hint {
+            report = report.set_hint(hint);
+        }
+        report.report(pgrx::PgLogLevel::ERROR);
+        unreachable!("an ERROR does not return")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.parts().1)
+    }
+}
+
+/// The faults in order, one a line, as many as a person reads.
+fn list(faults: &[Fault]) -> String {
+    const MOST: usize = 100;
+    let mut lines: Vec<String> = faults.iter().take(MOST).map(Fault::to_string).collect();
+    if faults.len() > MOST {
+        lines.push(format!("and {} more", faults.len() - MOST));
+    }
+    lines.join("\n")
+}
+
+/// The value, or the error raised.
+pub trait OrRaise<T> {
+    fn or_raise(self) -> T;
+}
+
+impl<T> OrRaise<T> for Result<T, Error> {
+    fn or_raise(self) -> T {
+        self.unwrap_or_else(|error| error.raise())
+    }
+}

@@ -1,0 +1,48 @@
+//! pg_decide: personalization decisions inside PostgreSQL.
+//!
+//! The map of the house. Facts come in (`observe`), rules come in (`policy`), a request passes
+//! through (`decide`), results are learned from (`learn`), and a clock keeps it all (`worker`).
+//!
+//! | room | what | may know |
+//! | --- | --- | --- |
+//! | `math` | arithmetic; nothing of Postgres | nobody |
+//! | `pg` | the glue to Postgres, all unsafe code | nobody |
+//! | `policy` | tables → validated → bundle → kept by each backend | math, pg |
+//! | `govern` | pseudonyms | pg |
+//! | `observe` | event → contract → once → features, outcomes; quarantine | policy, govern, math, pg |
+//! | `decide` | the pipeline of a decision; one file a stage | policy, govern, math, pg |
+//! | `learn` | decisions made elsewhere, and models trained from traces | policy, govern, math, pg |
+//! | `worker` | jobs; every job is a function too | all |
+//!
+//! Tables, views, function declarations and grants are in `sql/`, one file a subject, in the order below.
+
+mod decide;
+mod error;
+mod govern;
+mod math;
+mod observe;
+mod pg;
+mod policy;
+mod settings;
+mod worker;
+
+use pgrx::prelude::*;
+
+pgrx::pg_module_magic!();
+
+extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/policy.sql", name = "policy", requires = ["schema"]);
+extension_sql_file!("../sql/bundle.sql", name = "bundle", requires = ["policy"]);
+extension_sql_file!("../sql/facts.sql", name = "facts", requires = ["bundle"]);
+extension_sql_file!("../sql/trace.sql", name = "trace", requires = ["facts"]);
+extension_sql_file!("../sql/partitions.sql", name = "partitions", requires = ["trace"]);
+extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["partitions"]);
+extension_sql_file!("../sql/views.sql", name = "views", requires = ["functions"]);
+extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["views"], finalize);
+
+/// Runs when the library is loaded: by the server at its start, or by a session at first use.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::init();
+    pg::invalidation::init();
+}

@@ -1,0 +1,83 @@
+//! Conjugate gradients with a diagonal preconditioner, for symmetric positive semi-definite systems.
+//!
+//! Source: M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving linear systems", 1952; the
+//! preconditioned form as in Y. Saad, "Iterative methods for sparse linear systems", 2nd ed., algorithm 9.1.
+
+use crate::math::sum;
+use ndarray::{Array1, Zip};
+
+/// What [`solve`] found.
+pub(super) struct Solution {
+    /// The approximate solution.
+    pub x: Array1<f64>,
+    /// How many products with the matrix it took.
+    pub iterations: usize,
+    /// Whether the residual became as small as asked.
+    pub converged: bool,
+}
+
+/// Solves A·x = b from x = 0, until the residual r has √(rᵀ·M⁻¹·r) ≤ `tolerance` times its value at the start, for at
+/// most `limit` iterations. `times(v)` is A·v; `diagonal` is M, the diagonal of A, where a zero counts as 1.
+/// `interrupt` is called once in each iteration.
+pub(super) fn solve(
+    times: &dyn Fn(&Array1<f64>) -> Array1<f64>,
+    b: Array1<f64>,
+    diagonal: &Array1<f64>,
+    tolerance: f64,
+    limit: usize,
+    interrupt: &mut dyn FnMut(),
+) -> Solution {
+    let precondition = |r: &Array1<f64>| {
+        Zip::from(r)
+            .and(diagonal)
+            .map_collect(|&r, &d| if d > 0.0 { r / d } else { r })
+    };
+    let mut x = Array1::zeros(b.len());
+    let mut r = b;
+    let mut z = precondition(&r);
+    let mut direction = z.clone();
+    let mut size = dot(&r, &z);
+    let enough = tolerance * tolerance * size;
+    for iterations in 0..limit {
+        if size <= enough {
+            return Solution {
+                x,
+                iterations,
+                converged: true,
+            };
+        }
+        interrupt();
+        let image = times(&direction);
+        let curvature = dot(&direction, &image);
+        if !(curvature > 0.0 && curvature.is_finite()) {
+            // a direction that the matrix does not see: what is left of b is out of its reach
+            return Solution {
+                x,
+                iterations,
+                converged: false,
+            };
+        }
+        let step = size / curvature;
+        x.scaled_add(step, &direction);
+        r.scaled_add(-step, &image);
+        z = precondition(&r);
+        let next = dot(&r, &z);
+        direction *= next / size;
+        direction += &z;
+        size = next;
+    }
+    Solution {
+        x,
+        iterations: limit,
+        converged: size <= enough,
+    }
+}
+
+/// Σᵢ aᵢ·bᵢ in the order of [`sum`].
+pub(super) fn dot(a: &Array1<f64>, b: &Array1<f64>) -> f64 {
+    sum(Zip::from(a)
+        .and(b)
+        .map_collect(|&a, &b| a * b)
+        .as_slice()
+        .unwrap_or_default())
+}

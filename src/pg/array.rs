@@ -1,0 +1,93 @@
+//! Arrays without nulls: slices in, slices out, by one copy at most.
+
+use pgrx::pg_sys;
+
+/// An element type of fixed width that is stored by value, as it lies in memory.
+pub trait Element: Copy {
+    const OID: pg_sys::Oid;
+}
+
+impl Element for f64 {
+    const OID: pg_sys::Oid = pg_sys::FLOAT8OID;
+}
+impl Element for f32 {
+    const OID: pg_sys::Oid = pg_sys::FLOAT4OID;
+}
+impl Element for i16 {
+    const OID: pg_sys::Oid = pg_sys::INT2OID;
+}
+impl Element for i32 {
+    const OID: pg_sys::Oid = pg_sys::INT4OID;
+}
+impl Element for i64 {
+    const OID: pg_sys::Oid = pg_sys::INT8OID;
+}
+
+/// A Postgres array of the slice, in the current memory context.
+pub fn from_slice<T: Element>(values: &[T]) -> pg_sys::Datum {
+    build(values, &[values.len()])
+}
+
+/// A two-dimensional array of `rows` rows of equal length, in the current memory context.
+pub fn from_rows<T: Element>(values: &[T], rows: usize) -> pg_sys::Datum {
+    build(values, &[rows, values.len() / rows.max(1)])
+}
+
+/// An array of that shape; the empty array where there is no element.
+fn build<T: Element>(values: &[T], shape: &[usize]) -> pg_sys::Datum {
+    let shape = if values.is_empty() { &[] } else { shape };
+    let header = (size_of::<pg_sys::ArrayType>() + 8 * shape.len()).next_multiple_of(8);
+    let size = header + size_of_val(values);
+    assert!(values.is_empty() || shape.iter().product::<usize>() == values.len());
+    // SAFETY: `size` bytes are allocated, and exactly header, dimensions, lower bounds and elements
+    // are written into them, in the layout of array.h; elements of 8 bytes lie at an offset that is
+    // a multiple of 8 since the header is padded to that.
+    unsafe {
+        let array = pg_sys::palloc0(size).cast::<pg_sys::ArrayType>();
+        pgrx::set_varsize_4b(array.cast(), size as i32);
+        (*array).ndim = shape.len() as i32;
+        (*array).dataoffset = 0;
+        (*array).elemtype = T::OID;
+        let numbers = array.add(1).cast::<i32>();
+        for (i, length) in shape.iter().enumerate() {
+            *numbers.add(i) = *length as i32;
+            *numbers.add(shape.len() + i) = 1;
+        }
+        let data = array.cast::<u8>().add(header).cast::<T>();
+        std::ptr::copy_nonoverlapping(values.as_ptr(), data, values.len());
+        pg_sys::Datum::from(array)
+    }
+}
+
+/// Appends the elements of a Postgres array, of any shape, to `out`. An array of another type or
+/// with nulls appends nothing and answers false.
+pub fn read_into<T: Element>(datum: pg_sys::Datum, out: &mut Vec<T>) -> bool {
+    // SAFETY: the datum is an array, since it comes from a column or parameter declared so; it is
+    // detoasted before it is looked at; the number of elements is bounded by the array's own size.
+    unsafe {
+        let raw = datum.cast_mut_ptr::<pg_sys::varlena>();
+        let plain = pg_sys::pg_detoast_datum(raw).cast::<pg_sys::ArrayType>();
+        let ok = (*plain).elemtype == T::OID && (*plain).dataoffset == 0;
+        if ok && (*plain).ndim > 0 {
+            let shape = plain.add(1).cast::<i32>();
+            let dimensions = (*plain).ndim as usize;
+            let count: usize = (0..dimensions).map(|i| *shape.add(i) as usize).product();
+            let header = (size_of::<pg_sys::ArrayType>() + 8 * dimensions).next_multiple_of(8);
+            let data = plain.cast::<u8>().add(header).cast::<T>();
+            out.extend_from_slice(std::slice::from_raw_parts(data, count));
+        }
+        if plain.cast::<pg_sys::varlena>() != raw {
+            pg_sys::pfree(plain.cast());
+        }
+        ok
+    }
+}
+
+/// Appends the elements of a text array to `out`; null elements become None.
+pub fn read_texts(datum: pg_sys::Datum, out: &mut Vec<Option<String>>) {
+    use pgrx::FromDatum;
+    // SAFETY: the datum is a text[] for the same reason as above.
+    if let Some(values) = unsafe { Vec::<Option<String>>::from_datum(datum, false) } {
+        out.extend(values);
+    }
+}

@@ -1,0 +1,72 @@
+//! Work that may fail without taking the caller's transaction along.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
+
+/// An error that was caught and undone.
+#[derive(Debug, Clone)]
+pub struct Caught {
+    pub code: PgSqlErrorCode,
+    pub message: String,
+}
+
+/// Runs `work` in a subtransaction. An error, or a panic, undoes what it did and is returned.
+///
+/// Errors that belong to the caller are passed on: a cancelled statement, a shutdown, and a
+/// serialization failure or deadlock, which only a retry of the whole transaction can cure.
+pub fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
+    // SAFETY: the pair of begin and release (or roll back) is the one that PL/pgSQL uses around a
+    // block with an exception handler; memory context and resource owner are put back after both.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let result = PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
+            .catch_others(|error| Err(caught(error)))
+            .execute();
+        match &result {
+            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
+            Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        result
+    }
+}
+
+/// What was caught, unless it must go on to the caller.
+fn caught(error: CaughtError) -> Caught {
+    let report = match &error {
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => report,
+    };
+    let code = report.sql_error_code();
+    if is_the_callers(code) {
+        error.rethrow();
+    }
+    Caught { code, message: report.message().to_owned() }
+}
+
+fn is_the_callers(code: PgSqlErrorCode) -> bool {
+    use PgSqlErrorCode::*;
+    matches!(
+        code,
+        ERRCODE_QUERY_CANCELED
+            | ERRCODE_ADMIN_SHUTDOWN
+            | ERRCODE_CRASH_SHUTDOWN
+            | ERRCODE_CANNOT_CONNECT_NOW
+            | ERRCODE_DATABASE_DROPPED
+            | ERRCODE_T_R_SERIALIZATION_FAILURE
+            | ERRCODE_T_R_DEADLOCK_DETECTED
+    )
+}
+
+/// The five characters of an SQLSTATE.
+pub fn sqlstate(code: PgSqlErrorCode) -> String {
+    let packed = code as i32;
+    (0..5).map(|i| char::from(((packed >> (6 * i)) & 0x3f) as u8 + b'0')).collect()
+}

@@ -1,0 +1,44 @@
+//! Acting as another role for a moment.
+
+use pgrx::pg_sys;
+
+/// While it lives, statements run with the rights of the role; dropping it goes back.
+pub struct ActingAs {
+    user: pg_sys::Oid,
+    security: i32,
+}
+
+/// Switches to `role`, which then can neither change roles nor leave objects behind.
+pub fn act_as(role: pg_sys::Oid) -> ActingAs {
+    let mut user = pg_sys::InvalidOid;
+    let mut security = 0;
+    // SAFETY: plain reads and writes of the backend's identity; an abort of the transaction
+    // restores it too, as it does for security definer functions.
+    unsafe {
+        pg_sys::GetUserIdAndSecContext(&mut user, &mut security);
+        let restricted = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+        pg_sys::SetUserIdAndSecContext(role, security | restricted as i32);
+    }
+    ActingAs { user, security }
+}
+
+impl Drop for ActingAs {
+    fn drop(&mut self) {
+        // SAFETY: gives back what `act_as` found.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.security) }
+    }
+}
+
+/// The role of that name, if there is one.
+pub fn role(name: &str) -> Option<pg_sys::Oid> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: a look-up in the system cache; `true` means that a missing role is no error.
+    let oid = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
+    (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
+/// Whether the role is a superuser.
+pub fn is_superuser(role: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up in the system cache.
+    unsafe { pg_sys::superuser_arg(role) }
+}

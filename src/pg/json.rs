@@ -1,0 +1,154 @@
+//! Reading jsonb where it lies: no parse, no copy.
+
+use std::marker::PhantomData;
+
+use pgrx::pg_sys;
+
+/// A jsonb value; borrowed from the datum that it was opened on.
+#[derive(Clone, Copy)]
+pub struct Json<'a> {
+    container: *mut pg_sys::JsonbContainer,
+    size: usize,
+    whole: pg_sys::Datum,
+    lives: PhantomData<&'a ()>,
+}
+
+/// One field of an object.
+#[derive(Clone, Copy)]
+pub enum Field<'a> {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(&'a str),
+    Object(Json<'a>),
+    Array,
+}
+
+impl<'a> Json<'a> {
+    /// Opens a jsonb datum, detoasting it into the current memory context where it must.
+    ///
+    /// # Safety
+    /// The datum must be a jsonb, and stay in memory for `'a`.
+    pub unsafe fn open(datum: pg_sys::Datum) -> Json<'a> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let plain = pg_sys::pg_detoast_datum(datum.cast_mut_ptr());
+            let size = pgrx::varsize_any(plain) ;
+            let jsonb = plain.cast::<pg_sys::Jsonb>();
+            Json {
+                container: &raw mut (*jsonb).root,
+                size,
+                whole: pg_sys::Datum::from(plain),
+                lives: PhantomData,
+            }
+        }
+    }
+
+    /// The empty object.
+    pub fn nothing() -> Option<Json<'a>> {
+        use pgrx::IntoDatum;
+        let empty = pgrx::JsonB(serde_json::Value::Object(serde_json::Map::new())).into_datum()?;
+        // SAFETY: just made, in the current memory context, as a jsonb.
+        Some(unsafe { Json::open(empty) })
+    }
+
+    /// Bytes that it takes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The value as a datum; only of a whole document.
+    pub fn datum(&self) -> pg_sys::Datum {
+        self.whole
+    }
+
+    pub fn is_object(&self) -> bool {
+        // SAFETY: the container is alive for 'a.
+        unsafe { (*self.container).header & pg_sys::JB_FOBJECT != 0 }
+    }
+
+    /// The field of that name, if this is an object that has it.
+    pub fn get(&self, key: &str) -> Option<Field<'a>> {
+        if !self.is_object() {
+            return None;
+        }
+        // SAFETY: the container is an alive object; the value written into `value` borrows from it.
+        unsafe {
+            let mut value = pg_sys::JsonbValue::default();
+            let found = pg_sys::getKeyJsonValueFromContainer(
+                self.container,
+                key.as_ptr().cast(),
+                key.len() as i32,
+                &mut value,
+            );
+            if found.is_null() { None } else { Some(field(&value)) }
+        }
+    }
+
+    /// Postgres's own hash of a jsonb: equal for equal documents, whatever their spelling.
+    pub fn hash(&self, seed: u64) -> i64 {
+        // SAFETY: both arguments are of the types that the function takes, and not null.
+        unsafe {
+            pgrx::direct_function_call::<i64>(
+                pg_sys::jsonb_hash_extended,
+                &[Some(self.whole), Some(pg_sys::Datum::from(seed as i64))],
+            )
+            .unwrap_or(0)
+        }
+    }
+}
+
+/// # Safety
+/// The value must be alive, see `Json`.
+unsafe fn field<'a>(value: &pg_sys::JsonbValue) -> Field<'a> {
+    use pg_sys::jbvType::*;
+    // SAFETY: the tag says which member of the union is the live one.
+    unsafe {
+        match value.type_ {
+            jbvString => Field::Text(string(value)),
+            jbvNumeric => Field::Number(number(value.val.numeric)),
+            jbvBool => Field::Bool(value.val.boolean),
+            jbvBinary => {
+                let container = value.val.binary.data;
+                let object = (*container).header & pg_sys::JB_FOBJECT != 0;
+                if !object {
+                    return Field::Array;
+                }
+                Field::Object(Json {
+                    container,
+                    size: value.val.binary.len as usize,
+                    whole: pg_sys::Datum::from(0),
+                    lives: PhantomData,
+                })
+            }
+            _ => Field::Null,
+        }
+    }
+}
+
+/// # Safety
+/// The value must be an alive string.
+unsafe fn string<'a>(value: &pg_sys::JsonbValue) -> &'a str {
+    // SAFETY: the bytes are alive; the extension installs only where the encoding is UTF-8, and
+    // Postgres has verified them on the way in.
+    unsafe {
+        let text = value.val.string;
+        let bytes = std::slice::from_raw_parts(text.val.cast::<u8>(), text.len as usize);
+        std::str::from_utf8_unchecked(bytes)
+    }
+}
+
+/// The nearest float8; beyond its range an infinity.
+///
+/// # Safety
+/// The numeric must be alive.
+unsafe fn number(numeric: pg_sys::Numeric) -> f64 {
+    // SAFETY: a function of one numeric argument that is not null and gives a float8.
+    unsafe {
+        pgrx::direct_function_call::<f64>(
+            pg_sys::numeric_float8_no_overflow,
+            &[Some(pg_sys::Datum::from(numeric))],
+        )
+        .unwrap_or(f64::NAN)
+    }
+}

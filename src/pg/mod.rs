@@ -1,0 +1,20 @@
+//! The glue to Postgres, and the only unsafe code of the house.
+//!
+//! Every block says why it is sound. What other rooms see of it is safe: kept plans that take and
+//! give datums, arrays as slices, jsonb as a reader, a closure that may fail, a role to act as.
+
+#![allow(unsafe_code)]
+
+pub mod array;
+pub mod attempt;
+pub mod clock;
+pub mod datum;
+pub mod identity;
+pub mod invalidation;
+pub mod json;
+pub mod plan;
+pub mod call;
+pub mod rule_text;
+pub mod session;
+
+pub use plan::{Plan, Row, Session, Statement};

@@ -1,0 +1,214 @@
+//! Statements on kept plans: prepared once per backend, run with datums, read row by row.
+
+use std::cell::OnceCell;
+use std::ffi::CString;
+use std::marker::PhantomData;
+
+use pgrx::{FromDatum, pg_sys};
+
+use super::datum::Arg;
+
+/// A connection to the executor; what is allocated while it is open is freed when it closes.
+pub struct Session(());
+
+impl Session {
+    pub fn open() -> Session {
+        // SAFETY: paired with SPI_finish in Drop; on an ERROR the abort of the (sub)transaction
+        // closes the connection itself, which is why Drop leaves it alone while unwinding.
+        let code = unsafe { pg_sys::SPI_connect() };
+        assert!(code == pg_sys::SPI_OK_CONNECT as i32, "SPI_connect answered {code}");
+        Session(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: see `open`.
+            unsafe { pg_sys::SPI_finish() };
+        }
+    }
+}
+
+/// Whether a statement may write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Runs on the caller's snapshot; fit for READ ONLY transactions and standbys.
+    Read,
+    /// Sees what earlier statements of this transaction wrote.
+    Write,
+}
+
+/// A plan that outlives the transaction. Statements need an open session.
+pub struct Plan(pg_sys::SPIPlanPtr);
+
+impl Plan {
+    /// Plans `sql`; a fault in it is a Postgres error.
+    pub fn prepare(sql: &str, types: &[pg_sys::Oid]) -> Plan {
+        let sql = CString::new(sql).expect("a statement has no NUL");
+        // SAFETY: text and types live through the call; the plan is kept at once, so that it lies
+        // in memory of its own.
+        pinned(|| unsafe {
+            let plan = pg_sys::SPI_prepare(
+                sql.as_ptr(),
+                types.len() as i32,
+                types.as_ptr().cast_mut(),
+            );
+            let code = pg_sys::SPI_result;
+            assert!(!plan.is_null(), "SPI_prepare answered {code}");
+            pg_sys::SPI_keepplan(plan);
+            Plan(plan)
+        })
+    }
+
+    /// Runs the plan, hands each row to `each`, and answers how many rows there were: returned by
+    /// a query or RETURNING, else changed.
+    pub fn run(&self, access: Access, args: &[Arg], mut each: impl FnMut(Row<'_>)) -> u64 {
+        const MOST: usize = 32;
+        assert!(args.len() <= MOST, "at most {MOST} parameters");
+        let mut values = [pg_sys::Datum::from(0); MOST];
+        let mut nulls = [b' ' as std::ffi::c_char; MOST];
+        for (i, arg) in args.iter().enumerate() {
+            match arg {
+                Some(datum) => values[i] = *datum,
+                None => nulls[i] = b'n' as std::ffi::c_char,
+            }
+        }
+        // SAFETY: values and nulls are as long as the plan's parameters; the tuple table is read
+        // before the next statement and freed here; rows borrow from it and cannot escape `each`.
+        unsafe {
+            let code = pg_sys::SPI_execute_plan(
+                self.0,
+                values.as_mut_ptr(),
+                nulls.as_ptr(),
+                access == Access::Read,
+                0,
+            );
+            assert!(code >= 0, "SPI_execute_plan answered {code}");
+            let processed = pg_sys::SPI_processed;
+            let table = pg_sys::SPI_tuptable;
+            if !table.is_null() {
+                for i in 0..(*table).numvals as usize {
+                    each(Row {
+                        tuple: *(*table).vals.add(i),
+                        shape: (*table).tupdesc,
+                        lives: PhantomData,
+                    });
+                }
+                pg_sys::SPI_freetuptable(table);
+            }
+            processed
+        }
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        // SAFETY: the plan was kept by `prepare` and is freed once. At exit of the process the
+        // memory goes anyway, and the executor may be gone before.
+        unsafe {
+            if !pg_sys::proc_exit_inprogress {
+                pg_sys::SPI_freeplan(self.0);
+            }
+        }
+    }
+}
+
+/// One row of a result, valid while it is looked at.
+pub struct Row<'a> {
+    tuple: pg_sys::HeapTuple,
+    shape: pg_sys::TupleDesc,
+    lives: PhantomData<&'a ()>,
+}
+
+impl Row<'_> {
+    /// The value in column `column` (from 1), or None where it is null.
+    pub fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
+        let mut null = false;
+        // SAFETY: tuple and shape belong together and are alive, see `run`.
+        let datum = unsafe { pg_sys::SPI_getbinval(self.tuple, self.shape, column, &mut null) };
+        (!null).then_some(datum)
+    }
+
+    /// The same, as a Rust value. `T` must be the type that the statement gives that column.
+    pub fn get<T: FromDatum>(&self, column: i32) -> Option<T> {
+        let datum = self.datum(column)?;
+        // SAFETY: the statement declares the column's type; statements and their readers stand
+        // side by side, and values that are not by-value are copied.
+        unsafe { T::from_datum(datum, false) }
+    }
+
+    /// The same for columns that are never null.
+    pub fn must<T: FromDatum>(&self, column: i32) -> T {
+        self.get(column).expect("a column that is not null")
+    }
+
+    /// A timestamptz as microseconds since 2000.
+    pub fn timestamp(&self, column: i32) -> Option<i64> {
+        self.datum(column).map(|datum| datum.value() as i64)
+    }
+
+    pub fn uuid(&self, column: i32) -> Option<uuid::Uuid> {
+        self.get::<pgrx::Uuid>(column).map(|u| uuid::Uuid::from_bytes(*u.as_bytes()))
+    }
+}
+
+/// A statement of ours: its text, its parameters, and the plan that this backend keeps for it.
+/// Lives in a `thread_local!`.
+pub struct Statement {
+    sql: &'static str,
+    types: &'static [pg_sys::Oid],
+    plan: OnceCell<Plan>,
+}
+
+impl Statement {
+    pub const fn new(sql: &'static str, types: &'static [pg_sys::Oid]) -> Statement {
+        Statement { sql, types, plan: OnceCell::new() }
+    }
+
+    fn plan(&self) -> &Plan {
+        self.plan.get_or_init(|| Plan::prepare(self.sql, self.types))
+    }
+
+    pub fn read(&self, args: &[Arg], each: impl FnMut(Row<'_>)) -> u64 {
+        self.plan().run(Access::Read, args, each)
+    }
+
+    pub fn write(&self, args: &[Arg], each: impl FnMut(Row<'_>)) -> u64 {
+        self.plan().run(Access::Write, args, each)
+    }
+}
+
+/// Runs `work` with the one reading of string constants that rules and statements are written in,
+/// whatever the caller has set.
+pub fn pinned<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: a nest level is opened and closed as around a function with a SET clause; after an
+    // ERROR the abort of the transaction closes it.
+    unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"standard_conforming_strings".as_ptr(),
+            c"on".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        let result = work();
+        pg_sys::AtEOXact_GUC(true, level);
+        result
+    }
+}
+
+/// Runs `work` on the newest committed state, whatever snapshot the caller's transaction has.
+pub fn on_latest_snapshot<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: pushed and popped in pairs; after an ERROR the abort pops it.
+    unsafe {
+        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        let result = work();
+        pg_sys::PopActiveSnapshot();
+        result
+    }
+}

@@ -1,0 +1,191 @@
+//! From the published tables to a bundle: the same for a publish, which checks it, and for each
+//! backend, which keeps it.
+
+use std::collections::HashMap;
+
+use super::bundle::{Action, Bundle, Feature, Model, Policy, Surface};
+use super::rules::{Rule, Rules, looks_at_action};
+use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
+use super::{models, validate};
+use crate::math::choice::Selection;
+use crate::math::model::{Source, Value};
+use crate::math::scorer::Scorer;
+use crate::pg::clock;
+use validate::Faults;
+
+/// Compiles what can be compiled; what cannot is among the faults. Needs an open session.
+pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
+    let features = features(content, faults);
+    let mut features_of: HashMap<String, Vec<usize>> = HashMap::new();
+    for (i, feature) in features.iter().enumerate() {
+        features_of.entry(feature.event_type.clone()).or_default().push(i);
+    }
+    let actions = actions(content, faults);
+    let sets = rule_sets(content);
+    let mut surfaces = HashMap::new();
+    for row in &content.surfaces {
+        if let Some(mut surface) = surface(number, row, content, &actions, &features, &sets) {
+            let policy = content.policies.iter().find(|policy| policy.surface == row.surface);
+            surface.policy = policy.and_then(|row| policy_of(row, &surface, &features, faults));
+            surfaces.insert(row.surface.clone(), surface);
+        }
+    }
+    let actions = actions.into_values().map(|action| (action.name, action.number)).collect();
+    Bundle { number, surfaces, features, features_of, actions }
+}
+
+/// The rules that look at the action, numbered as in `decide.bundle_action`.
+pub fn rule_sets(content: &Content) -> HashMap<&str, i32> {
+    let mut sets = HashMap::new();
+    for rule in content.actions.iter().filter_map(|action| action.eligible_when.as_deref()) {
+        if looks_at_action(rule) {
+            let next = sets.len() as i32;
+            sets.entry(rule).or_insert(next);
+        }
+    }
+    sets
+}
+
+fn features(content: &Content, faults: &mut Faults) -> Vec<Feature> {
+    let mut features = Vec::new();
+    for row in &content.features {
+        match (validate::amount(row), validate::half_life(row)) {
+            (Ok(amount), Ok(half_life)) => features.push(Feature {
+                name: row.feature.clone(),
+                slot: row.slot,
+                event_type: row.event_type.clone(),
+                amount,
+                half_life,
+                default_value: row.default_value,
+            }),
+            (Err(reason), _) | (_, Err(reason)) => {
+                faults.add("decide.feature", &row.feature, reason);
+            }
+        }
+    }
+    features
+}
+
+fn actions<'a>(content: &'a Content, faults: &mut Faults) -> HashMap<&'a str, Action> {
+    let dates: HashMap<&str, (i64, i64)> = content
+        .campaigns
+        .iter()
+        .map(|row| {
+            let starts = row.starts_us.map_or(i64::MIN, clock::from_unix_micros);
+            let ends = row.ends_us.map_or(i64::MAX, clock::from_unix_micros);
+            (row.campaign.as_str(), (starts, ends))
+        })
+        .collect();
+    let mut actions = HashMap::new();
+    for row in &content.actions {
+        let campaign = row.campaign.as_deref().and_then(|name| dates.get(name));
+        let (starts, ends) = campaign.copied().unwrap_or((i64::MIN, i64::MAX));
+        let attributes = validate::attributes(row).unwrap_or_else(|reason| {
+            faults.add("decide.action", &row.action, reason);
+            HashMap::new()
+        });
+        let name = row.action.clone();
+        let action = Action { number: row.number, name, starts, ends, rule: None, attributes };
+        actions.insert(row.action.as_str(), action);
+    }
+    actions
+}
+
+fn surface(
+    bundle: i64,
+    row: &SurfaceRow,
+    content: &Content,
+    actions: &HashMap<&str, Action>,
+    features: &[Feature],
+    sets: &HashMap<&str, i32>,
+) -> Option<Surface> {
+    let fallback = actions.get(row.fallback_action.as_deref()?)?.clone();
+    let here: Vec<&ActionRow> = content
+        .actions
+        .iter()
+        .filter(|action| action.surfaces.is_empty() || action.surfaces.contains(&row.surface))
+        .collect();
+    let mut texts: Vec<&str> = here.iter().filter_map(|a| a.eligible_when.as_deref()).collect();
+    texts.sort_unstable_by_key(|text| (looks_at_action(text), *text));
+    texts.dedup();
+    let place = |text: &str| texts.iter().position(|other| *other == text);
+    let places: HashMap<&str, usize> =
+        texts.iter().filter_map(|text| Some((*text, place(text)?))).collect();
+    let listed = here
+        .iter()
+        .map(|row| {
+            let rule = row.eligible_when.as_deref().and_then(|text| places.get(text)).copied();
+            Action { rule, ..actions[row.action.as_str()].clone() }
+        })
+        .collect();
+    let rules = texts
+        .iter()
+        .map(|text| Rule { text: (*text).to_owned(), set: sets.get(text).copied() })
+        .collect();
+    let names: Vec<String> = features.iter().map(|feature| feature.name.clone()).collect();
+    Some(Surface {
+        name: row.surface.clone(),
+        slots: row.slots,
+        fallback,
+        context_fields: row.context_fields.clone(),
+        actions: listed,
+        rules: Rules::new(bundle, &row.surface, &names, rules),
+        policy: None,
+    })
+}
+
+fn policy_of(
+    row: &PolicyRow,
+    surface: &Surface,
+    features: &[Feature],
+    faults: &mut Faults,
+) -> Option<Policy> {
+    // A fault of the choice itself has been found by `validate` already.
+    let choice = validate::choice(row).ok()?;
+    let model = match (&row.model, row.model_version) {
+        (Some(name), Some(version)) => match model(name, version, surface, features) {
+            Ok(model) => Some(model),
+            Err(reason) => {
+                faults.add("decide.policy", &row.policy, reason);
+                None
+            }
+        },
+        _ => None,
+    };
+    let needs_scores = choice.selection != Selection::Uniform;
+    Some(Policy { name: row.policy.clone(), choice, needs_scores, model })
+}
+
+fn model(
+    name: &str,
+    version: i32,
+    surface: &Surface,
+    features: &[Feature],
+) -> Result<Model, String> {
+    let label = format!("{name}:{version}");
+    let model = models::read(name, version)
+        .map_err(|reason| format!("model {label}: {reason}"))?
+        .ok_or(format!("model \"{name}\" has no version {version}"))?;
+    let scorer = Scorer::compile(
+        &model,
+        surface.actions.len(),
+        &|i, source| attribute(&surface.actions[i], source),
+        &|feature| features.iter().position(|f| f.name == feature),
+        &|field| surface.context_fields.iter().position(|f| f == field),
+    )
+    .map_err(|reason| {
+        format!("model {label} does not fit surface \"{}\": {reason}", surface.name)
+    })?;
+    Ok(Model { label, scorer })
+}
+
+/// What a model sees of an action.
+pub fn attribute<'a>(action: &'a Action, source: &Source) -> Value<'a> {
+    match source {
+        Source::Action => Value::Text(&action.name),
+        Source::Attribute(name) => {
+            action.attributes.get(name).map_or(Value::Missing, |attribute| attribute.value())
+        }
+        Source::User(_) | Source::Context(_) => Value::Missing,
+    }
+}

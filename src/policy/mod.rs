@@ -1,0 +1,17 @@
+//! Rules come in: policy tables, validated, compiled into a bundle, kept by each backend.
+
+mod bundle;
+mod compile;
+mod live;
+mod models;
+mod names;
+mod publish;
+mod rules;
+mod tables;
+mod validate;
+mod verbs;
+
+pub use bundle::{Amount, Bundle, Feature, Policy, Surface};
+pub use live::{by_number, live};
+pub use compile::attribute;
+pub use rules::{Request as RuleRequest, Rules, Verdict, Verdicts};

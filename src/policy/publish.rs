@@ -1,0 +1,123 @@
+//! Publishing: all policy tables, or nothing, become the bundle in force at commit.
+
+use std::collections::BTreeMap;
+
+use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
+
+use super::compile::{compile, rule_sets};
+use super::rules;
+use super::tables::Content;
+use super::validate::{self, Faults};
+use crate::error::Error;
+use crate::pg::{Session, Statement, datum, invalidation};
+
+thread_local! {
+    static LOCK: Statement = const { Statement::new(
+        "LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE", &[]) };
+    static NUMBER: Statement = const { Statement::new(include_str!("number.sql"), &[]) };
+    static SLOT: Statement = const { Statement::new(include_str!("slot.sql"), &[]) };
+    static SNAPSHOT: Statement = const { Statement::new(include_str!("snapshot.sql"), &[]) };
+    static SECRET: Statement = const { Statement::new(
+        "INSERT INTO decide.secret (secret, key) \
+         SELECT 'user_key', pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) \
+                         || pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) \
+          WHERE NOT EXISTS (SELECT 1 FROM decide.secret AS s WHERE s.secret = 'user_key')", &[]) };
+    static BUNDLE: Statement = const { Statement::new(
+        "INSERT INTO decide.bundle (bundle, published_by, note, content) \
+         VALUES ($1, SESSION_USER, $2, $3::jsonb)", &[INT8OID, TEXTOID, TEXTOID]) };
+    static LAST_BUNDLE: Statement = const { Statement::new(
+        "SELECT COALESCE(pg_catalog.max(b.bundle), 0) FROM decide.bundle AS b", &[]) };
+    static ACTION: Statement = const { Statement::new(
+        "INSERT INTO decide.bundle_action (bundle, rule, number, action, campaign, surfaces, attributes, cost) \
+         SELECT $1, $2, n.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost \
+           FROM decide.action AS a JOIN decide.action_number AS n USING (action) \
+          WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
+    static KNOWN: Statement = const { Statement::new(
+        "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
+    static PUBLICATION: Statement = const { Statement::new(
+        "INSERT INTO decide.publication (publication, bundle, kind, by, note) \
+         SELECT COALESCE(pg_catalog.max(p.publication), 0) + 1, $1, $2, SESSION_USER, $3 \
+           FROM decide.publication AS p \
+         RETURNING 'decide.publication'::pg_catalog.regclass::pg_catalog.oid",
+        &[INT8OID, TEXTOID, TEXTOID]) };
+    static PARTITIONS: Statement = const { Statement::new(
+        "SELECT decide.make_partitions($1)", &[INT4OID]) };
+}
+
+/// Validates and compiles the policy tables; answers the number of the new bundle, which is in
+/// force from commit on.
+pub fn publish(note: Option<&str>) -> Result<i64, Error> {
+    let _session = Session::open();
+    // One publisher at a time; readers go on.
+    run(&LOCK);
+    run(&NUMBER);
+    run(&SLOT);
+    run(&SECRET);
+    let text: String = one(&SNAPSHOT);
+    let content: Content =
+        serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
+    let number = one::<i64>(&LAST_BUNDLE) + 1;
+    check(number, &content)?;
+    BUNDLE.with(|statement| {
+        let args = [datum::int8(number), datum::optional_text(note), datum::text(&text)];
+        statement.write(&args, |_| {})
+    });
+    for (rule, set) in rule_sets(&content) {
+        ACTION.with(|statement| {
+            let args = [datum::int8(number), datum::int4(set), datum::text(rule)];
+            statement.write(&args, |_| {})
+        });
+    }
+    put_in_force(number, "publish", note);
+    let ahead = crate::settings::partitions_ahead();
+    PARTITIONS.with(|statement| statement.write(&[datum::int4(ahead)], |_| {}));
+    Ok(number)
+}
+
+/// Makes an old bundle live again, as a new entry in the history.
+pub fn rollback(bundle: i64, note: Option<&str>) -> Result<(), Error> {
+    let _session = Session::open();
+    run(&LOCK);
+    let known = KNOWN.with(|statement| statement.read(&[datum::int8(bundle)], |_| {}));
+    if known == 0 {
+        return Err(Error::UnknownBundle(bundle));
+    }
+    put_in_force(bundle, "rollback", note);
+    Ok(())
+}
+
+/// All faults at once: of the tables, the rules and the models.
+fn check(number: i64, content: &Content) -> Result<(), Error> {
+    let mut faults = Faults::default();
+    validate::check(content, &mut faults);
+    let features: Vec<String> = content.features.iter().map(|f| f.feature.clone()).collect();
+    let mut seen: BTreeMap<&str, Result<(), String>> = BTreeMap::new();
+    for action in &content.actions {
+        let Some(rule) = action.eligible_when.as_deref() else { continue };
+        let verdict = seen.entry(rule).or_insert_with(|| rules::check(rule, &features));
+        if let Err(reason) = verdict {
+            faults.add("decide.action", &action.action, format!("eligible_when: {reason}"));
+        }
+    }
+    compile(number, content, &mut faults);
+    faults.0.sort();
+    faults.0.dedup();
+    if faults.0.is_empty() { Ok(()) } else { Err(Error::Faults(faults.0)) }
+}
+
+fn put_in_force(bundle: i64, kind: &str, note: Option<&str>) {
+    PUBLICATION.with(|statement| {
+        let args = [datum::int8(bundle), datum::text(kind), datum::optional_text(note)];
+        statement.write(&args, |row| invalidation::announce(row.must::<pg_sys::Oid>(1)))
+    });
+}
+
+fn run(statement: &'static std::thread::LocalKey<Statement>) {
+    statement.with(|statement| statement.write(&[], |_| {}));
+}
+
+fn one<T: pgrx::FromDatum>(statement: &'static std::thread::LocalKey<Statement>) -> T {
+    let mut value = None;
+    statement.with(|statement| statement.write(&[], |row| value = row.get(1)));
+    value.expect("a statement that answers one row")
+}

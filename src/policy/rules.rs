@@ -1,0 +1,313 @@
+//! Eligibility rules: all of a surface as one planned statement, run with the rights of
+//! `pg_decide.rule_role`.
+//!
+//! A rule that mentions `action` is asked of all actions that it binds at once, as a set, so that
+//! the executor may choose how to look at the shop's tables. The others are plain expressions.
+//! Where the one statement fails, each rule is asked alone, and sets are halved until the actions
+//! that make it fail are found: the rest keeps its verdict.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use pgrx::pg_sys::{self, FLOAT8ARRAYOID, INT4OID, INT8OID, JSONBOID, TEXTOID, UUIDOID};
+
+use super::bundle::Action;
+use crate::pg::attempt::{Caught, attempt};
+use crate::pg::datum::{self, Arg};
+use crate::pg::plan::{Access, pinned};
+use crate::pg::{Plan, array, identity, rule_text};
+use crate::settings;
+
+/// The parameters of a rule's statement: user, context, features, bundle, surface, first and last
+/// number of the actions asked about.
+const TYPES: [pg_sys::Oid; 7] =
+    [UUIDOID, JSONBOID, FLOAT8ARRAYOID, INT8OID, TEXTOID, INT4OID, INT4OID];
+
+/// The rules of one surface.
+pub struct Rules {
+    bundle: i64,
+    surface: String,
+    /// The rows `request` and `features` of the statement.
+    rows: String,
+    rules: Vec<Rule>,
+    together: OnceCell<Plan>,
+    alone: RefCell<HashMap<usize, Plan>>,
+}
+
+pub struct Rule {
+    pub text: String,
+    /// Its number in `decide.bundle_action`, if it looks at the action.
+    pub set: Option<i32>,
+}
+
+/// What the rules say of one request.
+#[derive(Default)]
+pub struct Verdicts {
+    /// Per rule, for those that do not look at the action.
+    plain: Vec<Result<bool, String>>,
+    /// Numbers of the actions for which their rule holds, sorted.
+    holds: Vec<i32>,
+    failed: HashMap<i32, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Holds,
+    No,
+    Failed(String),
+}
+
+impl Verdicts {
+    /// What rule `rule` says of `action`.
+    pub fn of(&self, rule: usize, action: &Action) -> Verdict {
+        if let Some(error) = self.failed.get(&action.number) {
+            return Verdict::Failed(error.clone());
+        }
+        let holds = match self.plain.get(rule) {
+            Some(Err(error)) => return Verdict::Failed(error.clone()),
+            Some(Ok(holds)) => *holds,
+            None => self.holds.binary_search(&action.number).is_ok(),
+        };
+        if holds { Verdict::Holds } else { Verdict::No }
+    }
+}
+
+/// What a rule may look at.
+pub struct Request<'a> {
+    pub user_key: Arg,
+    pub context: Arg,
+    pub features: &'a [f64],
+}
+
+/// Whether the rule has to be asked per action. A false alarm (`transaction`) costs speed only.
+pub fn looks_at_action(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("action")
+}
+
+impl Rules {
+    /// `rules` with the plain ones first.
+    pub fn new(bundle: i64, surface: &str, features: &[String], rules: Vec<Rule>) -> Rules {
+        Rules {
+            bundle,
+            surface: surface.to_owned(),
+            rows: rows(features),
+            rules,
+            together: OnceCell::new(),
+            alone: RefCell::default(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Asks all rules. Needs an open session; never fails: what fails is in the verdicts.
+    /// `actions` are those of the surface.
+    pub fn ask(&self, request: &Request<'_>, actions: &[Action]) -> Verdicts {
+        let role = match rule_role() {
+            Ok(role) => role,
+            Err(reason) => return self.all_failed(&reason, actions),
+        };
+        let args = self.args(request, i32::MIN, i32::MAX);
+        let together = attempt(|| {
+            let _acting = identity::act_as(role);
+            let plan = self.together.get_or_init(|| {
+                let parts = self.rules.iter().map(|rule| (rule, false));
+                Plan::prepare(&self.statement(parts), &TYPES)
+            });
+            self.run(plan, &args)
+        });
+        match together {
+            Ok(verdicts) => verdicts,
+            Err(_) => self.ask_each(request, role, actions),
+        }
+    }
+
+    fn args(&self, request: &Request<'_>, first: i32, last: i32) -> [Arg; 7] {
+        [
+            request.user_key,
+            request.context,
+            Some(array::from_slice(request.features)),
+            datum::int8(self.bundle),
+            datum::text(&self.surface),
+            datum::int4(first),
+            datum::int4(last),
+        ]
+    }
+
+    fn run(&self, plan: &Plan, args: &[Arg]) -> Verdicts {
+        let mut verdicts = Verdicts::default();
+        plan.run(Access::Read, args, |row| {
+            let plain: Vec<bool> = row.must(1);
+            verdicts.plain = plain.into_iter().map(Ok).collect();
+            if let Some(numbers) = row.datum(2) {
+                array::read_into(numbers, &mut verdicts.holds);
+            }
+            verdicts.holds.sort_unstable();
+        });
+        verdicts
+    }
+
+    /// The careful way, after the one statement has failed.
+    fn ask_each(&self, request: &Request<'_>, role: pg_sys::Oid, actions: &[Action]) -> Verdicts {
+        let mut verdicts = Verdicts::default();
+        for (i, rule) in self.rules.iter().enumerate() {
+            if rule.set.is_none() {
+                let asked = self.ask_alone(i, request, role, i32::MIN, i32::MAX);
+                verdicts.plain.push(match asked {
+                    Ok(one) => one.plain.into_iter().next().unwrap_or(Ok(false)),
+                    Err(error) => Err(describe(&error)),
+                });
+            } else {
+                let mut numbers: Vec<i32> =
+                    actions.iter().filter(|a| a.rule == Some(i)).map(|a| a.number).collect();
+                numbers.sort_unstable();
+                self.halve(i, request, role, &numbers, &mut verdicts);
+            }
+        }
+        verdicts.holds.sort_unstable();
+        verdicts
+    }
+
+    fn halve(
+        &self,
+        rule: usize,
+        request: &Request<'_>,
+        role: pg_sys::Oid,
+        numbers: &[i32],
+        verdicts: &mut Verdicts,
+    ) {
+        let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else { return };
+        match self.ask_alone(rule, request, role, first, last) {
+            Ok(part) => verdicts.holds.extend(part.holds),
+            Err(error) if numbers.len() == 1 => {
+                verdicts.failed.insert(first, describe(&error));
+            }
+            Err(_) => {
+                let (low, high) = numbers.split_at(numbers.len() / 2);
+                self.halve(rule, request, role, low, verdicts);
+                self.halve(rule, request, role, high, verdicts);
+            }
+        }
+    }
+
+    fn ask_alone(
+        &self,
+        rule: usize,
+        request: &Request<'_>,
+        role: pg_sys::Oid,
+        first: i32,
+        last: i32,
+    ) -> Result<Verdicts, Caught> {
+        let args = self.args(request, first, last);
+        attempt(|| {
+            let _acting = identity::act_as(role);
+            let mut plans = self.alone.borrow_mut();
+            let plan = plans.entry(rule).or_insert_with(|| {
+                let part = std::iter::once((&self.rules[rule], true));
+                Plan::prepare(&self.statement(part), &TYPES)
+            });
+            self.run(plan, &args)
+        })
+    }
+
+    fn all_failed(&self, reason: &str, actions: &[Action]) -> Verdicts {
+        let ruled = actions.iter().filter(|action| action.rule.is_some());
+        Verdicts {
+            failed: ruled.map(|action| (action.number, reason.to_owned())).collect(),
+            ..Verdicts::default()
+        }
+    }
+
+    /// One row: the plain rules as an array of truths, and the numbers of the actions that pass.
+    fn statement<'a>(&self, parts: impl Iterator<Item = (&'a Rule, bool)>) -> String {
+        let (mut plain, mut sets) = (Vec::new(), Vec::new());
+        for (rule, between) in parts {
+            match rule.set {
+                None => plain.push(format!("COALESCE((\n{}\n), false)", rule.text)),
+                Some(set) => sets.push(set_query(set, &rule.text, between)),
+            }
+        }
+        let sets = match sets.is_empty() {
+            true => "NULL::pg_catalog.int4[]".to_owned(),
+            false => format!("ARRAY({})", sets.join(" UNION ALL ")),
+        };
+        format!("SELECT ARRAY[{}]::pg_catalog.bool[], {sets} FROM {}", plain.join(", "), self.rows)
+    }
+}
+
+fn set_query(set: i32, text: &str, between: bool) -> String {
+    let range = if between { " AND action.number BETWEEN $6 AND $7" } else { "" };
+    format!(
+        "SELECT action.number FROM decide.bundle_action AS action \
+          WHERE action.bundle = $4 AND action.rule = {set}{range} \
+            AND ($5 = ANY (action.surfaces) OR action.surfaces = '{{}}') AND (\n{text}\n)"
+    )
+}
+
+/// The rows that a rule sees: `request(user_key, context)` and `features`, a column per feature.
+fn rows(features: &[String]) -> String {
+    let mut columns = String::new();
+    for (i, name) in features.iter().enumerate() {
+        let comma = if i == 0 { "" } else { ", " };
+        let quoted = name.replace('"', "\"\"");
+        write!(columns, "{comma}($3)[{}] AS \"{quoted}\"", i + 1).expect("writing to memory");
+    }
+    format!("(SELECT $1 AS user_key, $2 AS context) AS request, (SELECT {columns}) AS features")
+}
+
+/// The role that rules run as, or why they cannot.
+fn rule_role() -> Result<pg_sys::Oid, String> {
+    let Some(name) = settings::rule_role() else {
+        return Err("pg_decide.rule_role is not set".into());
+    };
+    match identity::role(&name) {
+        None => Err(format!("pg_decide.rule_role: role \"{name}\" does not exist")),
+        Some(role) if identity::is_superuser(role) => {
+            Err(format!("pg_decide.rule_role: role \"{name}\" is a superuser"))
+        }
+        Some(role) => Ok(role),
+    }
+}
+
+/// What is wrong with a rule, if anything: it must be one boolean expression that reads only, and
+/// the rule role must have the rights that it takes. Needs an open session.
+pub fn check(text: &str, features: &[String]) -> Result<(), String> {
+    let role = rule_role()?;
+    let lone = Rule { text: text.to_owned(), set: looks_at_action(text).then_some(0) };
+    let rules = Rules::new(0, "", features, vec![lone]);
+    let types = TYPES;
+    attempt(|| {
+        if !pinned(|| rule_text::is_one_expression(text)) {
+            return Err("it is not one expression".to_owned());
+        }
+        let _acting = identity::act_as(role);
+        let expression = match looks_at_action(text) {
+            true => format!("SELECT (\n{text}\n) FROM {}, decide.bundle_action AS action", rules.rows),
+            false => format!("SELECT (\n{text}\n) FROM {}", rules.rows),
+        };
+        let analysis = pinned(|| rule_text::analyse(&expression, &types));
+        if analysis.result_type != pg_sys::BOOLOID {
+            return Err("it is not boolean".to_owned());
+        }
+        if analysis.volatile {
+            return Err("it calls something volatile, so a decision could not be explained".into());
+        }
+        // Starting the statement, without a row, checks the rights.
+        let probe = Plan::prepare(&format!("{expression} LIMIT 0"), &types);
+        let nothing = [None; TYPES.len()];
+        probe.run(Access::Read, &nothing, |_| {});
+        Ok(())
+    })
+    .unwrap_or_else(|error| Err(error.message))
+}
+
+/// The error as a trace may keep it: quoted parts may be somebody's data and are left out.
+fn describe(error: &Caught) -> String {
+    let mut message = String::new();
+    for (i, part) in error.message.split('"').enumerate() {
+        message.push_str(if i % 2 == 0 { part } else { "\"…\"" });
+    }
+    format!("{}: {message}", crate::pg::attempt::sqlstate(error.code))
+}

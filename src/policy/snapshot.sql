@@ -1,0 +1,44 @@
+SELECT pg_catalog.jsonb_build_object(
+  'surfaces', COALESCE((
+    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+             'surface', s.surface, 'slots', s.slots, 'fallback_action', s.fallback_action,
+             'latency_budget', s.latency_budget, 'context_fields', s.context_fields,
+             'latency_budget_us', EXTRACT(epoch FROM s.latency_budget) * 1000000
+           ) ORDER BY s.surface COLLATE "C")
+      FROM decide.surface AS s), '[]'),
+  'campaigns', COALESCE((
+    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+             'campaign', c.campaign,
+             'starts_at', c.starts_at AT TIME ZONE 'UTC', 'ends_at', c.ends_at AT TIME ZONE 'UTC',
+             'starts_us', (EXTRACT(epoch FROM c.starts_at) * 1000000)::bigint,
+             'ends_us', (EXTRACT(epoch FROM c.ends_at) * 1000000)::bigint
+           ) ORDER BY c.campaign COLLATE "C")
+      FROM decide.campaign AS c), '[]'),
+  'actions', COALESCE((
+    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+             'action', a.action, 'number', n.number, 'campaign', a.campaign, 'surfaces', a.surfaces,
+             'attributes', a.attributes, 'eligible_when', a.eligible_when, 'cost', a.cost
+           ) ORDER BY a.action COLLATE "C")
+      FROM decide.action AS a JOIN decide.action_number AS n USING (action)), '[]'),
+  'features', COALESCE((
+    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+             'feature', f.feature, 'slot', l.slot, 'entity', f.entity, 'event_type', f.event_type,
+             'aggregate', f.aggregate, 'value_path', f.value_path, 'key_path', f.key_path,
+             'half_life', f.half_life, 'default_value', f.default_value,
+             'half_life_us', EXTRACT(epoch FROM f.half_life) * 1000000
+           ) ORDER BY l.slot)
+      FROM decide.feature AS f
+      JOIN decide.feature_slot AS l ON l.feature = f.feature AND l.definition = decide.feature_definition(f)), '[]'),
+  'caps', COALESCE((
+    SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(c) - 'description' ORDER BY c.cap COLLATE "C")
+      FROM decide.cap AS c), '[]'),
+  'policies', COALESCE((
+    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+             'policy', p.policy, 'surface', p.surface, 'model', p.model,
+             'model_version', COALESCE(p.model_version, (
+                SELECT pg_catalog.max(m.version) FROM decide.model_version AS m
+                 WHERE m.model = p.model AND m.approved_at IS NOT NULL)),
+             'selection', p.selection, 'params', p.params
+           ) ORDER BY p.policy COLLATE "C")
+      FROM decide.policy AS p), '[]')
+)::text

@@ -1,0 +1,69 @@
+//! The policy tables as they were published: what a bundle's content says.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Deserialize)]
+pub struct Content {
+    pub surfaces: Vec<SurfaceRow>,
+    pub campaigns: Vec<CampaignRow>,
+    pub actions: Vec<ActionRow>,
+    pub features: Vec<FeatureRow>,
+    pub caps: Vec<CapRow>,
+    pub policies: Vec<PolicyRow>,
+}
+
+#[derive(Deserialize)]
+pub struct SurfaceRow {
+    pub surface: String,
+    pub slots: usize,
+    pub fallback_action: Option<String>,
+    pub context_fields: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub struct CampaignRow {
+    pub campaign: String,
+    /// Microseconds since 1970.
+    pub starts_us: Option<i64>,
+    pub ends_us: Option<i64>,
+}
+
+#[derive(Deserialize)]
+pub struct ActionRow {
+    pub action: String,
+    pub number: i32,
+    pub campaign: Option<String>,
+    pub surfaces: Vec<String>,
+    /// Kept as text until it is looked at, so that one bad number spoils one action only.
+    pub attributes: Box<RawValue>,
+    pub eligible_when: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct FeatureRow {
+    pub feature: String,
+    pub slot: usize,
+    pub entity: String,
+    pub event_type: String,
+    pub aggregate: String,
+    pub value_path: Option<String>,
+    pub key_path: Option<String>,
+    pub half_life_us: Option<f64>,
+    pub default_value: f64,
+}
+
+#[derive(Deserialize)]
+pub struct CapRow {
+    pub cap: String,
+}
+
+#[derive(Deserialize)]
+pub struct PolicyRow {
+    pub policy: String,
+    pub surface: String,
+    pub model: Option<String>,
+    pub model_version: Option<i32>,
+    pub selection: String,
+    pub params: Box<RawValue>,
+}

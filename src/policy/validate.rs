@@ -1,0 +1,197 @@
+//! Everything that can be wrong with policy tables, found all at once.
+
+use std::collections::{HashMap, HashSet};
+
+use super::bundle::{Amount, Attribute};
+use super::tables::{ActionRow, Content, FeatureRow, PolicyRow};
+use crate::error::Fault;
+use crate::math::choice::{Choice, Selection};
+
+/// Collects faults.
+#[derive(Default)]
+pub struct Faults(pub Vec<Fault>);
+
+impl Faults {
+    pub fn add(&mut self, table: &'static str, row: &str, reason: impl Into<String>) {
+        self.0.push(Fault { table, row: row.to_owned(), reason: reason.into() });
+    }
+}
+
+/// Checks what can be told from the tables alone. Rules and models are checked where they are
+/// compiled.
+pub fn check(content: &Content, faults: &mut Faults) {
+    names(content, faults);
+    let actions: HashSet<&str> = content.actions.iter().map(|a| a.action.as_str()).collect();
+    let surfaces: HashSet<&str> = content.surfaces.iter().map(|s| s.surface.as_str()).collect();
+    if content.surfaces.is_empty() {
+        faults.add("decide.surface", "", "there is no surface");
+    }
+    for surface in &content.surfaces {
+        match &surface.fallback_action {
+            None => faults.add("decide.surface", &surface.surface, "it has no fallback_action"),
+            Some(action) if !actions.contains(action.as_str()) => faults.add(
+                "decide.surface",
+                &surface.surface,
+                format!("fallback_action \"{action}\" is not in decide.action"),
+            ),
+            Some(_) => {}
+        }
+        let mut seen = HashSet::new();
+        for field in &surface.context_fields {
+            if !is_name(field) {
+                faults.add("decide.surface", &surface.surface, format!("context_fields: \"{field}\" is not a clean name"));
+            } else if !seen.insert(field) {
+                faults.add("decide.surface", &surface.surface, format!("context_fields has \"{field}\" twice"));
+            }
+        }
+    }
+    for action in &content.actions {
+        for surface in action.surfaces.iter().filter(|s| !surfaces.contains(s.as_str())) {
+            faults.add("decide.action", &action.action, format!("surface \"{surface}\" is not in decide.surface"));
+        }
+        if let Err(reason) = attributes(action) {
+            faults.add("decide.action", &action.action, reason);
+        }
+    }
+    for feature in &content.features {
+        if let Err(reason) = amount(feature).and(half_life(feature).map(drop)) {
+            faults.add("decide.feature", &feature.feature, reason);
+        }
+    }
+    for cap in &content.caps {
+        faults.add(
+            "decide.cap",
+            &cap.cap,
+            "caps are not held yet by this version, and a cap that does not hold must not be published",
+        );
+    }
+    let mut policy_of: HashMap<&str, &str> = HashMap::new();
+    for policy in &content.policies {
+        if let Some(other) = policy_of.insert(&policy.surface, &policy.policy) {
+            faults.add(
+                "decide.policy",
+                &policy.policy,
+                format!("surface \"{}\" already has policy \"{other}\"", policy.surface),
+            );
+        }
+        if let Err(reason) = choice(policy) {
+            faults.add("decide.policy", &policy.policy, reason);
+        }
+        if let (Some(model), None) = (&policy.model, policy.model_version) {
+            faults.add(
+                "decide.policy",
+                &policy.policy,
+                format!("model \"{model}\" has no approved version"),
+            );
+        }
+    }
+}
+
+fn names(content: &Content, faults: &mut Faults) {
+    let mut check = |table, names: &mut dyn Iterator<Item = &String>| {
+        for name in names.filter(|name| !is_name(name)) {
+            faults.add(
+                table,
+                &name.escape_debug().to_string(),
+                "not a clean name: 1 to 200 characters, no control characters, no blanks around it",
+            );
+        }
+    };
+    check("decide.surface", &mut content.surfaces.iter().map(|r| &r.surface));
+    check("decide.campaign", &mut content.campaigns.iter().map(|r| &r.campaign));
+    check("decide.action", &mut content.actions.iter().map(|r| &r.action));
+    check("decide.feature", &mut content.features.iter().map(|r| &r.feature));
+    check("decide.cap", &mut content.caps.iter().map(|r| &r.cap));
+    check("decide.policy", &mut content.policies.iter().map(|r| &r.policy));
+}
+
+/// The same test as `decide.is_name`.
+pub fn is_name(name: &str) -> bool {
+    let length = name.chars().count();
+    (1..=200).contains(&length) && !name.chars().any(char::is_control) && name.trim() == name
+}
+
+/// The attributes that models can use, or what is wrong with them.
+pub fn attributes(action: &ActionRow) -> Result<HashMap<String, Attribute>, String> {
+    use serde_json::Value;
+    let fields: serde_json::Map<String, Value> = serde_json::from_str(action.attributes.get())
+        .map_err(|_| "attributes: a number is out of range".to_owned())?;
+    let usable = fields.into_iter().filter_map(|(name, value)| {
+        let attribute = match value {
+            Value::Number(number) => Attribute::Number(number.as_f64()?),
+            Value::Bool(flag) => Attribute::Number(f64::from(u8::from(flag))),
+            Value::String(text) => Attribute::Text(text),
+            Value::Null | Value::Array(_) | Value::Object(_) => return None,
+        };
+        Some((name, attribute))
+    });
+    Ok(usable.collect())
+}
+
+/// What one event adds to the feature, or what is wrong with its definition.
+pub fn amount(feature: &FeatureRow) -> Result<Amount, String> {
+    if feature.entity != "user" {
+        return Err(format!("entity \"{}\" is not kept yet by this version", feature.entity));
+    }
+    if feature.key_path.is_some() {
+        return Err("key_path is not kept yet by this version".into());
+    }
+    if !is_name(&feature.event_type) {
+        return Err("event_type is not a clean name".into());
+    }
+    match (feature.aggregate.as_str(), feature.value_path.as_deref()) {
+        ("decayed_count", None) => Ok(Amount::One),
+        ("decayed_count", Some(_)) => Err("decayed_count takes no value_path".into()),
+        ("decayed_sum", Some("value")) => Ok(Amount::Value),
+        ("decayed_sum", Some(path)) => match path.strip_prefix("attributes.") {
+            Some(name) if is_name(name) => Ok(Amount::Attribute(name.to_owned())),
+            _ => Err(format!("value_path \"{path}\" is neither value nor attributes.x")),
+        },
+        ("decayed_sum", None) => Err("decayed_sum needs a value_path".into()),
+        (other, _) => Err(format!("aggregate \"{other}\" is neither decayed_count nor decayed_sum")),
+    }
+}
+
+/// The half-life in microseconds, infinite where there is none.
+pub fn half_life(feature: &FeatureRow) -> Result<f64, String> {
+    match feature.half_life_us {
+        None => Ok(f64::INFINITY),
+        Some(us) if us >= 1.0 => Ok(us),
+        Some(_) => Err("half_life must be positive".into()),
+    }
+}
+
+/// How the policy chooses, or what is wrong with selection and params.
+pub fn choice(policy: &PolicyRow) -> Result<Choice, String> {
+    let mut params: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(policy.params.get())
+            .map_err(|_| "params: a number is out of range".to_owned())?;
+    let mut take = |name: &str, default: f64, fits: &dyn Fn(f64) -> bool, range: &str| {
+        let value = match params.remove(name) {
+            None => default,
+            Some(value) => value.as_f64().ok_or(format!("params: {name} is not a number"))?,
+        };
+        if fits(value) { Ok(value) } else { Err(format!("params: {name} must be {range}")) }
+    };
+    let share = |x: f64| (0.0..=1.0).contains(&x);
+    let selection = match policy.selection.as_str() {
+        "uniform" => Selection::Uniform,
+        "greedy" => Selection::Greedy,
+        "epsilon_greedy" => Selection::EpsilonGreedy {
+            epsilon: take("epsilon", 0.05, &share, "between 0 and 1")?,
+        },
+        "softmax" => Selection::Softmax {
+            temperature: take("temperature", 1.0, &|x| x > 0.0, "above 0")?,
+        },
+        other => {
+            return Err(format!(
+                "selection \"{other}\" is none of uniform, greedy, epsilon_greedy, softmax"
+            ));
+        }
+    };
+    let min_probability = take("min_probability", 0.0, &share, "between 0 and 1")?;
+    if let Some(name) = params.keys().next() {
+        return Err(format!("params: {} takes no \"{name}\"", policy.selection));
+    }
+    Ok(Choice { selection, min_probability })
+}

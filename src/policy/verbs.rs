@@ -1,0 +1,27 @@
+//! The SQL functions of this room.
+
+use pgrx::prelude::*;
+
+use super::{names, publish as publishing};
+use crate::error::OrRaise;
+
+#[pg_extern(sql = false)]
+fn publish(note: Option<&str>) -> i64 {
+    publishing::publish(note).or_raise()
+}
+
+#[pg_extern(sql = false)]
+fn rollback(bundle: Option<i64>, note: Option<&str>) {
+    let bundle = bundle.ok_or(crate::error::Error::Null("bundle")).or_raise();
+    publishing::rollback(bundle, note).or_raise();
+}
+
+#[pg_extern(sql = false)]
+fn action_name(number: i32) -> Option<String> {
+    names::names_of(&[number]).pop().flatten()
+}
+
+#[pg_extern(sql = false)]
+fn action_names(numbers: Vec<i32>) -> Vec<Option<String>> {
+    names::names_of(&numbers)
+}
