@@ -197,8 +197,8 @@ def draws():
     for seed in [0, 1, 42, 2**64 - 1]:
         key = seed.to_bytes(8, "little") + b"pg_decide draws, v1     "
         words = [word for block in range(3) for word in chacha8(key, block)]
-        units = [((low | high << 32) >> 11) * 2.0**-53 for low, high in zip(words[::2], words[1::2])]
-        cases.append({"seed": str(seed), "units": units})
+        units = [(low | high << 32) >> 11 for low, high in zip(words[::2], words[1::2])]  # times 2**-53
+        cases.append({"seed": str(seed), "draws": units})
     write("draws", [], {"cases": cases})
 
 

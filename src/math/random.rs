@@ -52,13 +52,9 @@ mod tests {
             serde_json::from_str(include_str!("../../pgrx-tests/golden/draws.json")).unwrap();
         for case in golden.cases {
             let mut draws = Draws::from_seed(case.seed.parse().unwrap());
-            for unit in case.units {
-                assert_eq!(
-                    draws.unit().to_bits(),
-                    unit.to_bits(),
-                    "of seed {}",
-                    case.seed
-                );
+            for draw in case.draws {
+                let unit = draw as f64 / (1u64 << 53) as f64;
+                assert_eq!(draws.unit(), unit, "of seed {}", case.seed);
             }
         }
     }

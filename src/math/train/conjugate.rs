@@ -18,7 +18,7 @@ pub(super) struct Solution {
 
 /// Solves A·x = b from x = 0, until the residual r has √(rᵀ·M⁻¹·r) ≤ `tolerance` times its value at the start, for at
 /// most `limit` iterations. `times(v)` is A·v; `diagonal` is M, the diagonal of A, where a zero counts as 1.
-/// `interrupt` is called once in each iteration.
+/// `interrupt` is called once in each iteration. None if a sum is beyond the range of f64.
 pub(super) fn solve(
     times: &dyn Fn(&Array1<f64>) -> Array1<f64>,
     b: Array1<f64>,
@@ -26,7 +26,7 @@ pub(super) fn solve(
     tolerance: f64,
     limit: usize,
     interrupt: &mut dyn FnMut(),
-) -> Solution {
+) -> Option<Solution> {
     let precondition = |r: &Array1<f64>| {
         Zip::from(r)
             .and(diagonal)
@@ -36,41 +36,36 @@ pub(super) fn solve(
     let mut r = b;
     let mut z = precondition(&r);
     let mut direction = z.clone();
-    let mut size = dot(&r, &z);
+    let mut size = finite(dot(&r, &z))?;
     let enough = tolerance * tolerance * size;
-    for iterations in 0..limit {
-        if size <= enough {
-            return Solution {
-                x,
-                iterations,
-                converged: true,
-            };
-        }
+    let mut iterations = 0;
+    while size > enough && iterations < limit {
         interrupt();
         let image = times(&direction);
-        let curvature = dot(&direction, &image);
-        if !(curvature > 0.0 && curvature.is_finite()) {
-            // a direction that the matrix does not see: what is left of b is out of its reach
-            return Solution {
-                x,
-                iterations,
-                converged: false,
-            };
+        let curvature = finite(dot(&direction, &image))?;
+        if curvature <= 0.0 {
+            break; // the matrix does not see this direction: what is left of b is out of its reach
         }
         let step = size / curvature;
         x.scaled_add(step, &direction);
         r.scaled_add(-step, &image);
         z = precondition(&r);
-        let next = dot(&r, &z);
+        let next = finite(dot(&r, &z))?;
         direction *= next / size;
         direction += &z;
         size = next;
+        iterations += 1;
     }
-    Solution {
+    let converged = size <= enough;
+    Some(Solution {
         x,
-        iterations: limit,
-        converged: size <= enough,
-    }
+        iterations,
+        converged,
+    })
+}
+
+fn finite(x: f64) -> Option<f64> {
+    x.is_finite().then_some(x)
 }
 
 /// Σᵢ aᵢ·bᵢ in the order of [`sum`].

@@ -12,6 +12,8 @@ use std::fmt;
 
 /// How near to the solution of a linear system conjugate gradients go, relative to the start.
 const TOLERANCE: f64 = 1e-12;
+/// The same within a Newton step, at its most exact.
+const STEP_TOLERANCE: f64 = 1e-6;
 /// Newton steps, which normally number below ten.
 const NEWTON_STEPS: usize = 100;
 /// The Newton decrement at which the minimum is reached, for an average row weight of 1: about 1e-10 standard errors.
@@ -123,11 +125,8 @@ pub fn fit(
         Family::Linear => problem.ridge(interrupt),
         Family::Logistic => problem.logistic(interrupt),
     };
-    if fit.weights.iter().all(|weight| weight.is_finite()) {
-        Ok(fit)
-    } else {
-        Err(TrainError::Overflow)
-    }
+    fit.filter(|fit| fit.weights.iter().all(|weight| weight.is_finite()))
+        .ok_or(TrainError::Overflow)
 }
 
 /// Refuses what cannot be learned from.
@@ -166,8 +165,8 @@ struct Problem<'d> {
 }
 
 impl Problem<'_> {
-    /// (Xᵀ·W·X + L)·β = Xᵀ·W·y, with W the rows' weights and L the penalties.
-    fn ridge(&self, interrupt: &mut dyn FnMut()) -> Fit {
+    /// (Xᵀ·W·X + L)·β = Xᵀ·W·y, with W the rows' weights and L the penalties. None on overflow.
+    fn ridge(&self, interrupt: &mut dyn FnMut()) -> Option<Fit> {
         let weights = self.design.weights();
         let weighted: Vec<f64> = weights
             .iter()
@@ -175,20 +174,17 @@ impl Problem<'_> {
             .map(|(w, y)| w * y)
             .collect();
         let b = self.transposed(&weighted, Array1::zeros(self.penalty.len()));
-        let Solution {
-            x,
-            iterations,
-            converged,
-        } = self.solve(weights, b, TOLERANCE, interrupt);
-        Fit {
-            weights: x.to_vec(),
-            iterations,
-            converged,
-        }
+        let found = self.solve(weights, b, TOLERANCE, interrupt)?;
+        Some(Fit {
+            weights: found.x.to_vec(),
+            iterations: found.iterations,
+            converged: found.converged,
+        })
     }
 
-    /// Newton's method, each step by conjugate gradients as exactly as it is worth, shortened until the objective falls.
-    fn logistic(&self, interrupt: &mut dyn FnMut()) -> Fit {
+    /// Newton's method, each step by conjugate gradients as exactly as it is worth, shortened until the objective falls. None on
+    /// overflow.
+    fn logistic(&self, interrupt: &mut dyn FnMut()) -> Option<Fit> {
         let mut beta = Array1::zeros(self.penalty.len());
         let mut eta = vec![0.0; self.design.rows()];
         let mut objective = self.objective(&beta, &eta);
@@ -199,17 +195,17 @@ impl Problem<'_> {
             let (downhill, curvature) = self.slope(&beta, &eta);
             let size = dot(&downhill, &downhill).sqrt();
             let nearness = size / *first.get_or_insert(size);
-            let tolerance = f64::min(0.1, nearness).max(TOLERANCE);
-            let step = self.solve(&curvature, downhill.clone(), tolerance, interrupt);
+            let tolerance = f64::min(0.1, nearness).max(STEP_TOLERANCE);
+            let step = self.solve(&curvature, downhill.clone(), tolerance, interrupt)?;
             iterations += step.iterations;
             let decrement = dot(&downhill, &step.x);
             if decrement <= enough {
                 beta += &step.x;
-                return Fit {
+                return Some(Fit {
                     weights: beta.to_vec(),
                     iterations,
-                    converged: true,
-                };
+                    converged: step.converged,
+                });
             }
             let eta_step = self.design.times(slice(&step.x));
             let Some(next) = self.search(
@@ -219,11 +215,11 @@ impl Problem<'_> {
             };
             objective = next;
         }
-        Fit {
+        Some(Fit {
             weights: beta.to_vec(),
             iterations,
             converged: false,
-        }
+        })
     }
 
     /// Goes along a step as far as the objective falls enough (Armijo's rule), halving it if need be, and returns the
@@ -296,7 +292,7 @@ impl Problem<'_> {
         b: Array1<f64>,
         tolerance: f64,
         interrupt: &mut dyn FnMut(),
-    ) -> Solution {
+    ) -> Option<Solution> {
         let mut diagonal = self.penalty.clone();
         self.design.add_squares(r, slice_mut(&mut diagonal));
         let times = |v: &Array1<f64>| {

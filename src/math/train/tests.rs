@@ -112,6 +112,31 @@ fn a_column_that_no_row_has_stays_at_zero() {
 }
 
 #[test]
+fn columns_that_say_the_same_share_the_weight() {
+    // a full set of indicators beside the intercept, without a penalty: many minima, one prediction
+    for family in [Family::Linear, Family::Logistic] {
+        let mut design = Design::new();
+        for i in 0..60u32 {
+            let group = i % 3;
+            design.push(
+                &[(0, 1.0), (1 + group, 1.0)],
+                f64::from(u8::from(i % 4 <= group)),
+                1.0,
+            );
+        }
+        let fit = fit_all(&design, 4, family, 0.0).unwrap();
+        assert!(fit.converged, "{family:?}: {fit:?}");
+        let predictions = design.predict(family, &fit.weights);
+        for (group, rate) in [0.25, 0.5, 0.75].into_iter().enumerate() {
+            assert!(
+                (predictions[group] - rate).abs() < 1e-9,
+                "{family:?}: {predictions:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn labels_that_can_be_separated_end_with_large_weights() {
     let mut design = Design::new();
     for x in [-2.0, -1.0, 1.0, 2.0] {
