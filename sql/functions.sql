@@ -102,6 +102,13 @@ AS 'MODULE_PATHNAME', 'track_wrapper';
 COMMENT ON FUNCTION @extschema@.track(jsonb) IS
   'Takes in one event: accepted, duplicate or quarantined';
 
+CREATE FUNCTION @extschema@.track(event text) RETURNS text
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'track_text_wrapper';
+COMMENT ON FUNCTION @extschema@.track(text) IS
+  'Takes in one event as it came over the wire; text that is no JSON is quarantined';
+
 CREATE FUNCTION @extschema@.track(events jsonb[])
 RETURNS TABLE (accepted bigint, duplicate bigint, quarantined bigint)
 LANGUAGE c VOLATILE SECURITY DEFINER
@@ -156,3 +163,39 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'decided_at_wrapper';
 COMMENT ON FUNCTION decide.decided_at(uuid) IS
   'When a decision was made, read from its identifier; null for an identifier of another kind';
+
+CREATE FUNCTION decide.import_decisions(source regclass, origin text DEFAULT 'import') RETURNS bigint
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'import_decisions_wrapper';
+COMMENT ON FUNCTION decide.import_decisions(regclass, text) IS
+  'Takes decisions made elsewhere into traces and outcomes: rows of a relation, read with the caller''s rights, with user_id, surface, decided_at, action, propensity, and if wanted slot, context, reward, reward_type; answers how many';
+
+CREATE FUNCTION decide.train(
+  model text, surface text, terms text[],
+  outcome text DEFAULT 'click', family text DEFAULT 'logistic',
+  decided_from timestamptz DEFAULT '-infinity', decided_to timestamptz DEFAULT 'infinity',
+  l2 double precision DEFAULT 1, weighted boolean DEFAULT false, holdout double precision DEFAULT 0.2,
+  seed bigint DEFAULT 1, min_count integer DEFAULT 5, hash_buckets integer DEFAULT 0
+) RETURNS integer
+LANGUAGE c VOLATILE STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'train_wrapper';
+COMMENT ON FUNCTION decide.train(text, text, text[], text, text, timestamptz, timestamptz, double precision, boolean, double precision, bigint, integer, integer) IS
+  'Fits a model to the decisions of a surface and their outcomes, and writes it as a new version, not yet approved; answers its number';
+
+CREATE FUNCTION decide.approve(model text, version integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  UPDATE decide.model_version AS m SET approved_at = clock_timestamp(), approved_by = SESSION_USER
+   WHERE m.model = approve.model AND m.version = approve.version;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'model "%" has no version %', model, version
+      USING ERRCODE = 'undefined_object', HINT = 'decide.model_version lists them.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION decide.approve(text, integer) IS
+  'Approves a model version for use; policies that name the model without a version take it at the next publish';

@@ -77,8 +77,16 @@ BEGIN
 END
 $$;
 
-SELECT pg_catalog.pg_extension_config_dump('decide.' || t, '')
-  FROM pg_catalog.unnest(ARRAY[
+DO $$
+DECLARE
+  mine text;
+BEGIN
+  FOREACH mine IN ARRAY ARRAY[
     'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'bundle', 'publication',
     'action_number', 'feature_slot', 'bundle_action', 'secret', 'user_state', 'event_default',
-    'outcome_default', 'quarantine', 'trace_default']) AS t;
+    'outcome_default', 'quarantine', 'trace_default']
+  LOOP
+    PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');
+  END LOOP;
+END
+$$;

@@ -27,13 +27,18 @@ pub enum Error {
     LongUser(usize),
     UnknownSurface(String),
     ContextNotObject,
-    ContextTooLarge { bytes: usize, most: usize },
+    ContextTooLarge {
+        bytes: usize,
+        most: usize,
+    },
     NothingPublished,
     Faults(Vec<Fault>),
     UnknownBundle(i64),
     UnknownDecision(String),
-    UnknownJob { job: String, jobs: &'static str },
-    UnknownModel { model: String, version: i32 },
+    UnknownJob {
+        job: String,
+        jobs: &'static str,
+    },
     ReadOnly(&'static str),
     Nested,
     Damaged(String),
@@ -56,7 +61,9 @@ impl Error {
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 "user_id must not be empty".into(),
                 None,
-                hint("Pass the identifier by which the application knows the user; for an unknown visitor, one of the session."),
+                hint(
+                    "Pass the identifier by which the application knows the user; for an unknown visitor, one of the session.",
+                ),
             ),
             Error::LongUser(bytes) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
@@ -86,7 +93,9 @@ impl Error {
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 "no policy is in force".into(),
                 None,
-                hint("Fill decide.surface, decide.action and decide.policy, then SELECT decide.publish('first')."),
+                hint(
+                    "Fill decide.surface, decide.action and decide.policy, then SELECT decide.publish('first').",
+                ),
             ),
             Error::Faults(faults) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
@@ -115,16 +124,13 @@ impl Error {
                 None,
                 Some(format!("Jobs are: {jobs}.")),
             ),
-            Error::UnknownModel { model, version } => (
-                ERRCODE_UNDEFINED_OBJECT,
-                format!("model \"{model}\" has no version {version}"),
-                None,
-                hint("decide.model_version lists them."),
-            ),
             Error::ReadOnly(verb) => (
                 ERRCODE_READ_ONLY_SQL_TRANSACTION,
                 format!("cannot execute {verb}() in a read-only transaction"),
-                Some("What it answers and its record stand or fall together, so it has to write.".into()),
+                Some(
+                    "What it answers and its record stand or fall together, so it has to write."
+                        .into(),
+                ),
                 hint("On a standby or in a READ ONLY transaction, ask decide.explain()."),
             ),
             Error::Nested => (
@@ -139,9 +145,12 @@ impl Error {
                 None,
                 hint("Publish again, or roll back to another bundle."),
             ),
-            Error::Training(what, todo) | Error::Import(what, todo) => {
-                (ERRCODE_INVALID_PARAMETER_VALUE, what.clone(), None, hint(todo))
-            }
+            Error::Training(what, todo) | Error::Import(what, todo) => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                what.clone(),
+                None,
+                hint(todo),
+            ),
         }
     }
 

@@ -19,6 +19,7 @@
 mod decide;
 mod error;
 mod govern;
+mod learn;
 mod math;
 mod observe;
 mod pg;
@@ -35,10 +36,23 @@ extension_sql_file!("../sql/policy.sql", name = "policy", requires = ["schema"])
 extension_sql_file!("../sql/bundle.sql", name = "bundle", requires = ["policy"]);
 extension_sql_file!("../sql/facts.sql", name = "facts", requires = ["bundle"]);
 extension_sql_file!("../sql/trace.sql", name = "trace", requires = ["facts"]);
-extension_sql_file!("../sql/partitions.sql", name = "partitions", requires = ["trace"]);
-extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["partitions"]);
+extension_sql_file!(
+    "../sql/partitions.sql",
+    name = "partitions",
+    requires = ["trace"]
+);
+extension_sql_file!(
+    "../sql/functions.sql",
+    name = "functions",
+    requires = ["partitions"]
+);
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["functions"]);
-extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["views"], finalize);
+extension_sql_file!(
+    "../sql/grants.sql",
+    name = "grants",
+    requires = ["views"],
+    finalize
+);
 
 /// Runs when the library is loaded: by the server at its start, or by a session at first use.
 #[pg_guard]

@@ -23,7 +23,10 @@ pub fn explain(asked: &Asked<'_>, call: &Call) {
             rows.push([
                 datum::text(&surface.actions[i].name),
                 score.and_then(|score| datum::float8(f64::from(*score))),
-                desk.slate.probabilities.get(candidate).and_then(|p| datum::float8(*p)),
+                desk.slate
+                    .probabilities
+                    .get(candidate)
+                    .and_then(|p| datum::float8(*p)),
                 datum::text(step),
                 reason,
                 slot.and_then(|slot| datum::int4(slot as i32 + 1)),
@@ -34,7 +37,9 @@ pub fn explain(asked: &Asked<'_>, call: &Call) {
             let action = &surface.actions[i].name;
             let (step, reason) = Blocked::from_code(by).describe();
             let error = desk.errors.iter().flatten().find_map(|error| {
-                error.strip_prefix(action.as_str()).and_then(|rest| rest.strip_prefix(": "))
+                error
+                    .strip_prefix(action.as_str())
+                    .and_then(|rest| rest.strip_prefix(": "))
             });
             let reason = match error {
                 Some(error) => format!("{reason}: {error}"),
@@ -42,10 +47,17 @@ pub fn explain(asked: &Asked<'_>, call: &Call) {
             };
             rows.push(left_out(action, step, &reason, None));
         }
-        let Some(reason) = &decision.reason else { return };
+        let Some(reason) = &decision.reason else {
+            return;
+        };
         for slot in desk.slate.picks.len()..surface.slots {
             let number = datum::int4(slot as i32 + 1);
-            rows.push(left_out(&surface.fallback.name, "fallback", &reason.to_string(), number));
+            rows.push(left_out(
+                &surface.fallback.name,
+                "fallback",
+                &reason.to_string(),
+                number,
+            ));
         }
     })
     .or_raise();

@@ -26,10 +26,14 @@ pub fn read(
         return;
     }
     load(user_key, state);
-    values.extend(features.iter().map(|feature| match at_slot(state, feature.slot) {
-        kept if kept.is_empty() => feature.default_value,
-        kept => kept.read(now, feature.half_life),
-    }));
+    values.extend(
+        features
+            .iter()
+            .map(|feature| match at_slot(state, feature.slot) {
+                kept if kept.is_empty() => feature.default_value,
+                kept => kept.read(now, feature.half_life),
+            }),
+    );
 }
 
 /// The user's row as it lies in the table; empty for a user without one.

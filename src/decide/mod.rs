@@ -120,14 +120,21 @@ fn pipeline<'a>(
     watch.lap();
     let _session = Session::open();
     let chosen = attempt(|| {
-        features::read(request.user_key, request.now, &bundle.features, &mut desk.state, &mut desk.features);
+        features::read(
+            request.user_key,
+            request.now,
+            &bundle.features,
+            &mut desk.state,
+            &mut desk.features,
+        );
         watch.lap();
         candidates::find(&request, desk);
         watch.lap();
         let policy = able(surface.policy.as_ref())?;
         score::score(policy, surface, &request.fields, desk);
         watch.lap();
-        desk.slate.choose(&policy.choice, &desk.scores, surface.slots, request.seed);
+        desk.slate
+            .choose(&policy.choice, &desk.scores, surface.slots, request.seed);
         watch.lap();
         match desk.slate.picks.len() {
             filled if filled < surface.slots => Err(Reason::NoCandidate),
@@ -143,7 +150,13 @@ fn pipeline<'a>(
         }
     };
     let stage_us = watch.laps;
-    Ok(Decision { bundle, policy: surface.policy.as_ref(), request, reason, stage_us })
+    Ok(Decision {
+        bundle,
+        policy: surface.policy.as_ref(),
+        request,
+        reason,
+        stage_us,
+    })
 }
 
 /// The policy, if it can choose.
@@ -164,13 +177,20 @@ struct Stopwatch {
 
 impl Stopwatch {
     fn start() -> Stopwatch {
-        Stopwatch { last: Instant::now(), laps: [0; 5], lap: 0 }
+        Stopwatch {
+            last: Instant::now(),
+            laps: [0; 5],
+            lap: 0,
+        }
     }
 
     fn lap(&mut self) {
         let now = Instant::now();
         if let Some(lap) = self.laps.get_mut(self.lap) {
-            *lap = now.duration_since(self.last).as_micros().min(i32::MAX as u128) as i32;
+            *lap = now
+                .duration_since(self.last)
+                .as_micros()
+                .min(i32::MAX as u128) as i32;
         }
         self.last = now;
         self.lap += 1;

@@ -16,6 +16,7 @@ use crate::policy;
 #[derive(Default)]
 struct Trace {
     bundle: Option<i64>,
+    imported: bool,
     surface: String,
     seed: u64,
     filled: usize,
@@ -31,7 +32,7 @@ struct Trace {
 thread_local! {
     static TRACE: Statement = const { Statement::new(
         "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
-                t.probabilities, t.features, t.context_values \
+                t.probabilities, t.features, t.context_values, t.origin IS NOT NULL \
            FROM decide.trace AS t \
           WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
@@ -40,7 +41,7 @@ thread_local! {
 /// None if every bit agrees, else what differs first.
 pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     let trace = find(decision_id)?;
-    let Some(number) = trace.bundle else {
+    let Some(number) = trace.bundle.filter(|_| !trace.imported) else {
         return Ok(Some("it was made elsewhere and imported".into()));
     };
     let bundle = policy::by_number(number)?;
@@ -48,15 +49,26 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         .surfaces
         .get(&trace.surface)
         .ok_or_else(|| Error::Damaged(format!("bundle {number} has no such surface")))?;
-    if let Some(code) = trace.reason.as_deref().and_then(|r| r.strip_prefix("failed: ")) {
+    if let Some(code) = trace
+        .reason
+        .as_deref()
+        .and_then(|r| r.strip_prefix("failed: "))
+    {
         return Ok(differs(
             trace.filled == 0 && trace.actions.iter().all(|&a| a == surface.fallback.number),
             || format!("a stage failed with {code}, but it is not the fallback that was shown"),
         ));
     }
-    let mut desk = Desk { features: trace.features.clone(), ..Desk::default() };
+    let mut desk = Desk {
+        features: trace.features.clone(),
+        ..Desk::default()
+    };
     for number in &trace.candidates {
-        match surface.actions.iter().position(|action| action.number == *number) {
+        match surface
+            .actions
+            .iter()
+            .position(|action| action.number == *number)
+        {
             Some(i) => desk.open.push(i),
             None => return Ok(Some(format!("candidate {number} is not of this surface"))),
         }
@@ -70,7 +82,8 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         Err(reason) => Some(reason),
         Ok(policy) => {
             score::score(policy, surface, &fields, &mut desk);
-            desk.slate.choose(&policy.choice, &desk.scores, surface.slots, trace.seed);
+            desk.slate
+                .choose(&policy.choice, &desk.scores, surface.slots, trace.seed);
             (desk.slate.picks.len() < surface.slots).then_some(Reason::NoCandidate)
         }
     };
@@ -83,24 +96,32 @@ fn compare(
     desk: &Desk,
     reason: Option<&Reason>,
 ) -> Option<String> {
-    let picks = desk.slate.picks.iter().map(|&pick| surface.actions[desk.open[pick]].number);
+    let picks = desk
+        .slate
+        .picks
+        .iter()
+        .map(|&pick| surface.actions[desk.open[pick]].number);
     let missing = surface.slots - desk.slate.picks.len();
-    let actions: Vec<i32> =
-        picks.chain(std::iter::repeat_n(surface.fallback.number, missing)).collect();
+    let actions: Vec<i32> = picks
+        .chain(std::iter::repeat_n(surface.fallback.number, missing))
+        .collect();
     let mut chosen = desk.slate.chosen.clone();
     chosen.resize(surface.slots, 1.0);
-    differs(trace.reason == reason.map(ToString::to_string), || "the reason differs".into())
-        .or_else(|| {
-            differs(same_bits(&trace.probabilities, &desk.slate.probabilities), || {
-                "the probabilities differ".into()
-            })
+    differs(trace.reason == reason.map(ToString::to_string), || {
+        "the reason differs".into()
+    })
+    .or_else(|| {
+        differs(
+            same_bits(&trace.probabilities, &desk.slate.probabilities),
+            || "the probabilities differ".into(),
+        )
+    })
+    .or_else(|| differs(trace.actions == actions, || "the actions differ".into()))
+    .or_else(|| {
+        differs(same_bits(&trace.chosen, &chosen), || {
+            "the probabilities of the chosen differ".into()
         })
-        .or_else(|| differs(trace.actions == actions, || "the actions differ".into()))
-        .or_else(|| {
-            differs(same_bits(&trace.chosen, &chosen), || {
-                "the probabilities of the chosen differ".into()
-            })
-        })
+    })
 }
 
 fn differs(agree: bool, what: impl FnOnce() -> String) -> Option<String> {
@@ -125,6 +146,7 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
                 seed: row.must::<i64>(3) as u64,
                 filled: row.must::<i16>(4) as usize,
                 reason: row.get(5),
+                imported: row.must(12),
                 ..Trace::default()
             };
             let array = |column| row.datum(column);

@@ -7,8 +7,8 @@ use crate::govern::pseudonym;
 use crate::math::identifier::time_ordered;
 use crate::math::model::Value;
 use crate::pg::clock::{chance, to_unix_micros};
-use crate::pg::json::{Field, Json};
-use crate::policy::{Bundle, Surface};
+use crate::pg::json::Json;
+use crate::policy::{Bundle, Surface, context_value};
 use crate::settings;
 
 /// What the caller said.
@@ -46,7 +46,10 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
     let context = asked.context.ok_or(Error::Null("context"))?;
     let most = settings::max_context_bytes();
     if context.size() > most {
-        return Err(Error::ContextTooLarge { bytes: context.size(), most });
+        return Err(Error::ContextTooLarge {
+            bytes: context.size(),
+            most,
+        });
     }
     if !context.is_object() {
         return Err(Error::ContextNotObject);
@@ -60,16 +63,10 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
         surface,
         context,
         context_hash: context.hash(key.context_seed),
-        fields: surface.context_fields.iter().map(|name| value(context.get(name))).collect(),
+        fields: surface
+            .context_fields
+            .iter()
+            .map(|name| context_value(context.get(name)))
+            .collect(),
     })
-}
-
-/// A context field as models see it: numbers and texts as they are, truth as 1 or 0.
-pub fn value(field: Option<Field<'_>>) -> Value<'_> {
-    match field {
-        Some(Field::Number(number)) if number.is_finite() => Value::Number(number),
-        Some(Field::Bool(flag)) => Value::Number(f64::from(u8::from(flag))),
-        Some(Field::Text(text)) => Value::Text(text),
-        _ => Value::Missing,
-    }
 }

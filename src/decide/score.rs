@@ -12,8 +12,11 @@ pub fn score(policy: &Policy, surface: &Surface, fields: &[Value<'_>], desk: &mu
         desk.scores.resize(desk.open.len(), 0.0);
         return;
     };
-    model.scorer.vector(&desk.features, fields, &mut desk.vector);
+    model
+        .scorer
+        .vector(&desk.features, fields, &mut desk.vector);
     desk.all_scores.resize(surface.actions.len(), 0.0);
     model.scorer.score(&desk.vector, &mut desk.all_scores);
-    desk.scores.extend(desk.open.iter().map(|&i| desk.all_scores[i]));
+    desk.scores
+        .extend(desk.open.iter().map(|&i| desk.all_scores[i]));
 }

@@ -12,6 +12,7 @@ use crate::math::model::Value;
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::Access;
 use crate::pg::{Plan, Session, Statement, array, clock, datum};
+use crate::policy::value_text;
 
 /// The insert on a kept plan, and for which day and state of partitions it was made.
 struct Today {
@@ -33,9 +34,27 @@ thread_local! {
 }
 
 const TYPES: [pg_sys::Oid; 21] = [
-    UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT2OID, TEXTOID, TEXTOID,
-    TEXTOID, TEXTOID, INT4ARRAYOID, INT4ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, FLOAT8ARRAYOID,
-    FLOAT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT2ARRAYOID, TEXTARRAYOID,
+    UUIDOID,
+    UUIDOID,
+    TIMESTAMPTZOID,
+    INT8OID,
+    INT8OID,
+    INT8OID,
+    INT2OID,
+    TEXTOID,
+    TEXTOID,
+    TEXTOID,
+    TEXTOID,
+    INT4ARRAYOID,
+    INT4ARRAYOID,
+    FLOAT8ARRAYOID,
+    INT4ARRAYOID,
+    FLOAT8ARRAYOID,
+    FLOAT8ARRAYOID,
+    TEXTARRAYOID,
+    INT4ARRAYOID,
+    INT2ARRAYOID,
+    TEXTARRAYOID,
 ];
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
@@ -45,20 +64,30 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
     let request = &decision.request;
     let surface = request.surface;
     let filled = desk.slate.picks.len();
-    let label = decision.policy.and_then(|p| p.model.as_ref()).map(|model| model.label.as_str());
+    let label = decision
+        .policy
+        .and_then(|p| p.model.as_ref())
+        .map(|model| model.label.as_str());
     let reason = decision.reason.as_ref().map(ToString::to_string);
 
     let fallbacks = surface.slots - filled;
-    let picked = desk.slate.picks.iter().map(|&pick| surface.actions[desk.open[pick]].number);
-    let actions: Vec<i32> =
-        picked.chain(std::iter::repeat_n(surface.fallback.number, fallbacks)).collect();
+    let picked = desk
+        .slate
+        .picks
+        .iter()
+        .map(|&pick| surface.actions[desk.open[pick]].number);
+    let actions: Vec<i32> = picked
+        .chain(std::iter::repeat_n(surface.fallback.number, fallbacks))
+        .collect();
     desk.slate.chosen.resize(surface.slots, 1.0);
 
     desk.numbers.clear();
-    desk.numbers.extend(desk.open.iter().map(|&i| surface.actions[i].number));
+    desk.numbers
+        .extend(desk.open.iter().map(|&i| surface.actions[i].number));
     let candidates = datum::array(&desk.numbers);
     desk.numbers.clear();
-    desk.numbers.extend(desk.blocked.iter().map(|&i| surface.actions[i].number));
+    desk.numbers
+        .extend(desk.blocked.iter().map(|&i| surface.actions[i].number));
     let blocked = (!desk.numbers.is_empty()).then(|| array::from_slice(&desk.numbers));
     let blocked_by = (!desk.blocked_by.is_empty()).then(|| array::from_slice(&desk.blocked_by));
 
@@ -83,7 +112,9 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         texts(&request.fields),
         blocked,
         blocked_by,
-        (!desk.errors.is_empty()).then(|| datum::texts(&desk.errors)).flatten(),
+        (!desk.errors.is_empty())
+            .then(|| datum::texts(&desk.errors))
+            .flatten(),
     ];
     TODAY.with_borrow_mut(|today| {
         let today = current(today, request.now);
@@ -95,7 +126,9 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
 fn current(today: &mut Option<Today>, now: i64) -> &Today {
     let day = now.div_euclid(clock::DAY);
     let changes = invalidation::changes_seen(Watch::Trace);
-    let stale = today.as_ref().is_none_or(|t| t.day != day || t.changes != changes);
+    let stale = today
+        .as_ref()
+        .is_none_or(|t| t.day != day || t.changes != changes);
     if stale {
         *today = None;
         let mut partition = None;
@@ -107,7 +140,11 @@ fn current(today: &mut Option<Today>, now: i64) -> &Today {
         });
         let table = partition.as_deref().unwrap_or("trace");
         let changes = invalidation::changes_seen(Watch::Trace);
-        *today = Some(Today { day, changes, insert: Plan::prepare(&insert(table), &TYPES) });
+        *today = Some(Today {
+            day,
+            changes,
+            insert: Plan::prepare(&insert(table), &TYPES),
+        });
     }
     today.as_ref().expect("made above")
 }
@@ -123,19 +160,12 @@ fn insert(table: &str) -> String {
     )
 }
 
-/// Context values as traces keep them: numbers in their shortest form, nothing for missing ones.
+/// The context values; nothing where the surface keeps none.
 fn texts(fields: &[Value<'_>]) -> datum::Arg {
-    if fields.is_empty() {
-        return None;
-    }
-    let values: Vec<Option<String>> = fields.iter().map(text).collect();
-    datum::texts(&values)
-}
-
-fn text(value: &Value<'_>) -> Option<String> {
-    match value {
-        Value::Missing => None,
-        Value::Number(number) => Some(number.to_string()),
-        Value::Text(text) => Some((*text).to_owned()),
+    let values: Vec<Option<String>> = fields.iter().map(value_text).collect();
+    if values.is_empty() {
+        None
+    } else {
+        datum::texts(&values)
     }
 }

@@ -70,13 +70,27 @@ fn explain_text(call: FunctionCallInfo) {
 #[pg_extern(sql = false)]
 fn explain_bigint(call: FunctionCallInfo) {
     let call = Call::running(call);
-    explain(&asked(&call, call.int8(0).map(|id| id.to_string()).as_deref(), seed(&call)), &call);
+    explain(
+        &asked(
+            &call,
+            call.int8(0).map(|id| id.to_string()).as_deref(),
+            seed(&call),
+        ),
+        &call,
+    );
 }
 
 #[pg_extern(sql = false)]
 fn explain_uuid(call: FunctionCallInfo) {
     let call = Call::running(call);
-    explain(&asked(&call, call.uuid(0).map(|id| id.to_string()).as_deref(), seed(&call)), &call);
+    explain(
+        &asked(
+            &call,
+            call.uuid(0).map(|id| id.to_string()).as_deref(),
+            seed(&call),
+        ),
+        &call,
+    );
 }
 
 /// explain()'s fourth argument.
@@ -103,7 +117,8 @@ fn replay(call: FunctionCallInfo) {
     let id = call.uuid(0).ok_or(Error::Null("decision_id")).or_raise();
     let difference = recompute(id).or_raise();
     let agrees = datum::bool(difference.is_none());
-    call.rows().push([agrees, datum::optional_text(difference.as_deref())]);
+    call.rows()
+        .push([agrees, datum::optional_text(difference.as_deref())]);
 }
 
 #[pg_extern(sql = false)]
@@ -127,15 +142,32 @@ fn features_uuid(call: FunctionCallInfo) {
 /// features(user_id): a row per feature, as a decision of this moment would see it.
 fn show_features(call: &Call, user_id: Option<&str>) {
     let bundle = policy::live().or_raise();
-    let user_key = pseudonym::key().or_raise().of(pseudonym::user_id(user_id).or_raise());
+    let user_key = pseudonym::key()
+        .or_raise()
+        .of(pseudonym::user_id(user_id).or_raise());
     let (mut state, mut values) = (Vec::new(), Vec::new());
     let mut rows = call.rows();
     let _session = Session::open();
-    features::read(user_key, clock::now(), &bundle.features, &mut state, &mut values);
+    features::read(
+        user_key,
+        clock::now(),
+        &bundle.features,
+        &mut state,
+        &mut values,
+    );
     for (feature, value) in bundle.features.iter().zip(values) {
         let kept = at_slot(&state, feature.slot);
-        let updated_at = if kept.is_empty() { None } else { datum::timestamp(kept.at) };
-        rows.push([datum::text(&feature.name), None, datum::float8(value), updated_at]);
+        let updated_at = if kept.is_empty() {
+            None
+        } else {
+            datum::timestamp(kept.at)
+        };
+        rows.push([
+            datum::text(&feature.name),
+            None,
+            datum::float8(value),
+            updated_at,
+        ]);
     }
 }
 

@@ -31,7 +31,10 @@ thread_local! {
 impl Key {
     fn new(secret: &[u8]) -> Key {
         let mac = Hmac::new_from_slice(secret).expect("HMAC takes a key of any length");
-        let mut key = Key { mac, context_seed: 0 };
+        let mut key = Key {
+            mac,
+            context_seed: 0,
+        };
         let (_, low) = key.hash(b"\0context").as_u64_pair();
         key.context_seed = low;
         key
@@ -62,9 +65,7 @@ pub fn key() -> Result<Rc<Key>, Error> {
     }
     let _session = Session::open();
     let mut secret: Option<Vec<u8>> = None;
-    on_latest_snapshot(|| {
-        SECRET.with(|statement| statement.read(&[], |row| secret = row.get(1)))
-    });
+    on_latest_snapshot(|| SECRET.with(|statement| statement.read(&[], |row| secret = row.get(1))));
     let key = Rc::new(Key::new(&secret.ok_or(Error::NothingPublished)?));
     KEY.set(Some((changes, key.clone())));
     Ok(key)
@@ -91,7 +92,10 @@ mod tests {
     fn pseudonyms_are_the_published_hmac() {
         // RFC 4231, test case 2: key "Jefe", data "what do ya want for nothing?".
         let pseudonym = Key::new(b"Jefe").of("what do ya want for nothing?");
-        let digest = [0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7];
+        let digest = [
+            0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24, 0x26, 0x08, 0x95,
+            0x75, 0xc7,
+        ];
         let expected = uuid::Builder::from_custom_bytes(digest).into_uuid();
         assert_eq!(pseudonym, expected);
         assert_eq!(pseudonym.get_version_num(), 8);

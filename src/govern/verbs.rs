@@ -18,7 +18,11 @@ fn user_key_bigint(user_id: Option<i64>) -> pgrx::Uuid {
 
 #[pg_extern(sql = false)]
 fn user_key_uuid(user_id: Option<pgrx::Uuid>) -> pgrx::Uuid {
-    user_key(user_id.map(|id| uuid::Uuid::from_bytes(*id.as_bytes()).to_string()).as_deref())
+    user_key(
+        user_id
+            .map(|id| uuid::Uuid::from_bytes(*id.as_bytes()).to_string())
+            .as_deref(),
+    )
 }
 
 fn user_key(user_id: Option<&str>) -> pgrx::Uuid {

@@ -171,20 +171,37 @@ fn mix(epsilon: f64, best: Option<usize>, taken: &[bool], open: usize, out: &mut
 
 /// e^((score − highest open score) / temperature) for each open candidate. The best has weight 1, so the sum is ≥ 1.
 fn softmax(scores: &[f32], taken: &[bool], temperature: f64, out: &mut [f64]) {
-    let highest = highest(scores, taken);
-    for ((p, &score), &taken) in out.iter_mut().zip(scores).zip(taken) {
-        *p = if taken {
-            0.0
-        } else {
-            libm::exp((f64::from(finite(score)) - highest) / temperature)
-        };
+    let highest = f64::from(highest(scores, taken));
+    // the divisions apart from the exponentials, so that they are done several at a time
+    for (p, &score) in out.iter_mut().zip(scores) {
+        *p = (f64::from(finite(score)) - highest) / temperature;
+    }
+    for (p, &taken) in out.iter_mut().zip(taken) {
+        *p = if taken { 0.0 } else { libm::exp(*p) };
     }
 }
 
-/// The highest open score; the lowest number if none is open.
-fn highest(scores: &[f32], taken: &[bool]) -> f64 {
-    let open = scores.iter().zip(taken).filter(|&(_, &taken)| !taken);
-    f64::from(open.fold(f32::MIN, |high, (&score, _)| high.max(finite(score))))
+/// The highest open score, or the lowest number if none is open; in eight lanes, as the order does not matter.
+fn highest(scores: &[f32], taken: &[bool]) -> f32 {
+    let higher = |high: f32, score: f32, taken: bool| {
+        let score = if taken { f32::MIN } else { finite(score) };
+        if score > high { score } else { high }
+    };
+    let mut lanes = [f32::MIN; 8];
+    let (chunks, rest) = scores.as_chunks::<8>();
+    let (taken_chunks, taken_rest) = taken.as_chunks::<8>();
+    for (scores, taken) in chunks.iter().zip(taken_chunks) {
+        for i in 0..8 {
+            lanes[i] = higher(lanes[i], scores[i], taken[i]);
+        }
+    }
+    let rest = rest.iter().zip(taken_rest);
+    let high = rest.fold(f32::MIN, |high, (&score, &taken)| {
+        higher(high, score, taken)
+    });
+    lanes
+        .into_iter()
+        .fold(high, |high, lane| higher(high, lane, false))
 }
 
 /// The first open candidate with the highest score.
@@ -199,13 +216,10 @@ fn best(scores: &[f32], taken: &[bool]) -> Option<usize> {
     best.map(|(i, _)| i)
 }
 
-/// A score as a finite number: NaN is the lowest, infinities are the ends.
+/// A score as a finite number: NaN is the lowest, infinities are the ends. (A comparison with NaN is false.)
 fn finite(score: f32) -> f32 {
-    if score.is_nan() {
-        f32::MIN
-    } else {
-        score.clamp(f32::MIN, f32::MAX)
-    }
+    let score = if score > f32::MIN { score } else { f32::MIN };
+    if score < f32::MAX { score } else { f32::MAX }
 }
 
 /// The nearest number in [0, 1]; NaN is 0.

@@ -39,15 +39,30 @@ impl<'a> Event<'a> {
     pub fn read(event: Option<&Json<'a>>, now: i64) -> Result<Event<'a>, Bad<'a>> {
         let reason = |text: &str| vec![Some(text.to_owned())];
         let Some(json) = event else {
-            return Err(Bad { reasons: reason("not_an_object"), user_id: None, payload: None });
+            return Err(Bad {
+                reasons: reason("not_an_object"),
+                user_id: None,
+                payload: None,
+            });
         };
         if json.size() > settings::max_context_bytes() {
-            return Err(Bad { reasons: reason("too_large"), user_id: None, payload: None });
+            return Err(Bad {
+                reasons: reason("too_large"),
+                user_id: None,
+                payload: None,
+            });
         }
         if !json.is_object() {
-            return Err(Bad { reasons: reason("not_an_object"), user_id: None, payload: None });
+            return Err(Bad {
+                reasons: reason("not_an_object"),
+                user_id: None,
+                payload: None,
+            });
         }
-        let mut reader = Reader { json, reasons: Vec::new() };
+        let mut reader = Reader {
+            json,
+            reasons: Vec::new(),
+        };
         let user_id = reader.identifier("user_id");
         let event_id = reader.identifier("event_id");
         let kind = reader.required("type");
@@ -61,9 +76,23 @@ impl<'a> Event<'a> {
         let reasons = reader.reasons;
         match (event_id, kind, user_id, at) {
             (Some(event_id), Some(kind), Some(user_id), Some(at)) if reasons.is_empty() => {
-                Ok(Event { event_id, kind, user_id, at, action, surface, decision_id, value, attributes })
+                Ok(Event {
+                    event_id,
+                    kind,
+                    user_id,
+                    at,
+                    action,
+                    surface,
+                    decision_id,
+                    value,
+                    attributes,
+                })
             }
-            (_, _, user_id, _) => Err(Bad { reasons, user_id, payload: Some(*json) }),
+            (_, _, user_id, _) => Err(Bad {
+                reasons,
+                user_id,
+                payload: Some(*json),
+            }),
         }
     }
 
@@ -88,7 +117,9 @@ impl<'a> Reader<'_, 'a> {
 
     /// A field that is there and not null.
     fn field(&self, name: &str) -> Option<Field<'a>> {
-        self.json.get(name).filter(|field| !matches!(field, Field::Null))
+        self.json
+            .get(name)
+            .filter(|field| !matches!(field, Field::Null))
     }
 
     /// A text or a whole number, not empty and not too long.
@@ -121,7 +152,9 @@ impl<'a> Reader<'_, 'a> {
     fn text(&mut self, name: &str) -> Option<&'a str> {
         match self.field(name) {
             None => None,
-            Some(Field::Text(text)) if !text.trim().is_empty() && text.len() <= LONGEST => Some(text),
+            Some(Field::Text(text)) if !text.trim().is_empty() && text.len() <= LONGEST => {
+                Some(text)
+            }
             Some(_) => {
                 self.fault("bad_text", name);
                 None
@@ -209,7 +242,14 @@ mod tests {
         assert_eq!(noon, Some(848_836_800_000_000));
         assert_eq!(moment("2026-11-24T13:00:00.000000+01:00"), noon);
         assert_eq!(moment("2026-11-24 12:00:00+00"), noon);
-        for bad in ["2026-11-24T12:00:00", "2026-02-30T12:00:00Z", "now", "infinity", "", "1e400"] {
+        for bad in [
+            "2026-11-24T12:00:00",
+            "2026-02-30T12:00:00Z",
+            "now",
+            "infinity",
+            "",
+            "1e400",
+        ] {
             assert_eq!(moment(bad), None, "{bad}");
         }
     }

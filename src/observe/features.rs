@@ -20,10 +20,14 @@ thread_local! {
 
 /// Adds the event to all features of its type. Needs an open session.
 pub fn fold(event: &Event<'_>, user_key: Uuid, bundle: &Bundle) {
-    let Some(moved) = bundle.features_of.get(event.kind) else { return };
+    let Some(moved) = bundle.features_of.get(event.kind) else {
+        return;
+    };
     let (mut slots, mut amounts, mut half_lives) = (Vec::new(), Vec::new(), Vec::new());
     for feature in moved.iter().map(|&i| &bundle.features[i]) {
-        let Some(amount) = amount(event, &feature.amount) else { continue };
+        let Some(amount) = amount(event, &feature.amount) else {
+            continue;
+        };
         slots.push(feature.slot as i32);
         amounts.push(amount);
         half_lives.push(feature.half_life);
@@ -61,7 +65,9 @@ pub fn add(
     half_lives: &[f64],
 ) -> Vec<f64> {
     for ((&slot, &amount), &half_life) in slots.iter().zip(amounts).zip(half_lives) {
-        let Ok(slot) = usize::try_from(slot) else { continue };
+        let Ok(slot) = usize::try_from(slot) else {
+            continue;
+        };
         let kept = at_slot(&state, slot).add(amount, at, half_life);
         put_slot(&mut state, slot, kept);
     }

@@ -93,7 +93,9 @@ pub fn quarantine(bad: &Bad<'_>, key: &Key, now: i64) {
         let args = [
             datum::uuid(time_ordered(to_unix_micros(now), chance())),
             datum::timestamp(now),
-            bad.user_id.as_deref().and_then(|id| datum::uuid(key.of(id))),
+            bad.user_id
+                .as_deref()
+                .and_then(|id| datum::uuid(key.of(id))),
             datum::texts(&bad.reasons),
             bad.payload.map(|json| json.datum()),
         ];

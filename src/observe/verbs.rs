@@ -6,7 +6,9 @@ use pgrx::prelude::*;
 use super::features::add;
 use super::{Taken, track as take};
 use crate::error::{Error, OrRaise};
+use crate::pg::attempt::attempt;
 use crate::pg::call::Call;
+use crate::pg::json::Json;
 use crate::pg::{datum, session};
 
 /// track(event): what became of it.
@@ -15,6 +17,17 @@ fn track(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only();
     take(call.json(0).as_ref()).or_raise().as_str()
+}
+
+/// track(event) for an event as text: what is no JSON is a bad event, not an error.
+#[pg_extern(sql = false)]
+fn track_text(call: FunctionCallInfo) -> &'static str {
+    let call = Call::running(call);
+    refuse_read_only();
+    let event = call
+        .text(0)
+        .and_then(|text| attempt(|| Json::parse(text)).ok());
+    take(event.as_ref()).or_raise().as_str()
 }
 
 /// track(events): one row of counts.

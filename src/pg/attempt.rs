@@ -42,13 +42,18 @@ fn caught(error: CaughtError) -> Caught {
     let report = match &error {
         CaughtError::PostgresError(report)
         | CaughtError::ErrorReport(report)
-        | CaughtError::RustPanic { ereport: report, .. } => report,
+        | CaughtError::RustPanic {
+            ereport: report, ..
+        } => report,
     };
     let code = report.sql_error_code();
     if is_the_callers(code) {
         error.rethrow();
     }
-    Caught { code, message: report.message().to_owned() }
+    Caught {
+        code,
+        message: report.message().to_owned(),
+    }
 }
 
 fn is_the_callers(code: PgSqlErrorCode) -> bool {
@@ -68,5 +73,7 @@ fn is_the_callers(code: PgSqlErrorCode) -> bool {
 /// The five characters of an SQLSTATE.
 pub fn sqlstate(code: PgSqlErrorCode) -> String {
     let packed = code as i32;
-    (0..5).map(|i| char::from(((packed >> (6 * i)) & 0x3f) as u8 + b'0')).collect()
+    (0..5)
+        .map(|i| char::from(((packed >> (6 * i)) & 0x3f) as u8 + b'0'))
+        .collect()
 }

@@ -29,7 +29,8 @@ impl Call {
     /// An argument as a Rust value; `T` must be what the function is declared with.
     fn get<T: FromDatum>(&self, number: usize) -> Option<T> {
         // SAFETY: functions are declared in sql/ with the types that they read here.
-        self.argument(number).and_then(|datum| unsafe { T::from_datum(datum, false) })
+        self.argument(number)
+            .and_then(|datum| unsafe { T::from_datum(datum, false) })
     }
 
     /// A text argument, copied only if it was compressed.
@@ -42,12 +43,14 @@ impl Call {
     }
 
     pub fn uuid(&self, number: usize) -> Option<uuid::Uuid> {
-        self.get::<pgrx::Uuid>(number).map(|value| uuid::Uuid::from_bytes(*value.as_bytes()))
+        self.get::<pgrx::Uuid>(number)
+            .map(|value| uuid::Uuid::from_bytes(*value.as_bytes()))
     }
 
     pub fn json(&self, number: usize) -> Option<Json<'_>> {
         // SAFETY: declared as jsonb, and alive while the call runs.
-        self.argument(number).map(|datum| unsafe { Json::open(datum) })
+        self.argument(number)
+            .map(|datum| unsafe { Json::open(datum) })
     }
 
     /// The elements of a jsonb[] argument, of any shape; null elements are None.
@@ -57,7 +60,8 @@ impl Call {
         // stays in memory while the call runs, as do the elements.
         unsafe {
             let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
-            let (mut elements, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+            let (mut elements, mut nulls, mut count) =
+                (std::ptr::null_mut(), std::ptr::null_mut(), 0);
             pg_sys::deconstruct_array(
                 array,
                 pg_sys::JSONBOID,
@@ -79,7 +83,10 @@ impl Call {
         unsafe {
             pg_sys::InitMaterializedSRF(self.0, 0);
             let result = (*self.0).resultinfo.cast::<pg_sys::ReturnSetInfo>();
-            Rows { store: (*result).setResult, shape: (*result).setDesc }
+            Rows {
+                store: (*result).setResult,
+                shape: (*result).setDesc,
+            }
         }
     }
 }

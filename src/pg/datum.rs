@@ -31,6 +31,10 @@ pub fn int2(value: i16) -> Arg {
     value.into_datum()
 }
 
+pub fn oid(value: pg_sys::Oid) -> Arg {
+    value.into_datum()
+}
+
 pub fn float8(value: f64) -> Arg {
     value.into_datum()
 }
@@ -50,11 +54,9 @@ pub fn array<T: Element>(values: &[T]) -> Arg {
 
 /// A text[] from strings that may be missing.
 pub fn texts<S: AsRef<str>>(values: &[Option<S>]) -> Arg {
-    let owned: Vec<Option<&str>> = values.iter().map(|v| v.as_ref().map(AsRef::as_ref)).collect();
+    let owned: Vec<Option<&str>> = values
+        .iter()
+        .map(|v| v.as_ref().map(AsRef::as_ref))
+        .collect();
     owned.into_datum()
-}
-
-pub fn json(value: &serde_json::Value) -> Arg {
-    // The text goes in as jsonb through its own input function, by a cast in the statement.
-    text(&value.to_string())
 }

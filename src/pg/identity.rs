@@ -16,7 +16,8 @@ pub fn act_as(role: pg_sys::Oid) -> ActingAs {
     // restores it too, as it does for security definer functions.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut security);
-        let restricted = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+        let restricted =
+            pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
         pg_sys::SetUserIdAndSecContext(role, security | restricted as i32);
     }
     ActingAs { user, security }
@@ -27,6 +28,13 @@ impl Drop for ActingAs {
         // SAFETY: gives back what `act_as` found.
         unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.security) }
     }
+}
+
+/// Who calls, seen from within a security definer function: the session's user, or the role that
+/// they have set.
+pub fn caller() -> pg_sys::Oid {
+    // SAFETY: reads the backend's identity.
+    unsafe { pg_sys::GetOuterUserId() }
 }
 
 /// The role of that name, if there is one.

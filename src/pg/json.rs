@@ -33,7 +33,7 @@ impl<'a> Json<'a> {
         // SAFETY: the caller's promise.
         unsafe {
             let plain = pg_sys::pg_detoast_datum(datum.cast_mut_ptr());
-            let size = pgrx::varsize_any(plain) ;
+            let size = pgrx::varsize_any(plain);
             let jsonb = plain.cast::<pg_sys::Jsonb>();
             Json {
                 container: &raw mut (*jsonb).root,
@@ -44,12 +44,20 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Parses a text into the current memory context; what is no JSON is a Postgres error.
+    pub fn parse(text: &str) -> Json<'a> {
+        let text = std::ffi::CString::new(text).unwrap_or_default();
+        // SAFETY: jsonb_in takes a C string and answers a jsonb, which is opened as such.
+        unsafe {
+            let argument = Some(pg_sys::Datum::from(text.as_ptr()));
+            let parsed = pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[argument]);
+            Json::open(parsed.expect("jsonb_in answers a value"))
+        }
+    }
+
     /// The empty object.
     pub fn nothing() -> Option<Json<'a>> {
-        use pgrx::IntoDatum;
-        let empty = pgrx::JsonB(serde_json::Value::Object(serde_json::Map::new())).into_datum()?;
-        // SAFETY: just made, in the current memory context, as a jsonb.
-        Some(unsafe { Json::open(empty) })
+        Some(Json::parse("{}"))
     }
 
     /// Bytes that it takes.
@@ -81,7 +89,11 @@ impl<'a> Json<'a> {
                 key.len() as i32,
                 &mut value,
             );
-            if found.is_null() { None } else { Some(field(&value)) }
+            if found.is_null() {
+                None
+            } else {
+                Some(field(&value))
+            }
         }
     }
 

@@ -7,13 +7,13 @@
 
 pub mod array;
 pub mod attempt;
+pub mod call;
 pub mod clock;
 pub mod datum;
 pub mod identity;
 pub mod invalidation;
 pub mod json;
 pub mod plan;
-pub mod call;
 pub mod rule_text;
 pub mod session;
 

@@ -16,7 +16,10 @@ impl Session {
         // SAFETY: paired with SPI_finish in Drop; on an ERROR the abort of the (sub)transaction
         // closes the connection itself, which is why Drop leaves it alone while unwinding.
         let code = unsafe { pg_sys::SPI_connect() };
-        assert!(code == pg_sys::SPI_OK_CONNECT as i32, "SPI_connect answered {code}");
+        assert!(
+            code == pg_sys::SPI_OK_CONNECT as i32,
+            "SPI_connect answered {code}"
+        );
         Session(())
     }
 }
@@ -49,11 +52,8 @@ impl Plan {
         // SAFETY: text and types live through the call; the plan is kept at once, so that it lies
         // in memory of its own.
         pinned(|| unsafe {
-            let plan = pg_sys::SPI_prepare(
-                sql.as_ptr(),
-                types.len() as i32,
-                types.as_ptr().cast_mut(),
-            );
+            let plan =
+                pg_sys::SPI_prepare(sql.as_ptr(), types.len() as i32, types.as_ptr().cast_mut());
             let code = pg_sys::SPI_result;
             assert!(!plan.is_null(), "SPI_prepare answered {code}");
             pg_sys::SPI_keepplan(plan);
@@ -86,18 +86,75 @@ impl Plan {
             );
             assert!(code >= 0, "SPI_execute_plan answered {code}");
             let processed = pg_sys::SPI_processed;
-            let table = pg_sys::SPI_tuptable;
-            if !table.is_null() {
-                for i in 0..(*table).numvals as usize {
-                    each(Row {
-                        tuple: *(*table).vals.add(i),
-                        shape: (*table).tupdesc,
-                        lives: PhantomData,
-                    });
-                }
-                pg_sys::SPI_freetuptable(table);
-            }
+            for_each_row(&mut each);
             processed
+        }
+    }
+}
+
+/// Hands on the rows of the last statement and frees them.
+///
+/// # Safety
+/// A statement must just have been run in the open session.
+unsafe fn for_each_row(each: &mut impl FnMut(Row<'_>)) {
+    // SAFETY: the table stays until it is freed here, also if `each` runs statements of its own.
+    unsafe {
+        let table = pg_sys::SPI_tuptable;
+        if table.is_null() {
+            return;
+        }
+        for i in 0..(*table).numvals as usize {
+            let tuple = *(*table).vals.add(i);
+            each(Row {
+                tuple,
+                shape: (*table).tupdesc,
+                lives: PhantomData,
+            });
+        }
+        pg_sys::SPI_freetuptable(table);
+    }
+}
+
+/// A query without parameters that is read in batches.
+pub struct Cursor {
+    portal: pg_sys::Portal,
+    _plan: Plan,
+}
+
+impl Cursor {
+    /// Opens it on the caller's snapshot. Must be read within the session that it was opened in.
+    pub fn open(plan: Plan) -> Cursor {
+        // SAFETY: a plan without parameters; the portal lives until the session's end or Drop.
+        let portal = unsafe {
+            pg_sys::SPI_cursor_open(
+                std::ptr::null(),
+                plan.0,
+                std::ptr::null_mut(),
+                std::ptr::null(),
+                true,
+            )
+        };
+        Cursor {
+            portal,
+            _plan: plan,
+        }
+    }
+
+    /// Hands the next `most` rows to `each`.
+    pub fn fetch(&mut self, most: i64, mut each: impl FnMut(Row<'_>)) {
+        // SAFETY: the portal is open, see `open`.
+        unsafe {
+            pg_sys::SPI_cursor_fetch(self.portal, true, most as _);
+            for_each_row(&mut each);
+        }
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: closed once; after an ERROR the abort closes it.
+            unsafe { pg_sys::SPI_cursor_close(self.portal) };
         }
     }
 }
@@ -143,13 +200,21 @@ impl Row<'_> {
         self.get(column).expect("a column that is not null")
     }
 
+    /// A jsonb, alive as long as the row.
+    pub fn json(&self, column: i32) -> Option<super::json::Json<'_>> {
+        // SAFETY: the statement declares the column as jsonb.
+        self.datum(column)
+            .map(|datum| unsafe { super::json::Json::open(datum) })
+    }
+
     /// A timestamptz as microseconds since 2000.
     pub fn timestamp(&self, column: i32) -> Option<i64> {
         self.datum(column).map(|datum| datum.value() as i64)
     }
 
     pub fn uuid(&self, column: i32) -> Option<uuid::Uuid> {
-        self.get::<pgrx::Uuid>(column).map(|u| uuid::Uuid::from_bytes(*u.as_bytes()))
+        self.get::<pgrx::Uuid>(column)
+            .map(|u| uuid::Uuid::from_bytes(*u.as_bytes()))
     }
 }
 
@@ -163,11 +228,16 @@ pub struct Statement {
 
 impl Statement {
     pub const fn new(sql: &'static str, types: &'static [pg_sys::Oid]) -> Statement {
-        Statement { sql, types, plan: OnceCell::new() }
+        Statement {
+            sql,
+            types,
+            plan: OnceCell::new(),
+        }
     }
 
     fn plan(&self) -> &Plan {
-        self.plan.get_or_init(|| Plan::prepare(self.sql, self.types))
+        self.plan
+            .get_or_init(|| Plan::prepare(self.sql, self.types))
     }
 
     pub fn read(&self, args: &[Arg], each: impl FnMut(Row<'_>)) -> u64 {

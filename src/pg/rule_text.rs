@@ -13,7 +13,8 @@ pub fn is_one_expression(text: &str) -> bool {
     // SAFETY: the raw parser gives a list of RawStmt; nodes are looked at by their tags; every
     // clause that a closed parenthesis could smuggle in is a field of SelectStmt and must be empty.
     unsafe {
-        let parsed = pg_sys::raw_parser(statement.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
+        let parsed =
+            pg_sys::raw_parser(statement.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
         let statements = PgList::<pg_sys::RawStmt>::from_pg(parsed);
         let (1, Some(only)) = (statements.len(), statements.get_ptr(0)) else {
             return false;
@@ -24,7 +25,9 @@ pub fn is_one_expression(text: &str) -> bool {
         let select = &*(*only).stmt.cast::<pg_sys::SelectStmt>();
         let targets = PgList::<pg_sys::ResTarget>::from_pg(select.targetList);
         let one_unnamed = targets.len() == 1
-            && targets.get_ptr(0).is_some_and(|target| (*target).name.is_null());
+            && targets
+                .get_ptr(0)
+                .is_some_and(|target| (*target).name.is_null());
         one_unnamed
             && select.op == pg_sys::SetOperation::SETOP_NONE
             && select.distinctClause.is_null()
@@ -56,8 +59,11 @@ pub fn analyse(statement: &str, types: &[pg_sys::Oid]) -> Analysis {
     let statement = CString::new(statement).expect("a statement has no NUL");
     // SAFETY: one raw statement in, one Query out; its first target is read as an expression.
     unsafe {
-        let parsed = pg_sys::raw_parser(statement.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
-        let raw = PgList::<pg_sys::RawStmt>::from_pg(parsed).get_ptr(0).expect("one statement");
+        let parsed =
+            pg_sys::raw_parser(statement.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
+        let raw = PgList::<pg_sys::RawStmt>::from_pg(parsed)
+            .get_ptr(0)
+            .expect("one statement");
         let query = pg_sys::parse_analyze_fixedparams(
             raw,
             statement.as_ptr(),

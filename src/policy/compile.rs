@@ -18,26 +18,45 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
     let features = features(content, faults);
     let mut features_of: HashMap<String, Vec<usize>> = HashMap::new();
     for (i, feature) in features.iter().enumerate() {
-        features_of.entry(feature.event_type.clone()).or_default().push(i);
+        features_of
+            .entry(feature.event_type.clone())
+            .or_default()
+            .push(i);
     }
     let actions = actions(content, faults);
     let sets = rule_sets(content);
     let mut surfaces = HashMap::new();
     for row in &content.surfaces {
         if let Some(mut surface) = surface(number, row, content, &actions, &features, &sets) {
-            let policy = content.policies.iter().find(|policy| policy.surface == row.surface);
+            let policy = content
+                .policies
+                .iter()
+                .find(|policy| policy.surface == row.surface);
             surface.policy = policy.and_then(|row| policy_of(row, &surface, &features, faults));
             surfaces.insert(row.surface.clone(), surface);
         }
     }
-    let actions = actions.into_values().map(|action| (action.name, action.number)).collect();
-    Bundle { number, surfaces, features, features_of, actions }
+    let actions = actions
+        .into_values()
+        .map(|action| (action.name, action.number))
+        .collect();
+    Bundle {
+        number,
+        surfaces,
+        features,
+        features_of,
+        actions,
+    }
 }
 
 /// The rules that look at the action, numbered as in `decide.bundle_action`.
 pub fn rule_sets(content: &Content) -> HashMap<&str, i32> {
     let mut sets = HashMap::new();
-    for rule in content.actions.iter().filter_map(|action| action.eligible_when.as_deref()) {
+    for rule in content
+        .actions
+        .iter()
+        .filter_map(|action| action.eligible_when.as_deref())
+    {
         if looks_at_action(rule) {
             let next = sets.len() as i32;
             sets.entry(rule).or_insert(next);
@@ -85,7 +104,14 @@ fn actions<'a>(content: &'a Content, faults: &mut Faults) -> HashMap<&'a str, Ac
             HashMap::new()
         });
         let name = row.action.clone();
-        let action = Action { number: row.number, name, starts, ends, rule: None, attributes };
+        let action = Action {
+            number: row.number,
+            name,
+            starts,
+            ends,
+            rule: None,
+            attributes,
+        };
         actions.insert(row.action.as_str(), action);
     }
     actions
@@ -105,24 +131,42 @@ fn surface(
         .iter()
         .filter(|action| action.surfaces.is_empty() || action.surfaces.contains(&row.surface))
         .collect();
-    let mut texts: Vec<&str> = here.iter().filter_map(|a| a.eligible_when.as_deref()).collect();
+    let mut texts: Vec<&str> = here
+        .iter()
+        .filter_map(|a| a.eligible_when.as_deref())
+        .collect();
     texts.sort_unstable_by_key(|text| (looks_at_action(text), *text));
     texts.dedup();
     let place = |text: &str| texts.iter().position(|other| *other == text);
-    let places: HashMap<&str, usize> =
-        texts.iter().filter_map(|text| Some((*text, place(text)?))).collect();
+    let places: HashMap<&str, usize> = texts
+        .iter()
+        .filter_map(|text| Some((*text, place(text)?)))
+        .collect();
     let listed = here
         .iter()
         .map(|row| {
-            let rule = row.eligible_when.as_deref().and_then(|text| places.get(text)).copied();
-            Action { rule, ..actions[row.action.as_str()].clone() }
+            let rule = row
+                .eligible_when
+                .as_deref()
+                .and_then(|text| places.get(text))
+                .copied();
+            Action {
+                rule,
+                ..actions[row.action.as_str()].clone()
+            }
         })
         .collect();
     let rules = texts
         .iter()
-        .map(|text| Rule { text: (*text).to_owned(), set: sets.get(text).copied() })
+        .map(|text| Rule {
+            text: (*text).to_owned(),
+            set: sets.get(text).copied(),
+        })
         .collect();
-    let names: Vec<String> = features.iter().map(|feature| feature.name.clone()).collect();
+    let names: Vec<String> = features
+        .iter()
+        .map(|feature| feature.name.clone())
+        .collect();
     Some(Surface {
         name: row.surface.clone(),
         slots: row.slots,
@@ -153,7 +197,12 @@ fn policy_of(
         _ => None,
     };
     let needs_scores = choice.selection != Selection::Uniform;
-    Some(Policy { name: row.policy.clone(), choice, needs_scores, model })
+    Some(Policy {
+        name: row.policy.clone(),
+        choice,
+        needs_scores,
+        model,
+    })
 }
 
 fn model(
@@ -174,7 +223,10 @@ fn model(
         &|field| surface.context_fields.iter().position(|f| f == field),
     )
     .map_err(|reason| {
-        format!("model {label} does not fit surface \"{}\": {reason}", surface.name)
+        format!(
+            "model {label} does not fit surface \"{}\": {reason}",
+            surface.name
+        )
     })?;
     Ok(Model { label, scorer })
 }
@@ -183,9 +235,10 @@ fn model(
 pub fn attribute<'a>(action: &'a Action, source: &Source) -> Value<'a> {
     match source {
         Source::Action => Value::Text(&action.name),
-        Source::Attribute(name) => {
-            action.attributes.get(name).map_or(Value::Missing, |attribute| attribute.value())
-        }
+        Source::Attribute(name) => action
+            .attributes
+            .get(name)
+            .map_or(Value::Missing, |attribute| attribute.value()),
         Source::User(_) | Source::Context(_) => Value::Missing,
     }
 }

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod compile;
+mod context;
 mod live;
 mod models;
 mod names;
@@ -11,7 +12,9 @@ mod tables;
 mod validate;
 mod verbs;
 
-pub use bundle::{Amount, Bundle, Feature, Policy, Surface};
-pub use live::{by_number, live};
+pub use bundle::{Action, Amount, Bundle, Feature, Policy, Surface};
 pub use compile::attribute;
+pub use context::{context_text, context_value, kept_value, value_text};
+pub use live::{by_number, live};
 pub use rules::{Request as RuleRequest, Rules, Verdict, Verdicts};
+pub use validate::is_name;

@@ -19,11 +19,15 @@ pub fn read(model: &str, version: i32) -> Result<Option<LinearModel>, String> {
     MODEL.with(|statement| {
         statement.read(&[datum::text(model), datum::int4(version)], |row| {
             let mut weights: Vec<f32> = Vec::new();
-            let plain = row.datum(2).is_some_and(|w| array::read_into(w, &mut weights));
+            let plain = row
+                .datum(2)
+                .is_some_and(|w| array::read_into(w, &mut weights));
             found = Some((row.must::<String>(1), weights, plain));
         })
     });
-    let Some((spec, weights, plain)) = found else { return Ok(None) };
+    let Some((spec, weights, plain)) = found else {
+        return Ok(None);
+    };
     if !plain {
         return Err("its weights have a null".into());
     }

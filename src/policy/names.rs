@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Session, Statement};
@@ -19,7 +18,9 @@ pub fn with_names<T>(numbers: &[i32], then: impl FnOnce(&dyn Fn(i32) -> Option<S
     NAMES.with_borrow_mut(|(seen, names)| {
         let changes = invalidation::changes_seen(Watch::Publication);
         let known = |names: &[Option<String>], number: i32| {
-            usize::try_from(number).ok().and_then(|i| names.get(i).cloned().flatten())
+            usize::try_from(number)
+                .ok()
+                .and_then(|i| names.get(i).cloned().flatten())
         };
         if *seen != changes || numbers.iter().any(|&number| known(names, number).is_none()) {
             *names = read();
@@ -48,6 +49,7 @@ fn read() -> Vec<Option<String>> {
 
 /// The names of several numbers, as a text[].
 pub fn names_of(numbers: &[i32]) -> Vec<Option<String>> {
-    with_names(numbers, |name| numbers.iter().map(|&number| name(number)).collect())
+    with_names(numbers, |name| {
+        numbers.iter().map(|&number| name(number)).collect()
+    })
 }
-

@@ -59,7 +59,11 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     let number = one::<i64>(&LAST_BUNDLE) + 1;
     check(number, &content)?;
     BUNDLE.with(|statement| {
-        let args = [datum::int8(number), datum::optional_text(note), datum::text(&text)];
+        let args = [
+            datum::int8(number),
+            datum::optional_text(note),
+            datum::text(&text),
+        ];
         statement.write(&args, |_| {})
     });
     for (rule, set) in rule_sets(&content) {
@@ -93,22 +97,40 @@ fn check(number: i64, content: &Content) -> Result<(), Error> {
     let features: Vec<String> = content.features.iter().map(|f| f.feature.clone()).collect();
     let mut seen: BTreeMap<&str, Result<(), String>> = BTreeMap::new();
     for action in &content.actions {
-        let Some(rule) = action.eligible_when.as_deref() else { continue };
-        let verdict = seen.entry(rule).or_insert_with(|| rules::check(rule, &features));
+        let Some(rule) = action.eligible_when.as_deref() else {
+            continue;
+        };
+        let verdict = seen
+            .entry(rule)
+            .or_insert_with(|| rules::check(rule, &features));
         if let Err(reason) = verdict {
-            faults.add("decide.action", &action.action, format!("eligible_when: {reason}"));
+            faults.add(
+                "decide.action",
+                &action.action,
+                format!("eligible_when: {reason}"),
+            );
         }
     }
     compile(number, content, &mut faults);
     faults.0.sort();
     faults.0.dedup();
-    if faults.0.is_empty() { Ok(()) } else { Err(Error::Faults(faults.0)) }
+    if faults.0.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Faults(faults.0))
+    }
 }
 
 fn put_in_force(bundle: i64, kind: &str, note: Option<&str>) {
     PUBLICATION.with(|statement| {
-        let args = [datum::int8(bundle), datum::text(kind), datum::optional_text(note)];
-        statement.write(&args, |row| invalidation::announce(row.must::<pg_sys::Oid>(1)))
+        let args = [
+            datum::int8(bundle),
+            datum::text(kind),
+            datum::optional_text(note),
+        ];
+        statement.write(&args, |row| {
+            invalidation::announce(row.must::<pg_sys::Oid>(1))
+        })
     });
 }
 

@@ -21,8 +21,15 @@ use crate::settings;
 
 /// The parameters of a rule's statement: user, context, features, bundle, surface, first and last
 /// number of the actions asked about.
-const TYPES: [pg_sys::Oid; 7] =
-    [UUIDOID, JSONBOID, FLOAT8ARRAYOID, INT8OID, TEXTOID, INT4OID, INT4OID];
+const TYPES: [pg_sys::Oid; 7] = [
+    UUIDOID,
+    JSONBOID,
+    FLOAT8ARRAYOID,
+    INT8OID,
+    TEXTOID,
+    INT4OID,
+    INT4OID,
+];
 
 /// The rules of one surface.
 pub struct Rules {
@@ -160,8 +167,11 @@ impl Rules {
                     Err(error) => Err(describe(&error)),
                 });
             } else {
-                let mut numbers: Vec<i32> =
-                    actions.iter().filter(|a| a.rule == Some(i)).map(|a| a.number).collect();
+                let mut numbers: Vec<i32> = actions
+                    .iter()
+                    .filter(|a| a.rule == Some(i))
+                    .map(|a| a.number)
+                    .collect();
                 numbers.sort_unstable();
                 self.halve(i, request, role, &numbers, &mut verdicts);
             }
@@ -178,7 +188,9 @@ impl Rules {
         numbers: &[i32],
         verdicts: &mut Verdicts,
     ) {
-        let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else { return };
+        let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else {
+            return;
+        };
         match self.ask_alone(rule, request, role, first, last) {
             Ok(part) => verdicts.holds.extend(part.holds),
             Err(error) if numbers.len() == 1 => {
@@ -215,7 +227,9 @@ impl Rules {
     fn all_failed(&self, reason: &str, actions: &[Action]) -> Verdicts {
         let ruled = actions.iter().filter(|action| action.rule.is_some());
         Verdicts {
-            failed: ruled.map(|action| (action.number, reason.to_owned())).collect(),
+            failed: ruled
+                .map(|action| (action.number, reason.to_owned()))
+                .collect(),
             ..Verdicts::default()
         }
     }
@@ -233,12 +247,20 @@ impl Rules {
             true => "NULL::pg_catalog.int4[]".to_owned(),
             false => format!("ARRAY({})", sets.join(" UNION ALL ")),
         };
-        format!("SELECT ARRAY[{}]::pg_catalog.bool[], {sets} FROM {}", plain.join(", "), self.rows)
+        format!(
+            "SELECT ARRAY[{}]::pg_catalog.bool[], {sets} FROM {}",
+            plain.join(", "),
+            self.rows
+        )
     }
 }
 
 fn set_query(set: i32, text: &str, between: bool) -> String {
-    let range = if between { " AND action.number BETWEEN $6 AND $7" } else { "" };
+    let range = if between {
+        " AND action.number BETWEEN $6 AND $7"
+    } else {
+        ""
+    };
     format!(
         "SELECT action.number FROM decide.bundle_action AS action \
           WHERE action.bundle = $4 AND action.rule = {set}{range} \
@@ -263,10 +285,12 @@ fn rule_role() -> Result<pg_sys::Oid, String> {
         return Err("pg_decide.rule_role is not set".into());
     };
     match identity::role(&name) {
-        None => Err(format!("pg_decide.rule_role: role \"{name}\" does not exist")),
-        Some(role) if identity::is_superuser(role) => {
-            Err(format!("pg_decide.rule_role: role \"{name}\" is a superuser"))
-        }
+        None => Err(format!(
+            "pg_decide.rule_role: role \"{name}\" does not exist"
+        )),
+        Some(role) if identity::is_superuser(role) => Err(format!(
+            "pg_decide.rule_role: role \"{name}\" is a superuser"
+        )),
         Some(role) => Ok(role),
     }
 }
@@ -275,7 +299,10 @@ fn rule_role() -> Result<pg_sys::Oid, String> {
 /// the rule role must have the rights that it takes. Needs an open session.
 pub fn check(text: &str, features: &[String]) -> Result<(), String> {
     let role = rule_role()?;
-    let lone = Rule { text: text.to_owned(), set: looks_at_action(text).then_some(0) };
+    let lone = Rule {
+        text: text.to_owned(),
+        set: looks_at_action(text).then_some(0),
+    };
     let rules = Rules::new(0, "", features, vec![lone]);
     let types = TYPES;
     attempt(|| {
@@ -284,7 +311,10 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
         }
         let _acting = identity::act_as(role);
         let expression = match looks_at_action(text) {
-            true => format!("SELECT (\n{text}\n) FROM {}, decide.bundle_action AS action", rules.rows),
+            true => format!(
+                "SELECT (\n{text}\n) FROM {}, decide.bundle_action AS action",
+                rules.rows
+            ),
             false => format!("SELECT (\n{text}\n) FROM {}", rules.rows),
         };
         let analysis = pinned(|| rule_text::analyse(&expression, &types));

@@ -13,7 +13,11 @@ pub struct Faults(pub Vec<Fault>);
 
 impl Faults {
     pub fn add(&mut self, table: &'static str, row: &str, reason: impl Into<String>) {
-        self.0.push(Fault { table, row: row.to_owned(), reason: reason.into() });
+        self.0.push(Fault {
+            table,
+            row: row.to_owned(),
+            reason: reason.into(),
+        });
     }
 }
 
@@ -22,13 +26,21 @@ impl Faults {
 pub fn check(content: &Content, faults: &mut Faults) {
     names(content, faults);
     let actions: HashSet<&str> = content.actions.iter().map(|a| a.action.as_str()).collect();
-    let surfaces: HashSet<&str> = content.surfaces.iter().map(|s| s.surface.as_str()).collect();
+    let surfaces: HashSet<&str> = content
+        .surfaces
+        .iter()
+        .map(|s| s.surface.as_str())
+        .collect();
     if content.surfaces.is_empty() {
         faults.add("decide.surface", "", "there is no surface");
     }
     for surface in &content.surfaces {
         match &surface.fallback_action {
-            None => faults.add("decide.surface", &surface.surface, "it has no fallback_action"),
+            None => faults.add(
+                "decide.surface",
+                &surface.surface,
+                "it has no fallback_action",
+            ),
             Some(action) if !actions.contains(action.as_str()) => faults.add(
                 "decide.surface",
                 &surface.surface,
@@ -39,15 +51,31 @@ pub fn check(content: &Content, faults: &mut Faults) {
         let mut seen = HashSet::new();
         for field in &surface.context_fields {
             if !is_name(field) {
-                faults.add("decide.surface", &surface.surface, format!("context_fields: \"{field}\" is not a clean name"));
+                faults.add(
+                    "decide.surface",
+                    &surface.surface,
+                    format!("context_fields: \"{field}\" is not a clean name"),
+                );
             } else if !seen.insert(field) {
-                faults.add("decide.surface", &surface.surface, format!("context_fields has \"{field}\" twice"));
+                faults.add(
+                    "decide.surface",
+                    &surface.surface,
+                    format!("context_fields has \"{field}\" twice"),
+                );
             }
         }
     }
     for action in &content.actions {
-        for surface in action.surfaces.iter().filter(|s| !surfaces.contains(s.as_str())) {
-            faults.add("decide.action", &action.action, format!("surface \"{surface}\" is not in decide.surface"));
+        for surface in action
+            .surfaces
+            .iter()
+            .filter(|s| !surfaces.contains(s.as_str()))
+        {
+            faults.add(
+                "decide.action",
+                &action.action,
+                format!("surface \"{surface}\" is not in decide.surface"),
+            );
         }
         if let Err(reason) = attributes(action) {
             faults.add("decide.action", &action.action, reason);
@@ -71,7 +99,10 @@ pub fn check(content: &Content, faults: &mut Faults) {
             faults.add(
                 "decide.policy",
                 &policy.policy,
-                format!("surface \"{}\" already has policy \"{other}\"", policy.surface),
+                format!(
+                    "surface \"{}\" already has policy \"{other}\"",
+                    policy.surface
+                ),
             );
         }
         if let Err(reason) = choice(policy) {
@@ -97,12 +128,27 @@ fn names(content: &Content, faults: &mut Faults) {
             );
         }
     };
-    check("decide.surface", &mut content.surfaces.iter().map(|r| &r.surface));
-    check("decide.campaign", &mut content.campaigns.iter().map(|r| &r.campaign));
-    check("decide.action", &mut content.actions.iter().map(|r| &r.action));
-    check("decide.feature", &mut content.features.iter().map(|r| &r.feature));
+    check(
+        "decide.surface",
+        &mut content.surfaces.iter().map(|r| &r.surface),
+    );
+    check(
+        "decide.campaign",
+        &mut content.campaigns.iter().map(|r| &r.campaign),
+    );
+    check(
+        "decide.action",
+        &mut content.actions.iter().map(|r| &r.action),
+    );
+    check(
+        "decide.feature",
+        &mut content.features.iter().map(|r| &r.feature),
+    );
     check("decide.cap", &mut content.caps.iter().map(|r| &r.cap));
-    check("decide.policy", &mut content.policies.iter().map(|r| &r.policy));
+    check(
+        "decide.policy",
+        &mut content.policies.iter().map(|r| &r.policy),
+    );
 }
 
 /// The same test as `decide.is_name`.
@@ -131,7 +177,10 @@ pub fn attributes(action: &ActionRow) -> Result<HashMap<String, Attribute>, Stri
 /// What one event adds to the feature, or what is wrong with its definition.
 pub fn amount(feature: &FeatureRow) -> Result<Amount, String> {
     if feature.entity != "user" {
-        return Err(format!("entity \"{}\" is not kept yet by this version", feature.entity));
+        return Err(format!(
+            "entity \"{}\" is not kept yet by this version",
+            feature.entity
+        ));
     }
     if feature.key_path.is_some() {
         return Err("key_path is not kept yet by this version".into());
@@ -145,10 +194,14 @@ pub fn amount(feature: &FeatureRow) -> Result<Amount, String> {
         ("decayed_sum", Some("value")) => Ok(Amount::Value),
         ("decayed_sum", Some(path)) => match path.strip_prefix("attributes.") {
             Some(name) if is_name(name) => Ok(Amount::Attribute(name.to_owned())),
-            _ => Err(format!("value_path \"{path}\" is neither value nor attributes.x")),
+            _ => Err(format!(
+                "value_path \"{path}\" is neither value nor attributes.x"
+            )),
         },
         ("decayed_sum", None) => Err("decayed_sum needs a value_path".into()),
-        (other, _) => Err(format!("aggregate \"{other}\" is neither decayed_count nor decayed_sum")),
+        (other, _) => Err(format!(
+            "aggregate \"{other}\" is neither decayed_count nor decayed_sum"
+        )),
     }
 }
 
@@ -169,9 +222,15 @@ pub fn choice(policy: &PolicyRow) -> Result<Choice, String> {
     let mut take = |name: &str, default: f64, fits: &dyn Fn(f64) -> bool, range: &str| {
         let value = match params.remove(name) {
             None => default,
-            Some(value) => value.as_f64().ok_or(format!("params: {name} is not a number"))?,
+            Some(value) => value
+                .as_f64()
+                .ok_or(format!("params: {name} is not a number"))?,
         };
-        if fits(value) { Ok(value) } else { Err(format!("params: {name} must be {range}")) }
+        if fits(value) {
+            Ok(value)
+        } else {
+            Err(format!("params: {name} must be {range}"))
+        }
     };
     let share = |x: f64| (0.0..=1.0).contains(&x);
     let selection = match policy.selection.as_str() {
@@ -193,5 +252,8 @@ pub fn choice(policy: &PolicyRow) -> Result<Choice, String> {
     if let Some(name) = params.keys().next() {
         return Err(format!("params: {} takes no \"{name}\"", policy.selection));
     }
-    Ok(Choice { selection, min_probability })
+    Ok(Choice {
+        selection,
+        min_probability,
+    })
 }

@@ -23,7 +23,10 @@ fn run_job(job: Option<&str>) -> String {
 fn run(job: Option<&str>) -> Result<String, Error> {
     match job.ok_or(Error::Null("job"))? {
         "partitions" => Ok(make_partitions()),
-        other => Err(Error::UnknownJob { job: other.to_owned(), jobs: JOBS }),
+        other => Err(Error::UnknownJob {
+            job: other.to_owned(),
+            jobs: JOBS,
+        }),
     }
 }
 
@@ -31,8 +34,7 @@ fn make_partitions() -> String {
     let ahead = settings::partitions_ahead();
     let mut made = 0;
     let _session = Session::open();
-    PARTITIONS.with(|statement| {
-        statement.write(&[datum::int4(ahead)], |row| made = row.must::<i32>(1))
-    });
+    PARTITIONS
+        .with(|statement| statement.write(&[datum::int4(ahead)], |row| made = row.must::<i32>(1)));
     format!("{made} partitions made, up to {ahead} days ahead")
 }

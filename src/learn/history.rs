@@ -1,0 +1,143 @@
+//! What was decided, on which facts, and what came of it: the rows that models are trained on.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::math::model::{Source, Value};
+use crate::pg::{Session, Statement, array, datum};
+use crate::policy::{self, Bundle, Surface};
+
+thread_local! {
+    static ROWS: Statement = const { Statement::new(include_str!("history.sql"),
+        &[TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
+}
+
+/// One slot of one decision, with its own vector.
+pub struct Shown {
+    pub decision_id: Uuid,
+    pub decided_at: i64,
+    pub propensity: f64,
+    /// What the outcomes of the asked type add up to.
+    pub reward: f64,
+    bundle: usize,
+    action: i32,
+    features: Vec<f64>,
+    fields: Vec<Option<String>>,
+}
+
+/// The rows of a surface, with the bundles that say what their vectors mean.
+pub struct History {
+    pub rows: Vec<Shown>,
+    surface: String,
+    bundles: Vec<Rc<Bundle>>,
+    /// Per bundle: the surface's actions by number.
+    actions: Vec<HashMap<i32, usize>>,
+}
+
+/// Which decisions: of a surface, within a time, judged by outcomes of a type.
+pub struct Span<'a> {
+    pub surface: &'a str,
+    pub outcome: &'a str,
+    /// Microseconds since 2000.
+    pub from: i64,
+    pub to: i64,
+}
+
+impl History {
+    /// Reads the slots that a policy filled, in order of time.
+    pub fn read(span: &Span<'_>) -> Result<History, Error> {
+        let mut rows = Vec::new();
+        let mut places: HashMap<i64, usize> = HashMap::new();
+        let mut numbers = Vec::new();
+        let session = Session::open();
+        ROWS.with(|statement| {
+            let args = [
+                datum::text(span.surface),
+                datum::text(span.outcome),
+                datum::timestamp(span.from),
+                datum::timestamp(span.to),
+            ];
+            statement.read(&args, |row| {
+                let number: i64 = row.must(3);
+                let bundle = *places.entry(number).or_insert_with(|| {
+                    numbers.push(number);
+                    numbers.len() - 1
+                });
+                let mut features = Vec::new();
+                row.datum(6)
+                    .map(|datum| array::read_into(datum, &mut features));
+                rows.push(Shown {
+                    decision_id: row.uuid(1).expect("a key"),
+                    decided_at: row.timestamp(2).expect("a key"),
+                    bundle,
+                    action: row.must(4),
+                    propensity: row.must(5),
+                    features,
+                    fields: row.get(7).unwrap_or_default(),
+                    reward: row.must(8),
+                });
+            })
+        });
+        drop(session);
+        let bundles: Vec<Rc<Bundle>> = numbers
+            .into_iter()
+            .map(policy::by_number)
+            .collect::<Result<_, _>>()?;
+        let actions = bundles.iter().map(|bundle| {
+            let surface = bundle.surfaces.get(span.surface);
+            let listed = surface.map_or(&[][..], |surface| &surface.actions);
+            listed
+                .iter()
+                .enumerate()
+                .map(|(i, action)| (action.number, i))
+                .collect()
+        });
+        let actions = actions.collect();
+        Ok(History {
+            rows,
+            surface: span.surface.to_owned(),
+            bundles,
+            actions,
+        })
+    }
+
+    fn surface(&self, shown: &Shown) -> Option<&Surface> {
+        self.bundles[shown.bundle].surfaces.get(&self.surface)
+    }
+
+    /// What a model sees of one fact of a row.
+    pub fn value<'a>(&'a self, shown: &'a Shown, source: &Source) -> Value<'a> {
+        let bundle = &self.bundles[shown.bundle];
+        match source {
+            Source::User(name) => {
+                let place = bundle
+                    .features
+                    .iter()
+                    .position(|feature| feature.name == *name);
+                match place.and_then(|i| shown.features.get(i)) {
+                    Some(value) if !value.is_nan() => Value::Number(*value),
+                    _ => Value::Missing,
+                }
+            }
+            Source::Context(name) => {
+                let fields = self.surface(shown).map(|surface| &surface.context_fields);
+                let place = fields.and_then(|fields| fields.iter().position(|f| f == name));
+                let text = place
+                    .and_then(|i| shown.fields.get(i))
+                    .and_then(Option::as_deref);
+                policy::kept_value(text)
+            }
+            Source::Action | Source::Attribute(_) => {
+                let place = self.actions[shown.bundle].get(&shown.action);
+                match self.surface(shown).zip(place) {
+                    Some((surface, &i)) => policy::attribute(&surface.actions[i], source),
+                    None => Value::Missing,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Decisions made elsewhere become traces and outcomes, marked as imported.
+
+use std::collections::HashMap;
+
+use pgrx::pg_sys::{
+    self, FLOAT8ARRAYOID, FLOAT8OID, INT2OID, INT4ARRAYOID, INT4OID, INT8OID, OIDOID, TEXTARRAYOID,
+    TEXTOID, TIMESTAMPTZOID, UUIDOID,
+};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::govern::pseudonym::{self, Key};
+use crate::math::identifier::time_ordered;
+use crate::pg::clock::{self, DAY, chance, to_unix_micros};
+use crate::pg::json::Json;
+use crate::pg::plan::{Access, Cursor};
+use crate::pg::{Plan, Row, Session, Statement, datum, identity};
+use crate::policy::{self, Bundle};
+
+thread_local! {
+    static COLUMNS: Statement = const { Statement::new(
+        "SELECT a.attname::text FROM pg_catalog.pg_attribute AS a \
+          WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped", &[OIDOID]) };
+    static NAME: Statement = const { Statement::new(
+        "SELECT $1::pg_catalog.regclass::text", &[OIDOID]) };
+    static NUMBER: Statement = const { Statement::new(
+        "INSERT INTO decide.action_number (number, action) \
+         SELECT COALESCE(pg_catalog.max(n.number), 0) + 1, $1 FROM decide.action_number AS n \
+         RETURNING number", &[TEXTOID]) };
+    static NUMBERS: Statement = const { Statement::new(
+        "SELECT n.action, n.number FROM decide.action_number AS n", &[]) };
+    static LOCK: Statement = const { Statement::new(
+        "LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE", &[]) };
+    static PARTITIONS: Statement = const { Statement::new(
+        "SELECT decide.make_partitions(($1 AT TIME ZONE 'UTC')::date, ($2 AT TIME ZONE 'UTC')::date)",
+        &[TIMESTAMPTZOID, TIMESTAMPTZOID]) };
+    static TRACE: Statement = const { Statement::new(
+        "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
+                first_slot, surface, origin, stage_us, actions, chosen, candidates, probabilities, context_values) \
+         VALUES ($1, $2, $3, $4, 0, $5, 1, $6, $7, $8, '{}', $9, $10, '{}', '{}', $11)",
+        &[UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT2OID, TEXTOID, TEXTOID, INT4ARRAYOID,
+          FLOAT8ARRAYOID, TEXTARRAYOID]) };
+    static OUTCOME: Statement = const { Statement::new(
+        "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value) \
+         VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
+        &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID]) };
+}
+
+/// Columns that a source must have, and those that it may have, with their types.
+const COLUMNS_OF_SOURCE: [(&str, &str, bool); 9] = [
+    ("user_id", "text", true),
+    ("surface", "text", true),
+    ("decided_at", "timestamptz", true),
+    ("action", "text", true),
+    ("propensity", "float8", true),
+    ("slot", "int4", false),
+    ("context", "jsonb", false),
+    ("reward", "float8", false),
+    ("reward_type", "text", false),
+];
+
+/// Longest span of days that gets partitions of its own.
+const MOST_DAYS: i64 = 3660;
+
+/// One decision of the source, checked.
+struct Logged {
+    user_key: Uuid,
+    surface: String,
+    decided_at: i64,
+    action: String,
+    propensity: f64,
+    slot: i16,
+    context_hash: i64,
+    context_values: Vec<Option<String>>,
+    reward: Option<f64>,
+    reward_type: String,
+}
+
+/// Imports every row of the relation, which is read with the caller's own rights; answers how many.
+pub fn import(source: pg_sys::Oid, origin: &str) -> Result<i64, Error> {
+    let bundle = policy::live()?;
+    let key = pseudonym::key()?;
+    let _session = Session::open();
+    let query = query(source)?;
+    // Numbers of actions are given by one session at a time.
+    LOCK.with(|statement| statement.write(&[], |_| {}));
+    let caller = identity::caller();
+    if let Some((first, last)) = span(&query, caller)
+        && (last - first) / DAY <= MOST_DAYS
+    {
+        let days = [datum::timestamp(first), datum::timestamp(last)];
+        PARTITIONS.with(|statement| statement.write(&days, |_| {}));
+    }
+    let mut numbers = numbers();
+    let mut cursor = {
+        let _acting = identity::act_as(caller);
+        Cursor::open(Plan::prepare(&query, &[]))
+    };
+    let mut rows = 0;
+    loop {
+        let mut batch = Vec::new();
+        {
+            let _acting = identity::act_as(caller);
+            cursor.fetch(500, |row| batch.push(read(&row, &bundle, &key)));
+        }
+        if batch.is_empty() {
+            return Ok(rows);
+        }
+        for logged in batch {
+            rows += 1;
+            let hint = "Correct the source and import again; nothing was imported.";
+            let logged = logged.map_err(|reason| {
+                Error::Import(format!("row {rows} of the source: {reason}"), hint)
+            })?;
+            store(&logged, origin, &bundle, &mut numbers);
+        }
+    }
+}
+
+/// A row as a decision, or what is wrong with it.
+fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
+    let text = |column, name| row.get::<String>(column).ok_or(format!("{name} is null"));
+    let user_id = text(1, "user_id")?;
+    let user_id = pseudonym::user_id(Some(&user_id)).map_err(|error| error.to_string())?;
+    let surface = text(2, "surface")?;
+    let fields = match bundle.surfaces.get(&surface) {
+        Some(surface) => &surface.context_fields,
+        None => {
+            return Err(format!(
+                "surface \"{surface}\" is not in the bundle in force"
+            ));
+        }
+    };
+    let decided_at = row.timestamp(3).ok_or("decided_at is null")?;
+    if to_unix_micros(decided_at) <= 0 || decided_at > clock::now() {
+        return Err("decided_at is before 1970 or in the future".into());
+    }
+    let action = text(4, "action")?;
+    if !policy::is_name(&action) {
+        return Err("action is not a clean name".into());
+    }
+    let propensity = row.get::<f64>(5).ok_or("propensity is null")?;
+    if !(propensity > 0.0 && propensity <= 1.0) {
+        return Err(format!(
+            "propensity is {propensity}, and must be above 0 and at most 1"
+        ));
+    }
+    let slot = match row.get::<i32>(6).unwrap_or(1) {
+        slot @ 1..=100 => slot as i16,
+        slot => return Err(format!("slot is {slot}, and must be between 1 and 100")),
+    };
+    let context = row
+        .json(7)
+        .or_else(Json::nothing)
+        .ok_or("context is null")?;
+    if !context.is_object() {
+        return Err("context is not an object".into());
+    }
+    let reward = row.get::<f64>(8);
+    if reward.is_some_and(|reward| !reward.is_finite()) {
+        return Err("reward is not an ordinary number".into());
+    }
+    Ok(Logged {
+        user_key: key.of(user_id),
+        decided_at,
+        propensity,
+        slot,
+        context_hash: context.hash(key.context_seed),
+        context_values: fields
+            .iter()
+            .map(|name| policy::context_text(context.get(name)))
+            .collect(),
+        reward: reward.filter(|reward| *reward != 0.0),
+        reward_type: row.get(9).unwrap_or_else(|| "reward".to_owned()),
+        surface,
+        action,
+    })
+}
+
+fn store(logged: &Logged, origin: &str, bundle: &Bundle, numbers: &mut HashMap<String, i32>) {
+    let number = *numbers
+        .entry(logged.action.clone())
+        .or_insert_with(|| new_number(&logged.action));
+    let decision_id = time_ordered(to_unix_micros(logged.decided_at), chance());
+    TRACE.with(|statement| {
+        let args = [
+            datum::uuid(decision_id),
+            datum::uuid(logged.user_key),
+            datum::timestamp(logged.decided_at),
+            datum::int8(logged.context_hash),
+            datum::int8(bundle.number),
+            datum::int2(logged.slot),
+            datum::text(&logged.surface),
+            datum::text(origin),
+            datum::array(&[number]),
+            datum::array(&[logged.propensity]),
+            datum::texts(&logged.context_values),
+        ];
+        statement.write(&args, |_| {})
+    });
+    let Some(reward) = logged.reward else { return };
+    OUTCOME.with(|statement| {
+        let args = [
+            datum::uuid(logged.user_key),
+            datum::uuid(decision_id),
+            datum::text("imported"),
+            datum::timestamp(logged.decided_at),
+            datum::text(&logged.reward_type),
+            datum::text(&logged.action),
+            datum::float8(reward),
+        ];
+        statement.write(&args, |_| {})
+    });
+}
+
+fn new_number(action: &str) -> i32 {
+    let mut number = 0;
+    NUMBER.with(|statement| statement.write(&[datum::text(action)], |row| number = row.must(1)));
+    number
+}
+
+fn numbers() -> HashMap<String, i32> {
+    let mut numbers = HashMap::new();
+    NUMBERS.with(|statement| {
+        statement.write(&[], |row| {
+            numbers.insert(row.must(1), row.must(2));
+        })
+    });
+    numbers
+}
+
+/// The statement that reads the source: the columns it has, in the types that they must have.
+fn query(source: pg_sys::Oid) -> Result<String, Error> {
+    let (mut columns, mut name) = (Vec::<String>::new(), String::new());
+    COLUMNS
+        .with(|statement| statement.read(&[datum::oid(source)], |row| columns.push(row.must(1))));
+    NAME.with(|statement| statement.read(&[datum::oid(source)], |row| name = row.must(1)));
+    let mut list = Vec::new();
+    for (column, kind, required) in COLUMNS_OF_SOURCE {
+        match columns.iter().any(|have| have == column) {
+            true => list.push(format!("s.{column}::pg_catalog.{kind}")),
+            false if required => {
+                let hint = "Make a view or a temporary table with user_id, surface, decided_at, action, \
+                            propensity, and if wanted slot, context, reward, reward_type.";
+                return Err(Error::Import(
+                    format!("{name} has no column \"{column}\""),
+                    hint,
+                ));
+            }
+            false => list.push(format!("NULL::pg_catalog.{kind}")),
+        }
+    }
+    Ok(format!("SELECT {} FROM {name} AS s", list.join(", ")))
+}
+
+/// First and last moment of the source.
+fn span(query: &str, caller: pg_sys::Oid) -> Option<(i64, i64)> {
+    let _acting = identity::act_as(caller);
+    let ends = format!(
+        "SELECT pg_catalog.min(q.decided_at), pg_catalog.max(q.decided_at) FROM ({query}) \
+           AS q (user_id, surface, decided_at)"
+    );
+    let mut span = None;
+    Plan::prepare(&ends, &[]).run(Access::Read, &[], |row| {
+        span = row.timestamp(1).zip(row.timestamp(2));
+    });
+    span.filter(|(first, last)| *first > i64::MIN / 2 && *last < i64::MAX / 2)
+}
