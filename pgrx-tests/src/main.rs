@@ -143,7 +143,10 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {}", cause.to_string().replace('\n', "\n    "));
+            }
             ExitCode::FAILURE
         }
     }

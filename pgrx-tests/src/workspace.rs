@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
 use crate::user;
@@ -32,6 +33,11 @@ impl Workspace {
         let root = fs::canonicalize(root)?;
         let home = home_of(&root);
         fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+        ensure!(
+            fs::metadata(&home)?.uid() == geteuid().as_raw(),
+            "{} belongs to another user; work in a checkout of your own",
+            home.display()
+        );
         fs::create_dir_all(root.join("target"))?;
         Ok(Self { root, home })
     }

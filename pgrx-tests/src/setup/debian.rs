@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use nix::unistd::User;
 
 use crate::run;
 use crate::user::{self, SERVER_USER};
@@ -34,7 +33,7 @@ pub fn ensure_packages(packages: &[&str]) -> Result<()> {
 
 /// As root, makes sure that there is somebody else to run servers.
 pub fn ensure_server_user() -> Result<()> {
-    if !user::is_root() || User::from_name(SERVER_USER)?.is_some() {
+    if !user::is_root() || user::server_user()?.is_some() {
         return Ok(());
     }
     let mut create = run::command("useradd");

