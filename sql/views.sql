@@ -21,8 +21,10 @@ SELECT t.decision_id,
        t.features,
        t.context_values,
        decide.action_names(t.blocked) AS blocked,
+       CASE WHEN t.blocked_by IS NOT NULL THEN
        ARRAY(SELECT CASE b WHEN 1 THEN 'not_started' WHEN 2 THEN 'ended' WHEN 3 THEN 'rule' WHEN 4 THEN 'rule_failed' END
-               FROM pg_catalog.unnest(t.blocked_by) WITH ORDINALITY AS u (b, i) ORDER BY i) AS blocked_reasons,
+               FROM pg_catalog.unnest(t.blocked_by) WITH ORDINALITY AS u (b, i) ORDER BY i)
+       END AS blocked_reasons,
        t.errors,
        t.origin,
        t.stage_us[1] AS request_us,

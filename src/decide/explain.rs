@@ -12,13 +12,17 @@ pub fn explain(asked: &Asked<'_>, call: &Call) {
     consider(asked, |decision, desk| {
         let surface = decision.request.surface;
         let mut rows = call.rows();
+        let passed_over = match &decision.reason {
+            Some(reason) if desk.slate.picks.is_empty() => reason.to_string(),
+            _ => "another candidate was drawn".to_owned(),
+        };
         let scored = decision.policy.is_some_and(|policy| policy.model.is_some());
         for (candidate, &i) in desk.open.iter().enumerate() {
             let slot = desk.slate.picks.iter().position(|&pick| pick == candidate);
             let score = desk.scores.get(candidate).filter(|_| scored);
             let (step, reason) = match slot {
                 Some(_) => ("shown", None),
-                None => ("choose", datum::text("another candidate was drawn")),
+                None => ("choose", datum::text(&passed_over)),
             };
             rows.push([
                 datum::text(&surface.actions[i].name),

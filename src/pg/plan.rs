@@ -1,7 +1,7 @@
 //! Statements on kept plans: prepared once per backend, run with datums, read row by row.
 
 use std::cell::OnceCell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 
 use pgrx::{FromDatum, pg_sys};
@@ -252,14 +252,23 @@ impl Statement {
 /// Runs `work` with the one reading of string constants that rules and statements are written in,
 /// whatever the caller has set.
 pub fn pinned<T>(work: impl FnOnce() -> T) -> T {
+    with_setting(c"standard_conforming_strings", c"on", work)
+}
+
+/// Runs `work` with messages in the server's own words, whatever language the caller reads.
+pub fn untranslated<T>(work: impl FnOnce() -> T) -> T {
+    with_setting(c"lc_messages", c"C", work)
+}
+
+fn with_setting<T>(name: &CStr, value: &CStr, work: impl FnOnce() -> T) -> T {
     // SAFETY: a nest level is opened and closed as around a function with a SET clause; after an
     // ERROR the abort of the transaction closes it.
     unsafe {
         let level = pg_sys::NewGUCNestLevel();
         pg_sys::set_config_option(
-            c"standard_conforming_strings".as_ptr(),
-            c"on".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
             pg_sys::GucSource::PGC_S_SESSION,
             pg_sys::GucAction::GUC_ACTION_SAVE,
             true,

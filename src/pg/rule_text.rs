@@ -4,14 +4,21 @@ use std::ffi::CString;
 
 use pgrx::{PgList, pg_sys};
 
-/// Whether `text` is exactly one expression, so that wrapping it in parentheses cannot let it
-/// close them and go on with something else. A syntax error is a Postgres error.
+/// Whether `text` is exactly one expression. A syntax error is a Postgres error.
+///
+/// It must be one by itself, so that its parentheses are its own and none of them closes the one
+/// that it will stand in, and it must be one in parentheses, so that nothing follows it.
 pub fn is_one_expression(text: &str) -> bool {
-    let Ok(statement) = CString::new(format!("SELECT (\n{text}\n)")) else {
+    selects_one(&format!("SELECT\n{text}")) && selects_one(&format!("SELECT (\n{text}\n)"))
+}
+
+/// Whether the statement is a SELECT of one unnamed column and nothing else.
+fn selects_one(statement: &str) -> bool {
+    let Ok(statement) = CString::new(statement) else {
         return false;
     };
     // SAFETY: the raw parser gives a list of RawStmt; nodes are looked at by their tags; every
-    // clause that a closed parenthesis could smuggle in is a field of SelectStmt and must be empty.
+    // clause that could follow the column is a field of SelectStmt and must be empty.
     unsafe {
         let parsed =
             pg_sys::raw_parser(statement.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
@@ -52,6 +59,8 @@ pub struct Analysis {
     pub result_type: pg_sys::Oid,
     /// It calls something volatile, such as random() or a function that writes.
     pub volatile: bool,
+    /// It sums up rows, or makes several of one.
+    pub aggregates: bool,
 }
 
 /// Analyses a SELECT of one column with the current role's rights; a fault is a Postgres error.
@@ -76,6 +85,7 @@ pub fn analyse(statement: &str, types: &[pg_sys::Oid]) -> Analysis {
         Analysis {
             result_type: pg_sys::exprType((*target).expr.cast()),
             volatile: pg_sys::contain_volatile_functions(query.cast()),
+            aggregates: (*query).hasAggs || (*query).hasWindowFuncs || (*query).hasTargetSRFs,
         }
     }
 }

@@ -15,7 +15,7 @@ use pgrx::pg_sys::{self, FLOAT8ARRAYOID, INT4OID, INT8OID, JSONBOID, TEXTOID, UU
 use super::bundle::Action;
 use crate::pg::attempt::{Caught, attempt};
 use crate::pg::datum::{self, Arg};
-use crate::pg::plan::{Access, pinned};
+use crate::pg::plan::{Access, pinned, untranslated};
 use crate::pg::{Plan, array, identity, rule_text};
 use crate::settings;
 
@@ -220,7 +220,7 @@ impl Rules {
                 let part = std::iter::once((&self.rules[rule], true));
                 Plan::prepare(&self.statement(part), &TYPES)
             });
-            self.run(plan, &args)
+            untranslated(|| self.run(plan, &args))
         })
     }
 
@@ -270,13 +270,33 @@ fn set_query(set: i32, text: &str, between: bool) -> String {
 
 /// The rows that a rule sees: `request(user_key, context)` and `features`, a column per feature.
 fn rows(features: &[String]) -> String {
+    rows_from(features, "$1", "$2", &|i| format!("($3)[{}]", i + 1))
+}
+
+/// The same rows with nothing in them: against these a rule is checked, so that it cannot name the
+/// parameters of the statement.
+fn empty_rows(features: &[String]) -> String {
+    let (user_key, context) = ("NULL::pg_catalog.uuid", "NULL::pg_catalog.jsonb");
+    rows_from(features, user_key, context, &|_| {
+        "NULL::pg_catalog.float8".to_owned()
+    })
+}
+
+fn rows_from(
+    features: &[String],
+    user_key: &str,
+    context: &str,
+    feature: &dyn Fn(usize) -> String,
+) -> String {
     let mut columns = String::new();
     for (i, name) in features.iter().enumerate() {
         let comma = if i == 0 { "" } else { ", " };
         let quoted = name.replace('"', "\"\"");
-        write!(columns, "{comma}($3)[{}] AS \"{quoted}\"", i + 1).expect("writing to memory");
+        write!(columns, "{comma}{} AS \"{quoted}\"", feature(i)).expect("writing to memory");
     }
-    format!("(SELECT $1 AS user_key, $2 AS context) AS request, (SELECT {columns}) AS features")
+    format!(
+        "(SELECT {user_key} AS user_key, {context} AS context) AS request, (SELECT {columns}) AS features"
+    )
 }
 
 /// The role that rules run as, or why they cannot.
@@ -304,28 +324,29 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
         set: looks_at_action(text).then_some(0),
     };
     let rules = Rules::new(0, "", features, vec![lone]);
-    let types = TYPES;
+    let expression = |rows: &str| match looks_at_action(text) {
+        true => format!("SELECT (\n{text}\n) FROM {rows}, decide.bundle_action AS action"),
+        false => format!("SELECT (\n{text}\n) FROM {rows}"),
+    };
     attempt(|| {
         if !pinned(|| rule_text::is_one_expression(text)) {
             return Err("it is not one expression".to_owned());
         }
         let _acting = identity::act_as(role);
-        let expression = match looks_at_action(text) {
-            true => format!(
-                "SELECT (\n{text}\n) FROM {}, decide.bundle_action AS action",
-                rules.rows
-            ),
-            false => format!("SELECT (\n{text}\n) FROM {}", rules.rows),
-        };
-        let analysis = pinned(|| rule_text::analyse(&expression, &types));
+        let analysis = pinned(|| rule_text::analyse(&expression(&empty_rows(features)), &[]));
         if analysis.result_type != pg_sys::BOOLOID {
             return Err("it is not boolean".to_owned());
         }
         if analysis.volatile {
             return Err("it calls something volatile, so a decision could not be explained".into());
         }
+        if analysis.aggregates {
+            return Err(
+                "it has an aggregate, a window function or a set, so it is not one truth".into(),
+            );
+        }
         // Starting the statement, without a row, checks the rights.
-        let probe = Plan::prepare(&format!("{expression} LIMIT 0"), &types);
+        let probe = Plan::prepare(&format!("{} LIMIT 0", expression(&rules.rows)), &TYPES);
         let nothing = [None; TYPES.len()];
         probe.run(Access::Read, &nothing, |_| {});
         Ok(())
@@ -333,11 +354,15 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
     .unwrap_or_else(|error| Err(error.message))
 }
 
-/// The error as a trace may keep it: quoted parts may be somebody's data and are left out.
+/// The error as a trace may keep it. What stands in quotes may be somebody's data, with quotes of
+/// its own, so all from the first to the last is left out.
 fn describe(error: &Caught) -> String {
-    let mut message = String::new();
-    for (i, part) in error.message.split('"').enumerate() {
-        message.push_str(if i % 2 == 0 { part } else { "\"…\"" });
+    let code = crate::pg::attempt::sqlstate(error.code);
+    let message = &error.message;
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) => {
+            format!("{code}: {}\"…\"{}", &message[..first], &message[last + 1..])
+        }
+        _ => format!("{code}: {message}"),
     }
-    format!("{}: {message}", crate::pg::attempt::sqlstate(error.code))
 }

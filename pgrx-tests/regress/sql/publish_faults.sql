@@ -5,6 +5,7 @@ SELECT decide.grant('regress_faults_rules', 'rules');
 CREATE TABLE shop (sku text PRIMARY KEY, on_hand integer);
 CREATE TABLE vault (secret text);
 GRANT SELECT ON shop TO regress_faults_rules;
+CREATE SEQUENCE numbers;
 CREATE FUNCTION writes() RETURNS boolean LANGUAGE sql VOLATILE AS 'SELECT true';
 SET pg_decide.rule_role = regress_faults_rules;
 
@@ -20,7 +21,7 @@ SELECT decide.publish('sound');
 -- faults of all tables, in one answer
 BEGIN;
 INSERT INTO decide.surface (surface, fallback_action, context_fields) VALUES
-  ('feed', NULL, '{}'), ('mail', 'absent', '{device,device, blank}'), (' padded', 'nothing', '{}'),
+  ('feed', NULL, '{}'), ('mail', 'absent', '{device,device," blank"}'), (' padded', 'nothing', '{}'),
   (E'tab\there', 'nothing', '{}'), (repeat('long', 51), 'nothing', '{}'), ('', 'nothing', '{}');
 INSERT INTO decide.campaign (campaign) VALUES (E'new\nline');
 INSERT INTO decide.action (action, surfaces, attributes) VALUES
@@ -97,11 +98,13 @@ SELECT rule, with_rule(rule) FROM (VALUES
   ('(SELECT true ORDER BY 1 LIMIT 1)'),
   -- not an expression
   (''), ('   '), ('tru'), ('true and'), ('(true'), ('true)'), ('''open'), ('true; SELECT true'),
-  ('true) AND (true'), ('true), (true'), ('true) OR (false) OR (true'),
+  ('true) AND (true'), ('true), (true'), ('true) OR (false) OR (true'), ('action.cost = 0) OR (true'),
+  ('true AS x'), ('DISTINCT true'), ('ALL true'), ('true;'), ('true ORDER BY 1'), ('true FROM public.shop'),
+  ('true FOR UPDATE'), ('true UNION SELECT true'), ('true INTO TEMP t'),
   ('true) FROM public.shop WHERE (true'), ('true) UNION SELECT (true'),
   ('true) ORDER BY (1'), ('true) LIMIT (1'), ('true) AS x, (true'), ('true) INTO TEMP t FROM (SELECT 1) AS x (y'),
   ('true) GROUP BY (1'), ('true) WHERE (true'), ('true)) FROM public.shop --'), ('true /*'), ('true) --'),
-  ('true)) AS a CROSS JOIN LATERAL (SELECT (true'), ('true AS x'), ('*'), ('true, true'), ('SELECT true'),
+  ('true)) AS a CROSS JOIN LATERAL (SELECT (true'), ('*'), ('true, true'), ('SELECT true'),
   ('DELETE FROM public.shop'), ('$1 IS NOT NULL'), ('$99'), ('?'),
   -- not a truth
   ('1'), ('''true'''), ('NULL'), ('context'), ('''t''::text'), ('NULL::boolean'),
@@ -113,7 +116,7 @@ SELECT rule, with_rule(rule) FROM (VALUES
   ('decide.user_key(''ann'') IS NOT NULL'),
   -- not the same tomorrow
   ('random() < 0.5'), ('public.writes()'), ('clock_timestamp() > ''2020-01-01'''), ('pg_sleep(0) IS NULL'),
-  ('nextval(''x'') > 1'), ('now() > ''2020-01-01'''),
+  ('nextval(''public.numbers'') > 1'), ('now() > ''2020-01-01'''),
   -- an aggregate, a window, a set, a row lock
   ('count(*) > 0'), ('rank() OVER () = 1'), ('generate_series(1, 2) = 1'),
   ('EXISTS (SELECT 1 FROM public.shop FOR UPDATE)'),
@@ -152,6 +155,7 @@ $$;
 ROLLBACK;
 
 -- what the tables themselves refuse
+\set VERBOSITY terse
 INSERT INTO decide.surface (surface, slots) VALUES ('x', 0);
 INSERT INTO decide.surface (surface, slots) VALUES ('x', 101);
 INSERT INTO decide.surface (surface, latency_budget) VALUES ('x', '-1 s');
@@ -169,6 +173,8 @@ INSERT INTO decide.cap (cap, per, max_count) VALUES ('x', 'planet', 1);
 INSERT INTO decide.cap (cap, per, max_count) VALUES ('x', 'user', -1);
 INSERT INTO decide.policy (policy, surface, selection) VALUES ('x', 'absent', 'uniform');
 INSERT INTO decide.policy (policy, surface, selection, params) VALUES ('x', 'home', 'uniform', '[]');
+
+\set VERBOSITY default
 
 -- what is in force has not moved
 SELECT publication, bundle, note, in_force FROM decide.bundle_history;
