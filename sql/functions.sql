@@ -120,6 +120,8 @@ COMMENT ON FUNCTION @extschema@.track(jsonb[]) IS
 CREATE FUNCTION decide.publish(note text DEFAULT NULL) RETURNS bigint
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- a bundle says the same whatever the publisher's session prefers
+SET IntervalStyle = 'postgres' SET extra_float_digits = 1
 AS 'MODULE_PATHNAME', 'publish_wrapper';
 COMMENT ON FUNCTION decide.publish(text) IS
   'Validates the policy tables and makes them, as a numbered bundle, live at commit; answers the number';

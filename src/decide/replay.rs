@@ -111,6 +111,11 @@ fn compare(
         "the reason differs".into()
     })
     .or_else(|| {
+        differs(trace.filled == desk.slate.picks.len(), || {
+            "the number of slots that the policy filled differs".into()
+        })
+    })
+    .or_else(|| {
         differs(
             same_bits(&trace.probabilities, &desk.slate.probabilities),
             || "the probabilities differ".into(),

@@ -71,14 +71,16 @@ pub fn key() -> Result<Rc<Key>, Error> {
     Ok(key)
 }
 
+/// Longest user_id, in bytes.
+pub const LONGEST: usize = 1024;
+
 /// The text form of a user_id, checked.
 pub fn user_id(text: Option<&str>) -> Result<&str, Error> {
-    const MOST: usize = 1024;
     let text = text.ok_or(Error::Null("user_id"))?;
     if text.trim().is_empty() {
         return Err(Error::EmptyUser);
     }
-    if text.len() > MOST {
+    if text.len() > LONGEST {
         return Err(Error::LongUser(text.len()));
     }
     Ok(text)

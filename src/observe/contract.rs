@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::govern::pseudonym;
 use crate::math::identifier::moment_of;
 use crate::pg::clock::from_unix_micros;
 use crate::pg::json::{Field, Json};
@@ -63,8 +64,8 @@ impl<'a> Event<'a> {
             json,
             reasons: Vec::new(),
         };
-        let user_id = reader.identifier("user_id");
-        let event_id = reader.identifier("event_id");
+        let user_id = reader.identifier("user_id", pseudonym::LONGEST);
+        let event_id = reader.identifier("event_id", LONGEST);
         let kind = reader.required("type");
         let at = reader.moment(now);
         let action = reader.text("action");
@@ -122,20 +123,17 @@ impl<'a> Reader<'_, 'a> {
             .filter(|field| !matches!(field, Field::Null))
     }
 
-    /// A text or a whole number, not empty and not too long.
-    fn identifier(&mut self, name: &str) -> Option<String> {
+    /// A text or a bigint, not empty and not too long.
+    fn identifier(&mut self, name: &str, longest: usize) -> Option<String> {
         let text = match self.field(name) {
             None => {
                 self.fault("missing", name);
                 return None;
             }
             Some(Field::Text(text)) => Some(text.to_owned()),
-            Some(Field::Number(number)) if number.fract() == 0.0 && number.abs() < 9e15 => {
-                Some(number.to_string())
-            }
-            Some(_) => None,
+            Some(_) => self.json.bigint(name).map(|number| number.to_string()),
         };
-        let clean = text.filter(|text| !text.trim().is_empty() && text.len() <= LONGEST);
+        let clean = text.filter(|text| !text.trim().is_empty() && text.len() <= longest);
         if clean.is_none() {
             self.fault("bad_identifier", name);
         }

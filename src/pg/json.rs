@@ -77,6 +77,29 @@ impl<'a> Json<'a> {
 
     /// The field of that name, if this is an object that has it.
     pub fn get(&self, key: &str) -> Option<Field<'a>> {
+        // SAFETY: what the value borrows from is alive for 'a.
+        self.find(key).map(|value| unsafe { field(&value) })
+    }
+
+    /// The field of that name, if it is a whole number that fits into a bigint: exactly, where
+    /// `get` gives the nearest float.
+    pub fn bigint(&self, key: &str) -> Option<i64> {
+        let value = self.find(key)?;
+        if value.type_ != pg_sys::jbvType::jbvNumeric {
+            return None;
+        }
+        // SAFETY: the tag says that it is a numeric; it is alive for 'a.
+        let text = unsafe {
+            let numeric = pg_sys::Datum::from(value.val.numeric);
+            pgrx::direct_function_call::<&std::ffi::CStr>(pg_sys::numeric_out, &[Some(numeric)])
+        };
+        let text = text?.to_str().ok()?;
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let exact = fraction.bytes().all(|digit| digit == b'0');
+        exact.then(|| whole.parse().ok()).flatten()
+    }
+
+    fn find(&self, key: &str) -> Option<pg_sys::JsonbValue> {
         if !self.is_object() {
             return None;
         }
@@ -89,11 +112,7 @@ impl<'a> Json<'a> {
                 key.len() as i32,
                 &mut value,
             );
-            if found.is_null() {
-                None
-            } else {
-                Some(field(&value))
-            }
+            (!found.is_null()).then_some(value)
         }
     }
 

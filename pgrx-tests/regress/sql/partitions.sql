@@ -1,0 +1,61 @@
+-- Days have partitions, made ahead; a day without one costs nobody anything.
+CREATE FUNCTION today() RETURNS date LANGUAGE sql AS $$ SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date $$;
+CREATE VIEW parts AS
+  SELECT p.relname AS parent, count(*) FILTER (WHERE c.relname !~ 'default$') AS days,
+         bool_or(c.relname = p.relname || '_' || to_char(today(), 'YYYYMMDD')) AS today,
+         bool_or(c.relname = p.relname || '_' || to_char(today() + 7, 'YYYYMMDD')) AS in_a_week
+    FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhparent JOIN pg_class AS c ON c.oid = i.inhrelid
+   WHERE p.relnamespace = 'decide'::regnamespace AND p.relkind = 'p' GROUP BY 1;
+SELECT * FROM parts ORDER BY 1;
+INSERT INTO decide.surface (surface, fallback_action) VALUES ('home', 'nothing');
+INSERT INTO decide.action (action) VALUES ('nothing');
+INSERT INTO decide.policy (policy, surface, selection) VALUES ('home', 'home', 'uniform');
+SELECT decide.publish();
+SELECT * FROM parts ORDER BY 1;
+
+-- partitions have what their parents have
+SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('decide.trace_' || to_char(today(), 'YYYYMMDD')) AND attstorage = 'e' AND attnum > 0;
+SELECT replace(obj_description(to_regclass('decide.trace_' || to_char(today(), 'YYYYMMDD'))), today()::text, 'today');
+
+-- the day's partition is missing: decisions, outcomes and events go to the default one
+DO $$
+BEGIN
+  EXECUTE format('DROP TABLE decide.trace_%1$s, decide.outcome_%1$s, decide.event_%1$s', to_char(today(), 'YYYYMMDD'));
+END
+$$;
+CREATE TABLE answer AS SELECT * FROM decide('ann', 'home');
+SELECT track(jsonb_build_object('event_id', 'e1', 'type', 'click', 'user_id', 'ann', 'at', clock_timestamp(), 'decision_id', decision_id)) FROM answer;
+SELECT (SELECT count(*) FROM decide.trace_default), (SELECT count(*) FROM decide.outcome_default), (SELECT count(*) FROM decide.event_default);
+-- the job makes it and moves them; no decision is lost, and the next goes where it belongs
+SELECT decide.run_job('partitions');
+SELECT (SELECT count(*) FROM decide.trace_default), (SELECT count(*) FROM decide.outcome_default), (SELECT count(*) FROM decide.event_default);
+SELECT (SELECT count(*) FROM decide.trace), (SELECT count(*) FROM decide.outcome), (SELECT count(*) FROM decide.event);
+SELECT reason FROM decide('ann', 'home');
+SELECT (SELECT count(*) FROM decide.trace_default), (SELECT count(*) FROM decide.trace);
+SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id);
+-- an event that is there is a duplicate still
+SELECT track(jsonb_build_object('event_id', 'e1', 'type', 'click', 'user_id', 'ann', 'at', clock_timestamp(), 'decision_id', decision_id)) FROM answer;
+
+-- once more changes nothing
+SELECT decide.run_job('partitions');
+SET pg_decide.partitions_ahead = 9;
+SELECT decide.run_job('partitions');
+SELECT decide.run_job('partitions');
+SELECT parent, days FROM parts ORDER BY 1;
+-- days of one's choice; an event of old gets a day of its own
+SELECT track('{"event_id": "old", "type": "click", "user_id": "ann", "at": "2020-02-29T23:59:59.999999Z"}'::jsonb);
+SELECT count(*) FROM decide.event_default;
+SELECT decide.make_partitions('2020-02-28', '2020-03-01');
+SELECT count(*) FROM decide.event_default;
+SELECT count(*) FROM decide.event_20200229;
+SELECT decide.make_partitions('2020-03-01', '2020-02-28');
+
+-- within a transaction that has decided already, and one that is rolled back
+BEGIN;
+SELECT reason FROM decide('ann', 'home');
+SELECT decide.make_partitions('2020-05-01', '2020-05-01');
+SELECT reason FROM decide('ann', 'home');
+ROLLBACK;
+SELECT reason FROM decide('ann', 'home');
+SELECT to_regclass('decide.trace_20200501');
+SELECT count(*) FROM decide.trace;
