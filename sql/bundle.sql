@@ -52,6 +52,7 @@ COMMENT ON COLUMN decide.feature_slot.definition IS 'What it counts, and how fas
 
 CREATE TABLE decide.bundle_action (
   bundle bigint NOT NULL REFERENCES decide.bundle ON DELETE CASCADE,
+  surface text NOT NULL,
   rule int NOT NULL,
   number int NOT NULL,
   action text NOT NULL,
@@ -59,10 +60,11 @@ CREATE TABLE decide.bundle_action (
   surfaces text[] NOT NULL,
   attributes jsonb NOT NULL,
   cost double precision NOT NULL,
-  PRIMARY KEY (bundle, rule, number)
+  PRIMARY KEY (bundle, surface, rule, number)
 );
 COMMENT ON TABLE decide.bundle_action IS 'Actions of a bundle whose rule looks at the action: the row "action" of a rule';
 COMMENT ON COLUMN decide.bundle_action.bundle IS 'Bundle';
+COMMENT ON COLUMN decide.bundle_action.surface IS 'Surface where it may be shown';
 COMMENT ON COLUMN decide.bundle_action.rule IS 'Which of the bundle''s rules binds it';
 COMMENT ON COLUMN decide.bundle_action.number IS 'Number of the action';
 COMMENT ON COLUMN decide.bundle_action.action IS 'Name of the action';

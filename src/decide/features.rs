@@ -1,19 +1,19 @@
 //! Second stage: the user's features as of now, in one look-up.
 
-use pgrx::pg_sys::UUIDOID;
 use uuid::Uuid;
 
 use crate::math::state::at_slot;
-use crate::pg::{Statement, array, datum};
+use crate::pg::array;
+use crate::pg::lookup::Keyed;
 use crate::policy::Feature;
 
-thread_local! {
-    static STATE: Statement = const { Statement::new(
-        "SELECT s.features FROM decide.user_state AS s WHERE s.user_key = $1", &[UUIDOID]) };
-}
+const USER_STATE: Keyed =
+    Keyed { schema: c"decide", table: c"user_state", primary_key: c"user_state_pkey" };
+
+/// Where `features` stands among the columns of decide.user_state.
+const FEATURES: i32 = 2;
 
 /// Fills `values` with the features in the bundle's order; `state` is a buffer for the user's row.
-/// Needs an open session.
 pub fn read(
     user_key: Uuid,
     now: i64,
@@ -39,11 +39,7 @@ pub fn read(
 /// The user's row as it lies in the table; empty for a user without one.
 pub fn load(user_key: Uuid, state: &mut Vec<f64>) {
     state.clear();
-    STATE.with(|statement| {
-        statement.read(&[datum::uuid(user_key)], |row| {
-            if let Some(features) = row.datum(1) {
-                array::read_into(features, state);
-            }
-        })
+    USER_STATE.read(user_key, FEATURES, |features| {
+        array::read_into(features, state);
     });
 }

@@ -13,6 +13,7 @@ pub mod datum;
 pub mod identity;
 pub mod invalidation;
 pub mod json;
+pub mod lookup;
 pub mod plan;
 pub mod rule_text;
 pub mod session;

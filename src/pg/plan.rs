@@ -46,14 +46,18 @@ pub enum Access {
 pub struct Plan(pg_sys::SPIPlanPtr);
 
 impl Plan {
-    /// Plans `sql`; a fault in it is a Postgres error.
+    /// Plans `sql`, once for all parameters; a fault in it is a Postgres error.
     pub fn prepare(sql: &str, types: &[pg_sys::Oid]) -> Plan {
         let sql = CString::new(sql).expect("a statement has no NUL");
         // SAFETY: text and types live through the call; the plan is kept at once, so that it lies
         // in memory of its own.
         pinned(|| unsafe {
-            let plan =
-                pg_sys::SPI_prepare(sql.as_ptr(), types.len() as i32, types.as_ptr().cast_mut());
+            let plan = pg_sys::SPI_prepare_cursor(
+                sql.as_ptr(),
+                types.len() as i32,
+                types.as_ptr().cast_mut(),
+                pg_sys::CURSOR_OPT_GENERIC_PLAN as i32,
+            );
             let code = pg_sys::SPI_result;
             assert!(!plan.is_null(), "SPI_prepare answered {code}");
             pg_sys::SPI_keepplan(plan);

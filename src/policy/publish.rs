@@ -28,9 +28,11 @@ thread_local! {
     static LAST_BUNDLE: Statement = const { Statement::new(
         "SELECT COALESCE(pg_catalog.max(b.bundle), 0) FROM decide.bundle AS b", &[]) };
     static ACTION: Statement = const { Statement::new(
-        "INSERT INTO decide.bundle_action (bundle, rule, number, action, campaign, surfaces, attributes, cost) \
-         SELECT $1, $2, n.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost \
+        "INSERT INTO decide.bundle_action \
+                (bundle, surface, rule, number, action, campaign, surfaces, attributes, cost) \
+         SELECT $1, s.surface, $2, n.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost \
            FROM decide.action AS a JOIN decide.action_number AS n USING (action) \
+           JOIN decide.surface AS s ON a.surfaces = '{}' OR s.surface = ANY (a.surfaces) \
           WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
     static KNOWN: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };

@@ -263,8 +263,8 @@ fn set_query(set: i32, text: &str, between: bool) -> String {
     };
     format!(
         "SELECT action.number FROM decide.bundle_action AS action \
-          WHERE action.bundle = $4 AND action.rule = {set}{range} \
-            AND ($5 = ANY (action.surfaces) OR action.surfaces = '{{}}') AND (\n{text}\n)"
+          WHERE action.bundle = $4 AND action.surface = $5 AND action.rule = {set}{range} \
+            AND (\n{text}\n)"
     )
 }
 

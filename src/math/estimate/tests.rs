@@ -104,6 +104,37 @@ fn of_few_rows_it_says_no_more_than_it_knows() {
 }
 
 #[test]
+fn nothing_merged_with_nothing_is_nothing() {
+    let mut all = OffPolicy::new();
+    all.merge(&OffPolicy::new());
+    assert_eq!(all, OffPolicy::new());
+    all.push(3.0, 0.5, 0.5).unwrap();
+    all.merge(&OffPolicy::new());
+    assert_eq!(all.ips().unwrap().value, 3.0);
+}
+
+#[test]
+fn the_largest_weight_is_kept() {
+    let all = of(&[[1.0, 0.5, 0.5], [1.0, 0.1, 0.8], [1.0, 0.5, 0.1]]);
+    assert_eq!(all.max_weight(), Some(8.0));
+}
+
+#[test]
+fn equal_rewards_have_no_spread_by_snips() {
+    for n in 2..200 {
+        let rows: Vec<_> = (0..n).map(|i| [0.1, 0.3, f64::from(i % 7) / 9.0]).collect();
+        let Estimate {
+            value,
+            standard_error,
+        } = of(&rows).snips().unwrap();
+        assert!(
+            (value - 0.1).abs() < 1e-15 && standard_error < 1e-8,
+            "{value} ± {standard_error}"
+        );
+    }
+}
+
+#[test]
 fn impossible_rows_are_refused_and_leave_nothing_behind() {
     let mut all = of(&[[1.0, 0.5, 0.25]]);
     let before = all;

@@ -140,6 +140,17 @@ fn terms_with_the_same_request_part_share_coordinates() {
 }
 
 #[test]
+fn a_request_vector_can_be_used_again() {
+    let hour = factor("context.hour", levels(&["1", "2", "3"]));
+    let scorer = compile(&linear(vec![vec![hour]], vec![1.0; 3]), &[]).unwrap();
+    let mut x = vec![7.0; 9];
+    scorer.vector(&[], &[Value::Missing, Value::Number(3.0)], &mut x);
+    assert_eq!(x, [0.0, 0.0, 1.0]);
+    scorer.vector(&[], &[Value::Missing, Value::Number(1.0)], &mut x);
+    assert_eq!(x, [1.0, 0.0, 0.0]);
+}
+
+#[test]
 fn coordinates_without_action_part_keep_one_number() {
     let city = factor("context.device", Encoding::Hashed(1000));
     let model = linear(

@@ -76,3 +76,30 @@ pub(super) fn dot(a: &Array1<f64>, b: &Array1<f64>) -> f64 {
         .as_slice()
         .unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    /// Solves diag(1, 0, 4)·x = b.
+    fn solved(b: Array1<f64>, limit: usize) -> Option<Solution> {
+        let matrix = array![1.0, 0.0, 4.0];
+        solve(&|v| &matrix * v, b, &matrix, 1e-12, limit, &mut || ())
+    }
+
+    #[test]
+    fn what_is_within_reach_is_solved() {
+        let found = solved(array![2.0, 0.0, 2.0], 10).unwrap();
+        assert!(found.converged);
+        assert_eq!(found.x, array![2.0, 0.0, 0.5]);
+        assert_eq!(solved(array![0.0, 0.0, 0.0], 10).unwrap().iterations, 0);
+    }
+
+    #[test]
+    fn what_is_out_of_reach_is_told() {
+        assert!(!solved(array![0.0, 1.0, 0.0], 10).unwrap().converged);
+        assert!(!solved(array![2.0, 0.0, 2.0], 0).unwrap().converged);
+        assert!(solved(array![1e200, 0.0, 0.0], 10).is_none());
+    }
+}

@@ -18,6 +18,8 @@ const STEP_TOLERANCE: f64 = 1e-6;
 const NEWTON_STEPS: usize = 100;
 /// The Newton decrement at which the minimum is reached, for an average row weight of 1: about 1e-10 standard errors.
 const DECREMENT: f64 = 1e-20;
+/// The decrement that is good enough once rounding keeps it from falling further: about 1e-4 standard errors.
+const STALLED: f64 = 1e-8;
 
 /// Weights that minimise the objective of [`fit`].
 #[derive(Clone, Debug, PartialEq)]
@@ -182,14 +184,15 @@ impl Problem<'_> {
         })
     }
 
-    /// Newton's method, each step by conjugate gradients as exactly as it is worth, shortened until the objective falls. None on
-    /// overflow.
+    /// Newton's method, each step by conjugate gradients as exactly as it is worth, shortened until the objective
+    /// falls. None on overflow.
     fn logistic(&self, interrupt: &mut dyn FnMut()) -> Option<Fit> {
         let mut beta = Array1::zeros(self.penalty.len());
         let mut eta = vec![0.0; self.design.rows()];
         let mut objective = self.objective(&beta, &eta);
-        let enough = DECREMENT * sum(self.design.weights()) / self.design.rows() as f64;
-        let (mut iterations, mut first) = (0, None);
+        let average = sum(self.design.weights()) / self.design.rows() as f64;
+        let (mut iterations, mut first, mut last) = (0, None, f64::INFINITY);
+        let mut converged = false;
         for _ in 0..NEWTON_STEPS {
             interrupt();
             let (downhill, curvature) = self.slope(&beta, &eta);
@@ -199,31 +202,31 @@ impl Problem<'_> {
             let step = self.solve(&curvature, downhill.clone(), tolerance, interrupt)?;
             iterations += step.iterations;
             let decrement = dot(&downhill, &step.x);
-            if decrement <= enough {
+            let stalled = decrement <= STALLED * average && decrement >= last / 2.0;
+            if decrement <= DECREMENT * average || stalled {
                 beta += &step.x;
-                return Some(Fit {
-                    weights: beta.to_vec(),
-                    iterations,
-                    converged: step.converged,
-                });
+                converged = step.converged;
+                break;
             }
             let eta_step = self.design.times(slice(&step.x));
-            let Some(next) = self.search(
+            match self.search(
                 &mut beta, &mut eta, &step.x, &eta_step, objective, decrement,
-            ) else {
-                break;
-            };
-            objective = next;
+            ) {
+                Some(lower) => objective = lower,
+                None => break,
+            }
+            last = decrement;
         }
         Some(Fit {
             weights: beta.to_vec(),
             iterations,
-            converged: false,
+            converged,
         })
     }
 
-    /// Goes along a step as far as the objective falls enough (Armijo's rule), halving it if need be, and returns the
-    /// objective there; None if it nowhere falls.
+    /// Goes along a step as far as the objective falls by a quarter of what its slope promises (Armijo's rule), halving
+    /// the step if need be, and returns the objective there; None if it nowhere does. With less than a quarter, steps
+    /// that leap over a narrow valley would be taken again and again.
     fn search(
         &self,
         beta: &mut Array1<f64>,
@@ -243,7 +246,7 @@ impl Problem<'_> {
                 .map(|(eta, step)| eta + length * step)
                 .collect();
             let there = self.objective(&beta_there, &eta_there);
-            if there <= objective - 1e-4 * length * decrement + rounding {
+            if there <= objective - 0.25 * length * decrement + rounding {
                 *beta = beta_there;
                 eta.copy_from_slice(&eta_there);
                 return Some(there);

@@ -112,6 +112,68 @@ fn a_column_that_no_row_has_stays_at_zero() {
 }
 
 #[test]
+fn steps_that_overshoot_are_shortened() {
+    // Newton's full steps from zero do not converge on any of these
+    let cases: [&[[f64; 3]]; 3] = [
+        &[[4.0, 0.0, 100.0], [3.0, 1.0, 1.0]],
+        &[[-1.0, 0.0, 1.0], [-4.0, 0.0, 100.0], [-1.0, 1.0, 1.0]],
+        &[
+            [3.0, 0.0, 1.0],
+            [1.0, 1.0, 1.0],
+            [0.0, 0.0, 100.0],
+            [100.0, 1.0, 1.0],
+        ],
+    ];
+    for rows in cases {
+        let mut design = Design::new();
+        for &[x, label, weight] in rows {
+            design.push(&[(0, 1.0), (1, x as f32)], label, weight);
+        }
+        let fit = fit(&design, 2, Family::Logistic, 0.001, &|_| true, &mut || ()).unwrap();
+        assert!(fit.converged, "{rows:?}: {fit:?}");
+    }
+}
+
+#[test]
+fn narrow_valleys_are_not_leaped_over_for_ever() {
+    // accepting any step that falls at all does not get there in a hundred
+    let rows: &[(&[(u32, f32)], f64, f64)] = &[
+        (&[(1, 5.0), (2, -1000.0), (3, 5.0)], 1.0, 1.0),
+        (&[(1, -3000.0), (2, -4.0), (3, 1000.0)], 0.0, 1.0),
+        (&[(3, 2000.0)], 1.0, 1.0),
+        (&[(1, 4.0), (4, 2000.0)], 0.0, 1.0),
+        (&[(2, -2.0), (3, 1.0), (4, 3.0)], 0.0, 1000.0),
+        (&[(1, -5000.0), (2, 3.0), (3, -1.0)], 1.0, 1000.0),
+        (&[(1, 1000.0), (3, 2.0), (4, 3.0)], 0.0, 1.0),
+        (&[(3, -1.0)], 0.0, 1000.0),
+        (&[(1, -3.0), (4, 3.0)], 1.0, 1000.0),
+    ];
+    let mut design = Design::new();
+    for &(row, label, weight) in rows {
+        let row: Vec<_> = std::iter::once((0, 1.0))
+            .chain(row.iter().copied())
+            .collect();
+        design.push(&row, label, weight);
+    }
+    let fit = fit(&design, 5, Family::Logistic, 3e-4, &|_| true, &mut || ()).unwrap();
+    assert!(fit.converged, "{fit:?}");
+}
+
+#[test]
+fn the_scale_of_columns_costs_no_iterations() {
+    let mut design = Design::new();
+    for (column, x) in [1e-3, 1.0, 30.0, 1e4].into_iter().enumerate() {
+        design.push(&[(column as u32, x)], 1.0, 1.0);
+    }
+    let fit = fit(&design, 4, Family::Linear, 0.0, &|_| true, &mut || ()).unwrap();
+    assert_eq!(
+        (fit.converged, fit.iterations),
+        (true, 1),
+        "the diagonal alone solves it"
+    );
+}
+
+#[test]
 fn columns_that_say_the_same_share_the_weight() {
     // a full set of indicators beside the intercept, without a penalty: many minima, one prediction
     for family in [Family::Linear, Family::Logistic] {

@@ -86,7 +86,7 @@ impl Tally {
                 None => drop(self.texts.insert(text.to_owned(), 1)),
             },
             Value::Number(x) if x.is_finite() => {
-                let bits = if x == 0.0 { 0 } else { x.to_bits() };
+                let bits = x.to_bits();
                 let room = self.numbers.len() < MAX_NUMBERS;
                 match self.numbers.get_mut(&bits) {
                     Some(count) => *count += 1,
