@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::govern::pseudonym::{self, Key};
 use crate::math::identifier::time_ordered;
-use crate::pg::clock::{self, DAY, chance, to_unix_micros};
+use crate::pg::clock::{self, chance, to_unix_micros};
 use crate::pg::json::Json;
 use crate::pg::plan::{Access, Cursor};
 use crate::pg::{Plan, Row, Session, Statement, datum, identity};
@@ -32,8 +32,9 @@ thread_local! {
     static LOCK: Statement = const { Statement::new(
         "LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE", &[]) };
     static PARTITIONS: Statement = const { Statement::new(
-        "SELECT decide.make_partitions(($1 AT TIME ZONE 'UTC')::date, ($2 AT TIME ZONE 'UTC')::date)",
-        &[TIMESTAMPTZOID, TIMESTAMPTZOID]) };
+        "SELECT decide.make_partitions(d.day, d.day) \
+           FROM (SELECT ($1 AT TIME ZONE 'UTC')::pg_catalog.date AS day) AS d",
+        &[TIMESTAMPTZOID]) };
     static TRACE: Statement = const { Statement::new(
         "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
                 first_slot, surface, origin, stage_us, actions, chosen, candidates, probabilities, context_values) \
@@ -59,8 +60,9 @@ const COLUMNS_OF_SOURCE: [(&str, &str, bool); 9] = [
     ("reward_type", "text", false),
 ];
 
-/// Longest span of days that gets partitions of its own.
-const MOST_DAYS: i64 = 3660;
+/// Most days that one import may touch: each takes partitions, and all of them stay locked until
+/// its end.
+const MOST_DAYS: usize = 366;
 
 /// One decision of the source, checked.
 struct Logged {
@@ -85,11 +87,8 @@ pub fn import(source: pg_sys::Oid, origin: &str) -> Result<i64, Error> {
     // Numbers of actions are given by one session at a time.
     LOCK.with(|statement| statement.write(&[], |_| {}));
     let caller = identity::caller();
-    if let Some((first, last)) = span(&query, caller)
-        && (last - first) / DAY <= MOST_DAYS
-    {
-        let days = [datum::timestamp(first), datum::timestamp(last)];
-        PARTITIONS.with(|statement| statement.write(&days, |_| {}));
+    for day in days(&query, caller)? {
+        PARTITIONS.with(|statement| statement.write(&[datum::timestamp(day)], |_| {}));
     }
     let mut numbers = numbers();
     let mut cursor = {
@@ -231,10 +230,12 @@ fn numbers() -> HashMap<String, i32> {
 
 /// The statement that reads the source: the columns it has, in the types that they must have.
 fn query(source: pg_sys::Oid) -> Result<String, Error> {
-    let (mut columns, mut name) = (Vec::<String>::new(), String::new());
+    let (mut columns, mut name) = (Vec::<String>::new(), None::<String>);
     COLUMNS
         .with(|statement| statement.read(&[datum::oid(source)], |row| columns.push(row.must(1))));
-    NAME.with(|statement| statement.read(&[datum::oid(source)], |row| name = row.must(1)));
+    NAME.with(|statement| statement.read(&[datum::oid(source)], |row| name = row.get(1)));
+    let name = name
+        .ok_or_else(|| Error::Import("source does not exist".into(), "Name a table or a view."))?;
     let mut list = Vec::new();
     for (column, kind, required) in COLUMNS_OF_SOURCE {
         match columns.iter().any(|have| have == column) {
@@ -253,16 +254,24 @@ fn query(source: pg_sys::Oid) -> Result<String, Error> {
     Ok(format!("SELECT {} FROM {name} AS s", list.join(", ")))
 }
 
-/// First and last moment of the source.
-fn span(query: &str, caller: pg_sys::Oid) -> Option<(i64, i64)> {
+/// A moment of each day of the source. Rows that are wrong are told later.
+fn days(query: &str, caller: pg_sys::Oid) -> Result<Vec<i64>, Error> {
     let _acting = identity::act_as(caller);
-    let ends = format!(
-        "SELECT pg_catalog.min(q.decided_at), pg_catalog.max(q.decided_at) FROM ({query}) \
-           AS q (user_id, surface, decided_at)"
+    let sql = format!(
+        "SELECT pg_catalog.min(q.decided_at) \
+           FROM ({query}) AS q (user_id, surface, decided_at) \
+          WHERE q.decided_at OPERATOR(pg_catalog.>) 'epoch' \
+            AND q.decided_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() \
+          GROUP BY pg_catalog.date_trunc('day', q.decided_at, 'UTC') LIMIT {}",
+        MOST_DAYS + 1
     );
-    let mut span = None;
-    Plan::prepare(&ends, &[]).run(Access::Read, &[], |row| {
-        span = row.timestamp(1).zip(row.timestamp(2));
-    });
-    span.filter(|(first, last)| *first > i64::MIN / 2 && *last < i64::MAX / 2)
+    let mut days = Vec::new();
+    Plan::prepare(&sql, &[]).run(Access::Read, &[], |row| days.extend(row.timestamp(1)));
+    if days.len() > MOST_DAYS {
+        return Err(Error::Import(
+            format!("the source has decisions of more than {MOST_DAYS} days"),
+            "Import it in parts, through a view of some months for instance.",
+        ));
+    }
+    Ok(days)
 }

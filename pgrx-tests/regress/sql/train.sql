@@ -1,0 +1,62 @@
+-- A model is trained from decisions and outcomes; it is not used before it is approved and published.
+INSERT INTO decide.surface (surface, slots, fallback_action, context_fields) VALUES ('home', 1, 'nothing', '{device}');
+INSERT INTO decide.action (action, surfaces, attributes) VALUES ('nothing', '{}', '{"price": 0}'), ('a', '{home}', '{"price": 1}'), ('b', '{home}', '{"price": 2}');
+INSERT INTO decide.policy (policy, surface, selection, model) VALUES ('home', 'home', 'uniform', NULL);
+SELECT decide.publish();
+-- a log in which b is clicked on mobile, a elsewhere, and nothing now and then
+CREATE TABLE log AS
+  SELECT i AS user_id, 'home' AS surface, '2026-01-01Z'::timestamptz + i * interval '1 minute' AS decided_at, a AS action, 1 / 3.0 AS propensity,
+         jsonb_build_object('device', d) AS context,
+         CASE WHEN a = 'b' AND d = 'mobile' AND i % 5 > 0 OR a = 'a' AND d = 'desktop' AND i % 5 > 1 THEN 1 ELSE 0 END AS reward, 'click' AS reward_type
+    FROM generate_series(1, 3000) AS i, LATERAL (SELECT (ARRAY['nothing', 'a', 'b'])[1 + i % 3] AS a, (ARRAY['mobile', 'desktop'])[1 + i / 3 % 2] AS d) AS x;
+SELECT decide.import_decisions('log', 'test');
+SELECT decide.train('clicks', 'home', '{action,context.device,context.device*action}', seed => 7, l2 => 0.01);
+SELECT model, version, family, terms, window_from = (SELECT min(decided_at) FROM log) AS window_from, rows BETWEEN 2300 AND 2500 AS about_four_fifths, seed,
+       created_by = SESSION_USER AS by_me, approved_at, hyperparameters FROM decide.model_version;
+SELECT jsonb_object_keys(metrics) FROM decide.model_version ORDER BY 1;
+SELECT (metrics->'holdout'->>'rows')::int + rows AS all_rows FROM decide.model_version;
+SELECT decide.train('clicks', 'home', '{action.price,context.device*action}', family => 'linear', outcome => 'click', weighted => true, holdout => 0);
+SELECT version, family, rows = 3000 AS all_rows, metrics->'holdout'->>'rows' IS NULL AS no_holdout FROM decide.model_version ORDER BY 1;
+-- the same seed gives the same bits
+SELECT decide.train('again', 'home', '{action,context.device,context.device*action}', seed => 7, l2 => 0.01);
+SELECT count(DISTINCT weights), count(DISTINCT spec), count(DISTINCT metrics) FROM decide.model_version WHERE version = 1;
+SELECT decide.train('other', 'home', '{action,context.device,context.device*action}', seed => 8, l2 => 0.01);
+SELECT count(DISTINCT weights) FROM decide.model_version WHERE version = 1;
+
+-- not approved: not in use
+UPDATE decide.policy SET selection = 'greedy', model = 'clicks';
+SELECT decide.publish();
+SELECT decide.approve('clicks', 1);
+SELECT decide.publish();
+SELECT action FROM decide('ann', 'home', '{"device": "mobile"}');
+SELECT action FROM decide('ann', 'home', '{"device": "desktop"}');
+SELECT action, score > 0.5 AS likely, score < 0.05 AS unlikely FROM decide.explain('ann', 'home', '{"device": "mobile"}');
+SELECT action, score > 0.5 AS likely, score < 0.05 AS unlikely FROM decide.explain('ann', 'home', '{"device": "desktop"}');
+SELECT DISTINCT model_version FROM decide.decision WHERE origin IS NULL;
+SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id) WHERE t.origin IS NULL;
+
+-- it learns from its own decisions too, with what track() tells of them
+SELECT count(*) FROM generate_series(1, 50) AS i, decide(i, 'home', '{"device": "mobile"}') AS d,
+  track(jsonb_build_object('event_id', i, 'type', 'buy', 'user_id', i, 'at', clock_timestamp(), 'decision_id', d.decision_id, 'value', i));
+SELECT decide.train('sales', 'home', '{1}', outcome => 'buy', family => 'linear', decided_from => now() - interval '1 hour', holdout => 0, l2 => 0);
+SELECT rows, round(weights[1]::numeric, 2) AS mean, terms FROM decide.model_version WHERE model = 'sales';
+SELECT decide.train('hashed', 'home', '{context.device*action,1}', hash_buckets => 8);
+SELECT cardinality(weights), spec FROM decide.model_version WHERE model = 'hashed';
+
+-- what cannot be
+\set VERBOSITY terse
+SELECT decide.train('x', 'moon', '{action}');
+SELECT decide.train('x', 'home', '{action}', decided_to => '2020-01-01Z');
+SELECT decide.train('x', 'home', '{user}');
+SELECT decide.train('x', 'home', '{user.}');
+SELECT decide.train('x', 'home', '{"context.de vice"}');
+SELECT decide.train('x', 'home', '{action**action}');
+SELECT decide.train('x', 'home', '{""}');
+SELECT decide.train('x', 'home', '{action}', family => 'poisson');
+SELECT decide.train('x', 'home', '{action}', l2 => -1);
+SELECT decide.train('x', 'home', '{action}', l2 => 'NaN');
+SELECT decide.train('x', 'home', '{action}', holdout => 1);
+SELECT decide.train('x', 'home', '{action}', holdout => 'NaN');
+SELECT decide.train('', 'home', '{action}');
+SELECT decide.train(NULL, 'home', '{action}');
+SELECT model, max(version) FROM decide.model_version GROUP BY 1 ORDER BY 1;
