@@ -37,10 +37,24 @@ impl Blocked {
     }
 }
 
+/// How the rules are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// By one statement, which fails if one of them does.
+    Together,
+    /// Each alone, after that has failed.
+    Each,
+}
+
 /// Fills the desk's list of open candidates and of blocked actions. Needs an open session.
-pub fn find(request: &Request<'_>, desk: &mut Desk) {
+pub fn find(request: &Request<'_>, asking: Asking, desk: &mut Desk) {
     let surface = request.surface;
-    let verdicts = (!surface.rules.is_empty()).then(|| ask(&surface.rules, request, desk));
+    let verdicts = (!surface.rules.is_empty()).then(|| {
+        desk.in_rules = true;
+        let verdicts = ask(&surface.rules, request, asking, &desk.features);
+        desk.in_rules = false;
+        verdicts
+    });
     for (i, action) in surface.actions.iter().enumerate() {
         let verdict = match (&verdicts, action.rule) {
             (Some(verdicts), Some(rule)) => verdicts.of(rule, action),
@@ -64,11 +78,15 @@ pub fn find(request: &Request<'_>, desk: &mut Desk) {
     }
 }
 
-fn ask(rules: &Rules, request: &Request<'_>, desk: &Desk) -> policy::Verdicts {
+fn ask(rules: &Rules, request: &Request<'_>, asking: Asking, features: &[f64]) -> policy::Verdicts {
     let asked = policy::RuleRequest {
         user_key: datum::uuid(request.user_key),
         context: Some(request.context.datum()),
-        features: &desk.features,
+        features,
     };
-    rules.ask(&asked, &request.surface.actions)
+    let actions = &request.surface.actions;
+    match asking {
+        Asking::Together => rules.ask(&asked, actions),
+        Asking::Each => rules.ask_each(&asked, actions),
+    }
 }

@@ -7,8 +7,11 @@ use crate::pg::array;
 use crate::pg::lookup::Keyed;
 use crate::policy::Feature;
 
-const USER_STATE: Keyed =
-    Keyed { schema: c"decide", table: c"user_state", primary_key: c"user_state_pkey" };
+const USER_STATE: Keyed = Keyed {
+    schema: c"decide",
+    table: c"user_state",
+    primary_key: c"user_state_pkey",
+};
 
 /// Where `features` stands among the columns of decide.user_state.
 const FEATURES: i32 = 2;

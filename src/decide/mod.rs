@@ -16,10 +16,12 @@ use std::time::Instant;
 
 pub use request::{Asked, Request};
 
+use candidates::Asking;
+
 use crate::error::Error;
 use crate::math::choice::Slate;
 use crate::pg::Session;
-use crate::pg::attempt::attempt;
+use crate::pg::attempt::{attempt, sqlstate};
 use crate::policy::{self, Bundle, Policy};
 
 /// One decision, with all that its trace needs to know.
@@ -64,6 +66,8 @@ pub struct Desk {
     pub blocked: Vec<usize>,
     pub blocked_by: Vec<i16>,
     pub errors: Vec<Option<String>>,
+    /// Rules are being asked: what fails now is one of them.
+    pub in_rules: bool,
     pub vector: Vec<f32>,
     pub all_scores: Vec<f32>,
     /// Per candidate.
@@ -79,6 +83,7 @@ impl Desk {
         self.blocked.clear();
         self.blocked_by.clear();
         self.errors.clear();
+        self.in_rules = false;
         self.scores.clear();
         self.clear_slate();
     }
@@ -116,47 +121,63 @@ fn pipeline<'a>(
     let mut watch = Stopwatch::start();
     desk.clear();
     let request = request::normalize(asked, bundle)?;
-    let surface = request.surface;
     watch.lap();
     let _session = Session::open();
-    let chosen = attempt(|| {
-        features::read(
-            request.user_key,
-            request.now,
-            &bundle.features,
-            &mut desk.state,
-            &mut desk.features,
-        );
-        watch.lap();
-        candidates::find(&request, desk);
-        watch.lap();
-        let policy = able(surface.policy.as_ref())?;
-        score::score(policy, surface, &request.fields, desk);
-        watch.lap();
-        desk.slate
-            .choose(&policy.choice, &desk.scores, surface.slots, request.seed);
-        watch.lap();
-        match desk.slate.picks.len() {
-            filled if filled < surface.slots => Err(Reason::NoCandidate),
-            _ => Ok(()),
-        }
-    });
+    let mut chosen = attempt(|| stages(&request, bundle, Asking::Together, desk, &mut watch));
+    if chosen.is_err() && desk.in_rules {
+        desk.clear();
+        watch.back_to(1);
+        chosen = attempt(|| stages(&request, bundle, Asking::Each, desk, &mut watch));
+    }
     let reason = match chosen {
         Ok(result) => result.err(),
         Err(error) => {
             desk.clear();
-            desk.errors.push(Some(error.message.clone()));
-            Some(Reason::Failed(crate::pg::attempt::sqlstate(error.code)))
+            desk.errors.push(Some(error.describe()));
+            Some(Reason::Failed(sqlstate(error.code)))
         }
     };
-    let stage_us = watch.laps;
     Ok(Decision {
         bundle,
-        policy: surface.policy.as_ref(),
+        policy: request.surface.policy.as_ref(),
         request,
         reason,
-        stage_us,
+        stage_us: watch.laps,
     })
+}
+
+/// What may fail: each stage leaves its result on the desk.
+fn stages(
+    request: &Request<'_>,
+    bundle: &Bundle,
+    asking: Asking,
+    desk: &mut Desk,
+    watch: &mut Stopwatch,
+) -> Result<(), Reason> {
+    let surface = request.surface;
+    let Desk {
+        state, features, ..
+    } = desk;
+    features::read(
+        request.user_key,
+        request.now,
+        &bundle.features,
+        state,
+        features,
+    );
+    watch.lap();
+    candidates::find(request, asking, desk);
+    watch.lap();
+    let policy = able(surface.policy.as_ref())?;
+    score::score(policy, surface, &request.fields, desk);
+    watch.lap();
+    desk.slate
+        .choose(&policy.choice, &desk.scores, surface.slots, request.seed);
+    watch.lap();
+    match desk.slate.picks.len() {
+        filled if filled < surface.slots => Err(Reason::NoCandidate),
+        _ => Ok(()),
+    }
 }
 
 /// The policy, if it can choose.
@@ -182,6 +203,11 @@ impl Stopwatch {
             laps: [0; 5],
             lap: 0,
         }
+    }
+
+    /// Measures again from that lap on.
+    fn back_to(&mut self, lap: usize) {
+        self.lap = lap;
     }
 
     fn lap(&mut self) {

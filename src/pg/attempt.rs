@@ -12,6 +12,21 @@ pub struct Caught {
     pub message: String,
 }
 
+impl Caught {
+    /// The error as a trace may keep it. What stands in quotes may be somebody's data, with quotes
+    /// of its own, so all from the first to the last is left out.
+    pub fn describe(&self) -> String {
+        let code = sqlstate(self.code);
+        let message = &self.message;
+        match (message.find('"'), message.rfind('"')) {
+            (Some(first), Some(last)) => {
+                format!("{code}: {}\"…\"{}", &message[..first], &message[last + 1..])
+            }
+            _ => format!("{code}: {message}"),
+        }
+    }
+}
+
 /// Runs `work` in a subtransaction. An error, or a panic, undoes what it did and is returned.
 ///
 /// Errors that belong to the caller are passed on: a cancelled statement, a shutdown, and a

@@ -81,8 +81,15 @@ impl Call {
     pub fn rows(&self) -> Rows {
         // SAFETY: the call is running; Postgres refuses callers that cannot take a whole set.
         unsafe {
-            pg_sys::InitMaterializedSRF(self.0, 0);
             let result = (*self.0).resultinfo.cast::<pg_sys::ReturnSetInfo>();
+            // The caller's description of the row is the declared one, and spares a look-up.
+            let known = !result.is_null() && !(*result).expectedDesc.is_null();
+            let flags = if known {
+                pg_sys::MAT_SRF_USE_EXPECTED_DESC
+            } else {
+                0
+            };
+            pg_sys::InitMaterializedSRF(self.0, flags);
             Rows {
                 store: (*result).setResult,
                 shape: (*result).setDesc,

@@ -43,8 +43,7 @@ impl Keyed {
             let tuple = pg_sys::systable_getnext(scan);
             if !tuple.is_null() {
                 let mut null = false;
-                let value =
-                    pg_sys::SPI_getbinval(tuple, (*relation).rd_att, column, &mut null);
+                let value = pg_sys::SPI_getbinval(tuple, (*relation).rd_att, column, &mut null);
                 if !null {
                     then(value);
                 }

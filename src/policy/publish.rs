@@ -34,6 +34,7 @@ thread_local! {
            FROM decide.action AS a JOIN decide.action_number AS n USING (action) \
            JOIN decide.surface AS s ON a.surfaces = '{}' OR s.surface = ANY (a.surfaces) \
           WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
+    static ANALYZE: Statement = const { Statement::new("ANALYZE decide.bundle_action", &[]) };
     static KNOWN: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
     static PUBLICATION: Statement = const { Statement::new(
@@ -74,6 +75,8 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
             statement.write(&args, |_| {})
         });
     }
+    // So that the plans of rules know how many actions each asks about.
+    run(&ANALYZE);
     put_in_force(number, "publish", note);
     let ahead = crate::settings::partitions_ahead();
     PARTITIONS.with(|statement| statement.write(&[datum::int4(ahead)], |_| {}));

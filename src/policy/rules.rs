@@ -10,7 +10,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use pgrx::pg_sys::{self, FLOAT8ARRAYOID, INT4OID, INT8OID, JSONBOID, TEXTOID, UUIDOID};
+use pgrx::pg_sys::{self, FLOAT8ARRAYOID, INT4OID, JSONBOID, UUIDOID};
 
 use super::bundle::Action;
 use crate::pg::attempt::{Caught, attempt};
@@ -19,17 +19,10 @@ use crate::pg::plan::{Access, pinned, untranslated};
 use crate::pg::{Plan, array, identity, rule_text};
 use crate::settings;
 
-/// The parameters of a rule's statement: user, context, features, bundle, surface, first and last
-/// number of the actions asked about.
-const TYPES: [pg_sys::Oid; 7] = [
-    UUIDOID,
-    JSONBOID,
-    FLOAT8ARRAYOID,
-    INT8OID,
-    TEXTOID,
-    INT4OID,
-    INT4OID,
-];
+/// The parameters of a rule's statement: user, context, features, and first and last number of the
+/// actions asked about. Bundle and surface are written into it, so that the planner knows how many
+/// actions a set has.
+const TYPES: [pg_sys::Oid; 5] = [UUIDOID, JSONBOID, FLOAT8ARRAYOID, INT4OID, INT4OID];
 
 /// The rules of one surface.
 pub struct Rules {
@@ -68,7 +61,9 @@ pub enum Verdict {
 impl Verdicts {
     /// What rule `rule` says of `action`.
     pub fn of(&self, rule: usize, action: &Action) -> Verdict {
-        if let Some(error) = self.failed.get(&action.number) {
+        if !self.failed.is_empty()
+            && let Some(error) = self.failed.get(&action.number)
+        {
             return Verdict::Failed(error.clone());
         }
         let holds = match self.plain.get(rule) {
@@ -109,35 +104,55 @@ impl Rules {
         self.rules.is_empty()
     }
 
-    /// Asks all rules. Needs an open session; never fails: what fails is in the verdicts.
-    /// `actions` are those of the surface.
+    /// Asks all rules by one statement, which fails if one of them does: then `ask_each` is the
+    /// careful way. `actions` are those of the surface. Needs an open session.
     pub fn ask(&self, request: &Request<'_>, actions: &[Action]) -> Verdicts {
         let role = match rule_role() {
             Ok(role) => role,
-            Err(reason) => return self.all_failed(&reason, actions),
+            Err(reason) => return all_failed(&reason, actions),
         };
-        let args = self.args(request, i32::MIN, i32::MAX);
-        let together = attempt(|| {
-            let _acting = identity::act_as(role);
-            let plan = self.together.get_or_init(|| {
-                let parts = self.rules.iter().map(|rule| (rule, false));
-                Plan::prepare(&self.statement(parts), &TYPES)
-            });
-            self.run(plan, &args)
+        let _acting = identity::act_as(role);
+        let plan = self.together.get_or_init(|| {
+            let parts = self.rules.iter().map(|rule| (rule, false));
+            Plan::prepare(&self.statement(parts), &TYPES)
         });
-        match together {
-            Ok(verdicts) => verdicts,
-            Err(_) => self.ask_each(request, role, actions),
-        }
+        self.run(plan, &self.args(request, i32::MIN, i32::MAX))
     }
 
-    fn args(&self, request: &Request<'_>, first: i32, last: i32) -> [Arg; 7] {
+    /// Asks each rule alone, and halves sets until the actions that make them fail are found. Never
+    /// fails: what does is in the verdicts. Needs an open session.
+    pub fn ask_each(&self, request: &Request<'_>, actions: &[Action]) -> Verdicts {
+        let role = match rule_role() {
+            Ok(role) => role,
+            Err(reason) => return all_failed(&reason, actions),
+        };
+        let mut verdicts = Verdicts::default();
+        for (i, rule) in self.rules.iter().enumerate() {
+            if rule.set.is_none() {
+                let asked = self.ask_alone(i, request, role, i32::MIN, i32::MAX);
+                verdicts.plain.push(match asked {
+                    Ok(one) => one.plain.into_iter().next().unwrap_or(Ok(false)),
+                    Err(error) => Err(error.describe()),
+                });
+            } else {
+                let mut numbers: Vec<i32> = actions
+                    .iter()
+                    .filter(|a| a.rule == Some(i))
+                    .map(|a| a.number)
+                    .collect();
+                numbers.sort_unstable();
+                self.halve(i, request, role, &numbers, &mut verdicts);
+            }
+        }
+        verdicts.holds.sort_unstable();
+        verdicts
+    }
+
+    fn args(&self, request: &Request<'_>, first: i32, last: i32) -> [Arg; 5] {
         [
             request.user_key,
             request.context,
             Some(array::from_slice(request.features)),
-            datum::int8(self.bundle),
-            datum::text(&self.surface),
             datum::int4(first),
             datum::int4(last),
         ]
@@ -156,30 +171,6 @@ impl Rules {
         verdicts
     }
 
-    /// The careful way, after the one statement has failed.
-    fn ask_each(&self, request: &Request<'_>, role: pg_sys::Oid, actions: &[Action]) -> Verdicts {
-        let mut verdicts = Verdicts::default();
-        for (i, rule) in self.rules.iter().enumerate() {
-            if rule.set.is_none() {
-                let asked = self.ask_alone(i, request, role, i32::MIN, i32::MAX);
-                verdicts.plain.push(match asked {
-                    Ok(one) => one.plain.into_iter().next().unwrap_or(Ok(false)),
-                    Err(error) => Err(describe(&error)),
-                });
-            } else {
-                let mut numbers: Vec<i32> = actions
-                    .iter()
-                    .filter(|a| a.rule == Some(i))
-                    .map(|a| a.number)
-                    .collect();
-                numbers.sort_unstable();
-                self.halve(i, request, role, &numbers, &mut verdicts);
-            }
-        }
-        verdicts.holds.sort_unstable();
-        verdicts
-    }
-
     fn halve(
         &self,
         rule: usize,
@@ -194,7 +185,7 @@ impl Rules {
         match self.ask_alone(rule, request, role, first, last) {
             Ok(part) => verdicts.holds.extend(part.holds),
             Err(error) if numbers.len() == 1 => {
-                verdicts.failed.insert(first, describe(&error));
+                verdicts.failed.insert(first, error.describe());
             }
             Err(_) => {
                 let (low, high) = numbers.split_at(numbers.len() / 2);
@@ -224,14 +215,19 @@ impl Rules {
         })
     }
 
-    fn all_failed(&self, reason: &str, actions: &[Action]) -> Verdicts {
-        let ruled = actions.iter().filter(|action| action.rule.is_some());
-        Verdicts {
-            failed: ruled
-                .map(|action| (action.number, reason.to_owned()))
-                .collect(),
-            ..Verdicts::default()
-        }
+    /// The numbers of the actions of a set for which its rule holds.
+    fn set_query(&self, set: i32, text: &str, between: bool) -> String {
+        let range = if between {
+            "AND action.number BETWEEN $4 AND $5"
+        } else {
+            ""
+        };
+        let (bundle, surface) = (self.bundle, self.surface.replace('\'', "''"));
+        format!(
+            "SELECT action.number FROM decide.bundle_action AS action \
+              WHERE action.bundle = {bundle} AND action.surface = '{surface}' \
+                AND action.rule = {set} {range} AND (\n{text}\n)"
+        )
     }
 
     /// One row: the plain rules as an array of truths, and the numbers of the actions that pass.
@@ -240,7 +236,7 @@ impl Rules {
         for (rule, between) in parts {
             match rule.set {
                 None => plain.push(format!("COALESCE((\n{}\n), false)", rule.text)),
-                Some(set) => sets.push(set_query(set, &rule.text, between)),
+                Some(set) => sets.push(self.set_query(set, &rule.text, between)),
             }
         }
         let sets = match sets.is_empty() {
@@ -255,17 +251,14 @@ impl Rules {
     }
 }
 
-fn set_query(set: i32, text: &str, between: bool) -> String {
-    let range = if between {
-        " AND action.number BETWEEN $6 AND $7"
-    } else {
-        ""
-    };
-    format!(
-        "SELECT action.number FROM decide.bundle_action AS action \
-          WHERE action.bundle = $4 AND action.surface = $5 AND action.rule = {set}{range} \
-            AND (\n{text}\n)"
-    )
+fn all_failed(reason: &str, actions: &[Action]) -> Verdicts {
+    let ruled = actions.iter().filter(|action| action.rule.is_some());
+    Verdicts {
+        failed: ruled
+            .map(|action| (action.number, reason.to_owned()))
+            .collect(),
+        ..Verdicts::default()
+    }
 }
 
 /// The rows that a rule sees: `request(user_key, context)` and `features`, a column per feature.
@@ -352,17 +345,4 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
         Ok(())
     })
     .unwrap_or_else(|error| Err(error.message))
-}
-
-/// The error as a trace may keep it. What stands in quotes may be somebody's data, with quotes of
-/// its own, so all from the first to the last is left out.
-fn describe(error: &Caught) -> String {
-    let code = crate::pg::attempt::sqlstate(error.code);
-    let message = &error.message;
-    match (message.find('"'), message.rfind('"')) {
-        (Some(first), Some(last)) => {
-            format!("{code}: {}\"…\"{}", &message[..first], &message[last + 1..])
-        }
-        _ => format!("{code}: {message}"),
-    }
 }

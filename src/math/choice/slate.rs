@@ -70,3 +70,6 @@ impl Slate {
         self.weights.resize(candidates, 0.0);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -276,6 +276,43 @@ fn scores_have_the_bits_of_the_stated_order() {
     }
 }
 
+/// If this fails, decisions of earlier versions can no longer be replayed bit for bit.
+#[test]
+fn scores_of_earlier_versions_keep_their_bits() {
+    let mut draws = crate::math::random::Draws::from_seed(2);
+    let price = || factor("action.price", Encoding::Number);
+    let clicks = || factor("user.clicks", Encoding::Number);
+    let mut model = linear(
+        vec![
+            vec![],
+            vec![clicks(), factor("action", Encoding::Hashed(16))],
+            vec![price(), clicks()],
+            vec![
+                factor("context.device", levels(&["app", "tv", "web"])),
+                price(),
+            ],
+            vec![factor("context.hour", Encoding::Number)],
+        ],
+        (0..22).map(|_| draws.unit() as f32 - 0.5).collect(),
+    );
+    let actions: Vec<Action> = (0..37)
+        .map(|i| action(&i.to_string(), "", draws.unit()))
+        .collect();
+    let mut seen = String::new();
+    for family in [Family::Linear, Family::Logistic] {
+        model.family = family;
+        let scorer = compile(&model, &actions).unwrap();
+        for score in scores(
+            &scorer,
+            &[0.7, 1.3],
+            &[Value::Text("tv"), Value::Number(0.1)],
+        ) {
+            seen += &format!("{:08x}", score.to_bits());
+        }
+    }
+    assert_eq!(crate::math::hash::fnv32a(&seen), 3_562_797_057);
+}
+
 fn any_encoding() -> impl Strategy<Value = Encoding> {
     prop_oneof![
         Just(Encoding::Number),

@@ -137,7 +137,8 @@ fn steps_that_overshoot_are_shortened() {
 #[test]
 fn narrow_valleys_are_not_leaped_over_for_ever() {
     // accepting any step that falls at all does not get there in a hundred
-    let rows: &[(&[(u32, f32)], f64, f64)] = &[
+    type Facts<'f> = &'f [(u32, f32)];
+    let rows: &[(Facts<'_>, f64, f64)] = &[
         (&[(1, 5.0), (2, -1000.0), (3, 5.0)], 1.0, 1.0),
         (&[(1, -3000.0), (2, -4.0), (3, 1000.0)], 0.0, 1.0),
         (&[(3, 2000.0)], 1.0, 1.0),
