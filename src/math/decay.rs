@@ -219,7 +219,11 @@ mod tests {
         }
 
         #[test]
-        fn never_nan(x in any::<f64>(), y in any::<f64>(), s in any::<i64>(), t in any::<i64>(), now in any::<i64>(), half_life in any::<f64>()) {
+        fn never_nan(
+            (x, y) in any::<(f64, f64)>(),
+            (s, t, now) in any::<(i64, i64, i64)>(),
+            half_life in any::<f64>(),
+        ) {
             let state = Decayed::EMPTY.add(x, s, half_life).add(y, t, half_life);
             prop_assert!(state.value.is_finite());
             prop_assert!(state.read(now, half_life).is_finite());

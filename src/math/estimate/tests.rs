@@ -215,7 +215,8 @@ proptest! {
         let (mut merged, whole) = (of(&rows[..cut]), of(&rows));
         merged.merge(&of(&rows[cut..]));
         prop_assert_eq!(merged.rows(), whole.rows());
-        for (a, b) in [(merged.logged(), whole.logged()), (merged.ips(), whole.ips()), (merged.snips(), whole.snips())] {
+        let estimates = |all: OffPolicy| [all.logged(), all.ips(), all.snips()];
+        for (a, b) in estimates(merged).into_iter().zip(estimates(whole)) {
             prop_assert_eq!(a.is_some(), b.is_some());
             if let (Some(a), Some(b)) = (a, b) {
                 prop_assert!((a.value - b.value).abs() < 1e-9 * (1.0 + b.value.abs()));
