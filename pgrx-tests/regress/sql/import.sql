@@ -16,7 +16,7 @@ SELECT slot, action, probability, candidates, probabilities, policy, bundle, rea
        user_key = decide.user_key(CASE action WHEN 'old and gone' THEN 2 ELSE 1 END) AS of_user
   FROM decide.decision ORDER BY probability, slot;
 SELECT o.type, o.action, o.value, o.at = t.decided_at AS at_once, o.decided_at = t.decided_at AS same FROM decide.outcome AS o JOIN decide.trace AS t USING (decision_id, user_key) ORDER BY 3;
-SELECT tableoid::regclass, count(*) FROM decide.trace GROUP BY 1 ORDER BY 1::text;
+SELECT tableoid::regclass, count(*) FROM decide.trace GROUP BY tableoid ORDER BY tableoid::regclass::text;
 SELECT agrees, difference, count(*) FROM decide.trace AS t, decide.replay(t.decision_id) GROUP BY 1, 2;
 SELECT number, action FROM decide.action_number ORDER BY 1;
 SELECT count(*) FROM decide.trace WHERE decided_at <> decide.decided_at(decision_id);

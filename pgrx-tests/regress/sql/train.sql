@@ -11,7 +11,7 @@ CREATE TABLE log AS
     FROM generate_series(1, 3000) AS i, LATERAL (SELECT (ARRAY['nothing', 'a', 'b'])[1 + i % 3] AS a, (ARRAY['mobile', 'desktop'])[1 + i / 3 % 2] AS d) AS x;
 SELECT decide.import_decisions('log', 'test');
 SELECT decide.train('clicks', 'home', '{action,context.device,context.device*action}', seed => 7, l2 => 0.01);
-SELECT model, version, family, terms, window_from = (SELECT min(decided_at) FROM log) AS window_from, rows BETWEEN 2300 AND 2500 AS about_four_fifths, seed,
+SELECT model, version, family, terms, window_from >= (SELECT min(decided_at) FROM log) AND window_to <= (SELECT max(decided_at) FROM log) AS of_the_log, rows BETWEEN 2300 AND 2500 AS about_four_fifths, seed,
        created_by = SESSION_USER AS by_me, approved_at, hyperparameters FROM decide.model_version;
 SELECT jsonb_object_keys(metrics) FROM decide.model_version ORDER BY 1;
 SELECT (metrics->'holdout'->>'rows')::int + rows AS all_rows FROM decide.model_version;

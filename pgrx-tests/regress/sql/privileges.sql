@@ -1,0 +1,89 @@
+-- Nothing is public; each job of decide.grant can do its work, and nothing else.
+CREATE ROLE regress_priv_nobody;
+CREATE ROLE regress_priv_serve;
+CREATE ROLE regress_priv_analyse;
+CREATE ROLE regress_priv_operate;
+CREATE ROLE regress_priv_rules;
+SELECT decide.grant('regress_priv_' || job, job) FROM unnest(ARRAY['serve', 'analyse', 'operate', 'rules']) AS job;
+
+-- nothing of ours is granted to PUBLIC: no function, table, view or schema
+CREATE VIEW mine AS SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS x ON x.oid = d.refobjid WHERE x.extname = 'pg_decide' AND d.deptype = 'e';
+SELECT p.oid::regprocedure FROM mine JOIN pg_proc AS p ON p.oid = objid AND classid = 'pg_proc'::regclass
+ WHERE p.proacl IS NULL OR EXISTS (SELECT 1 FROM aclexplode(p.proacl) WHERE grantee = 0);
+SELECT c.oid::regclass FROM mine JOIN pg_class AS c ON c.oid = objid AND classid = 'pg_class'::regclass, aclexplode(c.relacl) AS a WHERE a.grantee = 0;
+SELECT n.nspname FROM pg_namespace AS n, aclexplode(n.nspacl) AS a WHERE n.nspname = 'decide' AND a.grantee = 0;
+-- every function that runs with the owner's rights has a search_path of its own, with pg_temp last
+SELECT p.oid::regprocedure FROM mine JOIN pg_proc AS p ON p.oid = objid AND classid = 'pg_proc'::regclass
+ WHERE p.prosecdef AND NOT 'search_path=pg_catalog, pg_temp' = ANY (COALESCE(p.proconfig, '{}'));
+
+INSERT INTO decide.surface (surface, fallback_action) VALUES ('home', 'nothing');
+INSERT INTO decide.action (action) VALUES ('nothing');
+INSERT INTO decide.policy (policy, surface, selection) VALUES ('home', 'home', 'uniform');
+SELECT decide.publish();
+SELECT count(*) FROM decide('ann', 'home');
+SELECT track('{"event_id": "1", "type": "click", "user_id": "ann", "at": "2026-01-01T00:00:00Z"}'::jsonb);
+
+-- what a role can call, and what it can do to which table: tried, each in its own subtransaction
+CREATE TABLE calls (call text);
+INSERT INTO calls VALUES
+  ('SELECT count(*) FROM public.decide(''ann'', ''home'')'), ('SELECT count(*) FROM public.decide(42, ''home'')'),
+  ('SELECT count(*) FROM public.decide(''a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11''::uuid, ''home'')'),
+  ('SELECT public.track(''{}''::jsonb)'), ('SELECT public.track(''{}''::text)'), ('SELECT * FROM public.track(''{}''::jsonb[])'),
+  ('SELECT count(*) FROM decide.explain(''ann'', ''home'')'), ('SELECT count(*) FROM decide.features(''ann'')'),
+  ('SELECT decide.user_key(''ann'')'), ('SELECT decide.user_key(1)'), ('SELECT decide.user_key(''a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11''::uuid)'),
+  ('SELECT decide.publish()'), ('SELECT decide.rollback(1)'), ('SELECT * FROM decide.bundle_diff(1, 1)'),
+  ('SELECT decide.replay(''01920000-0000-7000-8000-000000000000'')'), ('SELECT decide.run_job(''partitions'')'),
+  ('SELECT decide.import_decisions(''pg_class'')'), ('SELECT decide.train(''m'', ''home'', ''{action}'')'), ('SELECT decide.approve(''m'', 1)'),
+  ('SELECT decide.grant(''regress_priv_nobody'', ''serve'')'), ('SELECT decide.revoke(''regress_priv_nobody'', ''serve'')'), ('SELECT * FROM decide.job_rights(''serve'')'),
+  ('SELECT decide.make_partitions(1)'), ('SELECT decide.make_partitions(''2020-01-01'', ''2020-01-01'')'),
+  ('SELECT decide.action_name(1)'), ('SELECT decide.action_names(''{1}'')'), ('SELECT decide.decided_at(''01920000-0000-7000-8000-000000000000'')'),
+  ('SELECT decide.add_to_state(''{}'', ''{}'', ''{}'', 0, ''{}'')'), ('SELECT decide.refuse_change()'), ('SELECT decide.is_name(''x'')'), ('SELECT decide.is_finite(1)'),
+  ('SELECT decide.feature_definition(NULL)'),
+  ('SET pg_decide.seed = 1'), ('SET pg_decide.rule_role = postgres'), ('SET pg_decide.max_context_bytes = ''16MB'''), ('SET pg_decide.partitions_ahead = 366'),
+  ('CREATE TABLE decide.mine ()');
+CREATE FUNCTION attempt(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('SET LOCAL ROLE %I', role);
+  EXECUTE statement;
+  RAISE EXCEPTION USING ERRCODE = 'P0099';
+EXCEPTION
+  WHEN SQLSTATE 'P0099' THEN RETURN 'yes';
+  WHEN insufficient_privilege THEN RETURN '-';
+  WHEN OTHERS THEN RETURN SQLSTATE;
+END
+$$;
+SELECT call, attempt('regress_priv_nobody', call) AS nobody, attempt('regress_priv_serve', call) AS serve, attempt('regress_priv_analyse', call) AS analyse,
+       attempt('regress_priv_operate', call) AS operate, attempt('regress_priv_rules', call) AS rules
+  FROM calls;
+-- a function that is not in that list would go unnoticed
+SELECT p.oid::regprocedure FROM mine JOIN pg_proc AS p ON p.oid = objid AND classid = 'pg_proc'::regclass
+ WHERE NOT EXISTS (SELECT 1 FROM calls WHERE call LIKE '%' || p.proname || '(%');
+
+CREATE FUNCTION table_rights(role text, relation text) RETURNS text LANGUAGE sql AS $$
+  SELECT COALESCE(string_agg(what, ' ' ORDER BY o), '-') FROM (VALUES (1, 'select', 'SELECT 1 FROM %s LIMIT 1'), (2, 'insert', 'INSERT INTO %s SELECT * FROM %1$s LIMIT 0'),
+    (3, 'update', 'UPDATE %s SET %I = DEFAULT WHERE false'), (4, 'delete', 'DELETE FROM %s WHERE false'), (5, 'truncate', 'TRUNCATE %s'), (6, 'lock', 'LOCK TABLE %s IN ACCESS EXCLUSIVE MODE')) AS w (o, what, statement)
+   WHERE attempt(role, format(statement, relation, (SELECT attname FROM pg_attribute WHERE attrelid = relation::regclass AND attnum = 1))) = 'yes'
+$$;
+SELECT c.relname, table_rights('regress_priv_nobody', c.oid::regclass::text) AS nobody, table_rights('regress_priv_serve', c.oid::regclass::text) AS serve,
+       table_rights('regress_priv_analyse', c.oid::regclass::text) AS analyse, table_rights('regress_priv_operate', c.oid::regclass::text) AS operate,
+       table_rights('regress_priv_rules', c.oid::regclass::text) AS rules
+  FROM pg_class AS c WHERE c.relnamespace = 'decide'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S', 'm', 'f') AND c.relname !~ '_\d{8}$' ORDER BY 1;
+-- the partitions of days are nobody's either
+SELECT DISTINCT table_rights(role, c.oid::regclass::text) FROM pg_class AS c, (VALUES ('regress_priv_serve'), ('regress_priv_analyse'), ('regress_priv_operate')) AS r (role)
+ WHERE c.relnamespace = 'decide'::regnamespace AND c.relname ~ '_\d{8}$';
+
+-- each job, done by its role, whatever the search_path
+SET ROLE regress_priv_operate;
+INSERT INTO decide.action (action) VALUES ('offer');
+SELECT decide.publish('by the operator');
+SELECT count(*) FROM decide.explain('ann', 'home');
+RESET ROLE;
+SET ROLE regress_priv_analyse;
+SELECT slot, action, candidates, bundle FROM decide.decision;
+SELECT bundle, note FROM decide.bundle_history;
+RESET ROLE;
+
+-- what is granted can be taken back, and leaves nothing
+SELECT decide.revoke('regress_priv_' || job, job) FROM unnest(ARRAY['serve', 'analyse', 'operate', 'rules']) AS job;
+SELECT count(*) FROM calls, unnest(ARRAY['serve', 'analyse', 'operate', 'rules']) AS job WHERE attempt('regress_priv_' || job, call) <> '-' ;
+DROP ROLE regress_priv_nobody, regress_priv_serve, regress_priv_analyse, regress_priv_operate, regress_priv_rules;
