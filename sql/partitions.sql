@@ -26,6 +26,9 @@ BEGIN
       EXECUTE format('ALTER TABLE decide.%I SET (toast_tuple_target = 8160)', part);
       EXECUTE format('COMMENT ON TABLE decide.%I IS %L', part,
                      format('%s of %s (UTC)', initcap(parent.name) || 's', day));
+      -- Whoever comes through the parent waits here, and then finds the new partition: it would be
+      -- refused by the default one otherwise.
+      EXECUTE format('LOCK TABLE ONLY decide.%I IN EXCLUSIVE MODE', parent.name);
       EXECUTE format('LOCK TABLE decide.%I IN ACCESS EXCLUSIVE MODE', parent.name || '_default');
       EXECUTE format('WITH moved AS (DELETE FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2 RETURNING *) '
                      'INSERT INTO decide.%3$I SELECT * FROM moved',

@@ -41,6 +41,7 @@ pub enum Error {
     },
     ReadOnly(&'static str),
     Nested,
+    Overtaken,
     Damaged(String),
     Training(String, &'static str),
     Import(String, &'static str),
@@ -138,6 +139,12 @@ impl Error {
                 "decide() cannot be called from within a decision".into(),
                 None,
                 hint("A rule must not decide by itself."),
+            ),
+            Error::Overtaken => (
+                ERRCODE_T_R_SERIALIZATION_FAILURE,
+                "another session has published since this transaction began".into(),
+                None,
+                hint("Retry the transaction."),
             ),
             Error::Damaged(what) => (
                 ERRCODE_DATA_CORRUPTED,

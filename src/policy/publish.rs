@@ -9,6 +9,7 @@ use super::rules;
 use super::tables::Content;
 use super::validate::{self, Faults};
 use crate::error::Error;
+use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Session, Statement, datum, invalidation};
 
 thread_local! {
@@ -35,6 +36,8 @@ thread_local! {
            JOIN decide.surface AS s ON a.surfaces = '{}' OR s.surface = ANY (a.surfaces) \
           WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
     static ANALYZE: Statement = const { Statement::new("ANALYZE decide.bundle_action", &[]) };
+    static NEWEST: Statement = const { Statement::new(
+        "SELECT pg_catalog.max(p.publication) FROM decide.publication AS p", &[]) };
     static KNOWN: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
     static PUBLICATION: Statement = const { Statement::new(
@@ -51,8 +54,7 @@ thread_local! {
 /// force from commit on.
 pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     let _session = Session::open();
-    // One publisher at a time; readers go on.
-    run(&LOCK);
+    take_turn()?;
     run(&NUMBER);
     run(&SLOT);
     run(&SECRET);
@@ -86,13 +88,29 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
 /// Makes an old bundle live again, as a new entry in the history.
 pub fn rollback(bundle: i64, note: Option<&str>) -> Result<(), Error> {
     let _session = Session::open();
-    run(&LOCK);
+    take_turn()?;
     let known = KNOWN.with(|statement| statement.read(&[datum::int8(bundle)], |_| {}));
     if known == 0 {
         return Err(Error::UnknownBundle(bundle));
     }
     put_in_force(bundle, "rollback", note);
     Ok(())
+}
+
+/// Waits until no other session publishes: one at a time, while readers go on. A transaction whose
+/// snapshot is older than the newest publication would publish on top of what it cannot see.
+fn take_turn() -> Result<(), Error> {
+    run(&LOCK);
+    let (mut seen, mut newest) = (None, None);
+    NEWEST.with(|statement| {
+        statement.write(&[], |row| seen = row.get::<i64>(1));
+        on_latest_snapshot(|| statement.read(&[], |row| newest = row.get::<i64>(1)));
+    });
+    if seen == newest {
+        Ok(())
+    } else {
+        Err(Error::Overtaken)
+    }
 }
 
 /// All faults at once: of the tables, the rules and the models.

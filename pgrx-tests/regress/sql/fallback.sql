@@ -36,14 +36,14 @@ SELECT action, score, probability, step, reason, slot, slot_probability FROM dec
 SELECT action, score, probability, step, reason, slot, slot_probability FROM decide.explain('ann', 'too_few', '{}', 5);
 
 -- a stage that fails: the user's row cannot be read
-ALTER TABLE decide.user_state RENAME COLUMN features TO hidden;
+ALTER TABLE decide.user_state RENAME TO hidden;
 INSERT INTO decide.feature (feature, event_type, aggregate) VALUES ('clicks', 'click', 'decayed_count');
 SELECT decide.publish();
 SELECT slot, action, probability, reason FROM decide('ann', 'enough');
 SELECT slot, action, candidates, probabilities, reason, errors FROM decide.decision
  WHERE decision_id = (SELECT max(decision_id::text)::uuid FROM decide.trace) ORDER BY slot;
 SELECT action, step, reason, slot FROM decide.explain('ann', 'enough');
-ALTER TABLE decide.user_state RENAME COLUMN hidden TO features;
+ALTER TABLE decide.hidden RENAME TO user_state;
 SELECT slot, action, probability, reason FROM decide('ann', 'enough');
 SELECT agrees, difference, count(*) FROM decide.trace AS t, decide.replay(t.decision_id) GROUP BY 1, 2;
 

@@ -33,7 +33,7 @@ INSERT INTO calls VALUES
   ('SELECT decide.user_key(''ann'')'), ('SELECT decide.user_key(1)'), ('SELECT decide.user_key(''a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11''::uuid)'),
   ('SELECT decide.publish()'), ('SELECT decide.rollback(1)'), ('SELECT * FROM decide.bundle_diff(1, 1)'),
   ('SELECT decide.replay(''01920000-0000-7000-8000-000000000000'')'), ('SELECT decide.run_job(''partitions'')'),
-  ('SELECT decide.import_decisions(''pg_class'')'), ('SELECT decide.train(''m'', ''home'', ''{action}'')'), ('SELECT decide.approve(''m'', 1)'),
+  ('SELECT decide.import_decisions(''pg_class'')'), ('SELECT decide.train(''m'', ''home'', ''{action}'', holdout => 0)'), ('SELECT decide.approve(''m'', 1)'),
   ('SELECT decide.grant(''regress_priv_nobody'', ''serve'')'), ('SELECT decide.revoke(''regress_priv_nobody'', ''serve'')'), ('SELECT * FROM decide.job_rights(''serve'')'),
   ('SELECT decide.make_partitions(1)'), ('SELECT decide.make_partitions(''2020-01-01'', ''2020-01-01'')'),
   ('SELECT decide.action_name(1)'), ('SELECT decide.action_names(''{1}'')'), ('SELECT decide.decided_at(''01920000-0000-7000-8000-000000000000'')'),
