@@ -160,6 +160,13 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'action_names_wrapper';
 COMMENT ON FUNCTION decide.action_names(integer[]) IS 'The actions of the numbers in a trace';
 
+CREATE FUNCTION decide.candidate_names(runs integer[]) RETURNS text[]
+LANGUAGE c STABLE STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'candidate_names_wrapper';
+COMMENT ON FUNCTION decide.candidate_names(integer[]) IS
+  'The actions of the numbers by which a trace keeps its candidates, where -n stands for the n next ones';
+
 CREATE FUNCTION decide.decided_at(decision_id uuid) RETURNS timestamptz
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'decided_at_wrapper';

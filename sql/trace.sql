@@ -53,7 +53,7 @@ COMMENT ON COLUMN decide.trace.origin IS 'Where an imported decision comes from 
 COMMENT ON COLUMN decide.trace.stage_us IS 'Microseconds in: request, features, candidates, score, choose';
 COMMENT ON COLUMN decide.trace.actions IS 'Action per slot, by number';
 COMMENT ON COLUMN decide.trace.chosen IS 'Probability per slot of what was chosen, given the slots before';
-COMMENT ON COLUMN decide.trace.candidates IS 'What could be had, by number';
+COMMENT ON COLUMN decide.trace.candidates IS 'What could be had, by number; -n stands for the n next numbers';
 COMMENT ON COLUMN decide.trace.probabilities IS 'Probability of each candidate, one row a slot';
 COMMENT ON COLUMN decide.trace.features IS 'Feature vector used, in the order of the bundle''s features';
 COMMENT ON COLUMN decide.trace.context_values IS 'Values of the surface''s context_fields, in their order';

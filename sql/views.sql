@@ -8,7 +8,7 @@ SELECT t.decision_id,
        t.first_slot + s.place - 1 AS slot,
        decide.action_name(t.actions[s.place]) AS action,
        t.chosen[s.place] AS probability,
-       decide.action_names(t.candidates) AS candidates,
+       decide.candidate_names(t.candidates) AS candidates,
        CASE WHEN s.place <= t.filled AND t.origin IS NULL
             THEN ARRAY(SELECT pg_catalog.unnest(t.probabilities[s.place:s.place])) END AS probabilities,
        t.policy,

@@ -20,7 +20,7 @@ mod decide;
 mod error;
 mod govern;
 mod learn;
-mod math;
+pub mod math;
 mod observe;
 mod pg;
 mod policy;

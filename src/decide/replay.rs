@@ -9,6 +9,7 @@ use super::{Desk, Reason, able};
 use crate::error::Error;
 use crate::math::identifier::moment_of;
 use crate::math::model::Value;
+use crate::math::runs::expand;
 use crate::pg::{Session, Statement, array, clock, datum};
 use crate::policy;
 
@@ -63,14 +64,13 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         features: trace.features.clone(),
         ..Desk::default()
     };
-    for number in &trace.candidates {
+    for number in expand(&trace.candidates) {
         match surface
             .actions
-            .iter()
-            .position(|action| action.number == *number)
+            .binary_search_by_key(&number, |action| action.number)
         {
-            Some(i) => desk.open.push(i),
-            None => return Ok(Some(format!("candidate {number} is not of this surface"))),
+            Ok(i) => desk.open.push(i),
+            Err(_) => return Ok(Some(format!("candidate {number} is not of this surface"))),
         }
     }
     let fields: Vec<Value<'_>> = trace

@@ -9,31 +9,35 @@ use pgrx::pg_sys::{
 
 use super::{Decision, Desk};
 use crate::math::model::Value;
+use crate::math::runs::compress;
+use crate::pg::append::append;
 use crate::pg::invalidation::{self, Watch};
-use crate::pg::plan::Access;
-use crate::pg::{Plan, Session, Statement, array, clock, datum};
+use crate::pg::plan::on_latest_snapshot;
+use crate::pg::{Session, Statement, array, clock, datum};
 use crate::policy::value_text;
 
-/// The insert on a kept plan, and for which day and state of partitions it was made.
+/// Where traces of a day go.
 struct Today {
     day: i64,
     changes: u64,
-    insert: Plan,
+    /// The day's partition, if rows may be added to it without the executor.
+    partition: Option<pg_sys::Oid>,
 }
 
 thread_local! {
     static TODAY: RefCell<Option<Today>> = const { RefCell::new(None) };
-    static PARTITION: Statement = const { Statement::new(
-        "SELECT 'decide.trace'::pg_catalog.regclass::pg_catalog.oid, \
-                (SELECT c.relname::text FROM pg_catalog.pg_inherits AS i \
-                   JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid \
-                  WHERE i.inhparent = 'decide.trace'::pg_catalog.regclass AND NOT i.inhdetachpending \
-                    AND c.relname = 'trace_' || pg_catalog.to_char($1 AT TIME ZONE 'UTC', 'YYYYMMDD'))",
-        &[TIMESTAMPTZOID],
-    ) };
+    static PARTITION: Statement = const { Statement::new(include_str!("partition.sql"), &[TIMESTAMPTZOID]) };
+    static INSERT: Statement = const { Statement::new(
+        "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
+           first_slot, surface, policy, model_version, mode, reason, origin, stage_us, actions, chosen, \
+           candidates, probabilities, features, context_values, blocked, blocked_by, errors) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
+           $20, $21, $22, $23, $24)",
+        &TYPES) };
 }
 
-const TYPES: [pg_sys::Oid; 21] = [
+/// The columns of decide.trace, in their order.
+const TYPES: [pg_sys::Oid; 24] = [
     UUIDOID,
     UUIDOID,
     TIMESTAMPTZOID,
@@ -41,6 +45,9 @@ const TYPES: [pg_sys::Oid; 21] = [
     INT8OID,
     INT8OID,
     INT2OID,
+    INT2OID,
+    TEXTOID,
+    TEXTOID,
     TEXTOID,
     TEXTOID,
     TEXTOID,
@@ -82,8 +89,8 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
     desk.slate.chosen.resize(surface.slots, 1.0);
 
     desk.numbers.clear();
-    desk.numbers
-        .extend(desk.open.iter().map(|&i| surface.actions[i].number));
+    let open = desk.open.iter().map(|&i| surface.actions[i].number);
+    compress(open, &mut desk.numbers);
     let candidates = datum::array(&desk.numbers);
     desk.numbers.clear();
     desk.numbers
@@ -91,7 +98,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
     let blocked = (!desk.numbers.is_empty()).then(|| array::from_slice(&desk.numbers));
     let blocked_by = (!desk.blocked_by.is_empty()).then(|| array::from_slice(&desk.blocked_by));
 
-    let args = [
+    let row = [
         datum::uuid(request.decision_id),
         datum::uuid(request.user_key),
         datum::timestamp(request.now),
@@ -99,10 +106,13 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         datum::int8(request.seed as i64),
         datum::int8(decision.bundle.number),
         datum::int2(filled as i16),
+        datum::int2(1),
         datum::text(&surface.name),
         datum::optional_text(decision.policy.map(|policy| policy.name.as_str())),
         datum::optional_text(label),
+        datum::text("normal"),
         datum::optional_text(reason.as_deref()),
+        None,
         datum::array(&decision.stage_us),
         datum::array(&actions),
         datum::array(&desk.slate.chosen),
@@ -116,48 +126,42 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
             .then(|| datum::texts(&desk.errors))
             .flatten(),
     ];
-    TODAY.with_borrow_mut(|today| {
-        let today = current(today, request.now);
-        today.insert.run(Access::Write, &args, |_| {});
-    });
-}
-
-/// The kept insert for the day of `now`.
-fn current(today: &mut Option<Today>, now: i64) -> &Today {
-    let day = now.div_euclid(clock::DAY);
-    let changes = invalidation::changes_seen(Watch::Trace);
-    let stale = today
-        .as_ref()
-        .is_none_or(|t| t.day != day || t.changes != changes);
-    if stale {
-        *today = None;
-        let mut partition = None;
-        PARTITION.with(|statement| {
-            statement.read(&[datum::timestamp(now)], |row| {
-                invalidation::watch(Watch::Trace, row.must(1));
-                partition = row.get::<String>(2);
-            })
-        });
-        let table = partition.as_deref().unwrap_or("trace");
-        let changes = invalidation::changes_seen(Watch::Trace);
-        *today = Some(Today {
-            day,
-            changes,
-            insert: Plan::prepare(&insert(table), &TYPES),
-        });
+    let added = partition_of(request.now).is_some_and(|partition| append(partition, &row));
+    if !added {
+        INSERT.with(|statement| statement.write(&row, |_| {}));
     }
-    today.as_ref().expect("made above")
 }
 
-/// `table` is `trace` or the name of one of its partitions.
-fn insert(table: &str) -> String {
-    format!(
-        "INSERT INTO decide.{table} (decision_id, user_key, decided_at, context_hash, seed, bundle, \
-           filled, surface, policy, model_version, reason, stage_us, actions, chosen, candidates, \
-           probabilities, features, context_values, blocked, blocked_by, errors) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-           $19, $20, $21)"
-    )
+/// The partition for traces of `now` that takes rows without the executor, if there is one.
+fn partition_of(now: i64) -> Option<pg_sys::Oid> {
+    let day = now.div_euclid(clock::DAY);
+    let changes =
+        || invalidation::changes_seen(Watch::Trace) + invalidation::changes_seen(Watch::Today);
+    TODAY.with_borrow_mut(|today| match today {
+        Some(known) if known.day == day && known.changes == changes() => known.partition,
+        _ => {
+            let partition = on_latest_snapshot(|| look_up(now));
+            *today = Some(Today {
+                day,
+                changes: changes(),
+                partition,
+            });
+            partition
+        }
+    })
+}
+
+fn look_up(now: i64) -> Option<pg_sys::Oid> {
+    let mut found = None;
+    PARTITION.with(|statement| {
+        statement.read(&[datum::timestamp(now)], |row| {
+            let partition: Option<pg_sys::Oid> = row.get(2);
+            invalidation::watch(Watch::Trace, row.must(1));
+            invalidation::watch(Watch::Today, partition.unwrap_or(pg_sys::InvalidOid));
+            found = partition.filter(|_| row.get(3) == Some(true));
+        })
+    });
+    found
 }
 
 /// The context values; nothing where the surface keeps none.

@@ -14,6 +14,7 @@
 //! | `estimate` | off-policy estimators with confidence intervals |
 //! | `hash` | a small stable hash of text |
 //! | `identifier` | UUIDs that say when a decision was made |
+//! | `runs` | ascending numbers in little space |
 //! | `state` | the layout of a user's row of decayed numbers |
 //!
 //! # The same bits everywhere
@@ -29,6 +30,7 @@ pub mod hash;
 pub mod identifier;
 pub mod model;
 pub mod random;
+pub mod runs;
 pub mod scorer;
 pub mod state;
 pub mod train;

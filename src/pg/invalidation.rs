@@ -5,8 +5,8 @@ use std::cell::Cell;
 use pgrx::{pg_guard, pg_sys};
 
 thread_local! {
-    static WATCHED: Cell<[pg_sys::Oid; 2]> = const { Cell::new([pg_sys::InvalidOid; 2]) };
-    static CHANGES: Cell<[u64; 2]> = const { Cell::new([1; 2]) };
+    static WATCHED: Cell<[pg_sys::Oid; 3]> = const { Cell::new([pg_sys::InvalidOid; 3]) };
+    static CHANGES: Cell<[u64; 3]> = const { Cell::new([1; 3]) };
 }
 
 /// What a backend keeps copies of.
@@ -16,6 +16,8 @@ pub enum Watch {
     Publication = 0,
     /// The partitioned table of traces: a partition has come or gone.
     Trace = 1,
+    /// Today's partition: somebody has altered it.
+    Today = 2,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

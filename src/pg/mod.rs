@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod append;
 pub mod array;
 pub mod attempt;
 pub mod call;

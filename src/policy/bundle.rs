@@ -24,7 +24,7 @@ pub struct Surface {
     /// What is shown when the policy cannot choose.
     pub fallback: Action,
     pub context_fields: Vec<String>,
-    /// The actions that may be shown here, by name: their order is the order of candidates.
+    /// The actions that may be shown here, by number: their order is the order of candidates.
     pub actions: Vec<Action>,
     pub rules: Rules,
     pub policy: Option<Policy>,

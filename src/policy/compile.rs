@@ -142,7 +142,7 @@ fn surface(
         .iter()
         .filter_map(|text| Some((*text, place(text)?)))
         .collect();
-    let listed = here
+    let mut listed: Vec<Action> = here
         .iter()
         .map(|row| {
             let rule = row
@@ -156,6 +156,7 @@ fn surface(
             }
         })
         .collect();
+    listed.sort_unstable_by_key(|action| action.number);
     let rules = texts
         .iter()
         .map(|text| Rule {

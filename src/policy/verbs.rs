@@ -4,6 +4,7 @@ use pgrx::prelude::*;
 
 use super::{names, publish as publishing};
 use crate::error::OrRaise;
+use crate::math::runs::expand;
 
 #[pg_extern(sql = false)]
 fn publish(note: Option<&str>) -> i64 {
@@ -19,6 +20,12 @@ fn rollback(bundle: Option<i64>, note: Option<&str>) {
 #[pg_extern(sql = false)]
 fn action_name(number: i32) -> Option<String> {
     names::names_of(&[number]).pop().flatten()
+}
+
+#[pg_extern(sql = false)]
+fn candidate_names(runs: Vec<i32>) -> Vec<Option<String>> {
+    let numbers: Vec<i32> = expand(&runs).collect();
+    names::names_of(&numbers)
 }
 
 #[pg_extern(sql = false)]
