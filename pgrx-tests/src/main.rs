@@ -2,6 +2,7 @@
 
 mod checks;
 mod cluster;
+mod demo;
 mod extension;
 mod install;
 mod interrupt;
@@ -9,6 +10,7 @@ mod run;
 mod server;
 mod setup;
 mod status;
+mod table;
 mod temporary;
 mod test;
 mod user;
@@ -182,7 +184,7 @@ fn run(command: Command) -> Result<ExitCode> {
             };
             return test::run(&workspace, &targets, &test::Wishes { only, accept, list });
         }
-        Command::Demo(_) => bail!("the demo is not there yet"),
+        Command::Demo(which) => demo::run(&workspace, &which.target())?,
         Command::Bench(_) => bail!("the bench is not there yet"),
     }
     Ok(ExitCode::SUCCESS)
