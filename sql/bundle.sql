@@ -105,27 +105,39 @@ COMMENT ON COLUMN decide.bundle_history.policies IS 'How many policies';
 
 CREATE FUNCTION decide.bundle_diff(a bigint, b bigint)
 RETURNS TABLE ("table" text, "row" text, change text, before jsonb, after jsonb)
-LANGUAGE sql STABLE STRICT
+LANGUAGE plpgsql STABLE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+DECLARE
+  missing bigint;
+BEGIN
+  SELECT n INTO missing FROM unnest(ARRAY[bundle_diff.a, bundle_diff.b]) AS n
+   WHERE NOT EXISTS (SELECT 1 FROM decide.bundle AS x WHERE x.bundle = n);
+  IF FOUND THEN
+    RAISE EXCEPTION 'bundle % does not exist', missing
+      USING ERRCODE = 'undefined_object', HINT = 'decide.bundle_history lists them.';
+  END IF;
+  RETURN QUERY
   WITH kinds (plural, name) AS (
     VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('actions', 'action'),
            ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy')
   ), before AS (
     SELECT k.name AS kind, e ->> k.name AS id, e AS row
       FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
-     WHERE x.bundle = a
+     WHERE x.bundle = bundle_diff.a
   ), after AS (
     SELECT k.name AS kind, e ->> k.name AS id, e AS row
       FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
-     WHERE x.bundle = b
+     WHERE x.bundle = bundle_diff.b
   )
   SELECT kind, id,
          CASE WHEN before.row IS NULL THEN 'added' WHEN after.row IS NULL THEN 'removed' ELSE 'changed' END,
          before.row, after.row
     FROM before FULL JOIN after USING (kind, id)
    WHERE before.row IS DISTINCT FROM after.row
-   ORDER BY kind, id
+   ORDER BY kind, id;
+END
 $$;
 COMMENT ON FUNCTION decide.bundle_diff(bigint, bigint) IS 'What differs between two bundles, row by row';
 

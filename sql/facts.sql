@@ -10,6 +10,8 @@ COMMENT ON COLUMN decide.user_state.user_key IS 'Pseudonym of the user';
 COMMENT ON COLUMN decide.user_state.features IS 'By feature slot: a value, and the microseconds since 2000 at which it held';
 COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
 
+-- Partitioned tables have their primary keys on the partitions: what pg_dump writes of a partition can then be
+-- restored under a parent that CREATE EXTENSION has made.
 CREATE TABLE decide.event (
   user_key uuid NOT NULL,
   event_id text NOT NULL,
@@ -20,10 +22,11 @@ CREATE TABLE decide.event (
   surface text,
   decision_id uuid,
   value double precision,
-  attributes jsonb,
-  PRIMARY KEY (user_key, event_id, at)
+  attributes jsonb
 ) PARTITION BY RANGE (at);
-CREATE TABLE decide.event_default PARTITION OF decide.event DEFAULT;
+CREATE TABLE decide.event_default PARTITION OF decide.event (
+  PRIMARY KEY (user_key, event_id, at)
+) DEFAULT;
 COMMENT ON TABLE decide.event IS 'Events, each once, by day';
 COMMENT ON TABLE decide.event_default IS 'Events of days that have no partition';
 COMMENT ON COLUMN decide.event.user_key IS 'Pseudonym of the user';
@@ -45,10 +48,11 @@ CREATE TABLE decide.outcome (
   at timestamptz NOT NULL,
   type text NOT NULL,
   action text,
-  value double precision,
-  PRIMARY KEY (decision_id, user_key, event_id, decided_at)
+  value double precision
 ) PARTITION BY RANGE (decided_at);
-CREATE TABLE decide.outcome_default PARTITION OF decide.outcome DEFAULT;
+CREATE TABLE decide.outcome_default PARTITION OF decide.outcome (
+  PRIMARY KEY (decision_id, user_key, event_id, decided_at)
+) DEFAULT;
 COMMENT ON TABLE decide.outcome IS 'What happened after a decision, by the day of the decision';
 COMMENT ON TABLE decide.outcome_default IS 'Outcomes of days that have no partition';
 COMMENT ON COLUMN decide.outcome.user_key IS 'Pseudonym of the user';

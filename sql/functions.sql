@@ -187,7 +187,7 @@ CREATE FUNCTION decide.train(
   l2 double precision DEFAULT 1, weighted boolean DEFAULT false, holdout double precision DEFAULT 0.2,
   seed bigint DEFAULT 1, min_count integer DEFAULT 5, hash_buckets integer DEFAULT 0
 ) RETURNS integer
-LANGUAGE c VOLATILE STRICT SECURITY DEFINER
+LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'train_wrapper';
 COMMENT ON FUNCTION decide.train(text, text, text[], text, text, timestamptz, timestamptz, double precision, boolean, double precision, bigint, integer, integer) IS

@@ -17,7 +17,7 @@ AS $$
       OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'candidate_names', 'decided_at'))
       OR (job = 'operate' AND v.name IN (
             'publish', 'rollback', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
-            'import_decisions', 'is_name', 'is_finite', 'feature_definition', 'action_name', 'action_names', 'candidate_names', 'decided_at'))
+            'import_decisions', 'is_name', 'is_finite', 'feature_definition', 'candidate_names', 'action_name', 'action_names', 'candidate_names', 'decided_at'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
     WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version']
@@ -39,8 +39,8 @@ DECLARE
   needed record;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM decide.job_rights(job)) THEN
-    RAISE EXCEPTION 'there is no job "%"', job USING ERRCODE = 'undefined_object',
-      HINT = 'Jobs are serve, analyse, operate and rules.';
+    RAISE EXCEPTION 'job "%" does not exist', job USING ERRCODE = 'undefined_object',
+      HINT = 'Jobs are: serve, analyse, operate, rules.';
   END IF;
   FOR needed IN SELECT * FROM decide.job_rights(job) LOOP
     EXECUTE format('GRANT %s ON %s TO %I', needed.rights, needed.object, role);
@@ -57,6 +57,10 @@ AS $$
 DECLARE
   needed record;
 BEGIN
+  IF NOT EXISTS (SELECT 1 FROM decide.job_rights(job)) THEN
+    RAISE EXCEPTION 'job "%" does not exist', job USING ERRCODE = 'undefined_object',
+      HINT = 'Jobs are: serve, analyse, operate, rules.';
+  END IF;
   FOR needed IN SELECT * FROM decide.job_rights(job) LOOP
     EXECUTE format('REVOKE %s ON %s FROM %I', needed.rights, needed.object, role);
   END LOOP;

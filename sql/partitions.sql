@@ -3,6 +3,7 @@
 CREATE FUNCTION decide.make_partitions(first date, last date) RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET pg_decide.erasing = on
 AS $$
 DECLARE
   made integer := 0;
@@ -22,7 +23,7 @@ BEGIN
       CONTINUE WHEN to_regclass(format('decide.%I', part)) IS NOT NULL;
       lower := day::timestamp AT TIME ZONE 'UTC';
       upper := (day + 1)::timestamp AT TIME ZONE 'UTC';
-      EXECUTE format('CREATE TABLE decide.%I (LIKE decide.%I INCLUDING ALL)', part, parent.name);
+      EXECUTE format('CREATE TABLE decide.%I (LIKE decide.%I INCLUDING ALL)', part, parent.name || '_default');
       EXECUTE format('ALTER TABLE decide.%I SET (toast_tuple_target = 8160)', part);
       EXECUTE format('COMMENT ON TABLE decide.%I IS %L', part,
                      format('%s of %s (UTC)', initcap(parent.name) || 's', day));
@@ -30,11 +31,15 @@ BEGIN
       -- refused by the default one otherwise.
       EXECUTE format('LOCK TABLE ONLY decide.%I IN EXCLUSIVE MODE', parent.name);
       EXECUTE format('LOCK TABLE decide.%I IN ACCESS EXCLUSIVE MODE', parent.name || '_default');
-      EXECUTE format('WITH moved AS (DELETE FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2 RETURNING *) '
-                     'INSERT INTO decide.%3$I SELECT * FROM moved',
+      EXECUTE format('INSERT INTO decide.%3$I SELECT * FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2',
                      parent.name || '_default', parent.key, part) USING lower, upper;
+      EXECUTE format('DELETE FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2',
+                     parent.name || '_default', parent.key) USING lower, upper;
       EXECUTE format('ALTER TABLE decide.%I ATTACH PARTITION decide.%I FOR VALUES FROM (%L) TO (%L)',
                      parent.name, part, lower, upper);
+      IF parent.name = 'trace' THEN
+        PERFORM decide.make_immutable(format('decide.%I', part)::regclass);
+      END IF;
       made := made + 1;
     END LOOP;
   END LOOP;

@@ -24,17 +24,18 @@ CREATE TABLE decide.trace (
   context_values text[],
   blocked integer[],
   blocked_by smallint[],
-  errors text[],
-  PRIMARY KEY (decision_id, user_key, decided_at)
+  errors text[]
 ) PARTITION BY RANGE (decided_at);
+COMMENT ON TABLE decide.trace IS 'How each decision came about; decide.decision shows it readably';
 ALTER TABLE decide.trace
   ALTER COLUMN candidates SET STORAGE EXTERNAL,
   ALTER COLUMN probabilities SET STORAGE EXTERNAL,
   ALTER COLUMN features SET STORAGE EXTERNAL,
   ALTER COLUMN blocked SET STORAGE EXTERNAL,
   ALTER COLUMN blocked_by SET STORAGE EXTERNAL;
-CREATE TABLE decide.trace_default PARTITION OF decide.trace DEFAULT;
-COMMENT ON TABLE decide.trace IS 'How each decision came about; decide.decision shows it readably';
+CREATE TABLE decide.trace_default PARTITION OF decide.trace (
+  PRIMARY KEY (decision_id, user_key, decided_at)
+) DEFAULT WITH (toast_tuple_target = 8160);
 COMMENT ON TABLE decide.trace_default IS 'Traces of days that have no partition';
 COMMENT ON COLUMN decide.trace.decision_id IS 'Identifier, in order of time (UUID version 7)';
 COMMENT ON COLUMN decide.trace.user_key IS 'Pseudonym of the user';
@@ -61,20 +62,41 @@ COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were out,
 COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each: 1 not started, 2 ended, 3 rule, 4 rule failed';
 COMMENT ON COLUMN decide.trace.errors IS 'Errors that rules or stages raised';
 
--- Traces are facts: they are added, and go by retention or erasure, which work on partitions.
-CREATE FUNCTION decide.refuse_change() RETURNS void
+-- Traces are facts: they are added, and go by retention, which drops partitions, or by erasure, which
+-- says so by pg_decide.erasing. Each partition gets these rules as well, see decide.make_partitions.
+CREATE FUNCTION decide.may_erase() RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+RETURN COALESCE(current_setting('pg_decide.erasing', true), 'off') = 'on';
+COMMENT ON FUNCTION decide.may_erase() IS 'Whether this transaction has set pg_decide.erasing and may delete traces';
+CREATE FUNCTION decide.refuse_change(what text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RAISE EXCEPTION 'traces cannot be changed or deleted'
+  RAISE EXCEPTION '% cannot be changed or deleted', what
     USING ERRCODE = 'insufficient_privilege',
-          DETAIL = 'A trace is the record of a decision that was made.',
+          DETAIL = 'They are the record of what was decided, and under which policy.',
           HINT = 'Old traces go with their partition, by retention; those of one person by erasure.';
 END
 $$;
-COMMENT ON FUNCTION decide.refuse_change() IS 'Raises the error by which traces refuse UPDATE and DELETE';
-CREATE RULE trace_no_update AS ON UPDATE TO decide.trace DO INSTEAD SELECT decide.refuse_change();
-COMMENT ON RULE trace_no_update ON decide.trace IS 'Traces are immutable';
-CREATE RULE trace_no_delete AS ON DELETE TO decide.trace DO INSTEAD SELECT decide.refuse_change();
-COMMENT ON RULE trace_no_delete ON decide.trace IS 'Traces are immutable';
+COMMENT ON FUNCTION decide.refuse_change(text) IS 'Raises the error by which traces and bundles refuse UPDATE and DELETE';
+CREATE FUNCTION decide.make_immutable(mine regclass) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  EXECUTE format('CREATE RULE no_update AS ON UPDATE TO %s DO INSTEAD SELECT decide.refuse_change(%L)', mine, 'traces');
+  EXECUTE format('CREATE RULE no_delete AS ON DELETE TO %s WHERE NOT decide.may_erase() '
+                 'DO INSTEAD SELECT decide.refuse_change(%L)', mine, 'traces');
+  EXECUTE format('COMMENT ON RULE no_update ON %s IS %L', mine, 'Traces are immutable');
+  EXECUTE format('COMMENT ON RULE no_delete ON %s IS %L', mine, 'Traces go by retention and erasure only');
+END
+$$;
+COMMENT ON FUNCTION decide.make_immutable(regclass) IS 'Gives a table of traces the rules that refuse UPDATE and DELETE';
+SELECT decide.make_immutable('decide.trace');
+SELECT decide.make_immutable('decide.trace_default');
+CREATE RULE no_update AS ON UPDATE TO decide.bundle DO INSTEAD SELECT decide.refuse_change('bundles');
+CREATE RULE no_delete AS ON DELETE TO decide.bundle DO INSTEAD SELECT decide.refuse_change('bundles');
+COMMENT ON RULE no_update ON decide.bundle IS 'Bundles are immutable';
+COMMENT ON RULE no_delete ON decide.bundle IS 'Bundles are immutable';

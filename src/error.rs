@@ -128,11 +128,11 @@ impl Error {
             Error::ReadOnly(verb) => (
                 ERRCODE_READ_ONLY_SQL_TRANSACTION,
                 format!("cannot execute {verb}() in a read-only transaction"),
-                Some(
-                    "What it answers and its record stand or fall together, so it has to write."
-                        .into(),
-                ),
-                hint("On a standby or in a READ ONLY transaction, ask decide.explain()."),
+                Some("What it answers and what it writes stand or fall together.".into()),
+                hint(match *verb {
+                    "decide" => "On a standby or in a READ ONLY transaction, ask decide.explain().",
+                    _ => "Send events to the primary server.",
+                }),
             ),
             Error::Nested => (
                 ERRCODE_OBJECT_IN_USE,

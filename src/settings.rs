@@ -7,6 +7,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 static RULE_ROLE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static SEED: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_CONTEXT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(65_536);
+static ERASING: GucSetting<bool> = GucSetting::<bool>::new(false);
 static PARTITIONS_AHEAD: GucSetting<i32> = GucSetting::<i32>::new(7);
 
 /// Defines them all and reserves the prefix. Once per process, from `_PG_init`.
@@ -46,6 +47,14 @@ pub fn init() {
         &PARTITIONS_AHEAD,
         1,
         366,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_decide.erasing",
+        c"Lets this transaction delete traces: for retention and erasure.",
+        c"Traces refuse DELETE otherwise. Use SET LOCAL.",
+        &ERASING,
         GucContext::Suset,
         GucFlags::default(),
     );

@@ -1,10 +1,10 @@
 WITH reward AS (
-  SELECT o.decision_id, o.action, pg_catalog.sum(COALESCE(o.value, 1)) AS reward
+  SELECT o.decision_id, o.user_key, o.action, pg_catalog.sum(COALESCE(o.value, 1)) AS reward
     FROM decide.outcome AS o
    WHERE o.type = $2 AND o.decided_at >= $3 AND o.decided_at < $4
-   GROUP BY o.decision_id, o.action
+   GROUP BY o.decision_id, o.user_key, o.action
 ), shown AS (
-  SELECT t.decision_id, t.decided_at, t.bundle, s.place, s.action, t.chosen[s.place] AS propensity,
+  SELECT t.decision_id, t.user_key, t.decided_at, t.bundle, s.place, s.action, t.chosen[s.place] AS propensity,
          t.features, t.context_values, decide.action_name(s.action) AS name
     FROM decide.trace AS t
    CROSS JOIN LATERAL pg_catalog.unnest(t.actions[1:t.filled]) WITH ORDINALITY AS s (action, place)
@@ -13,6 +13,6 @@ WITH reward AS (
 SELECT s.decision_id, s.decided_at, s.bundle, s.action, s.propensity, s.features, s.context_values,
        COALESCE(own.reward, 0) + COALESCE(slate.reward, 0)
   FROM shown AS s
-  LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.action = s.name
-  LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.action IS NULL
+  LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key AND own.action = s.name
+  LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.action IS NULL
  ORDER BY s.decision_id, s.place

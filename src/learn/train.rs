@@ -103,10 +103,10 @@ fn sources(asked: &Asked<'_>) -> Result<Vec<Vec<Source>>, Error> {
     Ok(terms)
 }
 
-/// The split is by decision, so that the slots of one slate stay together.
+/// The split is by the moment of the decision, so that the slots of one slate stay together, and the
+/// same log is split the same way wherever it is imported.
 fn is_held_out(asked: &Asked<'_>, shown: &Shown) -> bool {
-    let (_, low) = shown.decision_id.as_u64_pair();
-    Draws::from_seed(low ^ asked.seed as u64).unit() < asked.holdout
+    Draws::from_seed(shown.decided_at as u64 ^ asked.seed as u64).unit() < asked.holdout
 }
 
 /// The model's terms with the encodings that the rows call for; no weights yet.

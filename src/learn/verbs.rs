@@ -28,57 +28,66 @@ fn import_decisions(source: Option<pg_sys::Oid>, origin: Option<&str>) -> i64 {
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn train(
-    model: &str,
-    surface: &str,
-    terms: Vec<Option<String>>,
-    outcome: &str,
-    family: &str,
-    decided_from: TimestampWithTimeZone,
-    decided_to: TimestampWithTimeZone,
-    l2: f64,
-    weighted: bool,
-    holdout: f64,
-    seed: i64,
-    min_count: i32,
-    hash_buckets: i32,
+    model: Option<&str>,
+    surface: Option<&str>,
+    terms: Option<Vec<Option<String>>>,
+    outcome: Option<&str>,
+    family: Option<&str>,
+    decided_from: Option<TimestampWithTimeZone>,
+    decided_to: Option<TimestampWithTimeZone>,
+    l2: Option<f64>,
+    weighted: Option<bool>,
+    holdout: Option<f64>,
+    seed: Option<i64>,
+    min_count: Option<i32>,
+    hash_buckets: Option<i32>,
 ) -> i32 {
-    let family = match family {
-        "linear" => Family::Linear,
-        "logistic" => Family::Logistic,
-        other => refuse(&format!(
-            "family \"{other}\" is neither linear nor logistic"
-        )),
+    let asked = Asked {
+        model: need(model, "model"),
+        terms: need(terms, "terms").into_iter().flatten().collect(),
+        family: match need(family, "family") {
+            "linear" => Family::Linear,
+            "logistic" => Family::Logistic,
+            other => refuse(&format!(
+                "family \"{other}\" is neither linear nor logistic"
+            )),
+        },
+        span: Span {
+            surface: need(surface, "surface"),
+            outcome: need(outcome, "outcome"),
+            from: decided_from.map_or(i64::MIN, TimestampWithTimeZone::into_inner),
+            to: decided_to.map_or(i64::MAX, TimestampWithTimeZone::into_inner),
+        },
+        l2: need(l2, "l2"),
+        weighted: need(weighted, "weighted"),
+        holdout: need(holdout, "holdout"),
+        seed: need(seed, "seed"),
+        min_count: usize::try_from(need(min_count, "min_count"))
+            .unwrap_or(0)
+            .max(1),
+        hash_buckets: match need(hash_buckets, "hash_buckets") {
+            0 => None,
+            buckets => match u32::try_from(buckets) {
+                Ok(buckets) => Some(buckets),
+                Err(_) => refuse("hash_buckets must be 0, for none, or more"),
+            },
+        },
     };
-    if !is_name(model) {
+    if !is_name(asked.model) {
         refuse("model is not a clean name")
     }
-    if !(l2 >= 0.0 && l2.is_finite()) {
+    if !(asked.l2 >= 0.0 && asked.l2.is_finite()) {
         refuse("l2 must be a number from 0 up")
     }
-    if !(0.0..1.0).contains(&holdout) {
+    if !(0.0..1.0).contains(&asked.holdout) {
         refuse("holdout must be from 0 up and below 1")
     }
-    let span = Span {
-        surface,
-        outcome,
-        from: decided_from.into_inner(),
-        to: decided_to.into_inner(),
-    };
-    let asked = Asked {
-        model,
-        terms: terms.into_iter().flatten().collect(),
-        family,
-        span,
-        l2,
-        weighted,
-        holdout,
-        seed,
-        min_count: usize::try_from(min_count).unwrap_or(0).max(1),
-        hash_buckets: u32::try_from(hash_buckets)
-            .ok()
-            .filter(|&buckets| buckets > 0),
-    };
     fit(&asked).or_raise()
+}
+
+/// An argument that must not be null.
+fn need<T>(value: Option<T>, name: &'static str) -> T {
+    value.ok_or(Error::Null(name)).or_raise()
 }
 
 fn refuse(what: &str) -> ! {

@@ -40,7 +40,7 @@ pub fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
         let result = PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
-            .catch_others(|error| Err(caught(error)))
+            .catch_others(Err)
             .execute();
         match &result {
             Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
@@ -48,11 +48,12 @@ pub fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
         }
         pg_sys::MemoryContextSwitchTo(context);
         pg_sys::CurrentResourceOwner = owner;
-        result
+        result.map_err(caught)
     }
 }
 
-/// What was caught, unless it must go on to the caller.
+/// What was caught, unless it must go on to the caller. The subtransaction is over by then: one that
+/// an error left open would stay open, aborted, until the caller says ROLLBACK.
 fn caught(error: CaughtError) -> Caught {
     let report = match &error {
         CaughtError::PostgresError(report)

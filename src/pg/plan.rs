@@ -264,6 +264,11 @@ pub fn untranslated<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"lc_messages", c"C", work)
 }
 
+/// Runs `work`, which waits for locks a second at most and fails then.
+pub fn impatient<T>(work: impl FnOnce() -> T) -> T {
+    with_setting(c"lock_timeout", c"1s", work)
+}
+
 fn with_setting<T>(name: &CStr, value: &CStr, work: impl FnOnce() -> T) -> T {
     // SAFETY: a nest level is opened and closed as around a function with a SET clause; after an
     // ERROR the abort of the transaction closes it.

@@ -9,6 +9,8 @@ use super::rules;
 use super::tables::Content;
 use super::validate::{self, Faults};
 use crate::error::Error;
+use crate::pg::attempt::attempt;
+use crate::pg::plan::impatient;
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Session, Statement, datum, invalidation};
 
@@ -80,9 +82,21 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     // So that the plans of rules know how many actions each asks about.
     run(&ANALYZE);
     put_in_force(number, "publish", note);
-    let ahead = crate::settings::partitions_ahead();
-    PARTITIONS.with(|statement| statement.write(&[datum::int4(ahead)], |_| {}));
+    make_partitions();
     Ok(number)
+}
+
+/// Partitions are made ahead here too, for servers without a worker. Making one takes a lock that a
+/// long report may hold up; the publish does not wait for that.
+fn make_partitions() {
+    let ahead = [datum::int4(crate::settings::partitions_ahead())];
+    let made = attempt(|| impatient(|| PARTITIONS.with(|s| s.write(&ahead, |_| {}))));
+    if let Err(error) = made {
+        pgrx::warning!(
+            "partitions were not made ahead: {}; later, SELECT decide.run_job('partitions')",
+            error.message
+        );
+    }
 }
 
 /// Makes an old bundle live again, as a new entry in the history.

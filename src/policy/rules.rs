@@ -311,6 +311,9 @@ fn rule_role() -> Result<pg_sys::Oid, String> {
 /// What is wrong with a rule, if anything: it must be one boolean expression that reads only, and
 /// the rule role must have the rights that it takes. Needs an open session.
 pub fn check(text: &str, features: &[String]) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("it is empty; use null for an action that is always eligible".into());
+    }
     let role = rule_role()?;
     let lone = Rule {
         text: text.to_owned(),
