@@ -78,7 +78,7 @@ SELECT decide.import_decisions('log');
 ALTER TABLE log ALTER COLUMN propensity TYPE boolean USING true;
 SELECT decide.import_decisions('log');
 SELECT decide.import_decisions('absent');
-SELECT decide.import_decisions('decide.trace_pkey');
+SELECT decide.import_decisions('decide.user_state_pkey');
 \set VERBOSITY default
 SELECT decide.import_decisions(0);
 SELECT decide.import_decisions(NULL);

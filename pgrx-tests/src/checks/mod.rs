@@ -4,7 +4,14 @@
 //! has the library preloaded. It may restart the server, alter its settings or crash it: the next
 //! check finds it as usual. To add one, write a function and name it in `ALL`.
 
+mod catalog;
+mod crashes;
 mod extension;
+mod frequencies;
+mod interruptions;
+mod restore;
+mod sessions;
+mod shop;
 
 use anyhow::Result;
 
@@ -32,4 +39,40 @@ pub const ALL: &[(&str, Check)] = &[
         extension::is_dumped_as_one_statement,
     ),
     ("extension/survives_a_crash", extension::survives_a_crash),
+    ("catalog/has_comments", catalog::has_comments),
+    ("catalog/is_in_the_reference", catalog::is_in_the_reference),
+    ("frequencies/of_uniform", frequencies::of_uniform),
+    ("frequencies/of_greedy", frequencies::of_greedy),
+    (
+        "frequencies/of_epsilon_greedy",
+        frequencies::of_epsilon_greedy,
+    ),
+    ("frequencies/of_softmax", frequencies::of_softmax),
+    ("frequencies/of_a_floor", frequencies::of_a_floor),
+    ("interruptions/by_a_timeout", interruptions::by_a_timeout),
+    ("interruptions/by_a_cancel", interruptions::by_a_cancel),
+    (
+        "interruptions/at_every_stage",
+        interruptions::at_every_stage,
+    ),
+    ("interruptions/by_the_caller", interruptions::by_the_caller),
+    (
+        "interruptions/by_a_lock_timeout_of_a_rule",
+        interruptions::by_a_lock_timeout_of_a_rule,
+    ),
+    (
+        "sessions/outlive_the_extension",
+        sessions::outlive_the_extension,
+    ),
+    (
+        "sessions/outlive_changes_of_a_shops_table",
+        sessions::outlive_changes_of_a_shops_table,
+    ),
+    ("sessions/need_no_preload", sessions::need_no_preload),
+    (
+        "restore/brings_everything_back",
+        restore::brings_everything_back,
+    ),
+    ("crashes/of_a_backend", crashes::of_a_backend),
+    ("crashes/of_the_server", crashes::of_the_server),
 ];

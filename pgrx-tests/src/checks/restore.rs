@@ -1,0 +1,160 @@
+//! pg_dump and restore: a new database with everything in it, which decides.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use postgres::Client;
+
+use super::shop;
+use crate::run;
+use crate::temporary::Database;
+
+/// Everything comes back: rows, partitions, keys; and the copy decides, tracks and replays.
+pub fn brings_everything_back(database: &Database) -> Result<()> {
+    let mut source = database.connect()?;
+    live(&mut source)?;
+    let before = contents(&mut source)?;
+    let file = database.server.scratch("restore")?.join("dump.sql");
+    let mut dump = database.client("pg_dump");
+    let output = dump
+        .stdout(File::create(&file)?)
+        .stderr(Stdio::inherit())
+        .status()?;
+    ensure!(output.success(), "pg_dump failed");
+
+    let copy = database.server.create_database()?;
+    copy.connect()?.batch_execute("DROP EXTENSION pg_decide")?;
+    let mut psql = copy.client("psql");
+    psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]);
+    run::output(psql.stdin(File::open(&file)?)).context("the dump cannot be restored")?;
+
+    let mut target = copy.connect()?;
+    let after = contents(&mut target)?;
+    ensure!(before.len() > 40, "only {} tables", before.len());
+    for (table, had) in &before {
+        let has = after.get(table);
+        ensure!(
+            has == Some(had),
+            "{table} had (rows, sum) {had:?} and has {has:?}"
+        );
+    }
+    ensure!(
+        after.len() == before.len(),
+        "there are tables that were not dumped"
+    );
+    let key = "SELECT decide.user_key('ann')::text";
+    let (had, has): (String, String) = (
+        source.query_one(key, &[])?.get(0),
+        target.query_one(key, &[])?.get(0),
+    );
+    ensure!(had == has, "the pseudonyms are others");
+    comes_to_life(&mut target)
+}
+
+/// Per table of ours: rows, and a sum over their contents.
+fn contents(client: &mut Client) -> Result<BTreeMap<String, (i64, String)>> {
+    let tables = client.query(
+        "SELECT relname::text FROM pg_class \
+          WHERE relnamespace = 'decide'::regnamespace AND relkind IN ('r', 'p')",
+        &[],
+    )?;
+    let mut contents = BTreeMap::new();
+    for table in tables {
+        let table: String = table.get(0);
+        let query = format!(
+            "SELECT count(*), COALESCE(sum(hashtextextended(t::text, 0)), 0)::text FROM decide.{table} AS t"
+        );
+        let row = client.query_one(&query, &[])?;
+        contents.insert(table, (row.get(0), row.get(1)));
+    }
+    Ok(contents)
+}
+
+/// Some life: rules, models, bundles, events, decisions, outcomes, faults; days old and new.
+fn live(client: &mut Client) -> Result<()> {
+    shop::open(client)?;
+    client.batch_execute(
+        r#"
+        CREATE TABLE stock (action text, on_hand int);
+        INSERT INTO stock SELECT 'a' || i, i - 1 FROM generate_series(1, 6) AS i;
+        DO $$ BEGIN
+          IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'restore_rules') THEN CREATE ROLE restore_rules; END IF;
+        END $$;
+        SELECT decide.grant('restore_rules', 'rules');
+        GRANT SELECT ON stock TO restore_rules;
+        SET pg_decide.rule_role = restore_rules;
+        INSERT INTO decide.campaign (campaign, starts_at) VALUES ('summer "sale"', '2026-06-01Z');
+        UPDATE decide.action SET campaign = 'summer "sale"',
+               eligible_when = 'EXISTS (SELECT 1 FROM public.stock AS s WHERE s.action = action.action AND s.on_hand > 0)'
+         WHERE action <> 'nothing';
+        SELECT decide.publish('with rules');
+        CREATE TABLE log AS
+          SELECT i AS user_id, 'home' AS surface, '2026-01-01Z'::timestamptz + i * interval '1 hour' AS decided_at,
+                 'a' || 1 + i % 6 AS action, 1 / 6.0 AS propensity, i % 2 AS reward FROM generate_series(1, 100) AS i;
+        SELECT decide.import_decisions('log');
+        SELECT decide.train('value', 'home', '{action}', outcome => 'reward');
+        SELECT decide.make_partitions('2030-01-01', '2030-01-02');
+        SELECT count(*) FROM generate_series(1, 200) AS i, decide(i, 'home', '{"device": "x"}') AS d,
+               track(jsonb_build_object('event_id', i, 'type', 'click', 'user_id', i, 'at', clock_timestamp(),
+                                        'decision_id', d.decision_id));
+        SELECT track('{"event_id": "early", "type": "click", "user_id": "ann", "at": "1999-01-01T00:00:00Z"}'::jsonb);
+        SELECT track('{"event_id": "bad"}'::jsonb);
+        SELECT decide.rollback(1, 'and back');
+        "#,
+    )?;
+    Ok(())
+}
+
+/// The copy goes on where the dump was made.
+fn comes_to_life(client: &mut Client) -> Result<()> {
+    let traces = shop::count(
+        client,
+        "SELECT count(*) FROM decide.trace WHERE origin IS NULL",
+    )?;
+    let agree = shop::count(
+        client,
+        "SELECT count(*) FROM decide.trace AS t, decide.replay(t.decision_id) AS r WHERE r.agrees",
+    )?;
+    ensure!(
+        traces == 200 && agree == traces,
+        "{agree} of {traces} traces can be replayed"
+    );
+    let in_force = shop::count(
+        client,
+        "SELECT bundle FROM decide.bundle_history WHERE in_force",
+    )?;
+    ensure!(in_force == 1, "bundle {in_force} is in force");
+    client.batch_execute(
+        "SET pg_decide.rule_role = restore_rules; SELECT decide.rollback(2); SELECT decide.run_job('partitions')",
+    )?;
+    let row = client.query_one("SELECT action, reason FROM decide('ann', 'home')", &[])?;
+    let reason: Option<String> = row.get(1);
+    ensure!(reason.is_none(), "the copy decides by fallback: {reason:?}");
+    let duplicate: String = client
+        .query_one(
+            "SELECT track('{\"event_id\": \"early\", \"type\": \"click\", \"user_id\": \"ann\", \
+                           \"at\": \"1999-01-01T00:00:00Z\"}'::jsonb)",
+            &[],
+        )?
+        .get(0);
+    ensure!(duplicate == "duplicate", "an old event is {duplicate}");
+    let bundle: i64 = client
+        .query_one("SELECT decide.publish('in the copy')", &[])?
+        .get(0);
+    ensure!(bundle == 3, "the next bundle is {bundle}");
+    let changed = client.execute("UPDATE decide.trace SET seed = 0", &[]);
+    ensure!(changed.is_err(), "traces of the copy can be changed");
+    let members = shop::count(
+        client,
+        "SELECT count(*) FROM pg_depend AS d JOIN pg_extension AS x ON x.oid = d.refobjid AND d.deptype = 'e' \
+          WHERE x.extname = 'pg_decide' AND d.objid IN (SELECT inhrelid FROM pg_inherits) \
+            AND d.objid::regclass::text !~ 'default$'",
+    )?;
+    ensure!(
+        members == 0,
+        "{members} partitions of days belong to the extension, and would not be dumped"
+    );
+    Ok(())
+}
