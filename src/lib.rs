@@ -57,6 +57,7 @@ extension_sql_file!(
 /// Runs when the library is loaded: by the server at its start, or by a session at first use.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    pg::session::without_backtraces();
     settings::init();
     pg::invalidation::init();
 }

@@ -18,3 +18,11 @@ pub fn reserve_settings(prefix: &std::ffi::CStr) {
     // SAFETY: the name is a static C string.
     unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) }
 }
+
+/// Keeps stack traces out of the DETAIL of errors, also where the server was started from a shell
+/// that asks for them.
+pub fn without_backtraces() {
+    // SAFETY: a backend has one thread, and nothing else reads the environment now. The standard
+    // library looks at this variable once, at the first error.
+    unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") }
+}
