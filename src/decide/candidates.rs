@@ -50,9 +50,9 @@ pub enum Asking {
 pub fn find(request: &Request<'_>, asking: Asking, desk: &mut Desk) {
     let surface = request.surface;
     let verdicts = (!surface.rules.is_empty()).then(|| {
-        desk.in_rules = true;
+        desk.in_rules.set(true);
         let verdicts = ask(&surface.rules, request, asking, &desk.features);
-        desk.in_rules = false;
+        desk.in_rules.set(false);
         verdicts
     });
     for (i, action) in surface.actions.iter().enumerate() {

@@ -9,7 +9,7 @@ mod score;
 mod trace;
 mod verbs;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Instant;
@@ -67,7 +67,7 @@ pub struct Desk {
     pub blocked_by: Vec<i16>,
     pub errors: Vec<Option<String>>,
     /// Rules are being asked: what fails now is one of them.
-    pub in_rules: bool,
+    pub in_rules: Cell<bool>,
     pub vector: Vec<f32>,
     pub all_scores: Vec<f32>,
     /// Per candidate.
@@ -83,7 +83,7 @@ impl Desk {
         self.blocked.clear();
         self.blocked_by.clear();
         self.errors.clear();
-        self.in_rules = false;
+        self.in_rules.set(false);
         self.scores.clear();
         self.clear_slate();
     }
@@ -124,7 +124,7 @@ fn pipeline<'a>(
     watch.lap();
     let _session = Session::open();
     let mut chosen = attempt(|| stages(&request, bundle, Asking::Together, desk, &mut watch));
-    if chosen.is_err() && desk.in_rules {
+    if chosen.is_err() && desk.in_rules.get() {
         desk.clear();
         watch.back_to(1);
         chosen = attempt(|| stages(&request, bundle, Asking::Each, desk, &mut watch));

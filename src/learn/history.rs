@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
-use uuid::Uuid;
 
 use crate::error::Error;
 use crate::math::model::{Source, Value};
@@ -18,7 +17,6 @@ thread_local! {
 
 /// One slot of one decision, with its own vector.
 pub struct Shown {
-    pub decision_id: Uuid,
     pub decided_at: i64,
     pub propensity: f64,
     /// What the outcomes of the asked type add up to.
@@ -62,23 +60,22 @@ impl History {
                 datum::timestamp(span.to),
             ];
             statement.read(&args, |row| {
-                let number: i64 = row.must(3);
+                let number: i64 = row.must(2);
                 let bundle = *places.entry(number).or_insert_with(|| {
                     numbers.push(number);
                     numbers.len() - 1
                 });
                 let mut features = Vec::new();
-                row.datum(6)
+                row.datum(5)
                     .map(|datum| array::read_into(datum, &mut features));
                 rows.push(Shown {
-                    decision_id: row.uuid(1).expect("a key"),
-                    decided_at: row.timestamp(2).expect("a key"),
+                    decided_at: row.timestamp(1).expect("a key"),
                     bundle,
-                    action: row.must(4),
-                    propensity: row.must(5),
+                    action: row.must(3),
+                    propensity: row.must(4),
                     features,
-                    fields: row.get(7).unwrap_or_default(),
-                    reward: row.must(8),
+                    fields: row.get(6).unwrap_or_default(),
+                    reward: row.must(7),
                 });
             })
         });

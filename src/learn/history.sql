@@ -10,7 +10,7 @@ WITH reward AS (
    CROSS JOIN LATERAL pg_catalog.unnest(t.actions[1:t.filled]) WITH ORDINALITY AS s (action, place)
    WHERE t.surface = $1 AND t.decided_at >= $3 AND t.decided_at < $4 AND t.bundle IS NOT NULL
 )
-SELECT s.decision_id, s.decided_at, s.bundle, s.action, s.propensity, s.features, s.context_values,
+SELECT s.decided_at, s.bundle, s.action, s.propensity, s.features, s.context_values,
        COALESCE(own.reward, 0) + COALESCE(slate.reward, 0)
   FROM shown AS s
   LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key AND own.action = s.name

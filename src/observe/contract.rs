@@ -215,7 +215,7 @@ impl<'a> Reader<'_, 'a> {
     fn schema(&mut self) {
         match self.field("schema") {
             None => {}
-            Some(Field::Number(number)) if number == 1.0 => {}
+            Some(Field::Number(1.0)) => {}
             Some(_) => self.fault("unknown_schema", "schema"),
         }
     }

@@ -82,12 +82,3 @@ pub fn read_into<T: Element>(datum: pg_sys::Datum, out: &mut Vec<T>) -> bool {
         ok
     }
 }
-
-/// Appends the elements of a text array to `out`; null elements become None.
-pub fn read_texts(datum: pg_sys::Datum, out: &mut Vec<Option<String>>) {
-    use pgrx::FromDatum;
-    // SAFETY: the datum is a text[] for the same reason as above.
-    if let Some(values) = unsafe { Vec::<Option<String>>::from_datum(datum, false) } {
-        out.extend(values);
-    }
-}

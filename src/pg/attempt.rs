@@ -31,6 +31,7 @@ impl Caught {
 ///
 /// Errors that belong to the caller are passed on: a cancelled statement, a shutdown, and a
 /// serialization failure or deadlock, which only a retry of the whole transaction can cure.
+#[allow(clippy::result_large_err)] // the error that pgrx hands on is as large as it is
 pub fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     // SAFETY: the pair of begin and release (or roll back) is the one that PL/pgSQL uses around a
     // block with an exception handler; memory context and resource owner are put back after both.

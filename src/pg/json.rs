@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, jbvType};
 
 /// A jsonb value; borrowed from the datum that it was opened on.
 #[derive(Clone, Copy)]
@@ -132,14 +132,13 @@ impl<'a> Json<'a> {
 /// # Safety
 /// The value must be alive, see `Json`.
 unsafe fn field<'a>(value: &pg_sys::JsonbValue) -> Field<'a> {
-    use pg_sys::jbvType::*;
     // SAFETY: the tag says which member of the union is the live one.
     unsafe {
         match value.type_ {
-            jbvString => Field::Text(string(value)),
-            jbvNumeric => Field::Number(number(value.val.numeric)),
-            jbvBool => Field::Bool(value.val.boolean),
-            jbvBinary => {
+            jbvType::jbvString => Field::Text(string(value)),
+            jbvType::jbvNumeric => Field::Number(number(value.val.numeric)),
+            jbvType::jbvBool => Field::Bool(value.val.boolean),
+            jbvType::jbvBinary => {
                 let container = value.val.binary.data;
                 let object = (*container).header & pg_sys::JB_FOBJECT != 0;
                 if !object {

@@ -215,11 +215,6 @@ impl Row<'_> {
     pub fn timestamp(&self, column: i32) -> Option<i64> {
         self.datum(column).map(|datum| datum.value() as i64)
     }
-
-    pub fn uuid(&self, column: i32) -> Option<uuid::Uuid> {
-        self.get::<pgrx::Uuid>(column)
-            .map(|u| uuid::Uuid::from_bytes(*u.as_bytes()))
-    }
 }
 
 /// A statement of ours: its text, its parameters, and the plan that this backend keeps for it.

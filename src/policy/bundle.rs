@@ -14,8 +14,6 @@ pub struct Bundle {
     pub features: Vec<Feature>,
     /// Features by the type of event that moves them.
     pub features_of: HashMap<String, Vec<usize>>,
-    /// All actions, by name.
-    pub actions: HashMap<String, i32>,
 }
 
 pub struct Surface {

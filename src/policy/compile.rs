@@ -36,16 +36,11 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
             surfaces.insert(row.surface.clone(), surface);
         }
     }
-    let actions = actions
-        .into_values()
-        .map(|action| (action.name, action.number))
-        .collect();
     Bundle {
         number,
         surfaces,
         features,
         features_of,
-        actions,
     }
 }
 

@@ -12,7 +12,7 @@ mod tables;
 mod validate;
 mod verbs;
 
-pub use bundle::{Action, Amount, Bundle, Feature, Policy, Surface};
+pub use bundle::{Amount, Bundle, Feature, Policy, Surface};
 pub use compile::attribute;
 pub use context::{context_text, context_value, kept_value, value_text};
 pub use live::{by_number, live};
