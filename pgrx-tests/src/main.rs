@@ -1,5 +1,6 @@
 //! `cargo dev`: the one command of a developer of pg_decide.
 
+mod bench;
 mod checks;
 mod cluster;
 mod demo;
@@ -19,7 +20,7 @@ mod workspace;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use install::Target;
@@ -99,10 +100,23 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
-    /// Show the product at work on real data
+    /// Show the product at work on a fashion shop's real traffic
+    ///
+    /// Learns from the log of a shop, puts a policy in force, sends it live requests, and prints
+    /// what happened, how fast, and why. It works in a database of its own, made anew each time.
     Demo(Which),
     /// Measure decisions against hand-written SQL
-    Bench(Which),
+    ///
+    /// Runs pgbench on the private server, interleaved, with 1, 8 and 32 clients: `floor` does only
+    /// the reads and writes that nobody can avoid, `hand` is the whole decision in PL/pgSQL, `decide`
+    /// is decide(), `select` reads one row by its key. Takes ten minutes; every run is kept as JSON
+    /// under target/bench/.
+    Bench {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        options: bench::Options,
+    },
 }
 
 /// The server that a command is about.
@@ -185,7 +199,7 @@ fn run(command: Command) -> Result<ExitCode> {
             return test::run(&workspace, &targets, &test::Wishes { only, accept, list });
         }
         Command::Demo(which) => demo::run(&workspace, &which.target())?,
-        Command::Bench(_) => bail!("the bench is not there yet"),
+        Command::Bench { which, options } => bench::run(&workspace, &which.target(), &options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,164 @@
+//! The databases that are measured: built once, and used again as long as they are what they would be
+//! if they were built anew.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use indicatif::{HumanCount, HumanDuration};
+use postgres::Client;
+
+use crate::extension::Fingerprint;
+use crate::run;
+use crate::server::Server;
+use crate::workspace::short_hash;
+
+const POLICY: &str = include_str!("../../bench/setup-policy.sql");
+const STATES: &str = include_str!("../../bench/setup-users.sql");
+const FLOOR: &str = include_str!("../../bench/setup-floor.sql");
+const HAND: &str = include_str!("../../bench/setup-hand.sql");
+
+/// One database with surfaces, a model and users.
+pub struct Database {
+    pub name: String,
+    pub users: u64,
+    /// Bytes of the users' states, with their index.
+    pub state_bytes: u64,
+    /// Whether it also has what decide() is compared with.
+    comparisons: bool,
+}
+
+impl Database {
+    /// Finds the database, or builds it.
+    pub fn ensure(server: &Server, users: u64, comparisons: bool) -> Result<Self> {
+        let purpose = if comparisons { "bench" } else { "bench_many" };
+        let mut database = Self {
+            name: format!("{purpose}_{users}"),
+            users,
+            state_bytes: 0,
+            comparisons,
+        };
+        let made_of = database.made_of(server)?;
+        if database.comment(server)?.as_ref() != Some(&made_of) {
+            database.build(server, &made_of)?;
+        }
+        let mut client = server.connect(&database.name)?;
+        client.execute("SELECT decide.run_job('partitions')", &[])?;
+        let bytes: i64 = client
+            .query_one("SELECT pg_total_relation_size('decide.user_state')", &[])?
+            .get(0);
+        database.state_bytes = bytes.unsigned_abs();
+        Ok(database)
+    }
+
+    /// Creates and fills it; the comment comes last, so that a half-built one is not used.
+    fn build(&self, server: &Server, made_of: &str) -> Result<()> {
+        let begun = Instant::now();
+        let what = format!("building a database of {} users", HumanCount(self.users));
+        let spinner = run::spinner(&what);
+        let mut client = server.connect("postgres")?;
+        client.batch_execute(&format!(
+            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+            self.name
+        ))?;
+        client.batch_execute(&format!("CREATE DATABASE {}", self.name))?;
+        let mut filler = server.connect(&self.name)?;
+        filler
+            .batch_execute(POLICY)
+            .context("setup-policy.sql failed")?;
+        if self.comparisons {
+            filler
+                .batch_execute(FLOOR)
+                .context("setup-floor.sql failed")?;
+            filler
+                .batch_execute(HAND)
+                .context("setup-hand.sql failed")?;
+        }
+        let users = i64::try_from(self.users)?;
+        filler
+            .execute(STATES, &[&users])
+            .context("setup-users.sql failed")?;
+        filler.batch_execute("VACUUM ANALYZE")?;
+        client.batch_execute(&format!("COMMENT ON DATABASE {} IS '{made_of}'", self.name))?;
+        client.batch_execute("CHECKPOINT")?;
+        spinner.finish_and_clear();
+        eprintln!("{what}: done in {}", HumanDuration(begun.elapsed()));
+        Ok(())
+    }
+
+    /// Stands for all that the content depends on.
+    fn made_of(&self, server: &Server) -> Result<String> {
+        let scripts = Fingerprint::of(&server.install)?.scripts;
+        Ok(short_hash(
+            format!("{scripts}{POLICY}{STATES}{FLOOR}{HAND}").as_bytes(),
+        ))
+    }
+
+    /// The comment on the database, if it is there.
+    fn comment(&self, server: &Server) -> Result<Option<String>> {
+        let row = server.connect("postgres")?.query_opt(
+            "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database WHERE datname = $1",
+            &[&self.name],
+        )?;
+        Ok(row.and_then(|row| row.get(0)))
+    }
+
+    /// Lets each set begin alike: no traces, nothing dirty, and the users in memory as far as they fit.
+    pub fn settle(&self, server: &Server) -> Result<()> {
+        let mut client = server.connect(&self.name)?;
+        client.batch_execute("TRUNCATE decide.trace")?;
+        if self.comparisons {
+            client.batch_execute("TRUNCATE bench.floor_trace, bench.hand_trace")?;
+        }
+        client.batch_execute(
+            "CHECKPOINT;
+             SELECT count(features) FROM decide.user_state;
+             SET enable_seqscan = off;
+             SELECT count(user_key) FROM decide.user_state",
+        )?;
+        Ok(())
+    }
+
+    /// Fails if one of the decisions was a fallback: that would be no fair comparison.
+    pub fn check_traces(&self, server: &Server) -> Result<()> {
+        let found: i64 = server
+            .connect(&self.name)?
+            .query_one(
+                "SELECT count(*) FROM decide.trace WHERE reason IS NOT NULL",
+                &[],
+            )?
+            .get(0);
+        ensure!(found == 0, "{found} decisions were fallbacks");
+        Ok(())
+    }
+
+    /// The bytes of one trace row of each kind, all for 100 candidates.
+    pub fn trace_bytes(&self, server: &Server) -> Result<Vec<(String, i64)>> {
+        let mut client = server.connect(&self.name)?;
+        client.batch_execute(
+            "SELECT bench.floor(1, '{\"device\": \"mobile\"}'), bench.hand(1, '{\"device\": \"mobile\"}');
+             SELECT decide(1::bigint, 'c100s1', '{\"device\": \"mobile\"}')",
+        )?;
+        let mut bytes = |name: &str, table: &str| -> Result<(String, i64)> {
+            let wanted = if name == "decide" {
+                "WHERE surface = 'c100s1'"
+            } else {
+                ""
+            };
+            let row = client.query_one(
+                &format!("SELECT avg(pg_column_size(t))::bigint FROM (SELECT * FROM {table} {wanted} LIMIT 100) AS t"),
+                &[],
+            )?;
+            Ok((name.to_owned(), row.get(0)))
+        };
+        Ok(vec![
+            bytes("floor", "bench.floor_trace")?,
+            bytes("hand", "bench.hand_trace")?,
+            bytes("decide", "decide.trace")?,
+        ])
+    }
+
+    /// Connects to it.
+    pub fn connect(&self, server: &Server) -> Result<Client> {
+        server.connect(&self.name)
+    }
+}

@@ -1,0 +1,143 @@
+//! What is measured beside what.
+
+use anyhow::{Result, ensure};
+
+use super::database::Database;
+use crate::server::Server;
+
+/// The workload with the large database.
+pub const MANY: &str = "decide, many users";
+
+/// The name of the workload that decides in this shape.
+pub fn decide_of(candidates: u32, slots: u32) -> String {
+    let plural = if slots == 1 { "" } else { "s" };
+    format!("decide, {candidates} candidates, {slots} slot{plural}")
+}
+
+/// One script of pgbench with its variables.
+pub struct Work<'a> {
+    pub name: String,
+    /// Stands for `bench/run-{script}.sql`.
+    pub script: &'static str,
+    pub database: &'a Database,
+    pub candidates: u32,
+    pub slots: u32,
+}
+
+impl<'a> Work<'a> {
+    /// A script that is measured in the same shape everywhere: 100 candidates, one slot.
+    fn plain(script: &'static str, database: &'a Database) -> Self {
+        Self {
+            name: script.into(),
+            script,
+            database,
+            candidates: 100,
+            slots: 1,
+        }
+    }
+
+    /// decide() for so many candidates and slots.
+    fn decide(name: &str, database: &'a Database, candidates: u32, slots: u32) -> Self {
+        Self {
+            name: name.into(),
+            script: "decide",
+            database,
+            candidates,
+            slots,
+        }
+    }
+
+    /// The surface of that shape.
+    pub fn surface(&self) -> String {
+        format!("c{}s{}", self.candidates, self.slots)
+    }
+
+    /// Fails unless one call answers what it should: all slots, by the policy, among all candidates.
+    pub fn check(&self, server: &Server) -> Result<()> {
+        let mut client = self.database.connect(server)?;
+        let context = serde_json::json!({"device": "mobile"});
+        if self.script == "decide" {
+            let sql = "SELECT count(*), count(reason), min(decision_id::text) FROM decide(1::bigint, $1, $2)";
+            let row = client.query_one(sql, &[&self.surface(), &context])?;
+            let (rows, fallbacks, id): (i64, i64, String) = (row.get(0), row.get(1), row.get(2));
+            let sql = "SELECT cardinality(candidates) FROM decide.decision WHERE decision_id::text = $1 LIMIT 1";
+            let candidates: i32 = client.query_one(sql, &[&id])?.get(0);
+            let found = (rows, fallbacks, i64::from(candidates));
+            let expected = (i64::from(self.slots), 0, i64::from(self.candidates));
+            ensure!(
+                found == expected,
+                "{}: decide() gives {found:?} (slots, fallbacks, candidates) instead of {expected:?}",
+                self.name
+            );
+        } else if self.script != "select" {
+            let sql = format!("SELECT count(*) FROM bench.{}(1, $1)", self.script);
+            let rows: i64 = client.query_one(&sql, &[&context])?.get(0);
+            ensure!(rows == 1, "{} answers {rows} rows", self.name);
+        }
+        Ok(())
+    }
+}
+
+/// What is measured interleaved, under the same conditions.
+pub struct Set<'a> {
+    pub title: String,
+    pub clients: u32,
+    /// synchronous_commit
+    pub durable: bool,
+    pub work: Vec<Work<'a>>,
+}
+
+impl<'a> Set<'a> {
+    /// The databases that it works in, each once.
+    pub fn databases(&self) -> Vec<&'a Database> {
+        let mut found: Vec<&Database> = Vec::new();
+        for work in &self.work {
+            if !found.iter().any(|known| known.name == work.database.name) {
+                found.push(work.database);
+            }
+        }
+        found
+    }
+}
+
+/// All sets.
+pub struct Plan<'a> {
+    pub sets: Vec<Set<'a>>,
+}
+
+impl<'a> Plan<'a> {
+    /// Floor, hand, decide and select under each number of clients; then decide() in all sizes.
+    pub fn new(small: &'a Database, many: Option<&'a Database>, quick: bool) -> Self {
+        let clients: &[u32] = if quick { &[8] } else { &[1, 8, 32] };
+        let mut sets = Vec::new();
+        for &clients in clients {
+            for durable in [false, true] {
+                let sync = if durable { "on" } else { "off" };
+                let scripts = ["floor", "hand", "decide", "select"];
+                sets.push(Set {
+                    title: format!("{clients} clients, synchronous_commit {sync}"),
+                    clients,
+                    durable,
+                    work: scripts.map(|script| Work::plain(script, small)).into(),
+                });
+            }
+        }
+        let mut work = Vec::new();
+        for slots in [1, 5] {
+            for candidates in [10, 100, 1000] {
+                let name = decide_of(candidates, slots);
+                work.push(Work::decide(&name, small, candidates, slots));
+            }
+        }
+        if let Some(many) = many {
+            work.push(Work::decide(MANY, many, 100, 1));
+        }
+        sets.push(Set {
+            title: "sizes".into(),
+            clients: 8,
+            durable: false,
+            work,
+        });
+        Self { sets }
+    }
+}
