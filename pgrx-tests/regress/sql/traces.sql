@@ -68,6 +68,18 @@ UPDATE decide.decision SET action = 'b';
 DELETE FROM decide.decision;
 SELECT count(*), bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id);
 
+-- erasure says so, for its own transaction, and can delete but not change
+BEGIN;
+SET LOCAL pg_decide.erasing = on;
+UPDATE decide.trace SET seed = 1;
+ROLLBACK;
+BEGIN;
+SET LOCAL pg_decide.erasing = on;
+DELETE FROM decide.trace WHERE user_key = decide.user_key('cid');
+SELECT count(*) FROM decide.trace;
+ROLLBACK;
+DELETE FROM decide.trace WHERE user_key = decide.user_key('cid');
+
 -- the caller's rollback takes them along
 BEGIN;
 SELECT count(*) FROM decide('ann', 'home');
