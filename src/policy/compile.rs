@@ -8,7 +8,7 @@ use super::rules::{Rule, Rules, looks_at_action};
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
 use super::{models, validate};
 use crate::math::choice::Selection;
-use crate::math::model::{Source, Value};
+use crate::math::model::{LinearModel, Source, Value};
 use crate::math::scorer::Scorer;
 use crate::pg::clock;
 use validate::Faults;
@@ -25,6 +25,7 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
     }
     let actions = actions(content, faults);
     let sets = rule_sets(content);
+    let mut models = Models::new();
     let mut surfaces = HashMap::new();
     for row in &content.surfaces {
         if let Some(mut surface) = surface(number, row, content, &actions, &features, &sets) {
@@ -32,7 +33,8 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
                 .policies
                 .iter()
                 .find(|policy| policy.surface == row.surface);
-            surface.policy = policy.and_then(|row| policy_of(row, &surface, &features, faults));
+            surface.policy =
+                policy.and_then(|row| policy_of(row, &surface, &features, &mut models, faults));
             surfaces.insert(row.surface.clone(), surface);
         }
     }
@@ -174,16 +176,20 @@ fn surface(
     })
 }
 
+/// Model versions that have been read, or what is wrong with them; several surfaces share one.
+type Models = HashMap<String, Result<Option<LinearModel>, String>>;
+
 fn policy_of(
     row: &PolicyRow,
     surface: &Surface,
     features: &[Feature],
+    models: &mut Models,
     faults: &mut Faults,
 ) -> Option<Policy> {
     // A fault of the choice itself has been found by `validate` already.
     let choice = validate::choice(row).ok()?;
     let model = match (&row.model, row.model_version) {
-        (Some(name), Some(version)) => match model(name, version, surface, features) {
+        (Some(name), Some(version)) => match model(name, version, surface, features, models) {
             Ok(model) => Some(model),
             Err(reason) => {
                 faults.add("decide.policy", &row.policy, reason);
@@ -206,13 +212,18 @@ fn model(
     version: i32,
     surface: &Surface,
     features: &[Feature],
+    models: &mut Models,
 ) -> Result<Model, String> {
     let label = format!("{name}:{version}");
-    let model = models::read(name, version)
+    let model = models
+        .entry(label.clone())
+        .or_insert_with(|| models::read(name, version))
+        .as_ref()
         .map_err(|reason| format!("model {label}: {reason}"))?
+        .as_ref()
         .ok_or(format!("model \"{name}\" has no version {version}"))?;
     let scorer = Scorer::compile(
-        &model,
+        model,
         surface.actions.len(),
         &|i, source| attribute(&surface.actions[i], source),
         &|feature| features.iter().position(|f| f.name == feature),
