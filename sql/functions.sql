@@ -199,8 +199,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   UPDATE decide.model_version AS m SET approved_at = clock_timestamp(), approved_by = SESSION_USER
-   WHERE m.model = approve.model AND m.version = approve.version;
-  IF NOT FOUND THEN
+   WHERE m.model = approve.model AND m.version = approve.version AND m.approved_at IS NULL;
+  IF NOT FOUND AND NOT EXISTS (SELECT 1 FROM decide.model_version AS m
+                                WHERE m.model = approve.model AND m.version = approve.version) THEN
     RAISE EXCEPTION 'model "%" has no version %', model, version
       USING ERRCODE = 'undefined_object', HINT = 'decide.model_version lists them.';
   END IF;

@@ -31,10 +31,20 @@ AS $$
 $$;
 COMMENT ON FUNCTION decide.job_rights(text) IS 'The rights that a job takes: serve, analyse, operate or rules';
 
+CREATE TABLE decide.role_job (
+  role name NOT NULL,
+  job text NOT NULL,
+  PRIMARY KEY (role, job)
+);
+COMMENT ON TABLE decide.role_job IS 'Which role has been given which job by decide.grant';
+COMMENT ON COLUMN decide.role_job.role IS 'Role';
+COMMENT ON COLUMN decide.role_job.job IS 'Job: serve, analyse, operate or rules';
+
 CREATE FUNCTION decide.grant(role name, job text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 DECLARE
   needed record;
 BEGIN
@@ -45,6 +55,7 @@ BEGIN
   FOR needed IN SELECT * FROM decide.job_rights(job) LOOP
     EXECUTE format('GRANT %s ON %s TO %I', needed.rights, needed.object, role);
   END LOOP;
+  INSERT INTO decide.role_job AS r (role, job) VALUES ("grant".role, "grant".job) ON CONFLICT DO NOTHING;
 END
 $$;
 COMMENT ON FUNCTION decide.grant(name, text) IS
@@ -61,12 +72,18 @@ BEGIN
     RAISE EXCEPTION 'job "%" does not exist', job USING ERRCODE = 'undefined_object',
       HINT = 'Jobs are: serve, analyse, operate, rules.';
   END IF;
-  FOR needed IN SELECT * FROM decide.job_rights(job) LOOP
+  DELETE FROM decide.role_job AS r WHERE r.role = "revoke".role AND r.job = "revoke".job;
+  -- What another job of the role takes stays.
+  FOR needed IN
+    SELECT n.rights, n.object FROM decide.job_rights("revoke".job) AS n
+    EXCEPT
+    SELECT k.rights, k.object FROM decide.role_job AS o, decide.job_rights(o.job) AS k WHERE o.role = "revoke".role
+  LOOP
     EXECUTE format('REVOKE %s ON %s FROM %I', needed.rights, needed.object, role);
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION decide.revoke(name, text) IS 'Takes the rights of one job from a role';
+COMMENT ON FUNCTION decide.revoke(name, text) IS 'Takes the rights of one job from a role, but for those that another job of it takes';
 
 DO $$
 DECLARE
@@ -88,7 +105,7 @@ BEGIN
   FOREACH mine IN ARRAY ARRAY[
     'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'bundle', 'publication',
     'action_number', 'feature_slot', 'bundle_action', 'secret', 'user_state', 'event_default',
-    'outcome_default', 'quarantine', 'trace_default']
+    'outcome_default', 'quarantine', 'trace_default', 'role_job']
   LOOP
     PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');
   END LOOP;

@@ -192,6 +192,15 @@ fn list(faults: &[Fault]) -> String {
     lines.join("\n")
 }
 
+/// A name as a message can show it: control characters escaped, the rest as it is.
+pub fn printable(name: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_debug().to_string(),
+        false => c.to_string(),
+    };
+    name.chars().map(shown).collect()
+}
+
 /// The value, or the error raised.
 pub trait OrRaise<T> {
     fn or_raise(self) -> T;

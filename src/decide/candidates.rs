@@ -37,6 +37,9 @@ impl Blocked {
     }
 }
 
+/// How many errors of rules a trace keeps; `blocked_by` names the actions of all.
+const MOST_ERRORS: usize = 20;
+
 /// How the rules are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asking {
@@ -69,7 +72,9 @@ pub fn find(request: &Request<'_>, asking: Asking, desk: &mut Desk) {
             }
             Verdict::No => Blocked::Rule,
             Verdict::Failed(error) => {
-                desk.errors.push(Some(format!("{}: {error}", action.name)));
+                if desk.errors.len() < MOST_ERRORS {
+                    desk.errors.push(Some(format!("{}: {error}", action.name)));
+                }
                 Blocked::RuleFailed
             }
         };

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::govern::pseudonym;
 use crate::math::identifier::time_ordered;
 use crate::math::model::Value;
@@ -42,7 +42,7 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
     let surface = bundle
         .surfaces
         .get(name)
-        .ok_or_else(|| Error::UnknownSurface(name.escape_debug().to_string()))?;
+        .ok_or_else(|| Error::UnknownSurface(printable(name)))?;
     let context = asked.context.ok_or(Error::Null("context"))?;
     let most = settings::max_context_bytes();
     if context.size() > most {

@@ -4,7 +4,7 @@ use pgrx::pg_sys::{FLOAT4ARRAYOID, INT8OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOI
 use serde_json::json;
 
 use super::history::{History, Shown, Span};
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::math::model::{Family, LinearModel, Source, parse_term};
 use crate::math::random::Draws;
 use crate::math::to_f32;
@@ -92,7 +92,7 @@ fn sources(asked: &Asked<'_>) -> Result<Vec<Vec<Source>>, Error> {
     for term in &asked.terms {
         let sources = parse_term(term).map_err(|error| {
             Error::Training(
-                format!("term \"{}\": {error}", term.escape_debug()),
+                format!("term \"{}\": {error}", printable(term)),
                 "Terms are 1, user.feature, context.field, action.attribute, action, and products of them with *.",
             )
         })?;

@@ -45,6 +45,8 @@ pub fn track(event: Option<&Json<'_>>) -> Result<Taken, Error> {
         }
     };
     let user_key = key.of(&event.user_id);
+    // From here on one event of a user waits for the other, so that one cannot overlook the other.
+    store::lock_user(user_key);
     if !store::event(&event, user_key, &bundle, now) {
         return Ok(Taken::Duplicate);
     }

@@ -12,6 +12,10 @@ use crate::pg::{Statement, datum};
 use crate::policy::{Amount, Bundle};
 
 thread_local! {
+    static LOCK: Statement = const { Statement::new(
+        "INSERT INTO decide.user_state AS s (user_key) VALUES ($1) \
+         ON CONFLICT (user_key) DO UPDATE SET updated_at = s.updated_at WHERE false",
+        &[UUIDOID]) };
     static EVENT: Statement = const { Statement::new(
         "INSERT INTO decide.event (user_key, event_id, at, received_at, type, action, surface, \
                                    decision_id, value, attributes) \
@@ -29,6 +33,11 @@ thread_local! {
         "INSERT INTO decide.quarantine (quarantine_id, received_at, user_key, reasons, payload) \
          VALUES ($1, $2, $3, $4, $5 - 'user_id')",
         &[UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTARRAYOID, JSONBOID]) };
+}
+
+/// Locks the row of the user, or makes one, until the transaction ends.
+pub fn lock_user(user_key: Uuid) {
+    LOCK.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
 }
 
 /// How far apart in time two events of one identifier are still the same event.

@@ -24,6 +24,10 @@ use crate::settings;
 /// actions a set has.
 const TYPES: [pg_sys::Oid; 5] = [UUIDOID, JSONBOID, FLOAT8ARRAYOID, INT4OID, INT4OID];
 
+/// How many actions may fail one by one within a decision; the rest of their sets then counts as
+/// failed too, so that a broken rule cannot hold a decision up for long.
+const MOST_FAILURES: usize = 50;
+
 /// The rules of one surface.
 pub struct Rules {
     bundle: i64,
@@ -182,6 +186,11 @@ impl Rules {
         let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else {
             return;
         };
+        if verdicts.failed.len() >= MOST_FAILURES {
+            let reason = "not asked, since its rule has failed for many actions already";
+            let rest = numbers.iter().map(|&number| (number, reason.to_owned()));
+            return verdicts.failed.extend(rest);
+        }
         match self.ask_alone(rule, request, role, first, last) {
             Ok(part) => verdicts.holds.extend(part.holds),
             Err(error) if numbers.len() == 1 => {

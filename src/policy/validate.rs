@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::bundle::{Amount, Attribute};
 use super::tables::{ActionRow, Content, FeatureRow, PolicyRow};
-use crate::error::Fault;
+use crate::error::{Fault, printable};
 use crate::math::choice::{Choice, Selection};
 
 /// Collects faults.
@@ -123,7 +123,7 @@ fn names(content: &Content, faults: &mut Faults) {
         for name in names.filter(|name| !is_name(name)) {
             faults.add(
                 table,
-                &name.escape_debug().to_string(),
+                &printable(name),
                 "not a clean name: 1 to 200 characters, no control characters, no blanks around it",
             );
         }

@@ -83,6 +83,15 @@ SELECT slot, action, candidates, bundle FROM decide.decision;
 SELECT bundle, note FROM decide.bundle_history;
 RESET ROLE;
 
+-- a job that is taken back leaves what another job of the role takes
+SELECT decide.grant('regress_priv_nobody', job) FROM unnest(ARRAY['analyse', 'operate']) AS job;
+SELECT decide.revoke('regress_priv_nobody', 'analyse');
+SELECT count(*) FILTER (WHERE attempt('regress_priv_nobody', call) <> attempt('regress_priv_operate', call)) AS differ FROM calls;
+SELECT decide.revoke('regress_priv_nobody', 'operate');
+SELECT count(*) FROM calls WHERE attempt('regress_priv_nobody', call) <> '-';
+SELECT role, job FROM decide.role_job ORDER BY 1, 2;
+SELECT decide.revoke('regress_priv_nobody', 'dancing');
+
 -- what is granted can be taken back, and leaves nothing
 SELECT decide.revoke('regress_priv_' || job, job) FROM unnest(ARRAY['serve', 'analyse', 'operate', 'rules']) AS job;
 SELECT count(*) FROM calls, unnest(ARRAY['serve', 'analyse', 'operate', 'rules']) AS job WHERE attempt('regress_priv_' || job, call) <> '-' ;
