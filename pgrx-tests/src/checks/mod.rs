@@ -6,6 +6,7 @@
 
 mod catalog;
 mod crashes;
+mod docs;
 mod extension;
 mod frequencies;
 mod interruptions;
@@ -41,6 +42,11 @@ pub const ALL: &[(&str, Check)] = &[
     ("extension/survives_a_crash", extension::survives_a_crash),
     ("catalog/has_comments", catalog::has_comments),
     ("catalog/is_in_the_reference", catalog::is_in_the_reference),
+    ("docs/first_steps_run", docs::first_steps_run),
+    (
+        "docs/tutorial_and_operations_run",
+        docs::tutorial_and_operations_run,
+    ),
     ("frequencies/of_uniform", frequencies::of_uniform),
     ("frequencies/of_greedy", frequencies::of_greedy),
     (

@@ -26,8 +26,8 @@ pub struct Files {
     pub log: String,
 }
 
-/// Reads the data, fetched and unpacked below target/ unless they are there.
-pub fn ensure(workspace: &Workspace) -> Result<Files> {
+/// The folder of the two files, fetched and unpacked below target/ unless they are there.
+pub fn folder(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.target(&WHEEL.folder_name());
     if !folder.join(FOLDER).is_dir() {
         let file = WHEEL
@@ -40,8 +40,14 @@ pub fn ensure(workspace: &Workspace) -> Result<Files> {
         fs::rename(&partial, &folder)?;
         eprintln!("unpacked the Open Bandit Dataset into {}", folder.display());
     }
+    Ok(folder.join(FOLDER))
+}
+
+/// Reads the data.
+pub fn ensure(workspace: &Workspace) -> Result<Files> {
+    let folder = folder(workspace)?;
     let read = |name: &str| {
-        let path: PathBuf = folder.join(FOLDER).join(name);
+        let path = folder.join(name);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
     Ok(Files {

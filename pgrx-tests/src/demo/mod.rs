@@ -1,6 +1,6 @@
 //! `cargo dev demo`: a fashion shop's log becomes a policy that decides live traffic.
 
-mod data;
+pub mod data;
 mod live;
 mod report;
 

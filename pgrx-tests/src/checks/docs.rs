@@ -1,0 +1,123 @@
+//! The SQL that the documents show is run, block by block, by psql.
+
+use std::fmt::Write;
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::demo::data;
+use crate::temporary::Database;
+use crate::workspace::Workspace;
+
+/// A block of a document: its first line, its SQL, and whether it is shown for its error.
+struct Block {
+    line: usize,
+    sql: String,
+    fails: bool,
+}
+
+/// The README's first steps run as they stand.
+pub fn first_steps_run(database: &Database) -> Result<()> {
+    run(database, "README.md")
+}
+
+/// The tutorial runs from its first line to its last, and what operations shows runs after it.
+pub fn tutorial_and_operations_run(database: &Database) -> Result<()> {
+    run(database, "docs/tutorial.md")?;
+    run(database, "docs/operations.md")
+}
+
+/// Runs a document in one session; a block that fails, or one that should and does not, is named.
+fn run(database: &Database, document: &str) -> Result<()> {
+    let workspace = Workspace::find()?;
+    let text = fs::read_to_string(workspace.root().join(document))?;
+    let blocks = blocks(&text)?;
+    ensure!(!blocks.is_empty(), "{document} shows no SQL");
+    let script = database.server.scratch("docs")?.join("document.sql");
+    fs::write(&script, as_script(&blocks))?;
+    let output = database
+        .client("psql")
+        .args(["-X", "-q", "-v"])
+        .arg(format!("data={}", data::folder(&workspace)?.display()))
+        .arg("-f")
+        .arg(&script)
+        .output()
+        .context("cannot run psql")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let last = shown.lines().rfind(|line| line.starts_with("-- line "));
+    bail!(
+        "{document}, {}: {}",
+        last.unwrap_or("before its first block"),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// The ```sql blocks, and the ```sql error ones.
+fn blocks(text: &str) -> Result<Vec<Block>> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        let Some(language) = line.strip_prefix("```") else {
+            continue;
+        };
+        let mut body = String::new();
+        loop {
+            match lines.next() {
+                Some((_, "```")) => break,
+                Some((_, line)) => writeln!(body, "{line}")?,
+                None => bail!("the block at line {} does not end", number + 1),
+            }
+        }
+        if let "sql" | "sql error" = language {
+            blocks.push(Block {
+                line: number + 1,
+                sql: body,
+                fails: language == "sql error",
+            });
+        }
+    }
+    Ok(blocks)
+}
+
+/// One script of them all; exit status 3 where a block does not do what it should.
+fn as_script(blocks: &[Block]) -> String {
+    let mut script = String::new();
+    if blocks
+        .iter()
+        .any(|block| block.sql.contains("CREATE EXTENSION"))
+    {
+        script += "DROP EXTENSION pg_decide;\n";
+    }
+    for Block { line, sql, fails } in blocks {
+        script += &format!("\\echo -- line {line}\n");
+        script += match fails {
+            false => "\\set ON_ERROR_STOP 1\n",
+            true => "\\set ON_ERROR_STOP 0\n",
+        };
+        script += sql;
+        if *fails {
+            script += "\\if :ERROR\n\\else\n\\warn it does not fail\n\\set ON_ERROR_STOP 1\nSELECT 1/0;\n\\endif\n";
+        }
+    }
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_sql_are_found_with_their_lines() {
+        let text = "a\n```sql\nSELECT 1;\n```\n```sh\nls\n```\n```sql error\nSELECT x;\n```\n";
+        let found = blocks(text).unwrap();
+        let seen: Vec<(usize, &str, bool)> = found
+            .iter()
+            .map(|b| (b.line, b.sql.trim(), b.fails))
+            .collect();
+        assert_eq!(seen, [(2, "SELECT 1;", false), (8, "SELECT x;", true)]);
+        assert!(blocks("```sql\nSELECT 1;\n").is_err());
+    }
+}
