@@ -61,3 +61,13 @@ pub extern "C-unwind" fn _PG_init() {
     settings::init();
     pg::invalidation::init();
 }
+
+/// What `cargo pgrx test` asks of the crate.
+#[cfg(test)]
+pub mod pg_test {
+    pub fn setup(_options: Vec<&str>) {}
+
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        Vec::new()
+    }
+}

@@ -20,3 +20,6 @@ pub mod rule_text;
 pub mod session;
 
 pub use plan::{Plan, Row, Session, Statement};
+
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;

@@ -1,0 +1,88 @@
+//! The glue, tried inside a server.
+
+use pgrx::prelude::*;
+
+#[pg_schema]
+mod tests {
+    use super::*;
+    use crate::pg::attempt::attempt;
+    use crate::pg::json::{Field, Json};
+    use crate::pg::{Plan, Session, array, datum, plan::Access};
+
+    /// What Postgres prints of a value that we have built.
+    fn printed(kind: pg_sys::Oid, value: datum::Arg) -> Option<String> {
+        let _session = Session::open();
+        let plan = Plan::prepare("SELECT $1::text", &[kind]);
+        let mut text = None;
+        plan.run(Access::Read, &[value], |row| text = row.get::<String>(1));
+        text
+    }
+
+    #[pg_test]
+    fn arrays_are_what_postgres_takes_for_one() {
+        let flat = datum::array(&[1.5f64, -0.0, 3.0]);
+        assert_eq!(printed(pg_sys::FLOAT8ARRAYOID, flat).unwrap(), "{1.5,-0,3}");
+        let rows = Some(array::from_rows(&[1i32, 2, 3, 4, 5, 6], 2));
+        assert_eq!(
+            printed(pg_sys::INT4ARRAYOID, rows).unwrap(),
+            "{{1,2,3},{4,5,6}}"
+        );
+        let nothing = datum::array::<f32>(&[]);
+        assert_eq!(printed(pg_sys::FLOAT4ARRAYOID, nothing).unwrap(), "{}");
+    }
+
+    #[pg_test]
+    fn arrays_are_read_back() {
+        let values = [f64::MIN_POSITIVE, 0.1, 1e308];
+        let mut read = vec![7.0];
+        assert!(array::read_into(array::from_slice(&values), &mut read));
+        assert_eq!(read, [7.0, f64::MIN_POSITIVE, 0.1, 1e308]);
+        // Neither another type nor an array with nulls is taken for numbers.
+        assert!(!array::read_into(array::from_slice(&[1i32]), &mut read));
+        let holes = datum::texts::<&str>(&[None]).unwrap();
+        assert!(!array::read_into(holes, &mut read));
+        assert_eq!(read.len(), 4);
+    }
+
+    #[pg_test]
+    fn jsonb_is_read_where_it_lies() {
+        let json = Json::parse(
+            r#"{"n": 1e400, "t": "ü\"", "b": true, "o": {"x": 2}, "a": [], "z": null}"#,
+        );
+        assert!(matches!(json.get("n"), Some(Field::Number(n)) if n == f64::INFINITY));
+        assert!(matches!(json.get("t"), Some(Field::Text("ü\""))));
+        assert!(matches!(json.get("b"), Some(Field::Bool(true))));
+        assert!(matches!(json.get("a"), Some(Field::Array)));
+        assert!(matches!(json.get("z"), Some(Field::Null)));
+        assert!(json.get("missing").is_none());
+        let Some(Field::Object(inner)) = json.get("o") else {
+            panic!("an object")
+        };
+        assert!(matches!(inner.get("x"), Some(Field::Number(2.0))));
+    }
+
+    #[pg_test]
+    fn equal_documents_have_equal_hashes() {
+        let one = Json::parse(r#"{"a": 1.0, "b": [1, "x"]}"#);
+        let same = Json::parse(r#"{"b": [1.00, "x"], "a": 1}"#);
+        let other = Json::parse(r#"{"b": [1.00, "x"], "a": 2}"#);
+        assert_eq!(one.hash(5), same.hash(5));
+        assert_ne!(one.hash(5), other.hash(5));
+        assert_ne!(one.hash(5), one.hash(6));
+    }
+
+    #[pg_test]
+    fn a_failed_attempt_is_undone_and_the_next_statement_runs() {
+        let caught = attempt(|| {
+            Spi::run("CREATE TABLE half_done (x int)").unwrap();
+            Spi::run("SELECT 1 / 0").unwrap();
+        })
+        .unwrap_err();
+        assert_eq!(crate::pg::attempt::sqlstate(caught.code), "22012");
+        let there = Spi::get_one::<bool>("SELECT to_regclass('half_done') IS NOT NULL");
+        assert_eq!(there, Ok(Some(false)));
+        assert_eq!(attempt(|| 7).unwrap(), 7);
+        let panicked = attempt(|| -> i32 { panic!("a bug") }).unwrap_err();
+        assert!(panicked.message.contains("a bug"));
+    }
+}
