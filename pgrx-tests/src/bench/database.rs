@@ -17,6 +17,8 @@ const STATES: &str = include_str!("../../bench/setup-users.sql");
 const FLOOR: &str = include_str!("../../bench/setup-floor.sql");
 const HAND: &str = include_str!("../../bench/setup-hand.sql");
 
+const SETTLE: &str = include_str!("../../bench/settle.sql");
+
 /// One database with surfaces, a model and users.
 pub struct Database {
     pub name: String,
@@ -105,17 +107,7 @@ impl Database {
     /// Lets each set begin alike: no traces, nothing dirty, and the users in memory as far as they fit.
     pub fn settle(&self, server: &Server) -> Result<()> {
         let mut client = server.connect(&self.name)?;
-        client.batch_execute("TRUNCATE decide.trace")?;
-        if self.comparisons {
-            client.batch_execute("TRUNCATE bench.floor_trace, bench.hand_trace")?;
-        }
-        client.batch_execute(
-            "CHECKPOINT;
-             SELECT count(features) FROM decide.user_state;
-             SET enable_seqscan = off;
-             SELECT count(user_key) FROM decide.user_state",
-        )?;
-        Ok(())
+        client.batch_execute(SETTLE).context("settle.sql failed")
     }
 
     /// Fails if one of the decisions was a fallback: that would be no fair comparison.

@@ -10,7 +10,7 @@ mod results;
 
 use std::io::IsTerminal;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
@@ -41,6 +41,9 @@ pub struct Options {
     /// Users in the large database, which is built once [default: 2000000, or none if quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100_000..))]
     users: Option<u64>,
+    /// Only sets whose title contains this, such as sizes, "8 clients", "commit off"; repeatable
+    #[arg(long, value_name = "TITLE")]
+    only: Vec<String>,
 }
 
 /// Builds what is measured, measures it, and prints how it compares. A missed goal is no failure.
@@ -54,7 +57,16 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
         .transpose()?;
     let seconds = options.seconds.unwrap_or(if options.quick { 2 } else { 3 });
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 });
-    let plan = Plan::new(&small, many.as_ref(), options.quick);
+    let mut plan = Plan::new(&small, many.as_ref(), options.quick);
+    if !options.only.is_empty() {
+        plan.sets.retain(|set| {
+            options
+                .only
+                .iter()
+                .any(|part| set.title.contains(part.as_str()))
+        });
+    }
+    ensure!(!plan.sets.is_empty(), "no set has a title like that");
 
     let bench = Bench::new(&server, workspace, seconds);
     let mut results = Results::new(&server, &small, rounds, seconds)?;
@@ -66,10 +78,12 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
     }
     progress.finish();
     results.trace_bytes = small.trace_bytes(&server)?;
-    let databases = std::iter::once(&small).chain(&many);
-    results.state_bytes = databases
-        .map(|database| (database.users, database.state_bytes))
-        .collect();
+    for database in std::iter::once(&small).chain(&many) {
+        results
+            .state_bytes
+            .push((database.users, database.state_bytes));
+        database.settle(&server)?;
+    }
     report::print(&results);
     let file = results.save(workspace)?;
     println!("\nEvery run is in {}", file.display());

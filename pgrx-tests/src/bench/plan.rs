@@ -5,6 +5,9 @@ use anyhow::{Result, ensure};
 use super::database::Database;
 use crate::server::Server;
 
+/// The set of decide() in all sizes.
+pub const SIZES: &str = "sizes";
+
 /// The workload with the large database.
 pub const MANY: &str = "decide, many users";
 
@@ -113,9 +116,10 @@ impl<'a> Plan<'a> {
         for &clients in clients {
             for durable in [false, true] {
                 let sync = if durable { "on" } else { "off" };
+                let plural = if clients == 1 { "" } else { "s" };
                 let scripts = ["floor", "hand", "decide", "select"];
                 sets.push(Set {
-                    title: format!("{clients} clients, synchronous_commit {sync}"),
+                    title: format!("{clients} client{plural}, synchronous_commit {sync}"),
                     clients,
                     durable,
                     work: scripts.map(|script| Work::plain(script, small)).into(),
@@ -133,7 +137,7 @@ impl<'a> Plan<'a> {
             work.push(Work::decide(MANY, many, 100, 1));
         }
         sets.push(Set {
-            title: "sizes".into(),
+            title: SIZES.into(),
             clients: 8,
             durable: false,
             work,

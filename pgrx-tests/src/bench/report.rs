@@ -97,59 +97,88 @@ fn name(summary: &Summary<'_>) -> String {
     summary.first.workload.clone()
 }
 
+/// One goal: how a workload must compare with another one of its set.
+struct Goal<'a> {
+    what: &'a str,
+    set: &'a str,
+    workload: String,
+    to: String,
+    wanted: RangeInclusive<f64>,
+}
+
 /// The goals, each with what was measured.
 fn goals(results: &Results) -> Vec<String> {
     let off = "8 clients, synchronous_commit off";
     let on = "8 clients, synchronous_commit on";
-    let at_least = |name: &str, goal: f64, set: &str, to: &str| {
-        let measured = results.ratio(set, "decide", to);
-        verdict(name, measured, goal..=f64::INFINITY)
+    let least = |what, goal: f64, set, to: &str| Goal {
+        what,
+        set,
+        workload: "decide".into(),
+        to: to.into(),
+        wanted: goal..=f64::INFINITY,
     };
-    let at_most = |name: &str, goal: f64, slow: &str| {
-        let measured = results.ratio("sizes", &decide_of(100, 1), slow);
-        verdict(name, measured, 0.0..=goal)
+    let most = |what, goal, to| Goal {
+        what,
+        set: plan::SIZES,
+        workload: decide_of(100, 1),
+        to,
+        wanted: 0.0..=goal,
     };
-    vec![
-        at_least(
-            "decide at least 1.2 × floor, 8 clients, synchronous_commit off",
+    let goals = [
+        least(
+            "decide at least 1.2 × floor, 8 clients, sync off",
             1.2,
             off,
             "floor",
         ),
-        at_least(
-            "decide at least 1.0 × floor, 8 clients, synchronous_commit on",
+        least(
+            "decide at least 1.0 × floor, 8 clients, sync on",
             1.0,
             on,
             "floor",
         ),
-        at_least(
-            "decide at least 8 × hand, 8 clients, synchronous_commit off",
+        least(
+            "decide at least 8 × hand, 8 clients, sync off",
             8.0,
             off,
             "hand",
         ),
-        at_most(
-            "1,000 candidates take at most 2.5 × the time of 100",
+        most(
+            "1,000 candidates at most 2.5 × the time of 100",
             2.5,
-            &decide_of(1000, 1),
+            decide_of(1000, 1),
         ),
-        at_most(
-            "many users take at most 1.2 × the time of 100,000",
+        most(
+            "many users at most 1.2 × the time of 100,000",
             1.2,
-            plan::MANY,
+            plan::MANY.into(),
         ),
-    ]
+    ];
+    goals.iter().map(|goal| goal.verdict(results)).collect()
 }
 
-/// One line about a goal: whether the median is in the wanted range, and the range of all rounds.
-fn verdict(name: &str, measured: Option<Ratio>, wanted: RangeInclusive<f64>) -> String {
-    let Some(Ratio { median, min, max }) = measured else {
-        return format!("not measured  {name}");
-    };
-    let met = if wanted.contains(&median) {
-        "met"
-    } else {
-        "not met"
-    };
-    format!("{met:<12}  {name}: {median:.2} ({min:.2}–{max:.2})")
+impl Goal<'_> {
+    /// One line: whether the median is in the wanted range, the range of all rounds, and processor time.
+    fn verdict(&self, results: &Results) -> String {
+        let Self {
+            what,
+            set,
+            workload,
+            to,
+            ..
+        } = self;
+        let Some(Ratio { median, min, max }) = results.ratio(set, workload, to) else {
+            return format!("not measured  {what}");
+        };
+        let met = if self.wanted.contains(&median) {
+            "met"
+        } else {
+            "not met"
+        };
+        let cpu = results.cpu_ratio(set, workload, to);
+        let cpu = cpu.map_or_else(String::new, |cpu| {
+            format!("; by CPU {:.2} ({:.2}–{:.2})", cpu.median, cpu.min, cpu.max)
+        });
+        format!("{met:<12}  {what:<50} {median:.2} ({min:.2}–{max:.2}){cpu}")
+    }
 }

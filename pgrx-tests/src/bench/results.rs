@@ -134,12 +134,30 @@ impl Results {
         }
     }
 
-    /// How many times as fast a workload is as another one of its set, in each round.
+    /// How many times as many transactions a workload makes as another one of its set.
     pub fn ratio(&self, set: &str, workload: &str, to: &str) -> Option<Ratio> {
+        self.compare(set, workload, to, |run, other| Some(run.tps / other.tps))
+    }
+
+    /// How many times as much processor time the other one takes.
+    pub fn cpu_ratio(&self, set: &str, workload: &str, to: &str) -> Option<Ratio> {
+        self.compare(set, workload, to, |run, other| {
+            Some(other.cpu_us? / run.cpu_us?)
+        })
+    }
+
+    /// Compares two workloads round by round.
+    fn compare(
+        &self,
+        set: &str,
+        workload: &str,
+        to: &str,
+        ratio: fn(&Measured, &Measured) -> Option<f64>,
+    ) -> Option<Ratio> {
         let others: Vec<&Measured> = self.rounds_of(set, to).collect();
         let ratios = self.rounds_of(set, workload).filter_map(|run| {
             let other = others.iter().find(|other| other.round == run.round)?;
-            Some(run.tps / other.tps)
+            ratio(run, other)
         });
         let ratios: Vec<f64> = ratios.collect();
         Some(Ratio {
