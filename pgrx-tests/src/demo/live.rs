@@ -1,11 +1,12 @@
 //! The rest of the log as live requests, from several connections at once.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use postgres::Client;
 use serde_json::Value;
 use uuid::Uuid;
@@ -180,10 +181,13 @@ fn keep(client: &mut Client, answers: &[Answer]) -> Result<()> {
     Ok(())
 }
 
-/// A bar with rate; nothing where there is no terminal.
+/// A bar with the rate; nothing where there is no terminal.
 fn progress(length: usize) -> ProgressBar {
     let style =
-        ProgressStyle::with_template("     live  {wide_bar} {human_pos} of {human_len}  {per_sec}")
-            .expect("the template is well formed");
+        ProgressStyle::with_template("     live  {wide_bar} {human_pos} of {human_len}  {rate}/s")
+            .expect("the template is well formed")
+            .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{:.0}", state.per_sec());
+            });
     ProgressBar::new(length as u64).with_style(style)
 }

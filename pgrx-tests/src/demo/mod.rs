@@ -133,7 +133,7 @@ fn train(client: &mut Client) -> Result<String> {
     client.execute(include_str!("../../demo/train.sql"), &[])?;
     let row = client.query_one(include_str!("../../demo/metrics.sql"), &[])?;
     Ok(format!(
-        "ctr:1, {} weights; AUC {} on {} decisions, and {} on {} held out ({} clicks: mostly noise)",
+        "ctr:1, {} weights; AUC {} on {} decisions, {} on {} held out (with {} clicks: noise)",
         count(i64::from(row.get::<_, i32>(0))),
         row.get::<_, String>(3),
         count(row.get(1)),
