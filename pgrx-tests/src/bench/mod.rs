@@ -33,7 +33,7 @@ pub struct Options {
     #[arg(long)]
     quick: bool,
     /// Seconds that each run is measured, after a warm-up [default: 3, or 2 if quick]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     seconds: Option<u32>,
     /// Rounds; medians are taken over them [default: 5, or 3 if quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
