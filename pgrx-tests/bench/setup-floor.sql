@@ -42,3 +42,18 @@ BEGIN
   RETURN QUERY SELECT 1, 'a-1', 0.01::float8, id;
 END
 $$;
+
+-- The same without the updates: what a decision that no cap binds cannot avoid.
+CREATE FUNCTION bench.floor_reads(p_user bigint, p_context jsonb)
+RETURNS TABLE (slot integer, action text, probability float8, decision_id uuid)
+LANGUAGE plpgsql AS $$
+DECLARE
+  f float8[];
+  id uuid := bench.new_id();
+BEGIN
+  SELECT features INTO f FROM bench.floor_user WHERE user_id = p_user;
+  INSERT INTO bench.floor_trace
+  VALUES (id, p_user, clock_timestamp(), 1, 'home', ARRAY[1], ARRAY[0.01::float8], bench.numbers(), bench.probabilities(), f[1:32]);
+  RETURN QUERY SELECT 1, 'a-1', 0.01::float8, id;
+END
+$$;

@@ -117,12 +117,20 @@ impl<'a> Plan<'a> {
             for durable in [false, true] {
                 let sync = if durable { "on" } else { "off" };
                 let plural = if clients == 1 { "" } else { "s" };
-                let scripts = ["floor", "hand", "decide", "select"];
+                let mut work: Vec<Work> = ["floor", "hand", "decide", "select"]
+                    .map(|script| Work::plain(script, small))
+                    .into();
+                if clients == 8 {
+                    work.push(Work {
+                        name: "floor, no updates".into(),
+                        ..Work::plain("floor_reads", small)
+                    });
+                }
                 sets.push(Set {
                     title: format!("{clients} client{plural}, synchronous_commit {sync}"),
                     clients,
                     durable,
-                    work: scripts.map(|script| Work::plain(script, small)).into(),
+                    work,
                 });
             }
         }

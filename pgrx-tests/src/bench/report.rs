@@ -22,7 +22,8 @@ pub fn print(results: &Results) {
     );
     println!(
         "Medians of {} rounds of {} s; tps are transactions per second, CPU is the server's per transaction, and ratios\n\
-         are of tps, within each round\n",
+         are of tps, within each round. `floor` and `hand` update the user's row and a counter, as caps will ask for;\n\
+         `decide` holds no caps yet and updates nothing, like `floor, no updates`.\n",
         results.rounds, results.seconds
     );
     table(results).print("  ");
