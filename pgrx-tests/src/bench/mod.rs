@@ -49,6 +49,8 @@ pub struct Options {
 /// Builds what is measured, measures it, and prints how it compares. A missed goal is no failure.
 pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<()> {
     let server = cluster::running(workspace, target, false)?;
+    // Nobody restarts the server meanwhile.
+    let _lock = workspace.lock("cluster")?;
     let small = Database::ensure(&server, USERS, true)?;
     let many = options
         .users

@@ -28,6 +28,8 @@ Data: the Open Bandit Dataset by ZOZO, Inc., from its fashion shop ZOZOTOWN (in 
 pub fn run(workspace: &Workspace, target: &Target) -> Result<()> {
     let server = cluster::running(workspace, target, false)?;
     let files = data::ensure(workspace)?;
+    // Nobody restarts the server meanwhile.
+    let _lock = workspace.lock("cluster")?;
     let mut client = fresh_database(&server)?;
     println!("{INTRODUCTION}\n");
 
