@@ -28,7 +28,10 @@ pub fn read(
     if features.is_empty() {
         return;
     }
-    load(user_key, state);
+    state.clear();
+    USER_STATE.read(user_key, FEATURES, |row| {
+        array::read_into(row, state);
+    });
     values.extend(
         features
             .iter()
@@ -37,12 +40,4 @@ pub fn read(
                 kept => kept.read(now, feature.half_life),
             }),
     );
-}
-
-/// The user's row as it lies in the table; empty for a user without one.
-pub fn load(user_key: Uuid, state: &mut Vec<f64>) {
-    state.clear();
-    USER_STATE.read(user_key, FEATURES, |features| {
-        array::read_into(features, state);
-    });
 }

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::math::choice::Slate;
 use crate::pg::Session;
 use crate::pg::attempt::{attempt, sqlstate};
-use crate::policy::{self, Bundle, Policy};
+use crate::policy::{self, Bundle, Policy, Surface};
 
 /// One decision, with all that its trace needs to know.
 pub struct Decision<'a> {
@@ -85,13 +85,20 @@ impl Desk {
         self.errors.clear();
         self.in_rules.set(false);
         self.scores.clear();
-        self.clear_slate();
-    }
-
-    fn clear_slate(&mut self) {
         self.slate.probabilities.clear();
         self.slate.picks.clear();
         self.slate.chosen.clear();
+    }
+
+    /// The action of each slot, by number: what was picked, then the fallback. Its probability is 1.
+    fn fill_slots(&mut self, surface: &Surface) -> Vec<i32> {
+        let picks = self.slate.picks.iter();
+        let mut actions: Vec<i32> = picks
+            .map(|&pick| surface.actions[self.open[pick]].number)
+            .collect();
+        actions.resize(surface.slots, surface.fallback.number);
+        self.slate.chosen.resize(surface.slots, 1.0);
+        actions
     }
 }
 

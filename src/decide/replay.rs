@@ -87,26 +87,17 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
             (desk.slate.picks.len() < surface.slots).then_some(Reason::NoCandidate)
         }
     };
-    Ok(compare(&trace, surface, &desk, reason.as_ref()))
+    Ok(compare(&trace, surface, &mut desk, reason.as_ref()))
 }
 
 fn compare(
     trace: &Trace,
     surface: &policy::Surface,
-    desk: &Desk,
+    desk: &mut Desk,
     reason: Option<&Reason>,
 ) -> Option<String> {
-    let picks = desk
-        .slate
-        .picks
-        .iter()
-        .map(|&pick| surface.actions[desk.open[pick]].number);
-    let missing = surface.slots - desk.slate.picks.len();
-    let actions: Vec<i32> = picks
-        .chain(std::iter::repeat_n(surface.fallback.number, missing))
-        .collect();
-    let mut chosen = desk.slate.chosen.clone();
-    chosen.resize(surface.slots, 1.0);
+    let actions = desk.fill_slots(surface);
+    let chosen = &desk.slate.chosen;
     differs(trace.reason == reason.map(ToString::to_string), || {
         "the reason differs".into()
     })
@@ -123,7 +114,7 @@ fn compare(
     })
     .or_else(|| differs(trace.actions == actions, || "the actions differ".into()))
     .or_else(|| {
-        differs(same_bits(&trace.chosen, &chosen), || {
+        differs(same_bits(&trace.chosen, chosen), || {
             "the probabilities of the chosen differ".into()
         })
     })

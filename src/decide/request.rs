@@ -15,7 +15,7 @@ use crate::settings;
 pub struct Asked<'a> {
     pub user_id: Option<&'a str>,
     pub surface: Option<&'a str>,
-    pub context: Option<Json<'a>>,
+    pub context: Json<'a>,
     /// Microseconds since 2000.
     pub now: i64,
     /// A seed to use instead of a new one.
@@ -43,7 +43,7 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
         .surfaces
         .get(name)
         .ok_or_else(|| Error::UnknownSurface(printable(name)))?;
-    let context = asked.context.ok_or(Error::Null("context"))?;
+    let context = asked.context;
     let most = settings::max_context_bytes();
     if context.size() > most {
         return Err(Error::ContextTooLarge {

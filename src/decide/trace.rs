@@ -77,17 +77,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         .map(|model| model.label.as_str());
     let reason = decision.reason.as_ref().map(ToString::to_string);
 
-    let fallbacks = surface.slots - filled;
-    let picked = desk
-        .slate
-        .picks
-        .iter()
-        .map(|&pick| surface.actions[desk.open[pick]].number);
-    let actions: Vec<i32> = picked
-        .chain(std::iter::repeat_n(surface.fallback.number, fallbacks))
-        .collect();
-    desk.slate.chosen.resize(surface.slots, 1.0);
-
+    let actions = desk.fill_slots(surface);
     desk.numbers.clear();
     let open = desk.open.iter().map(|&i| surface.actions[i].number);
     compress(open, &mut desk.numbers);

@@ -100,11 +100,10 @@ fn seed(call: &Call) -> Option<u64> {
 
 /// What every verb of this room is asked: user, surface, context.
 fn asked<'a>(call: &'a Call, user_id: Option<&'a str>, seed: Option<u64>) -> Asked<'a> {
-    let context = call.json(2);
     Asked {
         user_id,
         surface: call.text(1),
-        context: context.or_else(Json::nothing),
+        context: call.json(2).unwrap_or_else(Json::nothing),
         now: clock::now(),
         seed,
     }

@@ -148,10 +148,7 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
         slot @ 1..=100 => slot as i16,
         slot => return Err(format!("slot is {slot}, and must be between 1 and 100")),
     };
-    let context = row
-        .json(7)
-        .or_else(Json::nothing)
-        .ok_or("context is null")?;
+    let context = row.json(7).unwrap_or_else(Json::nothing);
     if !context.is_object() {
         return Err("context is not an object".into());
     }

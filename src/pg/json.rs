@@ -56,8 +56,8 @@ impl<'a> Json<'a> {
     }
 
     /// The empty object.
-    pub fn nothing() -> Option<Json<'a>> {
-        Some(Json::parse("{}"))
+    pub fn nothing() -> Json<'a> {
+        Json::parse("{}")
     }
 
     /// Bytes that it takes.

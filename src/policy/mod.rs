@@ -16,5 +16,6 @@ pub use bundle::{Amount, Bundle, Feature, Policy, Surface};
 pub use compile::attribute;
 pub use context::{context_text, context_value, kept_value, value_text};
 pub use live::{by_number, live};
+pub use publish::make_partitions;
 pub use rules::{Request as RuleRequest, Rules, Verdict, Verdicts};
 pub use validate::is_name;

@@ -13,21 +13,22 @@ thread_local! {
         "SELECT n.number, n.action FROM decide.action_number AS n", &[]) };
 }
 
-/// Hands the names to `then`, read anew if any of `numbers` is not among them.
-pub fn with_names<T>(numbers: &[i32], then: impl FnOnce(&dyn Fn(i32) -> Option<String>) -> T) -> T {
+/// The names of several numbers, as a text[]; read anew if one of them is not known yet.
+pub fn names_of(numbers: &[i32]) -> Vec<Option<String>> {
     NAMES.with_borrow_mut(|(seen, names)| {
         let changes = invalidation::changes_seen(Watch::Publication);
-        let known = |names: &[Option<String>], number: i32| {
-            usize::try_from(number)
-                .ok()
-                .and_then(|i| names.get(i).cloned().flatten())
-        };
-        if *seen != changes || numbers.iter().any(|&number| known(names, number).is_none()) {
+        let is_known = |&number: &i32| known(names, number).is_some();
+        if *seen != changes || !numbers.iter().all(is_known) {
             *names = read();
             *seen = changes;
         }
-        then(&|number| known(names, number))
+        let name = |&number: &i32| known(names, number).cloned();
+        numbers.iter().map(name).collect()
     })
+}
+
+fn known(names: &[Option<String>], number: i32) -> Option<&String> {
+    names.get(usize::try_from(number).ok()?)?.as_ref()
 }
 
 fn read() -> Vec<Option<String>> {
@@ -45,11 +46,4 @@ fn read() -> Vec<Option<String>> {
         })
     });
     names
-}
-
-/// The names of several numbers, as a text[].
-pub fn names_of(numbers: &[i32]) -> Vec<Option<String>> {
-    with_names(numbers, |name| {
-        numbers.iter().map(|&number| name(number)).collect()
-    })
 }

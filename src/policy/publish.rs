@@ -82,16 +82,22 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     // So that the plans of rules know how many actions each asks about.
     run(&ANALYZE);
     put_in_force(number, "publish", note);
-    make_partitions();
+    try_to_make_partitions();
     Ok(number)
+}
+
+/// Makes the partitions of the days ahead; answers how many. Needs an open session.
+pub fn make_partitions() -> i32 {
+    let ahead = [datum::int4(crate::settings::partitions_ahead())];
+    let mut made = 0;
+    PARTITIONS.with(|statement| statement.write(&ahead, |row| made = row.must(1)));
+    made
 }
 
 /// Partitions are made ahead here too, for servers without a worker. Making one takes a lock that a
 /// long report may hold up; the publish does not wait for that.
-fn make_partitions() {
-    let ahead = [datum::int4(crate::settings::partitions_ahead())];
-    let made = attempt(|| impatient(|| PARTITIONS.with(|s| s.write(&ahead, |_| {}))));
-    if let Err(error) = made {
+fn try_to_make_partitions() {
+    if let Err(error) = attempt(|| impatient(make_partitions)) {
         pgrx::warning!(
             "partitions were not made ahead: {}; later, SELECT decide.run_job('partitions')",
             error.message

@@ -1,18 +1,12 @@
 //! A clock keeps it all: jobs, each of which is a function too.
 
-use pgrx::pg_sys::INT4OID;
 use pgrx::prelude::*;
 
 use crate::error::{Error, OrRaise};
-use crate::pg::{Session, Statement, datum};
-use crate::settings;
+use crate::pg::Session;
+use crate::{policy, settings};
 
 const JOBS: &str = "partitions";
-
-thread_local! {
-    static PARTITIONS: Statement = const { Statement::new(
-        "SELECT decide.make_partitions($1)", &[INT4OID]) };
-}
 
 /// Does a job now and answers, in words, what it did.
 #[pg_extern(sql = false)]
@@ -31,10 +25,8 @@ fn run(job: Option<&str>) -> Result<String, Error> {
 }
 
 fn make_partitions() -> String {
-    let ahead = settings::partitions_ahead();
-    let mut made = 0;
     let _session = Session::open();
-    PARTITIONS
-        .with(|statement| statement.write(&[datum::int4(ahead)], |row| made = row.must::<i32>(1)));
+    let made = policy::make_partitions();
+    let ahead = settings::partitions_ahead();
     format!("{made} partitions made, up to {ahead} days ahead")
 }
