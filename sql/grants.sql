@@ -14,10 +14,10 @@ AS $$
   UNION ALL
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
    WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
-      OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'candidate_names', 'decided_at'))
+      OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'candidate_names', 'decided_at', 'slot_probabilities'))
       OR (job = 'operate' AND v.name IN (
             'publish', 'rollback', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
-            'import_decisions', 'is_name', 'is_finite', 'feature_definition', 'candidate_names', 'action_name', 'action_names', 'candidate_names', 'decided_at'))
+            'import_decisions', 'is_name', 'is_finite', 'feature_definition', 'candidate_names', 'action_name', 'action_names', 'decided_at', 'slot_probabilities'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
     WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version']

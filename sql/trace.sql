@@ -19,7 +19,8 @@ CREATE TABLE decide.trace (
   actions integer[] NOT NULL,
   chosen double precision[] NOT NULL,
   candidates integer[] NOT NULL,
-  probabilities double precision[] NOT NULL,
+  scores real[],
+  choice double precision[],
   features double precision[],
   context_values text[],
   blocked integer[],
@@ -29,7 +30,7 @@ CREATE TABLE decide.trace (
 COMMENT ON TABLE decide.trace IS 'How each decision came about; decide.decision shows it readably';
 ALTER TABLE decide.trace
   ALTER COLUMN candidates SET STORAGE EXTERNAL,
-  ALTER COLUMN probabilities SET STORAGE EXTERNAL,
+  ALTER COLUMN scores SET STORAGE EXTERNAL,
   ALTER COLUMN features SET STORAGE EXTERNAL,
   ALTER COLUMN blocked SET STORAGE EXTERNAL,
   ALTER COLUMN blocked_by SET STORAGE EXTERNAL;
@@ -55,7 +56,9 @@ COMMENT ON COLUMN decide.trace.stage_us IS 'Microseconds in: request, features, 
 COMMENT ON COLUMN decide.trace.actions IS 'Action per slot, by number';
 COMMENT ON COLUMN decide.trace.chosen IS 'Probability per slot of what was chosen, given the slots before';
 COMMENT ON COLUMN decide.trace.candidates IS 'What could be had, by number; -n stands for the n next numbers';
-COMMENT ON COLUMN decide.trace.probabilities IS 'Probability of each candidate, one row a slot';
+COMMENT ON COLUMN decide.trace.scores IS 'Score of each candidate (null: no model was asked, and all are alike)';
+COMMENT ON COLUMN decide.trace.choice IS
+  'How probabilities follow from scores: selection (0 uniform, 1 greedy, 2 epsilon_greedy, 3 softmax), its epsilon or temperature, min_probability';
 COMMENT ON COLUMN decide.trace.features IS 'Feature vector used, in the order of the bundle''s features';
 COMMENT ON COLUMN decide.trace.context_values IS 'Values of the surface''s context_fields, in their order';
 COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were out, by number';

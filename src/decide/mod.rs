@@ -1,6 +1,7 @@
 //! A request passes through: the pipeline of a decision.
 
 mod candidates;
+mod distribution;
 mod explain;
 mod features;
 mod replay;

@@ -25,7 +25,8 @@ struct Trace {
     actions: Vec<i32>,
     chosen: Vec<f64>,
     candidates: Vec<i32>,
-    probabilities: Vec<f64>,
+    scores: Option<Vec<f32>>,
+    choice: Option<Vec<f64>>,
     features: Vec<f64>,
     fields: Vec<Option<String>>,
 }
@@ -33,7 +34,7 @@ struct Trace {
 thread_local! {
     static TRACE: Statement = const { Statement::new(
         "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
-                t.probabilities, t.features, t.context_values, t.origin IS NOT NULL \
+                t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL \
            FROM decide.trace AS t \
           WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
@@ -106,11 +107,11 @@ fn compare(
             "the number of slots that the policy filled differs".into()
         })
     })
+    .or_else(|| differs(same_scores(trace, desk), || "the scores differ".into()))
     .or_else(|| {
-        differs(
-            same_bits(&trace.probabilities, &desk.slate.probabilities),
-            || "the probabilities differ".into(),
-        )
+        differs(same_choice(trace, surface), || {
+            "the numbers of the choice differ".into()
+        })
     })
     .or_else(|| differs(trace.actions == actions, || "the actions differ".into()))
     .or_else(|| {
@@ -122,6 +123,26 @@ fn compare(
 
 fn differs(agree: bool, what: impl FnOnce() -> String) -> Option<String> {
     (!agree).then(what)
+}
+
+/// Scores are kept where a model was asked and the policy filled a slot.
+fn same_scores(trace: &Trace, desk: &Desk) -> bool {
+    trace.scores.as_ref().is_none_or(|kept| {
+        kept.len() == desk.scores.len()
+            && kept
+                .iter()
+                .zip(&desk.scores)
+                .all(|(a, b)| a.to_bits() == b.to_bits())
+    })
+}
+
+fn same_choice(trace: &Trace, surface: &policy::Surface) -> bool {
+    let choice = surface.policy.as_ref().filter(|_| trace.filled > 0);
+    match (&trace.choice, choice) {
+        (Some(kept), Some(policy)) => same_bits(kept, &policy.choice.to_numbers()),
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 fn same_bits(a: &[f64], b: &[f64]) -> bool {
@@ -142,16 +163,17 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
                 seed: row.must::<i64>(3) as u64,
                 filled: row.must::<i16>(4) as usize,
                 reason: row.get(5),
-                imported: row.must(12),
+                imported: row.must(13),
                 ..Trace::default()
             };
             let array = |column| row.datum(column);
             array(6).map(|d| array::read_into(d, &mut trace.actions));
             array(7).map(|d| array::read_into(d, &mut trace.chosen));
             array(8).map(|d| array::read_into(d, &mut trace.candidates));
-            array(9).map(|d| array::read_into(d, &mut trace.probabilities));
-            array(10).map(|d| array::read_into(d, &mut trace.features));
-            trace.fields = row.get(11).unwrap_or_default();
+            trace.scores = row.get(9);
+            trace.choice = row.get(10);
+            array(11).map(|d| array::read_into(d, &mut trace.features));
+            trace.fields = row.get(12).unwrap_or_default();
             found = Some(trace);
         })
     });

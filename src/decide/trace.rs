@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use pgrx::pg_sys::{
-    self, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8OID, TEXTARRAYOID, TEXTOID,
-    TIMESTAMPTZOID, UUIDOID,
+    self, FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8OID,
+    TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
 };
 
 use super::{Decision, Desk};
@@ -30,14 +30,14 @@ thread_local! {
     static INSERT: Statement = const { Statement::new(
         "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
            first_slot, surface, policy, model_version, mode, reason, origin, stage_us, actions, chosen, \
-           candidates, probabilities, features, context_values, blocked, blocked_by, errors) \
+           candidates, scores, choice, features, context_values, blocked, blocked_by, errors) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-           $20, $21, $22, $23, $24)",
+           $20, $21, $22, $23, $24, $25)",
         &TYPES) };
 }
 
 /// The columns of decide.trace, in their order.
-const TYPES: [pg_sys::Oid; 24] = [
+const TYPES: [pg_sys::Oid; 25] = [
     UUIDOID,
     UUIDOID,
     TIMESTAMPTZOID,
@@ -56,6 +56,7 @@ const TYPES: [pg_sys::Oid; 24] = [
     INT4ARRAYOID,
     FLOAT8ARRAYOID,
     INT4ARRAYOID,
+    FLOAT4ARRAYOID,
     FLOAT8ARRAYOID,
     FLOAT8ARRAYOID,
     TEXTARRAYOID,
@@ -71,6 +72,8 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
     let request = &decision.request;
     let surface = request.surface;
     let filled = desk.slate.picks.len();
+    let chosen_by = decision.policy.filter(|_| filled > 0);
+    let scored = chosen_by.and_then(|policy| policy.model.as_ref());
     let label = decision
         .policy
         .and_then(|p| p.model.as_ref())
@@ -107,7 +110,8 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         datum::array(&actions),
         datum::array(&desk.slate.chosen),
         candidates,
-        Some(array::from_rows(&desk.slate.probabilities, filled)),
+        scored.and_then(|_| datum::array(&desk.scores)),
+        chosen_by.and_then(|policy| datum::array(&policy.choice.to_numbers())),
         datum::array(&desk.features),
         texts(&request.fields),
         blocked,

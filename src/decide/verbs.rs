@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use super::explain::explain;
 use super::replay::replay as recompute;
 use super::request::Asked;
-use super::{consider, features, trace};
+use super::{consider, distribution, features, trace};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
 use crate::math::identifier::moment_of;
@@ -168,6 +168,24 @@ fn show_features(call: &Call, user_id: Option<&str>) {
             updated_at,
         ]);
     }
+}
+
+/// slot_probabilities(candidates, scores, choice, picked, slot): what a slot was drawn from.
+#[pg_extern(sql = false)]
+fn slot_probabilities(
+    candidates: Option<Vec<i32>>,
+    scores: Option<Vec<f32>>,
+    choice: Option<Vec<f64>>,
+    picked: Option<Vec<i32>>,
+    slot: Option<i32>,
+) -> Option<Vec<f64>> {
+    let kept = distribution::Kept {
+        candidates: &candidates?,
+        scores,
+        choice: &choice?,
+        picked: &picked?,
+    };
+    distribution::of_slot(kept, usize::try_from(slot?).ok()?)
 }
 
 /// decided_at(decision_id): what the identifier says.

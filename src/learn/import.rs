@@ -37,8 +37,8 @@ thread_local! {
         &[TIMESTAMPTZOID]) };
     static TRACE: Statement = const { Statement::new(
         "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
-                first_slot, surface, origin, stage_us, actions, chosen, candidates, probabilities, context_values) \
-         VALUES ($1, $2, $3, $4, 0, $5, 1, $6, $7, $8, '{}', $9, $10, '{}', '{}', $11)",
+                first_slot, surface, origin, stage_us, actions, chosen, candidates, context_values) \
+         VALUES ($1, $2, $3, $4, 0, $5, 1, $6, $7, $8, '{}', $9, $10, '{}', $11)",
         &[UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT2OID, TEXTOID, TEXTOID, INT4ARRAYOID,
           FLOAT8ARRAYOID, TEXTARRAYOID]) };
     static OUTCOME: Statement = const { Statement::new(

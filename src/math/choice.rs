@@ -83,6 +83,37 @@ impl Choice {
         Ok(())
     }
 
+    /// The choice in three numbers: which rule, its ε or temperature (0 where it has none), and the floor.
+    pub fn to_numbers(self) -> [f64; 3] {
+        let (rule, number) = match self.selection {
+            Selection::Uniform => (0.0, 0.0),
+            Selection::Greedy => (1.0, 0.0),
+            Selection::EpsilonGreedy { epsilon } => (2.0, epsilon),
+            Selection::Softmax { temperature } => (3.0, temperature),
+        };
+        [rule, number, self.min_probability]
+    }
+
+    /// Back from the three numbers; None for others.
+    pub fn from_numbers(numbers: &[f64]) -> Option<Choice> {
+        let &[rule, number, min_probability] = numbers else {
+            return None;
+        };
+        let selection = match rule {
+            0.0 => Selection::Uniform,
+            1.0 => Selection::Greedy,
+            2.0 => Selection::EpsilonGreedy { epsilon: number },
+            3.0 => Selection::Softmax {
+                temperature: number,
+            },
+            _ => return None,
+        };
+        Some(Choice {
+            selection,
+            min_probability,
+        })
+    }
+
     /// Writes the probability of each candidate into `out`: over those not `taken`, summing to 1 (to rounding); taken
     /// ones get 0, and so do all when all are taken.
     ///

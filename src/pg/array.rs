@@ -23,35 +23,24 @@ impl Element for i64 {
     const OID: pg_sys::Oid = pg_sys::INT8OID;
 }
 
-/// A Postgres array of the slice, in the current memory context.
+/// A Postgres array of the slice, in the current memory context; the empty array for none.
 pub fn from_slice<T: Element>(values: &[T]) -> pg_sys::Datum {
-    build(values, &[values.len()])
-}
-
-/// A two-dimensional array of `rows` rows of equal length, in the current memory context.
-pub fn from_rows<T: Element>(values: &[T], rows: usize) -> pg_sys::Datum {
-    build(values, &[rows, values.len() / rows.max(1)])
-}
-
-/// An array of that shape; the empty array where there is no element.
-fn build<T: Element>(values: &[T], shape: &[usize]) -> pg_sys::Datum {
-    let shape = if values.is_empty() { &[] } else { shape };
-    let header = (size_of::<pg_sys::ArrayType>() + 8 * shape.len()).next_multiple_of(8);
+    let dimensions = usize::from(!values.is_empty());
+    let header = (size_of::<pg_sys::ArrayType>() + 8 * dimensions).next_multiple_of(8);
     let size = header + size_of_val(values);
-    assert!(values.is_empty() || shape.iter().product::<usize>() == values.len());
     // SAFETY: `size` bytes are allocated, and exactly header, dimensions, lower bounds and elements
     // are written into them, in the layout of array.h; elements of 8 bytes lie at an offset that is
     // a multiple of 8 since the header is padded to that.
     unsafe {
         let array = pg_sys::palloc0(size).cast::<pg_sys::ArrayType>();
         pgrx::set_varsize_4b(array.cast(), size as i32);
-        (*array).ndim = shape.len() as i32;
+        (*array).ndim = dimensions as i32;
         (*array).dataoffset = 0;
         (*array).elemtype = T::OID;
         let numbers = array.add(1).cast::<i32>();
-        for (i, length) in shape.iter().enumerate() {
-            *numbers.add(i) = *length as i32;
-            *numbers.add(shape.len() + i) = 1;
+        if dimensions > 0 {
+            *numbers = values.len() as i32;
+            *numbers.add(1) = 1;
         }
         let data = array.cast::<u8>().add(header).cast::<T>();
         std::ptr::copy_nonoverlapping(values.as_ptr(), data, values.len());

@@ -22,11 +22,8 @@ mod tests {
     fn arrays_are_what_postgres_takes_for_one() {
         let flat = datum::array(&[1.5f64, -0.0, 3.0]);
         assert_eq!(printed(pg_sys::FLOAT8ARRAYOID, flat).unwrap(), "{1.5,-0,3}");
-        let rows = Some(array::from_rows(&[1i32, 2, 3, 4, 5, 6], 2));
-        assert_eq!(
-            printed(pg_sys::INT4ARRAYOID, rows).unwrap(),
-            "{{1,2,3},{4,5,6}}"
-        );
+        let small = datum::array(&[1i32, -2]);
+        assert_eq!(printed(pg_sys::INT4ARRAYOID, small).unwrap(), "{1,-2}");
         let nothing = datum::array::<f32>(&[]);
         assert_eq!(printed(pg_sys::FLOAT4ARRAYOID, nothing).unwrap(), "{}");
     }

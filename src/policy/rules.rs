@@ -2,7 +2,8 @@
 //! `pg_decide.rule_role`.
 //!
 //! A rule that mentions `action` is asked of all actions that it binds at once, as a set, so that
-//! the executor may choose how to look at the shop's tables. The others are plain expressions.
+//! the executor may choose how to look at the shop's tables; of a few actions it is asked one by
+//! one, with the action's row as constants, which spares a join. The others are plain expressions.
 //! Where the one statement fails, each rule is asked alone, and sets are halved until the actions
 //! that make it fail are found: the rest keeps its verdict.
 
@@ -10,13 +11,13 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use pgrx::pg_sys::{self, FLOAT8ARRAYOID, INT4OID, JSONBOID, UUIDOID};
+use pgrx::pg_sys::{self, FLOAT8ARRAYOID, INT4OID, INT8OID, JSONBOID, TEXTOID, UUIDOID};
 
 use super::bundle::Action;
 use crate::pg::attempt::{Caught, attempt};
 use crate::pg::datum::{self, Arg};
 use crate::pg::plan::{Access, pinned, untranslated};
-use crate::pg::{Plan, array, identity, rule_text};
+use crate::pg::{Plan, Statement, array, identity, rule_text};
 use crate::settings;
 
 /// The parameters of a rule's statement: user, context, features, and first and last number of the
@@ -28,6 +29,9 @@ const TYPES: [pg_sys::Oid; 5] = [UUIDOID, JSONBOID, FLOAT8ARRAYOID, INT4OID, INT
 /// failed too, so that a broken rule cannot hold a decision up for long.
 const MOST_FAILURES: usize = 50;
 
+/// Up to how many actions of a set are asked about one by one.
+const FEW: usize = 3;
+
 /// The rules of one surface.
 pub struct Rules {
     bundle: i64,
@@ -35,14 +39,39 @@ pub struct Rules {
     /// The rows `request` and `features` of the statement.
     rows: String,
     rules: Vec<Rule>,
-    together: OnceCell<Plan>,
+    together: OnceCell<Together>,
     alone: RefCell<HashMap<usize, Plan>>,
+}
+
+/// The statement of all rules.
+struct Together {
+    plan: Plan,
+    /// Numbers of the actions that it asks about one by one, behind the plain rules.
+    few: Vec<i32>,
 }
 
 pub struct Rule {
     pub text: String,
     /// Its number in `decide.bundle_action`, if it looks at the action.
     pub set: Option<i32>,
+}
+
+/// An action with its row as a query of constants.
+struct One {
+    set: i32,
+    number: i32,
+    row: String,
+}
+
+thread_local! {
+    static CONSTANTS: Statement = const { Statement::new(
+        "SELECT a.number, pg_catalog.format('SELECT %L::bigint AS bundle, %L::text AS surface, %L::int AS rule, \
+             %L::int AS number, %L::text AS action, %L::text AS campaign, %L::text[] AS surfaces, \
+             %L::jsonb AS attributes, %L::float8 AS cost', \
+             a.bundle, a.surface, a.rule, a.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost) \
+           FROM decide.bundle_action AS a \
+          WHERE a.bundle = $1 AND a.surface = $2 AND a.rule = $3 ORDER BY a.number LIMIT $4",
+        &[INT8OID, TEXTOID, INT4OID, INT8OID]) };
 }
 
 /// What the rules say of one request.
@@ -116,11 +145,9 @@ impl Rules {
             Err(reason) => return all_failed(&reason, actions),
         };
         let _acting = identity::act_as(role);
-        let plan = self.together.get_or_init(|| {
-            let parts = self.rules.iter().map(|rule| (rule, false));
-            Plan::prepare(&self.statement(parts), &TYPES)
-        });
-        self.run(plan, &self.args(request, i32::MIN, i32::MAX))
+        let together = self.together.get_or_init(|| self.prepare_together());
+        let args = self.args(request, i32::MIN, i32::MAX);
+        self.run(&together.plan, &together.few, &args)
     }
 
     /// Asks each rule alone, and halves sets until the actions that make them fail are found. Never
@@ -162,10 +189,58 @@ impl Rules {
         ]
     }
 
-    fn run(&self, plan: &Plan, args: &[Arg]) -> Verdicts {
+    /// Where a constant of an action makes planning fail, no action is asked about one by one: the
+    /// rule may never look at that constant.
+    fn prepare_together(&self) -> Together {
+        let few = self.few();
+        let numbers = few.iter().map(|one| one.number).collect();
+        let parts = || self.rules.iter().map(|rule| (rule, false));
+        let unrolled = (!few.is_empty())
+            .then(|| attempt(|| Plan::prepare(&self.statement(parts(), &few), &TYPES)).ok())
+            .flatten();
+        match unrolled {
+            Some(plan) => Together { plan, few: numbers },
+            None => Together {
+                plan: Plan::prepare(&self.statement(parts(), &[]), &TYPES),
+                few: Vec::new(),
+            },
+        }
+    }
+
+    /// The actions of sets so small that they are asked about one by one.
+    fn few(&self) -> Vec<One> {
+        let mut few = Vec::new();
+        for set in self.rules.iter().filter_map(|rule| rule.set) {
+            let mut actions = Vec::new();
+            let args = [
+                datum::int8(self.bundle),
+                datum::text(&self.surface),
+                datum::int4(set),
+                datum::int8(FEW as i64 + 1),
+            ];
+            CONSTANTS.with(|statement| {
+                statement.read(&args, |row| {
+                    actions.push(One {
+                        set,
+                        number: row.must(1),
+                        row: row.must(2),
+                    })
+                })
+            });
+            if actions.len() <= FEW {
+                few.append(&mut actions);
+            }
+        }
+        few
+    }
+
+    fn run(&self, plan: &Plan, few: &[i32], args: &[Arg]) -> Verdicts {
         let mut verdicts = Verdicts::default();
         plan.run(Access::Read, args, |row| {
-            let plain: Vec<bool> = row.must(1);
+            let mut plain: Vec<bool> = row.must(1);
+            let ones = plain.split_off(plain.len() - few.len());
+            let holding = few.iter().zip(ones).filter(|(_, holds)| *holds);
+            verdicts.holds.extend(holding.map(|(number, _)| number));
             verdicts.plain = plain.into_iter().map(Ok).collect();
             if let Some(numbers) = row.datum(2) {
                 array::read_into(numbers, &mut verdicts.holds);
@@ -218,9 +293,9 @@ impl Rules {
             let mut plans = self.alone.borrow_mut();
             let plan = plans.entry(rule).or_insert_with(|| {
                 let part = std::iter::once((&self.rules[rule], true));
-                Plan::prepare(&self.statement(part), &TYPES)
+                Plan::prepare(&self.statement(part, &[]), &TYPES)
             });
-            untranslated(|| self.run(plan, &args))
+            untranslated(|| self.run(plan, &[], &args))
         })
     }
 
@@ -239,15 +314,24 @@ impl Rules {
         )
     }
 
-    /// One row: the plain rules as an array of truths, and the numbers of the actions that pass.
-    fn statement<'a>(&self, parts: impl Iterator<Item = (&'a Rule, bool)>) -> String {
-        let (mut plain, mut sets) = (Vec::new(), Vec::new());
+    /// One row: the plain rules and then those of the few as an array of truths, and the numbers of
+    /// the other actions that pass.
+    fn statement<'a>(&self, parts: impl Iterator<Item = (&'a Rule, bool)>, few: &[One]) -> String {
+        let (mut plain, mut ones, mut sets) = (Vec::new(), Vec::new(), Vec::new());
         for (rule, between) in parts {
+            let truth = format!("COALESCE((\n{}\n), false)", rule.text);
             match rule.set {
-                None => plain.push(format!("COALESCE((\n{}\n), false)", rule.text)),
+                None => plain.push(truth),
+                Some(set) if few.iter().any(|one| one.set == set) => {
+                    let here = few.iter().filter(|one| one.set == set);
+                    ones.extend(
+                        here.map(|one| format!("(SELECT {truth} FROM ({}) AS action)", one.row)),
+                    );
+                }
                 Some(set) => sets.push(self.set_query(set, &rule.text, between)),
             }
         }
+        plain.append(&mut ones);
         let sets = match sets.is_empty() {
             true => "NULL::pg_catalog.int4[]".to_owned(),
             false => format!("ARRAY({})", sets.join(" UNION ALL ")),

@@ -88,5 +88,21 @@ SELECT decide.publish();
 SELECT candidates('ann', '{}', 'feed');
 SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id);
 
+-- a rule over many actions is asked of them as a set, with the same answers
+INSERT INTO decide.action (action, surfaces, attributes, eligible_when)
+SELECT 'more-' || n, '{home}', jsonb_build_object('sku', CASE n % 2 WHEN 0 THEN 'green' ELSE 'none' END),
+       $$EXISTS (SELECT 1 FROM public.inventory WHERE sku = action.attributes->>'sku' AND on_hand > 0)$$
+  FROM generate_series(1, 6) AS n;
+SELECT decide.publish();
+SELECT candidates('ann');
+
+-- what a rule never looks at cannot make it fail
+INSERT INTO decide.action (action, surfaces, attributes, eligible_when) VALUES
+  ('guarded', '{home}', '{"least": "none"}', $$context->>'kind' = 'numeric' AND (action.attributes->>'least')::int > 1$$);
+SELECT decide.publish();
+SELECT candidates('ann');
+SELECT candidates('ann', '{"kind": "numeric"}');
+SELECT errors FROM decide.decision WHERE errors IS NOT NULL LIMIT 1;
+
 DROP OWNED BY regress_eligibility_rules;
 DROP ROLE regress_eligibility_rules;

@@ -53,7 +53,7 @@ END
 $$;
 SELECT change, replay_with(change) FROM (VALUES
   ('seed = seed # 1'), ('features[1] = 99'), ('context_values[1] = ''other'''), ('chosen[1] = chosen[1] + 1e-16'),
-  ('probabilities[1][1] = probabilities[1][1] / 2'), ('actions[1] = 1, actions[2] = 2'), ('candidates = candidates[1:1]'),
+  ('scores[1] = scores[1] / 2'), ('choice[2] = choice[2] * 2'), ('actions[1] = 1, actions[2] = 2'), ('candidates = candidates[1:1]'),
   ('candidates[1] = 999'), ('reason = ''no_policy'''), ('filled = 2'), ('bundle = 2'), ('bundle = 99'), ('surface = ''moon'''), ('bundle = NULL'),
   ('reason = ''failed: 22012''')
 ) AS c (change);

@@ -28,8 +28,28 @@ impl Slate {
     /// computed once for all slots, so rows after the first can differ from it in their last bits; the row here is the
     /// one that was drawn from.
     pub fn choose(&mut self, choice: &Choice, scores: &[f32], slots: usize, seed: u64) {
-        self.clear(scores.len());
         let mut draws = Draws::from_seed(seed);
+        self.fill(choice, scores, slots, |_, row| pick(row, draws.unit()));
+    }
+
+    /// Fills the slots with the candidates at these positions: what [`Slate::choose`] computed when it picked them.
+    /// It ends before a position that is out of range or had no chance.
+    pub fn retrace(&mut self, choice: &Choice, scores: &[f32], picks: &[usize]) {
+        self.fill(choice, scores, picks.len(), |slot, row| {
+            let picked = picks[slot];
+            (row.get(picked).copied()? > 0.0).then_some(picked)
+        });
+    }
+
+    /// Fills the slots with what `next` picks, given the slot and its distribution.
+    fn fill(
+        &mut self,
+        choice: &Choice,
+        scores: &[f32],
+        slots: usize,
+        mut next: impl FnMut(usize, &[f64]) -> Option<usize>,
+    ) {
+        self.clear(scores.len());
         for slot in 0..slots.min(scores.len()) {
             let open = scores.len() - slot;
             let total = self.weigh(choice, scores, open);
@@ -37,7 +57,7 @@ impl Slate {
             self.probabilities.extend_from_slice(&self.weights);
             let row = &mut self.probabilities[start..];
             choice.normalise(&self.taken, open, total, row);
-            let Some(picked) = pick(row, draws.unit()) else {
+            let Some(picked) = next(slot, row) else {
                 break;
             };
             self.chosen.push(row[picked]);

@@ -132,6 +132,22 @@ fn slates_of_earlier_versions_keep_their_bits() {
 }
 
 #[test]
+fn a_slate_that_cannot_have_been_ends_early() {
+    let greedy = Choice {
+        selection: Selection::Greedy,
+        min_probability: 0.0,
+    };
+    let mut slate = Slate::default();
+    slate.retrace(&greedy, &[1.0, 3.0, 2.0], &[1, 0]);
+    assert_eq!(slate.picks, [1]);
+    slate.retrace(&greedy, &[1.0, 3.0, 2.0], &[7]);
+    assert!(slate.picks.is_empty());
+    for numbers in [&[4.0, 0.0, 0.0][..], &[f64::NAN, 0.0, 0.0], &[1.0], &[]] {
+        assert_eq!(Choice::from_numbers(numbers), None);
+    }
+}
+
+#[test]
 fn far_behind_the_best_the_others_still_have_their_proportions() {
     let choice = Choice {
         selection: Selection::Softmax { temperature: 1.0 },
@@ -160,6 +176,11 @@ proptest! {
         again.choose(&choice, &scores, slots, seed);
         prop_assert_eq!(&slate.probabilities, &again.probabilities);
         prop_assert_eq!(&slate.picks, &again.picks);
+        let kept = Choice::from_numbers(&choice.to_numbers()).expect("a choice");
+        again.retrace(&kept, &scores, &slate.picks);
+        prop_assert_eq!(&slate.probabilities, &again.probabilities);
+        prop_assert_eq!(&slate.picks, &again.picks);
+        prop_assert_eq!(&slate.chosen, &again.chosen);
 
         let mut draws = Draws::from_seed(seed);
         let mut taken = vec![false; scores.len()];
