@@ -1,6 +1,6 @@
 //! Statements on kept plans: prepared once per backend, run with datums, read row by row.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 
@@ -43,7 +43,11 @@ pub enum Access {
 }
 
 /// A plan that outlives the transaction. Statements need an open session.
-pub struct Plan(pg_sys::SPIPlanPtr);
+pub struct Plan {
+    plan: pg_sys::SPIPlanPtr,
+    /// Whether it has run, and so has been planned.
+    planned: Cell<bool>,
+}
 
 impl Plan {
     /// Plans `sql`, once for all parameters; a fault in it is a Postgres error.
@@ -61,7 +65,10 @@ impl Plan {
             let code = pg_sys::SPI_result;
             assert!(!plan.is_null(), "SPI_prepare answered {code}");
             pg_sys::SPI_keepplan(plan);
-            Plan(plan)
+            Plan {
+                plan,
+                planned: Cell::new(false),
+            }
         })
     }
 
@@ -81,13 +88,21 @@ impl Plan {
         // SAFETY: values and nulls are as long as the plan's parameters; the tuple table is read
         // before the next statement and freed here; rows borrow from it and cannot escape `each`.
         unsafe {
-            let code = pg_sys::SPI_execute_plan(
-                self.0,
-                values.as_mut_ptr(),
-                nulls.as_ptr(),
-                access == Access::Read,
-                0,
-            );
+            let mut execute = || {
+                pg_sys::SPI_execute_plan(
+                    self.plan,
+                    values.as_mut_ptr(),
+                    nulls.as_ptr(),
+                    access == Access::Read,
+                    0,
+                )
+            };
+            let code = if self.planned.get() && pg_sys::SPI_plan_is_valid(self.plan) {
+                execute()
+            } else {
+                pinned(|| in_memory(execute))
+            };
+            self.planned.set(true);
             assert!(code >= 0, "SPI_execute_plan answered {code}");
             let processed = pg_sys::SPI_processed;
             for_each_row(&mut each);
@@ -132,7 +147,7 @@ impl Cursor {
         let portal = unsafe {
             pg_sys::SPI_cursor_open(
                 std::ptr::null(),
-                plan.0,
+                plan.plan,
                 std::ptr::null_mut(),
                 std::ptr::null(),
                 true,
@@ -169,7 +184,7 @@ impl Drop for Plan {
         // memory goes anyway, and the executor may be gone before.
         unsafe {
             if !pg_sys::proc_exit_inprogress {
-                pg_sys::SPI_freeplan(self.0);
+                pg_sys::SPI_freeplan(self.plan);
             }
         }
     }
@@ -257,6 +272,14 @@ pub fn pinned<T>(work: impl FnOnce() -> T) -> T {
 /// Runs `work` with messages in the server's own words, whatever language the caller reads.
 pub fn untranslated<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"lc_messages", c"C", work)
+}
+
+/// Runs `work`, which plans a statement as for tables that lie in memory: what a decision looks at
+/// is looked at all the time, so that a few look-ups by an index beat reading a table whole.
+fn in_memory<T>(work: impl FnOnce() -> T) -> T {
+    with_setting(c"seq_page_cost", c"0.1", || {
+        with_setting(c"random_page_cost", c"0.1", work)
+    })
 }
 
 /// Runs `work`, which waits for locks a second at most and fails then.

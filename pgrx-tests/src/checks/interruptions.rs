@@ -137,6 +137,9 @@ fn slow_shop(database: &Database) -> Result<Client> {
         INSERT INTO decide.action (action, surfaces, eligible_when) VALUES
           ('in stock', '{stocked}', 'EXISTS (SELECT 1 FROM public.stock WHERE on_hand > 0)'),
           ('in stock too', '{stocked}', 'EXISTS (SELECT 1 FROM public.stock WHERE on_hand >= action.cost)');
+        INSERT INTO decide.action (action, surfaces, eligible_when)
+        SELECT a.action || ' ' || n, a.surfaces, a.eligible_when
+          FROM decide.action AS a, generate_series(1, 3) AS n WHERE a.action = 'in stock too';
         INSERT INTO decide.policy (policy, surface, selection)
           VALUES ('elsewhere', 'elsewhere', 'uniform'), ('stocked', 'stocked', 'uniform');
         SELECT decide.publish('slow');
