@@ -48,7 +48,7 @@ AS $$
     UNION ALL SELECT '"user_id" is missing' WHERE NOT mapping ? 'user_id'
     UNION ALL SELECT '"event_id" is missing, and the table has no primary key'
      WHERE mapping -> 'event_id' IN ('null', '[]')
-    UNION ALL SELECT format('"%s" names neither a column nor a constant', m.member) FROM decide.mapped(mapping) AS m
+    UNION ALL SELECT format('"%s" names no column', m.member) || CASE WHEN m.member IN ('event_id', 'at') THEN '' ELSE ' and is no constant' END FROM decide.mapped(mapping) AS m
      WHERE jsonb_typeof(m.source) <> 'string'
        AND (m.member IN ('event_id', 'at') OR jsonb_typeof(m.source) <> 'object' OR NOT m.source ? 'const' OR m.source - 'const' <> '{}')
     UNION ALL SELECT format('"%s" names column "%s", which does not exist or is virtual', m.member, m.source #>> '{}')
@@ -82,15 +82,15 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   whole jsonb;
-  key jsonb;
+  primary_key jsonb;
   fault text := 'it is no object';
 BEGIN
-  SELECT COALESCE(jsonb_agg(a.attname ORDER BY array_position(i.indkey::int2[], a.attnum)), '[]') INTO key
+  SELECT COALESCE(jsonb_agg(a.attname ORDER BY array_position(i.indkey::int2[], a.attnum)), '[]') INTO primary_key
     FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])
    WHERE i.indrelid = relation AND i.indisprimary;
   IF jsonb_typeof(mapping) = 'object' THEN
     -- Null is as good as absent, and one column or operation is an array of one.
-    SELECT jsonb_build_object('event_id', key, 'on', CASE WHEN mapping -> 'when' <> 'null' THEN '["insert", "update"]' ELSE '["insert"]' END::jsonb)
+    SELECT jsonb_build_object('event_id', primary_key, 'on', CASE WHEN mapping -> 'when' <> 'null' THEN '["insert", "update"]' ELSE '["insert"]' END::jsonb)
            || COALESCE(jsonb_object_agg(m.key, CASE WHEN m.key IN ('event_id', 'on') AND jsonb_typeof(m.value) <> 'array'
                                                THEN jsonb_build_array(m.value) ELSE m.value END), '{}') INTO whole
       FROM jsonb_each(mapping) AS m WHERE m.value <> 'null';
@@ -188,7 +188,7 @@ BEGIN
 EXCEPTION
   WHEN serialization_failure OR deadlock_detected THEN RAISE;
   WHEN OTHERS THEN
-    RAISE WARNING '% rows of table % have become no events: %', rows, relation, reason;
+    RAISE WARNING 'table %: rows that have not become events: %: %', relation, rows, reason;
 END
 $$;
 COMMENT ON FUNCTION decide.quarantine_rows(text, text, bigint, text, text) IS
@@ -203,7 +203,7 @@ AS $$
 DECLARE
   relation CONSTANT text := format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
   mapping CONSTANT jsonb := TG_ARGV[0];
-  strict CONSTANT boolean := COALESCE((mapping ->> 'strict')::boolean, false);
+  raises CONSTANT boolean := COALESCE((mapping ->> 'strict')::boolean, false);
   events refcursor;
   chunk jsonb[];
   refused bigint;
@@ -219,22 +219,22 @@ BEGIN
   EXCEPTION
     WHEN serialization_failure OR deadlock_detected THEN RAISE;
     WHEN OTHERS THEN
-      IF strict THEN RAISE; END IF;
+      IF raises THEN RAISE; END IF;
       PERFORM decide.quarantine_rows(relation, mapping ->> 'type', (SELECT count(*) FROM new_rows), SQLSTATE, SQLERRM);
       RETURN NULL;
   END;
   WHILE chunk IS NOT NULL LOOP
     BEGIN
       SELECT t.quarantined INTO refused FROM @extschema@.track(chunk) AS t;
-      IF strict AND refused > 0 THEN
-        RAISE EXCEPTION '% rows of table % are no good events', refused, relation
+      IF raises AND refused > 0 THEN
+        RAISE EXCEPTION 'table %: rows that cannot become events: %', relation, refused
           USING ERRCODE = 'data_exception', DETAIL = 'The mapping is strict, so they are not written either.',
                 HINT = 'Correct the rows, or let decide.track_table() map them without "strict" and read the reasons in decide.quarantine.';
       END IF;
     EXCEPTION
       WHEN serialization_failure OR deadlock_detected THEN RAISE;
       WHEN OTHERS THEN
-        IF strict THEN RAISE; END IF;
+        IF raises THEN RAISE; END IF;
         PERFORM decide.quarantine_rows(relation, mapping ->> 'type', cardinality(chunk), SQLSTATE, SQLERRM);
     END;
     FETCH events INTO chunk;
