@@ -136,7 +136,7 @@ ALTER TABLE orders ALTER total TYPE price USING total::price;
 ALTER TABLE orders RENAME customer_id TO buyer;
 INSERT INTO orders (id, buyer) VALUES (42, 'eve');
 UPDATE orders SET status = 'returned' WHERE id = 42;
-SELECT reasons, payload FROM decide.quarantine ORDER BY quarantine_id;
+SELECT reasons, payload FROM decide.quarantine ORDER BY 2;
 ALTER TABLE orders RENAME buyer TO customer_id;
 DELETE FROM decide.quarantine;
 -- not even a quarantine
@@ -262,7 +262,7 @@ DROP TRIGGER forged ON shop.carts;
 SELECT * FROM shop.ran;
 RESET ROLE;
 SELECT count(*) FROM decide.event WHERE user_key = decide.user_key('(kim)');
-SELECT reasons, payload FROM decide.quarantine;
+SELECT reasons, payload - 'at' AS payload FROM decide.quarantine;
 DROP SCHEMA shop CASCADE;
 DROP OWNED BY regress_track_owner, regress_track_other;
 DROP ROLE regress_track_clerk, regress_track_owner, regress_track_other;
