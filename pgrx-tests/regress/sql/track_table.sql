@@ -107,6 +107,13 @@ UPDATE orders SET status = 'returned' WHERE id > 100000 AND id % 2 = 0;
 UPDATE orders SET status = 'cancelled' WHERE id > 100000;
 SELECT count(*) FROM events WHERE event_id ~ 'return:10\d{4}$';
 SELECT count(*) FROM decide.quarantine;
+-- where one array of rows fails, the others are events
+ALTER TABLE decide.event ADD CONSTRAINT unlucky CHECK (value <> 13);
+INSERT INTO orders (id, customer_id, total) SELECT i, 'd' || i, CASE i WHEN 201500 THEN 13 ELSE 1 END FROM generate_series(200001, 202500) AS i;
+ALTER TABLE decide.event DROP CONSTRAINT unlucky;
+SELECT count(*), min(event_id), max(event_id) FROM events WHERE event_id ~ ':20\d{4}$';
+SELECT reasons, payload FROM decide.quarantine;
+DELETE FROM decide.quarantine;
 
 -- INSERT … ON CONFLICT and MERGE fire for what they do
 INSERT INTO orders (id, customer_id, total) VALUES (20, 'dan', 1), (21, 'dan', 1);
@@ -276,3 +283,13 @@ SELECT code, message, hint FROM told('DROP EXTENSION pg_decide');
 SET client_min_messages = error;
 DROP EXTENSION pg_decide CASCADE;
 INSERT INTO orders (id, customer_id) VALUES (61, 'liz');
+
+-- the verbs may be in another schema
+CREATE SCHEMA app;
+CREATE EXTENSION pg_decide SCHEMA app;
+INSERT INTO decide.surface (surface, fallback_action) VALUES ('home', 'nothing');
+INSERT INTO decide.action (action) VALUES ('nothing');
+SELECT decide.publish();
+SELECT decide.track_table('orders', '{"type": "order", "user_id": "customer_id"}');
+INSERT INTO orders (id, customer_id) VALUES (62, 'liz');
+SELECT event_id FROM decide.event;
