@@ -112,64 +112,99 @@ COMMENT ON FUNCTION decide.whole_mapping(regclass, jsonb) IS 'A mapping with its
 -- Values are read by the output functions of their types, not by casts: a cast that the table's owner has
 -- made would run with the rights of the extension's owner.
 CREATE FUNCTION decide.source_sql(source jsonb, types jsonb, row_name text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-RETURN CASE jsonb_typeof(source)
-  WHEN 'string' THEN format(
-    'to_jsonb(CASE WHEN %1$I.%2$I IS NOT NULL THEN format(''%%s'', %1$I.%2$I) END::%3$s)', row_name, source #>> '{}',
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE pg_catalog.jsonb_typeof(source)
+  WHEN 'string' THEN pg_catalog.format(
+    'to_jsonb(CASE WHEN %1$s.%2$I IS NOT NULL THEN format(''%%s'', %1$s.%2$I) END::%3$s)', row_name, source #>> '{}',
     CASE types ->> (source #>> '{}')
       WHEN 'numeric' THEN 'numeric' WHEN 'bool' THEN 'bool' WHEN 'jsonb' THEN 'jsonb' WHEN 'bpchar' THEN 'bpchar::text'
       WHEN 'timestamp' THEN 'timestamp' WHEN 'timestamptz' THEN 'timestamptz' ELSE 'text' END)
-  ELSE format('%L::jsonb', source -> 'const') END;
+  ELSE pg_catalog.format('%L::jsonb', source -> 'const') END;
 COMMENT ON FUNCTION decide.source_sql(jsonb, jsonb, text) IS 'SQL for what a member names, as jsonb: a column of the row, or a constant';
 
 CREATE FUNCTION decide.key_sql(mapping jsonb, types jsonb, row_name text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
-RETURN (
-  SELECT CASE count(*) WHEN 1 THEN min(s.sql) || ' #>> ''{}''' ELSE format('jsonb_build_array(%s)::text', string_agg(s.sql, ', ')) END
-    FROM (SELECT decide.source_sql(e.source, types, row_name) AS sql
-            FROM jsonb_array_elements(mapping -> 'event_id') WITH ORDINALITY AS e (source, place) ORDER BY place) AS s);
+AS $$
+BEGIN
+  IF jsonb_array_length(mapping -> 'event_id') = 1 THEN
+    RETURN format('(%s #>> ''{}'')', decide.source_sql(mapping -> 'event_id' -> 0, types, row_name));
+  END IF;
+  RETURN (SELECT format('jsonb_build_array(%s)::text', string_agg(decide.source_sql(e.source, types, row_name), ', ' ORDER BY e.place))
+            FROM jsonb_array_elements(mapping -> 'event_id') WITH ORDINALITY AS e (source, place));
+END
+$$;
 COMMENT ON FUNCTION decide.key_sql(jsonb, jsonb, text) IS 'SQL for the text that tells a row from others';
 
 CREATE FUNCTION decide.when_sql(mapping jsonb, types jsonb, row_name text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
-RETURN COALESCE((
-  SELECT string_agg(format('%L::jsonb @> COALESCE(%s, ''null'')',
-                           CASE jsonb_typeof(w.value) WHEN 'array' THEN w.value ELSE jsonb_build_array(w.value) END,
-                           decide.source_sql(to_jsonb(w.key), types, row_name)), ' AND ')
-    FROM jsonb_each(mapping -> 'when') AS w), 'true');
+AS $$
+BEGIN
+  IF NOT mapping ? 'when' THEN
+    RETURN 'true';
+  END IF;
+  RETURN (SELECT string_agg(format('%L::jsonb @> COALESCE(%s, ''null'')',
+                                   CASE jsonb_typeof(w.value) WHEN 'array' THEN w.value ELSE jsonb_build_array(w.value) END,
+                                   decide.source_sql(to_jsonb(w.key), types, row_name)), ' AND ')
+            FROM jsonb_each(mapping -> 'when') AS w);
+END
+$$;
 COMMENT ON FUNCTION decide.when_sql(jsonb, jsonb, text) IS 'SQL that says whether a row is one of those that become events';
 
 CREATE FUNCTION decide.event_sql(mapping jsonb, types jsonb, prefix text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
-RETURN format(
-  'jsonb_build_object(''type'', %L::text, ''event_id'', %L || (%s), ''at'', %s%s%s)',
-  mapping ->> 'type', prefix, decide.key_sql(mapping, types, 'n'),
-  CASE WHEN mapping ? 'time_zone'
-         THEN format('(%s #>> ''{}'')::timestamp AT TIME ZONE %L', decide.source_sql(mapping -> 'at', types, 'n'), mapping ->> 'time_zone')
-       WHEN mapping ? 'at' THEN decide.source_sql(mapping -> 'at', types, 'n')
-       ELSE 'now()' END,
-  (SELECT string_agg(format(', %L, %s', m.key, decide.source_sql(m.value, types, 'n') || CASE m.key WHEN 'value' THEN '' ELSE ' #>> ''{}''' END), '')
-     FROM jsonb_each(mapping) AS m WHERE m.key IN ('user_id', 'value', 'action', 'surface', 'decision_id')),
-  (SELECT format(', ''attributes'', jsonb_build_object(%s)', string_agg(format('%L, %s', a.key, decide.source_sql(a.value, types, 'n')), ', '))
-     FROM jsonb_each(mapping -> 'attributes') AS a HAVING count(*) > 0));
+AS $$
+DECLARE
+  fields text := format('''type'', %L::text, ''event_id'', %L || %s', mapping ->> 'type', prefix, decide.key_sql(mapping, types, 'n'));
+  at text := 'now()';
+  member text;
+BEGIN
+  IF mapping ? 'at' THEN
+    at := decide.source_sql(mapping -> 'at', types, 'n');
+  END IF;
+  IF mapping ? 'time_zone' THEN
+    at := format('(%s #>> ''{}'')::timestamp AT TIME ZONE %L', at, mapping ->> 'time_zone');
+  END IF;
+  FOREACH member IN ARRAY '{user_id,action,surface,decision_id}'::text[] LOOP
+    IF mapping ? member THEN
+      fields := fields || format(', %L, %s #>> ''{}''', member, decide.source_sql(mapping -> member, types, 'n'));
+    END IF;
+  END LOOP;
+  IF mapping ? 'value' THEN
+    fields := fields || format(', ''value'', %s', decide.source_sql(mapping -> 'value', types, 'n'));
+  END IF;
+  IF mapping ? 'attributes' THEN
+    fields := fields || (SELECT format(', ''attributes'', jsonb_build_object(%s)',
+                                       string_agg(format('%L, %s', a.key, decide.source_sql(a.value, types, 'n')), ', '))
+                           FROM jsonb_each(mapping -> 'attributes') AS a);
+  END IF;
+  RETURN format('jsonb_build_object(%s, ''at'', %s)', fields, at);
+END
+$$;
 COMMENT ON FUNCTION decide.event_sql(jsonb, jsonb, text) IS 'SQL for the event of a row';
 
 -- An update makes an event of a row that has come to be what "when" says. Users come in one order, so that
 -- two statements do not wait for each other.
 CREATE FUNCTION decide.events_sql(mapping jsonb, types jsonb, operation text, prefix text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
-RETURN format(
-  'SELECT array_agg(c.event ORDER BY c.place) FROM ('
-    'SELECT e.event, row_number() OVER (ORDER BY e.event ->> ''user_id'' COLLATE "C", e.event ->> ''event_id'' COLLATE "C") - 1 AS place'
-    ' FROM (SELECT %s AS event FROM new_rows AS n WHERE %s%s) AS e) AS c GROUP BY c.place / 1000 ORDER BY c.place / 1000',
-  decide.event_sql(mapping, types, prefix), decide.when_sql(mapping, types, 'n'),
-  CASE operation WHEN 'UPDATE' THEN format(' AND NOT EXISTS (SELECT FROM old_rows AS o WHERE %s = %s AND %s)',
-    decide.key_sql(mapping, types, 'o'), decide.key_sql(mapping, types, 'n'), decide.when_sql(mapping, types, 'o')) END);
+AS $$
+DECLARE
+  wanted text := decide.when_sql(mapping, types, 'n');
+BEGIN
+  IF operation = 'UPDATE' THEN
+    wanted := wanted || format(' AND NOT EXISTS (SELECT FROM old_rows AS o WHERE %s = %s AND %s)',
+                               decide.key_sql(mapping, types, 'o'), decide.key_sql(mapping, types, 'n'), decide.when_sql(mapping, types, 'o'));
+  END IF;
+  RETURN format(
+    'SELECT array_agg(c.event ORDER BY c.place) FROM ('
+      'SELECT e.event, row_number() OVER (ORDER BY e.event ->> ''user_id'' COLLATE "C", e.event ->> ''event_id'' COLLATE "C") - 1 AS place'
+      ' FROM (SELECT %s AS event FROM new_rows AS n WHERE %s) AS e) AS c GROUP BY c.place / 1000 ORDER BY c.place / 1000',
+    decide.event_sql(mapping, types, prefix), wanted);
+END
+$$;
 COMMENT ON FUNCTION decide.events_sql(jsonb, jsonb, text, text) IS 'SQL for the events of a statement, in arrays of up to 1,000, by user';
 
 CREATE FUNCTION decide.quarantine_rows(relation text, type text, rows bigint, state text, message text) RETURNS void
@@ -212,6 +247,9 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = TG_RELID AND t.tgname = TG_NAME AND t.tgnewtable = 'new_rows'
                     AND (t.tgoldtable = 'old_rows' OR TG_OP = 'INSERT')) THEN
     RAISE EXCEPTION 'decide.track_rows() is for triggers that decide.track_table() has made' USING ERRCODE = 'triggered_action_exception';
+  END IF;
+  IF NOT EXISTS (SELECT FROM new_rows) THEN
+    RETURN NULL;
   END IF;
   BEGIN
     OPEN events NO SCROLL FOR EXECUTE decide.events_sql(mapping, TG_ARGV[1]::jsonb, TG_OP, format('%s:%s:', relation, mapping ->> 'type'));
