@@ -187,7 +187,7 @@ COMMENT ON FUNCTION decide.event_sql(jsonb, jsonb, text) IS 'SQL for the event o
 
 -- An update makes an event of a row that has come to be what "when" says. Users come in one order, so that
 -- two statements do not wait for each other.
-CREATE FUNCTION decide.events_sql(mapping jsonb, types jsonb, operation text, prefix text) RETURNS text
+CREATE FUNCTION decide.events_sql(mapping jsonb, types jsonb, operation text, prefix text, many boolean) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -199,13 +199,16 @@ BEGIN
                                decide.key_sql(mapping, types, 'o'), decide.key_sql(mapping, types, 'n'), decide.when_sql(mapping, types, 'o'));
   END IF;
   RETURN format(
-    'SELECT array_agg(c.event ORDER BY c.place) FROM ('
-      'SELECT e.event, row_number() OVER (ORDER BY e.event ->> ''user_id'' COLLATE "C", e.event ->> ''event_id'' COLLATE "C") - 1 AS place'
-      ' FROM (SELECT %s AS event FROM new_rows AS n WHERE %s) AS e) AS c GROUP BY c.place / 1000 ORDER BY c.place / 1000',
-    decide.event_sql(mapping, types, prefix), wanted);
+    -- for few rows the simpler one, as it is planned at every statement
+    CASE WHEN many THEN
+      'SELECT array_agg(c.event ORDER BY c.place) FROM (SELECT e.event, row_number() OVER (ORDER BY %3$s) - 1 AS place'
+      ' FROM (SELECT %1$s AS event FROM new_rows AS n WHERE %2$s) AS e) AS c GROUP BY c.place / 1000 ORDER BY c.place / 1000'
+    ELSE 'SELECT array_agg(e.event ORDER BY %3$s) FROM (SELECT %1$s AS event FROM new_rows AS n WHERE %2$s) AS e' END,
+    decide.event_sql(mapping, types, prefix), wanted, 'e.event ->> ''user_id'' COLLATE "C", e.event ->> ''event_id'' COLLATE "C"');
 END
 $$;
-COMMENT ON FUNCTION decide.events_sql(jsonb, jsonb, text, text) IS 'SQL for the events of a statement, in arrays of up to 1,000, by user';
+COMMENT ON FUNCTION decide.events_sql(jsonb, jsonb, text, text, boolean) IS
+  'SQL for the events of a statement, by user, in arrays of up to 1,000, or in one if they are not many';
 
 CREATE FUNCTION decide.quarantine_rows(relation text, type text, rows bigint, state text, message text) RETURNS void
 LANGUAGE plpgsql
@@ -238,7 +241,10 @@ AS $$
 DECLARE
   relation CONSTANT text := format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
   mapping CONSTANT jsonb := TG_ARGV[0];
+  types CONSTANT jsonb := TG_ARGV[1];
   raises CONSTANT boolean := COALESCE((mapping ->> 'strict')::boolean, false);
+  written bigint;
+  any_wanted boolean;
   events refcursor;
   chunk jsonb[];
   refused bigint;
@@ -248,17 +254,26 @@ BEGIN
                     AND (t.tgoldtable = 'old_rows' OR TG_OP = 'INSERT')) THEN
     RAISE EXCEPTION 'decide.track_rows() is for triggers that decide.track_table() has made' USING ERRCODE = 'triggered_action_exception';
   END IF;
-  IF NOT EXISTS (SELECT FROM new_rows) THEN
+  SELECT count(*) INTO written FROM new_rows;
+  IF written = 0 THEN
     RETURN NULL;
   END IF;
   BEGIN
-    OPEN events NO SCROLL FOR EXECUTE decide.events_sql(mapping, TG_ARGV[1]::jsonb, TG_OP, format('%s:%s:', relation, mapping ->> 'type'));
+    IF TG_OP = 'UPDATE' THEN
+      -- most updates are about something else, and should not wait for more than this
+      EXECUTE format('SELECT EXISTS (SELECT FROM new_rows AS n WHERE %s)', decide.when_sql(mapping, types, 'n')) INTO any_wanted;
+      IF NOT any_wanted THEN
+        RETURN NULL;
+      END IF;
+    END IF;
+    OPEN events NO SCROLL FOR EXECUTE
+      decide.events_sql(mapping, types, TG_OP, format('%s:%s:', relation, mapping ->> 'type'), written > 1000);
     FETCH events INTO chunk;
   EXCEPTION
     WHEN serialization_failure OR deadlock_detected THEN RAISE;
     WHEN OTHERS THEN
       IF raises THEN RAISE; END IF;
-      PERFORM decide.quarantine_rows(relation, mapping ->> 'type', (SELECT count(*) FROM new_rows), SQLSTATE, SQLERRM);
+      PERFORM decide.quarantine_rows(relation, mapping ->> 'type', written, SQLSTATE, SQLERRM);
       RETURN NULL;
   END;
   WHILE chunk IS NOT NULL LOOP

@@ -42,7 +42,7 @@ INSERT INTO calls VALUES
   ('SELECT decide.track_table(NULL, ''{}'')'), ('SELECT decide.untrack_table(''calls'')'), ('SELECT decide.track_rows()'),
   ('SELECT decide.mapped(''{}'')'), ('SELECT decide.column_types(''calls'', ''{}'')'), ('SELECT decide.mapping_fault(''{}'', ''{}'')'),
   ('SELECT decide.whole_mapping(''calls'', ''{}'')'), ('SELECT decide.source_sql(''""'', ''{}'', ''n'')'), ('SELECT decide.key_sql(''{}'', ''{}'', ''n'')'),
-  ('SELECT decide.when_sql(''{}'', ''{}'', ''n'')'), ('SELECT decide.event_sql(''{}'', ''{}'', ''n'')'), ('SELECT decide.events_sql(''{}'', ''{}'', ''INSERT'', ''n'')'),
+  ('SELECT decide.when_sql(''{}'', ''{}'', ''n'')'), ('SELECT decide.event_sql(''{}'', ''{}'', ''n'')'), ('SELECT decide.events_sql(''{}'', ''{}'', ''INSERT'', ''n'', true)'),
   ('SELECT decide.quarantine_rows(''calls'', ''order'', 1, ''XX000'', ''x'')'),
   ('SET pg_decide.seed = 1'), ('SET pg_decide.erasing = on'), ('SET pg_decide.rule_role = postgres'), ('SET pg_decide.max_context_bytes = ''16MB'''), ('SET pg_decide.partitions_ahead = 366'),
   ('CREATE TABLE decide.mine ()');
