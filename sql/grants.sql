@@ -17,12 +17,14 @@ AS $$
       OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'candidate_names', 'decided_at', 'slot_probabilities'))
       OR (job = 'operate' AND v.name IN (
             'publish', 'rollback', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
-            'import_decisions', 'is_name', 'is_finite', 'feature_definition', 'candidate_names', 'action_name', 'action_names', 'decided_at', 'slot_probabilities'))
+            'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
+            'is_name', 'is_finite', 'feature_definition', 'candidate_names', 'action_name', 'action_names', 'decided_at',
+            'slot_probabilities'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
     WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
-                              'action_number', 'feature_slot', 'quarantine']
+                              'action_number', 'feature_slot', 'quarantine', 'tracked_tables']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
   SELECT 'SELECT, INSERT, UPDATE, DELETE', 'TABLE decide.' || t

@@ -46,7 +46,12 @@ extension_sql_file!(
     name = "functions",
     requires = ["partitions"]
 );
-extension_sql_file!("../sql/views.sql", name = "views", requires = ["functions"]);
+extension_sql_file!(
+    "../sql/tracked.sql",
+    name = "tracked",
+    requires = ["functions"]
+);
+extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
 extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",

@@ -39,6 +39,11 @@ INSERT INTO calls VALUES
   ('SELECT decide.action_name(1)'), ('SELECT decide.slot_probabilities(''{1,-1}'', NULL, ''{0,0,0}'', ''{2}'', 1)'), ('SELECT decide.action_names(''{1}'')'), ('SELECT decide.decided_at(''01920000-0000-7000-8000-000000000000'')'),
   ('SELECT decide.add_to_state(''{}'', ''{}'', ''{}'', 0, ''{}'')'), ('SELECT decide.refuse_change(''x'')'), ('SELECT decide.may_erase()'), ('SELECT decide.make_immutable(''decide.surface'')'), ('SELECT decide.candidate_names(''{1}'')'), ('SELECT decide.is_name(''x'')'), ('SELECT decide.is_finite(1)'),
   ('SELECT decide.feature_definition(NULL)'),
+  ('SELECT decide.track_table(NULL, ''{}'')'), ('SELECT decide.untrack_table(''calls'')'), ('SELECT decide.track_rows()'),
+  ('SELECT decide.mapped(''{}'')'), ('SELECT decide.column_types(''calls'', ''{}'')'), ('SELECT decide.mapping_fault(''{}'', ''{}'')'),
+  ('SELECT decide.whole_mapping(''calls'', ''{}'')'), ('SELECT decide.source_sql(''""'', ''{}'', ''n'')'), ('SELECT decide.key_sql(''{}'', ''{}'', ''n'')'),
+  ('SELECT decide.when_sql(''{}'', ''{}'', ''n'')'), ('SELECT decide.event_sql(''{}'', ''{}'', ''n'')'), ('SELECT decide.events_sql(''{}'', ''{}'', ''INSERT'', ''n'', true)'),
+  ('SELECT decide.quarantine_rows(''calls'', ''order'', 1, ''XX000'', ''x'')'),
   ('SET pg_decide.seed = 1'), ('SET pg_decide.erasing = on'), ('SET pg_decide.rule_role = postgres'), ('SET pg_decide.max_context_bytes = ''16MB'''), ('SET pg_decide.partitions_ahead = 366'),
   ('CREATE TABLE decide.mine ()');
 CREATE FUNCTION attempt(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$

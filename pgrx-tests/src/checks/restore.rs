@@ -101,6 +101,11 @@ fn live(client: &mut Client) -> Result<()> {
                                         'decision_id', d.decision_id));
         SELECT track('{"event_id": "early", "type": "click", "user_id": "ann", "at": "1999-01-01T00:00:00Z"}'::jsonb);
         SELECT track('{"event_id": "bad"}'::jsonb);
+        CREATE SCHEMA orders;
+        CREATE TABLE orders."all of them" (id int PRIMARY KEY, customer text, state text);
+        SELECT decide.track_table('orders."all of them"', '{"type": "order", "user_id": "customer", "surface": {"const": "it''s"}}');
+        SELECT decide.track_table('orders."all of them"', '{"type": "return", "user_id": "customer", "on": "update", "when": {"state": "returned"}}');
+        INSERT INTO orders."all of them" VALUES (1, 'ann', 'open');
         SELECT decide.rollback(1, 'and back');
         "#,
     )?;
@@ -140,6 +145,7 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
         )?
         .get(0);
     ensure!(duplicate == "duplicate", "an old event is {duplicate}");
+    tracks_on(client)?;
     let bundle: i64 = client
         .query_one("SELECT decide.publish('in the copy')", &[])?
         .get(0);
@@ -155,6 +161,31 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
     ensure!(
         members == 0,
         "{members} partitions of days belong to the extension, and would not be dumped"
+    );
+    Ok(())
+}
+
+/// The rows of the shop's table were events before the dump, and become events in the copy.
+fn tracks_on(client: &mut Client) -> Result<()> {
+    let tracked = shop::count(
+        client,
+        "SELECT count(*) FROM decide.tracked_tables WHERE relation = 'orders.\"all of them\"'::regclass AND enabled",
+    )?;
+    ensure!(tracked == 2, "{tracked} mappings of 2 are there");
+    client.batch_execute(
+        r#"INSERT INTO orders."all of them" VALUES (2, 'ann', 'open');
+           UPDATE orders."all of them" SET state = 'returned'"#,
+    )?;
+    let events: String = client
+        .query_one(
+            "SELECT string_agg(split_part(event_id, ':', 2) || split_part(event_id, ':', 3) || COALESCE(surface, ''), ' ' ORDER BY event_id) \
+               FROM decide.event WHERE event_id LIKE 'orders.%'",
+            &[],
+        )?
+        .get(0);
+    ensure!(
+        events == "order1it's order2it's return1 return2",
+        "the events of the shop's table are {events}"
     );
     Ok(())
 }
