@@ -344,5 +344,6 @@ fn rate(weight: f64, prior_rate: f64, hits: f64, trials: f64) -> Option<f64> {
 
 /// A quotient within the range of f64; none where there is nothing to divide by.
 fn ratio(of: f64, by: f64) -> Option<f64> {
-    (by > 0.0).then(|| (of / by.min(f64::MAX)).clamp(f64::MIN, f64::MAX))
+    let finite = |x: f64| x.clamp(f64::MIN, f64::MAX);
+    (by > 0.0).then(|| finite(finite(of) / finite(by)))
 }

@@ -157,6 +157,15 @@ fn a_rate_begins_at_its_prior_and_returns_to_it() {
 }
 
 #[test]
+fn a_rate_of_the_largest_numbers_is_a_number() {
+    let aggregate = aggregate(Kind::Rate {
+        prior_weight: f64::MAX,
+        prior_rate: 1.0,
+    });
+    assert_eq!(aggregate.read(&[0.0, f64::MAX, f64::MAX], 0), Some(1.0));
+}
+
+#[test]
 fn a_window_slides_over_whole_buckets() {
     let kind = Kind::WindowSum {
         window: 2 * HOUR,
@@ -258,6 +267,15 @@ fn few_distinct_items_are_nearly_counted() {
     let expected = 3.017_717;
     let value = aggregate.read(&cells, 0).unwrap();
     assert!((value - expected).abs() < 1e-6, "{value}");
+}
+
+#[test]
+fn a_register_holds_no_more_than_five_bits() {
+    let aggregate = aggregate(Kind::Distinct);
+    // 0 is mixed to 0: a run that does not end, in the first register
+    let cells = state(&aggregate, &[event(0, 1.0)]);
+    assert_eq!(cells[1], 31.0);
+    assert!(cells[2..].iter().all(|&cell| cell == 0.0));
 }
 
 #[test]

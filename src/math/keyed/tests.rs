@@ -103,6 +103,46 @@ fn the_heaviest_come_first_and_equals_by_key() {
 }
 
 #[test]
+fn weights_that_differ_by_rounding_are_equal() {
+    let times = [0.1, 0.7, 1.9, 2.3].map(|hours| (hours * HOUR as f64) as i64);
+    let (mut ascending, mut descending) = (Vec::new(), Vec::new());
+    for (&early, &late) in times.iter().zip(times.iter().rev()) {
+        add(&mut ascending, 1, &COUNT, 1, &event(early, 1.0), 5);
+        add(&mut ascending, 1, &COUNT, 2, &event(late, 1.0), 5);
+        add(&mut descending, 1, &COUNT, 1, &event(late, 1.0), 5);
+        add(&mut descending, 1, &COUNT, 2, &event(early, 1.0), 5);
+    }
+    let of = |row: &[f64], key| read(row, 1, &COUNT, key, 3 * HOUR).unwrap();
+    assert_ne!(of(&ascending, 1), of(&ascending, 2), "no such example");
+    for row in [ascending, descending] {
+        let keys: Vec<_> = read_all(&row, &COUNT, 3 * HOUR, 5)
+            .iter()
+            .map(|e| e.0)
+            .collect();
+        assert_eq!(keys, [1, 2]);
+    }
+}
+
+#[test]
+fn of_equals_the_smaller_keys_are_kept_and_found() {
+    let mut row = Vec::new();
+    for key in [4, 2, 9, 3, 1, 8] {
+        let amount = if key > 7 { 2.0 } else { 1.0 };
+        add(
+            &mut row,
+            1,
+            &fading(Kind::DecayedSum),
+            key,
+            &event(0, amount),
+            2,
+        );
+    }
+    let value = |key| read(&row, 1, &fading(Kind::DecayedSum), key, 0);
+    assert_eq!([1, 2, 8, 9].map(value), [1.0, 1.0, 2.0, 2.0].map(Some));
+    assert_eq!([3, 4].map(value), [None, None]);
+}
+
+#[test]
 fn what_is_heavy_depends_on_the_kind() {
     let weigh = |kind, events: &[(u64, i64, f64)]| {
         let mut row = Vec::new();
@@ -231,6 +271,10 @@ fn a_damaged_row_is_empty_and_mends() {
         add(&mut row, 1, &COUNT, 6, &event(0, 1.0), 5);
         assert_eq!(row, [1.0, 2.0, 1.0, 6.0, 0.0, 1.0]);
     }
+    // a value that is none counts as 0
+    let mut row = vec![1.0, 2.0, 1.0, 5.0, 0.0, nan];
+    add(&mut row, 1, &COUNT, 6, &event(0, 1.0), 5);
+    assert_eq!(row, [1.0, 2.0, 2.0, 5.0, 0.0, 0.0, 6.0, 0.0, 1.0]);
     // keys out of order and twice, behind a sound block
     let mut row = vec![0.0, 1.0, 1.0, 3.0, 0.0, 1.0, 2.0, 3.0];
     row.extend([9.0, 0.0, 1.0, 4.0, 0.0, 1.0, 9.0, 0.0, 1.0]);
