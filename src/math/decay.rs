@@ -36,9 +36,9 @@ impl Decayed {
             return Decayed { value: x, at };
         }
         let value = if at >= self.at {
-            self.value * remaining(at.abs_diff(self.at), half_life) + x
+            faded(self.value, at.abs_diff(self.at), half_life) + x
         } else {
-            self.value + x * remaining(self.at.abs_diff(at), half_life)
+            self.value + faded(x, self.at.abs_diff(at), half_life)
         };
         Decayed {
             value: value.clamp(f64::MIN, f64::MAX),
@@ -52,13 +52,25 @@ impl Decayed {
         if self.is_empty() {
             return 0.0;
         }
-        let value = self.value * remaining(now.max(self.at).abs_diff(self.at), half_life);
+        let value = faded(self.value, now.max(self.at).abs_diff(self.at), half_life);
         if value.is_nan() { 0.0 } else { value }
     }
 
     /// Whether nothing was added yet.
     pub fn is_empty(self) -> bool {
         self.at == i64::MIN
+    }
+}
+
+/// What remains of `value` after `elapsed` microseconds. In two halves when the share alone would be too small for an
+/// f64 to hold precisely: a huge value may still be an ordinary one by then.
+fn faded(value: f64, elapsed: u64, half_life: f64) -> f64 {
+    let share = remaining(elapsed, half_life);
+    if share > f64::MIN_POSITIVE {
+        value * share
+    } else {
+        let half = remaining(elapsed, 2.0 * half_life);
+        value * half * half
     }
 }
 
@@ -113,6 +125,18 @@ mod tests {
                 at: 2 * HOUR
             }
         );
+    }
+
+    #[test]
+    fn a_huge_value_fades_as_far_at_once_as_in_steps() {
+        // 2^1000 fades by 1500 half-lives to 2^-500, though 2^-1500 is no f64
+        let huge = libm::exp2(1000.0);
+        let at = 1500 * HOUR;
+        let once = Decayed::EMPTY.add(huge, 0, HOUR as f64);
+        assert_eq!(once.read(at, HOUR as f64), libm::exp2(-500.0));
+        assert_eq!(once.add(0.0, at, HOUR as f64).value, libm::exp2(-500.0));
+        let late = Decayed::EMPTY.add(0.0, at, HOUR as f64);
+        assert_eq!(late.add(huge, 0, HOUR as f64).value, libm::exp2(-500.0));
     }
 
     #[test]

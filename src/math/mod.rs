@@ -6,13 +6,15 @@
 //! | file | what |
 //! | --- | --- |
 //! | `decay` | counts and sums that fade with a half-life, whatever the order in which events arrive |
+//! | `aggregate` | what a feature keeps of its events: counts, sums, means, rates, windows, first and last, distinct |
+//! | `keyed` | such features kept for each key: a user's affinity to categories, brands, items |
 //! | `random` | the stream of draws that belongs to a seed |
 //! | `choice` | selection rules, their exact probabilities, and slates drawn without repetition |
 //! | `model` | linear and logistic models over products of user, context and action facts |
 //! | `scorer` | a model compiled for a fixed list of actions, for the path of a decision |
 //! | `train` | ridge and L2-logistic regression, encodings learned from data, metrics |
 //! | `estimate` | off-policy estimators with confidence intervals |
-//! | `hash` | a small stable hash of text |
+//! | `hash` | small stable hashes of text |
 //! | `identifier` | UUIDs that say when a decision was made |
 //! | `runs` | ascending numbers in little space |
 //! | `state` | the layout of a user's row of decayed numbers |
@@ -23,11 +25,13 @@
 //! - takes `exp`, `exp2`, `log` and `erfc` from the `libm` crate, never from the platform;
 //! - sums in an order that is written down in the code (see [`sum`]), never in one that a compiler or a thread chose.
 
+pub mod aggregate;
 pub mod choice;
 pub mod decay;
 pub mod estimate;
 pub mod hash;
 pub mod identifier;
+pub mod keyed;
 pub mod model;
 pub mod random;
 pub mod runs;
