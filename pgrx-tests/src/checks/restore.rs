@@ -101,6 +101,7 @@ fn live(client: &mut Client) -> Result<()> {
                                         'decision_id', d.decision_id));
         SELECT track('{"event_id": "early", "type": "click", "user_id": "ann", "at": "1999-01-01T00:00:00Z"}'::jsonb);
         SELECT track('{"event_id": "bad"}'::jsonb);
+        INSERT INTO decide.event_type (event_type, purpose) VALUES ('click', 'relevance');
         SELECT decide.rollback(1, 'and back');
         "#,
     )?;
