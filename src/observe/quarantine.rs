@@ -1,5 +1,4 @@
-//! The quarantine: bad events are kept for somebody to look at, repaired and tracked again. All of
-//! it needs an open session.
+//! The quarantine: bad events are kept for somebody to look at, repaired and tracked again.
 
 use pgrx::pg_sys::{JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
@@ -33,7 +32,7 @@ thread_local! {
           ORDER BY q.quarantine_id", &[TEXTOID]) };
 }
 
-/// Keeps a bad event, without its user_id.
+/// Keeps a bad event, without its user_id. Needs an open session.
 pub fn keep(bad: &Bad<'_>, received: i64) {
     KEEP.with(|statement| {
         let args = [
@@ -56,13 +55,15 @@ fn reasons(bad: &Bad<'_>) -> datum::Arg {
 /// Tracks a quarantined event again, with what `patch` changes in it. It leaves the quarantine
 /// unless it is still bad; then it stays, as patched, with the reasons that are left.
 pub fn release(id: Uuid, patch: &Json<'_>) -> Result<Taken, Error> {
+    must_be_object(patch)?;
     let unknown = || Error::UnknownQuarantined(id.to_string());
-    release_if_there(&Desk::open()?, id, patch)?.ok_or_else(unknown)
+    release_if_there(&Desk::open()?, id, patch).ok_or_else(unknown)
 }
 
 /// The same for all events that have a reason, given whole or by its code. How many were accepted,
 /// were duplicates, and stay.
 pub fn release_all(reason: &str, patch: &Json<'_>) -> Result<[i64; 3], Error> {
+    must_be_object(patch)?;
     let desk = Desk::open()?;
     let _session = Session::open();
     let mut ids = Vec::new();
@@ -72,7 +73,7 @@ pub fn release_all(reason: &str, patch: &Json<'_>) -> Result<[i64; 3], Error> {
     let mut counts = [0; 3];
     for id in ids {
         // Another session may have released it meanwhile.
-        if let Some(taken) = release_if_there(&desk, id, patch)? {
+        if let Some(taken) = release_if_there(&desk, id, patch) {
             counts[taken.place()] += 1;
         }
         session::check_interrupts();
@@ -80,10 +81,7 @@ pub fn release_all(reason: &str, patch: &Json<'_>) -> Result<[i64; 3], Error> {
     Ok(counts)
 }
 
-fn release_if_there(desk: &Desk, id: Uuid, patch: &Json<'_>) -> Result<Option<Taken>, Error> {
-    if !patch.is_object() {
-        return Err(Error::PatchNotObject);
-    }
+fn release_if_there(desk: &Desk, id: Uuid, patch: &Json<'_>) -> Option<Taken> {
     let _session = Session::open();
     let mut answer = None;
     REPAIRED.with(|statement| {
@@ -95,7 +93,14 @@ fn release_if_there(desk: &Desk, id: Uuid, patch: &Json<'_>) -> Result<Option<Ta
             }
         })
     });
-    Ok(answer)
+    answer
+}
+
+fn must_be_object(patch: &Json<'_>) -> Result<(), Error> {
+    match patch.is_object() {
+        true => Ok(()),
+        false => Err(Error::PatchNotObject),
+    }
 }
 
 /// Its lateness is judged by when it was received: it is not too late for having been looked at.

@@ -73,7 +73,7 @@ SELECT what, t.* FROM (VALUES
   ('too large', with_('"' || repeat('x', 70000) || '"')), ('an array', '[]'), ('null', 'null')
 ) AS c (what, event), told_of_text(event) AS t;
 SELECT (told(jsonb_build_object('x', repeat('x', 70000)))).*;
-SELECT (told(jsonb_build_object('x', (repeat('[', 250) || repeat(']', 250))::jsonb))).*;
+SELECT (told(jsonb_build_object('x', (repeat('[', depth) || repeat(']', depth))::jsonb))).* FROM unnest(ARRAY[250, 3000]) AS depth;
 
 -- what is kept: what features and the contract ask for, and the version
 SELECT track(event('{"event_id": "kept", "action": "a", "attributes": {"any": 1, "weight": 2.5, "color": "red", "gift": true, "nested": {"a": 1}, "price": 3, "name": "Ann"}}'));
