@@ -121,13 +121,14 @@ BEGIN
   RETURN QUERY
   WITH kinds (plural, name) AS (
     VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('actions', 'action'),
-           ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy')
+           ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
+           ('event_types', 'event_type')
   ), before AS (
-    SELECT k.name AS kind, e ->> k.name AS id, e AS row
+    SELECT k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id, e AS row
       FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
      WHERE x.bundle = bundle_diff.a
   ), after AS (
-    SELECT k.name AS kind, e ->> k.name AS id, e AS row
+    SELECT k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id, e AS row
       FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
      WHERE x.bundle = bundle_diff.b
   )

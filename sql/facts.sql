@@ -22,7 +22,8 @@ CREATE TABLE decide.event (
   surface text,
   decision_id uuid,
   value double precision,
-  attributes jsonb
+  attributes jsonb,
+  schema_version smallint NOT NULL DEFAULT 1
 ) PARTITION BY RANGE (at);
 CREATE TABLE decide.event_default PARTITION OF decide.event (
   PRIMARY KEY (user_key, event_id, at)
@@ -38,7 +39,8 @@ COMMENT ON COLUMN decide.event.action IS 'Action that it is about';
 COMMENT ON COLUMN decide.event.surface IS 'Surface where it happened';
 COMMENT ON COLUMN decide.event.decision_id IS 'Decision that it follows from';
 COMMENT ON COLUMN decide.event.value IS 'How much: price, seconds, stars';
-COMMENT ON COLUMN decide.event.attributes IS 'Only the attributes that a feature adds up';
+COMMENT ON COLUMN decide.event.attributes IS 'Only the attributes that a feature adds up or the contract keeps';
+COMMENT ON COLUMN decide.event.schema_version IS 'Version of the contract that it conforms to';
 
 CREATE TABLE decide.outcome (
   user_key uuid NOT NULL,
@@ -69,7 +71,8 @@ CREATE TABLE decide.quarantine (
   received_at timestamptz NOT NULL,
   user_key uuid,
   reasons text[] NOT NULL,
-  payload jsonb
+  payload jsonb,
+  event_type text
 );
 CREATE INDEX ON decide.quarantine (received_at);
 COMMENT ON TABLE decide.quarantine IS 'Events that did not conform, with every reason';
@@ -77,7 +80,8 @@ COMMENT ON COLUMN decide.quarantine.quarantine_id IS 'Identifier, in order of ti
 COMMENT ON COLUMN decide.quarantine.received_at IS 'When track() took it in';
 COMMENT ON COLUMN decide.quarantine.user_key IS 'Pseudonym of the user, if the event had one';
 COMMENT ON COLUMN decide.quarantine.reasons IS 'What is wrong with it: code and place';
-COMMENT ON COLUMN decide.quarantine.payload IS 'The event without its user_id (null: too large, or no object)';
+COMMENT ON COLUMN decide.quarantine.payload IS 'The event without its user_id (null: too large, too deep, or no object)';
+COMMENT ON COLUMN decide.quarantine.event_type IS 'Type, if it can be told';
 
 CREATE FUNCTION decide.add_to_state(
   state double precision[], slots integer[], amounts double precision[], at double precision, half_lives double precision[]

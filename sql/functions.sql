@@ -95,27 +95,42 @@ AS 'MODULE_PATHNAME', 'features_uuid_wrapper';
 COMMENT ON FUNCTION decide.features(uuid) IS
   'The features of a user as decide() would see them now; updated_at is the time of the newest event in them';
 
-CREATE FUNCTION @extschema@.track(event jsonb) RETURNS text
+CREATE FUNCTION @extschema@.track(event jsonb, strict boolean DEFAULT false) RETURNS text
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'track_wrapper';
-COMMENT ON FUNCTION @extschema@.track(jsonb) IS
-  'Takes in one event: accepted, duplicate or quarantined';
+COMMENT ON FUNCTION @extschema@.track(jsonb, boolean) IS
+  'Takes in one event: accepted, duplicate or quarantined; if strict, a bad event is an error';
 
-CREATE FUNCTION @extschema@.track(event text) RETURNS text
+CREATE FUNCTION @extschema@.track(event text, strict boolean DEFAULT false) RETURNS text
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'track_text_wrapper';
-COMMENT ON FUNCTION @extschema@.track(text) IS
-  'Takes in one event as it came over the wire; text that is no JSON is quarantined';
+COMMENT ON FUNCTION @extschema@.track(text, boolean) IS
+  'Takes in one event as it came over the wire; text that is no JSON is quarantined; if strict, a bad event is an error';
 
-CREATE FUNCTION @extschema@.track(events jsonb[])
+CREATE FUNCTION @extschema@.track(events jsonb[], strict boolean DEFAULT false)
 RETURNS TABLE (accepted bigint, duplicate bigint, quarantined bigint)
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'track_many_wrapper';
-COMMENT ON FUNCTION @extschema@.track(jsonb[]) IS
-  'Takes in many events; answers how many were accepted, duplicates and quarantined';
+COMMENT ON FUNCTION @extschema@.track(jsonb[], boolean) IS
+  'Takes in many events; answers how many were accepted, duplicates and quarantined; if strict, a bad event is an error';
+
+CREATE FUNCTION decide.release_quarantine(quarantine_id uuid, patch jsonb DEFAULT '{}') RETURNS text
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'release_quarantine_wrapper';
+COMMENT ON FUNCTION decide.release_quarantine(uuid, jsonb) IS
+  'Tracks an event of the quarantine again, with the fields of the patch; it leaves the quarantine unless it is still bad';
+
+CREATE FUNCTION decide.release_all(reason text, patch jsonb DEFAULT '{}')
+RETURNS TABLE (accepted bigint, duplicate bigint, quarantined bigint)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'release_all_wrapper';
+COMMENT ON FUNCTION decide.release_all(text, jsonb) IS
+  'Tracks all events again that are in quarantine for a reason, given whole or by its code; answers how many were accepted, were duplicates and stay';
 
 CREATE FUNCTION decide.publish(note text DEFAULT NULL) RETURNS bigint
 LANGUAGE c VOLATILE SECURITY DEFINER

@@ -16,19 +16,19 @@ AS $$
    WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
       OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'candidate_names', 'decided_at', 'slot_probabilities'))
       OR (job = 'operate' AND v.name IN (
-            'publish', 'rollback', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
+            'publish', 'rollback', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
             'is_name', 'is_finite', 'feature_definition', 'candidate_names', 'action_name', 'action_names', 'decided_at',
             'slot_probabilities'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
-    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version']
+    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version', 'event_type_usage']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
-                              'action_number', 'feature_slot', 'quarantine', 'tracked_tables']
+                              'action_number', 'feature_slot', 'quarantine', 'tracked_tables', 'event_type_usage']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
   SELECT 'SELECT, INSERT, UPDATE, DELETE', 'TABLE decide.' || t
-    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy']) AS t
+    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type']) AS t
    WHERE job = 'operate'
 $$;
 COMMENT ON FUNCTION decide.job_rights(text) IS 'The rights that a job takes: serve, analyse, operate or rules';
@@ -105,7 +105,7 @@ DECLARE
   mine text;
 BEGIN
   FOREACH mine IN ARRAY ARRAY[
-    'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'bundle', 'publication',
+    'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'publication',
     'action_number', 'feature_slot', 'bundle_action', 'secret', 'user_state', 'event_default',
     'outcome_default', 'quarantine', 'trace_default', 'role_job']
   LOOP

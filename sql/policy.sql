@@ -156,3 +156,36 @@ COMMENT ON COLUMN decide.policy.selection IS 'uniform, greedy, epsilon_greedy or
 COMMENT ON COLUMN decide.policy.params IS 'epsilon, temperature, min_probability';
 COMMENT ON COLUMN decide.policy.model_version IS 'Version of the model (null: the latest approved one at publish)';
 COMMENT ON COLUMN decide.policy.description IS 'For people';
+
+CREATE TABLE decide.event_type (
+  event_type text NOT NULL,
+  schema_version smallint NOT NULL DEFAULT 1 CHECK (schema_version > 0),
+  status text NOT NULL DEFAULT 'accepted' CHECK (status IN ('accepted', 'deprecated', 'retired')),
+  fields jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(fields) = 'object'),
+  keep_attributes text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(keep_attributes, NULL) IS NULL),
+  dedup_horizon interval NOT NULL DEFAULT '1 day' CHECK (pg_catalog.isfinite(dedup_horizon)),
+  lateness interval CHECK (pg_catalog.isfinite(lateness)),
+  future_tolerance interval NOT NULL DEFAULT '5 minutes' CHECK (pg_catalog.isfinite(future_tolerance)),
+  retention interval CHECK (pg_catalog.isfinite(retention)),
+  purpose text,
+  owner text,
+  description text,
+  PRIMARY KEY (event_type, schema_version)
+);
+COMMENT ON TABLE decide.event_type IS
+  'Contracts: what events of a type must look like, version by version; with none, every type is taken in';
+COMMENT ON COLUMN decide.event_type.event_type IS 'Type, as events name it';
+COMMENT ON COLUMN decide.event_type.schema_version IS 'Version, as events name it in their field schema';
+COMMENT ON COLUMN decide.event_type.status IS
+  'accepted; deprecated: accepted still, and shown in decide.event_type_usage; retired: not accepted any more';
+COMMENT ON COLUMN decide.event_type.fields IS
+  'By field (value, action, surface, decision_id, attributes.x): type, required, min, max, one_of, max_length';
+COMMENT ON COLUMN decide.event_type.keep_attributes IS 'Attributes that are kept beside those that features use';
+COMMENT ON COLUMN decide.event_type.dedup_horizon IS
+  'How far apart in time two events of one user with one event_id are still the same event';
+COMMENT ON COLUMN decide.event_type.lateness IS 'How old an event may be when it comes in (null: any age)';
+COMMENT ON COLUMN decide.event_type.future_tolerance IS 'How far into the future it may be dated, as clocks differ';
+COMMENT ON COLUMN decide.event_type.retention IS 'How long events are kept (null: for ever)';
+COMMENT ON COLUMN decide.event_type.purpose IS 'What the events are collected for';
+COMMENT ON COLUMN decide.event_type.owner IS 'Who answers for their producer';
+COMMENT ON COLUMN decide.event_type.description IS 'For people';

@@ -61,3 +61,34 @@ COMMENT ON COLUMN decide.decision.features_us IS 'Microseconds to read features'
 COMMENT ON COLUMN decide.decision.candidates_us IS 'Microseconds to find candidates, rules included';
 COMMENT ON COLUMN decide.decision.score_us IS 'Microseconds to score';
 COMMENT ON COLUMN decide.decision.choose_us IS 'Microseconds to choose';
+
+CREATE VIEW decide.event_type_usage AS
+WITH contract AS (
+  SELECT e ->> 'event_type' AS event_type, (e ->> 'schema_version')::smallint AS schema_version,
+         e ->> 'status' AS status, e ->> 'purpose' AS purpose
+    FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
+   CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(b.content -> 'event_types') AS e
+   WHERE p.publication = (SELECT pg_catalog.max(l.publication) FROM decide.publication AS l)
+)
+SELECT c.event_type, c.schema_version, c.status, c.purpose,
+       COALESCE(a.events, 0) AS accepted_24h, s.last_seen, COALESCE(q.events, 0) AS quarantined_24h
+  FROM contract AS c
+  LEFT JOIN (SELECT e.type, e.schema_version, pg_catalog.count(*) AS events FROM decide.event AS e
+              WHERE e.at >= pg_catalog.now() - interval '24 hours' GROUP BY 1, 2) AS a
+         ON a.type = c.event_type AND a.schema_version = c.schema_version
+  -- Reads all events that are kept; the planner leaves it out of queries that do not ask for last_seen.
+  LEFT JOIN (SELECT e.type, e.schema_version, pg_catalog.max(e.at) AS last_seen FROM decide.event AS e GROUP BY 1, 2) AS s
+         ON s.type = c.event_type AND s.schema_version = c.schema_version
+  LEFT JOIN (SELECT q.event_type, COALESCE(q.payload ->> 'schema', '1') AS schema_version, pg_catalog.count(*) AS events
+               FROM decide.quarantine AS q
+              WHERE q.received_at >= pg_catalog.now() - interval '24 hours' GROUP BY 1, 2) AS q
+         ON q.event_type = c.event_type AND q.schema_version = c.schema_version::text;
+COMMENT ON VIEW decide.event_type_usage IS 'How far each contract in force is used: the deprecated ones too';
+COMMENT ON COLUMN decide.event_type_usage.event_type IS 'Type';
+COMMENT ON COLUMN decide.event_type_usage.schema_version IS 'Version';
+COMMENT ON COLUMN decide.event_type_usage.status IS 'accepted, deprecated or retired';
+COMMENT ON COLUMN decide.event_type_usage.purpose IS 'What the events are collected for';
+COMMENT ON COLUMN decide.event_type_usage.accepted_24h IS 'Events of the last 24 hours that were accepted';
+COMMENT ON COLUMN decide.event_type_usage.last_seen IS
+  'Time of the newest event that is kept; leave it out of a query that must be fast';
+COMMENT ON COLUMN decide.event_type_usage.quarantined_24h IS 'Events that came into quarantine in the last 24 hours and are there still';

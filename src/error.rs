@@ -35,6 +35,10 @@ pub enum Error {
     Faults(Vec<Fault>),
     UnknownBundle(i64),
     UnknownDecision(String),
+    UnknownQuarantined(String),
+    PatchNotObject,
+    /// The reasons, and which of several events it is, from 1.
+    BadEvent(Vec<String>, Option<usize>),
     UnknownJob {
         job: String,
         jobs: &'static str,
@@ -119,6 +123,29 @@ impl Error {
                 Some("It was never made, was rolled back, or its trace has expired.".into()),
                 None,
             ),
+            Error::UnknownQuarantined(id) => (
+                ERRCODE_NO_DATA_FOUND,
+                format!("there is no event {id} in quarantine"),
+                Some("It was released, has expired, or was never there.".into()),
+                None,
+            ),
+            Error::PatchNotObject => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                "patch must be a JSON object".into(),
+                None,
+                hint("Pass the fields to change, such as '{\"value\": 7}', or nothing."),
+            ),
+            Error::BadEvent(reasons, place) => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                match place {
+                    None => "the event does not conform to its contract".into(),
+                    Some(place) => format!("event {place} does not conform to its contract"),
+                },
+                Some(reasons.join("\n")),
+                hint(
+                    "decide.event_type says what an event must look like. Without strict it is quarantined.",
+                ),
+            ),
             Error::UnknownJob { job, jobs } => (
                 ERRCODE_UNDEFINED_OBJECT,
                 format!("job \"{job}\" does not exist"),
@@ -158,6 +185,14 @@ impl Error {
                 None,
                 hint(todo),
             ),
+        }
+    }
+
+    /// The same of one event among several.
+    pub fn of_event(self, place: usize) -> Error {
+        match self {
+            Error::BadEvent(reasons, _) => Error::BadEvent(reasons, Some(place)),
+            other => other,
         }
     }
 

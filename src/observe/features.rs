@@ -1,7 +1,6 @@
 //! Features: what an event adds to the row of its user, in whatever order events arrive.
 
 use pgrx::pg_sys::{FLOAT8ARRAYOID, FLOAT8OID, INT4ARRAYOID, UUIDOID};
-use uuid::Uuid;
 
 use super::contract::Event;
 use crate::math::state::{at_slot, put_slot};
@@ -19,7 +18,7 @@ thread_local! {
 }
 
 /// Adds the event to all features of its type. Needs an open session.
-pub fn fold(event: &Event<'_>, user_key: Uuid, bundle: &Bundle) {
+pub fn fold(event: &Event<'_>, bundle: &Bundle) {
     let Some(moved) = bundle.features_of.get(event.kind) else {
         return;
     };
@@ -37,7 +36,7 @@ pub fn fold(event: &Event<'_>, user_key: Uuid, bundle: &Bundle) {
     }
     ADD.with(|statement| {
         let args = [
-            datum::uuid(user_key),
+            datum::uuid(event.user_key),
             datum::array(&slots),
             datum::array(&amounts),
             datum::float8(event.at as f64),

@@ -2,16 +2,21 @@
 
 mod contract;
 mod features;
+mod quarantine;
 mod store;
+mod text;
 mod verbs;
 
-use contract::Event;
+use std::rc::Rc;
+
+pub use contract::Who;
+use contract::{Bad, Event, Terms};
 
 use crate::error::Error;
-use crate::govern::pseudonym;
+use crate::govern::pseudonym::{self, Key};
 use crate::pg::json::Json;
 use crate::pg::{Session, clock};
-use crate::policy;
+use crate::policy::{self, Bundle};
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,30 +34,68 @@ impl Taken {
             Taken::Quarantined => "quarantined",
         }
     }
+
+    /// Its place in a row of counts.
+    pub fn place(self) -> usize {
+        self as usize
+    }
 }
 
-/// Takes in one event. A bad one is quarantined with every reason and is no error.
-pub fn track(event: Option<&Json<'_>>) -> Result<Taken, Error> {
-    let bundle = policy::live()?;
-    let key = pseudonym::key()?;
-    let now = clock::now();
+/// Takes in one event that came in at `received`. A bad one is quarantined with every reason; it is
+/// an error, and nothing is kept, only if `strict`.
+pub fn take(event: &Json<'_>, who: Who, received: i64, strict: bool) -> Result<Taken, Error> {
+    let desk = Desk::open()?;
     let _session = Session::open();
-    let event = match Event::read(event, now) {
-        Ok(event) => event,
-        Err(bad) => {
-            store::quarantine(&bad, &key, now);
-            return Ok(Taken::Quarantined);
+    desk.take(event, who, received)
+        .or_else(|bad| refused(&bad, received, strict))
+}
+
+/// The same for what is no document at all.
+pub fn take_unreadable(reason: &str, received: i64, strict: bool) -> Result<Taken, Error> {
+    let _desk = Desk::open()?;
+    let _session = Session::open();
+    refused(&Bad::unreadable(reason), received, strict)
+}
+
+fn refused(bad: &Bad<'_>, received: i64, strict: bool) -> Result<Taken, Error> {
+    if strict {
+        return Err(Error::BadEvent(bad.reasons.clone(), None));
+    }
+    quarantine::keep(bad, received);
+    Ok(Taken::Quarantined)
+}
+
+/// What it takes to take in events: the bundle in force and the key of pseudonyms.
+struct Desk {
+    bundle: Rc<Bundle>,
+    key: Rc<Key>,
+}
+
+impl Desk {
+    fn open() -> Result<Desk, Error> {
+        let bundle = policy::live()?;
+        let key = pseudonym::key()?;
+        Ok(Desk { bundle, key })
+    }
+
+    /// Takes in a good event, or says what is wrong with it. Needs an open session.
+    fn take<'a>(&'a self, event: &Json<'a>, who: Who, received: i64) -> Result<Taken, Bad<'a>> {
+        let terms = Terms {
+            bundle: &self.bundle,
+            key: &self.key,
+            received,
+            now: clock::now(),
+        };
+        let event = Event::read(event, who, &terms)?;
+        // From here on one event of a user waits for the other, so that one cannot overlook the other.
+        store::lock_user(event.user_key);
+        if !store::event(&event, &self.bundle, received) {
+            return Ok(Taken::Duplicate);
         }
-    };
-    let user_key = key.of(&event.user_id);
-    // From here on one event of a user waits for the other, so that one cannot overlook the other.
-    store::lock_user(user_key);
-    if !store::event(&event, user_key, &bundle, now) {
-        return Ok(Taken::Duplicate);
+        features::fold(&event, &self.bundle);
+        if let Some(decision_id) = event.decision_id {
+            store::outcome(&event, decision_id);
+        }
+        Ok(Taken::Accepted)
     }
-    features::fold(&event, user_key, &bundle);
-    if let Some(decision_id) = event.decision_id {
-        store::outcome(&event, user_key, decision_id);
-    }
-    Ok(Taken::Accepted)
 }

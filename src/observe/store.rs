@@ -1,13 +1,13 @@
-//! Events, outcomes and the quarantine in their tables. All of it needs an open session.
+//! Events and outcomes in their tables. All of it needs an open session.
 
-use pgrx::pg_sys::{FLOAT8OID, JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use pgrx::pg_sys::{FLOAT8OID, INT2OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::contract::{Bad, Event};
-use crate::govern::pseudonym::Key;
-use crate::math::identifier::{moment_of, time_ordered};
-use crate::pg::clock::{self, chance, from_unix_micros, to_unix_micros};
+use super::contract::Event;
+use crate::math::identifier::moment_of;
+use crate::pg::clock::from_unix_micros;
+use crate::pg::json::Field;
 use crate::pg::{Statement, datum};
 use crate::policy::{Amount, Bundle};
 
@@ -18,21 +18,17 @@ thread_local! {
         &[UUIDOID]) };
     static EVENT: Statement = const { Statement::new(
         "INSERT INTO decide.event (user_key, event_id, at, received_at, type, action, surface, \
-                                   decision_id, value, attributes) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb \
+                                   decision_id, value, attributes, schema_version) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $13 \
           WHERE NOT EXISTS (SELECT 1 FROM decide.event AS e \
                              WHERE e.user_key = $1 AND e.event_id = $2 AND e.at >= $11 AND e.at <= $12) \
          ON CONFLICT DO NOTHING",
         &[UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID,
-          FLOAT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
+          FLOAT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT2OID]) };
     static OUTCOME: Statement = const { Statement::new(
         "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
         &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID]) };
-    static QUARANTINE: Statement = const { Statement::new(
-        "INSERT INTO decide.quarantine (quarantine_id, received_at, user_key, reasons, payload) \
-         VALUES ($1, $2, $3, $4, $5 - 'user_id')",
-        &[UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTARRAYOID, JSONBOID]) };
 }
 
 /// Locks the row of the user, or makes one, until the transaction ends.
@@ -40,35 +36,39 @@ pub fn lock_user(user_key: Uuid) {
     LOCK.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
 }
 
-/// How far apart in time two events of one identifier are still the same event.
-const DEDUP_HORIZON: i64 = clock::DAY;
-
 /// Stores the event unless it is there already; whether it did.
-pub fn event(event: &Event<'_>, user_key: Uuid, bundle: &Bundle, now: i64) -> bool {
+pub fn event(event: &Event<'_>, bundle: &Bundle, received: i64) -> bool {
     let attributes = kept_attributes(event, bundle).map(|kept| kept.to_string());
+    let horizon = event.contract.dedup_horizon;
     EVENT.with(|statement| {
         let args = [
-            datum::uuid(user_key),
+            datum::uuid(event.user_key),
             datum::text(&event.event_id),
             datum::timestamp(event.at),
-            datum::timestamp(now),
+            datum::timestamp(received),
             datum::text(event.kind),
             datum::optional_text(event.action),
             datum::optional_text(event.surface),
             event.decision_id.and_then(datum::uuid),
             event.value.and_then(datum::float8),
             datum::optional_text(attributes.as_deref()),
-            datum::timestamp(event.at - DEDUP_HORIZON),
-            datum::timestamp(event.at + DEDUP_HORIZON),
+            datum::timestamp(event.at - horizon),
+            datum::timestamp(event.at + horizon),
+            datum::int2(event.contract.version),
         ];
         statement.write(&args, |_| {}) == 1
     })
 }
 
-/// Only the attributes that a feature adds up; the rest is not kept.
+/// Only the attributes that a feature adds up, and those that the contract keeps; the rest is not kept.
 fn kept_attributes(event: &Event<'_>, bundle: &Bundle) -> Option<Value> {
     let mut kept = Map::new();
-    for &i in bundle.features_of.get(event.kind)? {
+    for name in &event.contract.keep {
+        if let Some(value) = event.attributes.and_then(|all| plain(all.get(name)?)) {
+            kept.insert(name.clone(), value);
+        }
+    }
+    for &i in bundle.features_of.get(event.kind).into_iter().flatten() {
         if let Amount::Attribute(name) = &bundle.features[i].amount
             && let Some(number) = event.attribute(name)
         {
@@ -78,12 +78,22 @@ fn kept_attributes(event: &Event<'_>, bundle: &Bundle) -> Option<Value> {
     (!kept.is_empty()).then_some(Value::Object(kept))
 }
 
+/// A text, a number or a truth; what is nested is not kept.
+fn plain(field: Field<'_>) -> Option<Value> {
+    match field {
+        Field::Text(text) => Some(text.into()),
+        Field::Number(number) if number.is_finite() => Some(number.into()),
+        Field::Bool(truth) => Some(truth.into()),
+        _ => None,
+    }
+}
+
 /// Joins the event to the decision that it follows from.
-pub fn outcome(event: &Event<'_>, user_key: Uuid, decision_id: Uuid) {
+pub fn outcome(event: &Event<'_>, decision_id: Uuid) {
     let decided_at = moment_of(decision_id).map_or(0, from_unix_micros);
     OUTCOME.with(|statement| {
         let args = [
-            datum::uuid(user_key),
+            datum::uuid(event.user_key),
             datum::uuid(decision_id),
             datum::text(&event.event_id),
             datum::timestamp(decided_at),
@@ -91,22 +101,6 @@ pub fn outcome(event: &Event<'_>, user_key: Uuid, decision_id: Uuid) {
             datum::text(event.kind),
             datum::optional_text(event.action),
             event.value.and_then(datum::float8),
-        ];
-        statement.write(&args, |_| {})
-    });
-}
-
-/// Keeps a bad event, without its user_id, for somebody to look at.
-pub fn quarantine(bad: &Bad<'_>, key: &Key, now: i64) {
-    QUARANTINE.with(|statement| {
-        let args = [
-            datum::uuid(time_ordered(to_unix_micros(now), chance())),
-            datum::timestamp(now),
-            bad.user_id
-                .as_deref()
-                .and_then(|id| datum::uuid(key.of(id))),
-            datum::texts(&bad.reasons),
-            bad.payload.map(|json| json.datum()),
         ];
         statement.write(&args, |_| {})
     });

@@ -4,54 +4,83 @@ use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
 use super::features::add;
-use super::{Taken, track as take};
+use super::{Taken, Who, quarantine, take, take_unreadable, text};
 use crate::error::{Error, OrRaise};
-use crate::pg::attempt::attempt;
 use crate::pg::call::Call;
 use crate::pg::json::Json;
-use crate::pg::{datum, session};
+use crate::pg::{clock, datum, session};
 
-/// track(event): what became of it.
+/// track(event, strict): what became of it.
 #[pg_extern(sql = false)]
 fn track(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
-    refuse_read_only();
-    take(call.json(0).as_ref()).or_raise().as_str()
+    refuse_read_only("track");
+    let event = call.json(0).ok_or("not_an_object");
+    take_in(event, is_strict(&call)).or_raise().as_str()
 }
 
-/// track(event) for an event as text: what is no JSON is a bad event, not an error.
+/// track(event, strict) for an event as text.
 #[pg_extern(sql = false)]
 fn track_text(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
-    refuse_read_only();
-    let event = call
-        .text(0)
-        .and_then(|text| attempt(|| Json::parse(text)).ok());
-    take(event.as_ref()).or_raise().as_str()
+    refuse_read_only("track");
+    let event = call.text(0).ok_or("not_an_object").and_then(text::parse);
+    take_in(event, is_strict(&call)).or_raise().as_str()
 }
 
-/// track(events): one row of counts.
+/// track(events, strict): one row of counts.
 #[pg_extern(sql = false)]
 fn track_many(call: FunctionCallInfo) {
     let call = Call::running(call);
-    refuse_read_only();
+    refuse_read_only("track");
     let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
-    let mut counts = [0i64; 3];
-    for event in &events {
-        let place = match take(event.as_ref()).or_raise() {
-            Taken::Accepted => 0,
-            Taken::Duplicate => 1,
-            Taken::Quarantined => 2,
-        };
-        counts[place] += 1;
+    let strict = is_strict(&call);
+    let mut counts = [0; 3];
+    for (i, event) in events.into_iter().enumerate() {
+        let taken = take_in(event.ok_or("not_an_object"), strict);
+        let taken = taken.map_err(|error| error.of_event(i + 1)).or_raise();
+        counts[taken.place()] += 1;
         session::check_interrupts();
     }
     call.rows().push(counts.map(datum::int8));
 }
 
-fn refuse_read_only() {
+fn take_in(event: Result<Json<'_>, &'static str>, strict: bool) -> Result<Taken, Error> {
+    let now = clock::now();
+    match event {
+        Ok(event) => take(&event, Who::Named, now, strict),
+        Err(reason) => take_unreadable(reason, now, strict),
+    }
+}
+
+fn is_strict(call: &Call) -> bool {
+    call.bool(1).unwrap_or(false)
+}
+
+/// release_quarantine(quarantine_id, patch): what became of the event.
+#[pg_extern(sql = false)]
+fn release_quarantine(call: FunctionCallInfo) -> &'static str {
+    let call = Call::running(call);
+    refuse_read_only("release_quarantine");
+    let id = call.uuid(0).ok_or(Error::Null("quarantine_id")).or_raise();
+    let patch = call.json(1).unwrap_or_else(Json::nothing);
+    quarantine::release(id, &patch).or_raise().as_str()
+}
+
+/// release_all(reason, patch): one row of counts.
+#[pg_extern(sql = false)]
+fn release_all(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    refuse_read_only("release_all");
+    let reason = call.text(0).ok_or(Error::Null("reason")).or_raise();
+    let patch = call.json(1).unwrap_or_else(Json::nothing);
+    let counts = quarantine::release_all(reason, &patch).or_raise();
+    call.rows().push(counts.map(datum::int8));
+}
+
+fn refuse_read_only(verb: &'static str) {
     if session::is_read_only() {
-        Error::ReadOnly("track").raise();
+        Error::ReadOnly(verb).raise();
     }
 }
 

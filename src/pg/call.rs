@@ -42,6 +42,10 @@ impl Call {
         self.get(number)
     }
 
+    pub fn bool(&self, number: usize) -> Option<bool> {
+        self.get(number)
+    }
+
     pub fn uuid(&self, number: usize) -> Option<uuid::Uuid> {
         self.get::<pgrx::Uuid>(number)
             .map(|value| uuid::Uuid::from_bytes(*value.as_bytes()))

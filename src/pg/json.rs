@@ -75,6 +75,33 @@ impl<'a> Json<'a> {
         unsafe { (*self.container).header & pg_sys::JB_FOBJECT != 0 }
     }
 
+    /// Whether objects and arrays lie in each other more than `most` deep.
+    pub fn deeper_than(&self, most: usize) -> bool {
+        // A level takes two words at least.
+        if self.size / 8 <= most {
+            return false;
+        }
+        use pg_sys::JsonbIteratorToken::*;
+        let mut depth = 0;
+        // SAFETY: the container is alive for 'a. The iterator walks without recursion and frees
+        // itself at the end; one that is left early goes with the memory context.
+        unsafe {
+            let mut iterator = pg_sys::JsonbIteratorInit(self.container);
+            let mut value = pg_sys::JsonbValue::default();
+            loop {
+                match pg_sys::JsonbIteratorNext(&mut iterator, &mut value, false) {
+                    WJB_BEGIN_ARRAY | WJB_BEGIN_OBJECT => depth += 1,
+                    WJB_END_ARRAY | WJB_END_OBJECT => depth -= 1,
+                    WJB_DONE => return false,
+                    _ => {}
+                }
+                if depth > most {
+                    return true;
+                }
+            }
+        }
+    }
+
     /// The field of that name, if this is an object that has it.
     pub fn get(&self, key: &str) -> Option<Field<'a>> {
         // SAFETY: what the value borrows from is alive for 'a.

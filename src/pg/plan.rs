@@ -219,6 +219,11 @@ impl Row<'_> {
         self.get(column).expect("a column that is not null")
     }
 
+    pub fn uuid(&self, column: i32) -> Option<uuid::Uuid> {
+        self.get::<pgrx::Uuid>(column)
+            .map(|value| uuid::Uuid::from_bytes(*value.as_bytes()))
+    }
+
     /// A jsonb, alive as long as the row.
     pub fn json(&self, column: i32) -> Option<super::json::Json<'_>> {
         // SAFETY: the statement declares the column as jsonb.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::contract::Contracts;
 use super::rules::Rules;
 use crate::math::choice::Choice;
 use crate::math::model::Value;
@@ -14,6 +15,7 @@ pub struct Bundle {
     pub features: Vec<Feature>,
     /// Features by the type of event that moves them.
     pub features_of: HashMap<String, Vec<usize>>,
+    pub contracts: Contracts,
 }
 
 pub struct Surface {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::bundle::{Action, Bundle, Feature, Model, Policy, Surface};
+use super::contract::contracts;
 use super::rules::{Rule, Rules, looks_at_action};
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
 use super::{models, validate};
@@ -43,6 +44,7 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
         surfaces,
         features,
         features_of,
+        contracts: contracts(content, faults),
     }
 }
 

@@ -3,6 +3,7 @@
 mod bundle;
 mod compile;
 mod context;
+mod contract;
 mod live;
 mod models;
 mod names;
@@ -15,6 +16,7 @@ mod verbs;
 pub use bundle::{Amount, Bundle, Feature, Policy, Surface};
 pub use compile::attribute;
 pub use context::{context_text, context_value, kept_value, value_text};
+pub use contract::{Contract, FieldRule, Kind, Unknown};
 pub use live::{by_number, live};
 pub use publish::make_partitions;
 pub use rules::{Request as RuleRequest, Rules, Verdict, Verdicts};

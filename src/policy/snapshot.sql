@@ -40,5 +40,17 @@ SELECT pg_catalog.jsonb_build_object(
                  WHERE m.model = p.model AND m.approved_at IS NOT NULL)),
              'selection', p.selection, 'params', p.params
            ) ORDER BY p.policy COLLATE "C")
-      FROM decide.policy AS p), '[]')
+      FROM decide.policy AS p), '[]'),
+  'event_types', COALESCE((
+    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+             'event_type', e.event_type, 'schema_version', e.schema_version, 'status', e.status,
+             'fields', e.fields, 'keep_attributes', e.keep_attributes, 'purpose', e.purpose, 'owner', e.owner,
+             'dedup_horizon', e.dedup_horizon, 'lateness', e.lateness,
+             'future_tolerance', e.future_tolerance, 'retention', e.retention,
+             'dedup_horizon_us', EXTRACT(epoch FROM e.dedup_horizon) * 1000000,
+             'lateness_us', EXTRACT(epoch FROM e.lateness) * 1000000,
+             'future_tolerance_us', EXTRACT(epoch FROM e.future_tolerance) * 1000000,
+             'retention_us', EXTRACT(epoch FROM e.retention) * 1000000
+           ) ORDER BY e.event_type COLLATE "C", e.schema_version)
+      FROM decide.event_type AS e), '[]')
 )::text

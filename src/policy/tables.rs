@@ -11,6 +11,9 @@ pub struct Content {
     pub features: Vec<FeatureRow>,
     pub caps: Vec<CapRow>,
     pub policies: Vec<PolicyRow>,
+    /// Not in bundles from before there were contracts.
+    #[serde(default)]
+    pub event_types: Vec<EventTypeRow>,
 }
 
 #[derive(Deserialize)]
@@ -66,4 +69,17 @@ pub struct PolicyRow {
     pub model_version: Option<i32>,
     pub selection: String,
     pub params: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+pub struct EventTypeRow {
+    pub event_type: String,
+    pub schema_version: i16,
+    pub status: String,
+    pub fields: Box<RawValue>,
+    pub keep_attributes: Vec<String>,
+    pub dedup_horizon_us: f64,
+    pub lateness_us: Option<f64>,
+    pub future_tolerance_us: f64,
+    pub retention_us: Option<f64>,
 }

@@ -149,6 +149,10 @@ fn names(content: &Content, faults: &mut Faults) {
         "decide.policy",
         &mut content.policies.iter().map(|r| &r.policy),
     );
+    check(
+        "decide.event_type",
+        &mut content.event_types.iter().map(|r| &r.event_type),
+    );
 }
 
 /// The same test as `decide.is_name`.

@@ -29,6 +29,7 @@ INSERT INTO calls VALUES
   ('SELECT count(*) FROM public.decide(''ann'', ''home'')'), ('SELECT count(*) FROM public.decide(42, ''home'')'),
   ('SELECT count(*) FROM public.decide(''a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11''::uuid, ''home'')'),
   ('SELECT public.track(''{}''::jsonb)'), ('SELECT public.track(''{}''::text)'), ('SELECT * FROM public.track(''{}''::jsonb[])'),
+  ('SELECT public.track(''{}''::jsonb, true)'), ('SELECT decide.release_quarantine(''01920000-0000-7000-8000-000000000000'')'), ('SELECT * FROM decide.release_all(''absent'')'),
   ('SELECT count(*) FROM decide.explain(''ann'', ''home'')'), ('SELECT count(*) FROM decide.features(''ann'')'),
   ('SELECT decide.user_key(''ann'')'), ('SELECT decide.user_key(1)'), ('SELECT decide.user_key(''a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11''::uuid)'),
   ('SELECT decide.publish()'), ('SELECT decide.rollback(1)'), ('SELECT * FROM decide.bundle_diff(1, 1)'),

@@ -9,6 +9,7 @@ mod crashes;
 mod docs;
 mod extension;
 mod frequencies;
+mod fuzz;
 mod interruptions;
 mod restore;
 mod sessions;
@@ -46,6 +47,10 @@ pub const ALL: &[(&str, Check)] = &[
     (
         "docs/tutorial_and_operations_run",
         docs::tutorial_and_operations_run,
+    ),
+    (
+        "fuzz/quarantines_every_bad_event",
+        fuzz::quarantines_every_bad_event,
     ),
     ("frequencies/of_uniform", frequencies::of_uniform),
     ("frequencies/of_greedy", frequencies::of_greedy),

@@ -106,6 +106,7 @@ fn live(client: &mut Client) -> Result<()> {
         SELECT decide.track_table('orders."all of them"', '{"type": "order", "user_id": "customer", "surface": {"const": "it''s"}}');
         SELECT decide.track_table('orders."all of them"', '{"type": "return", "user_id": "customer", "on": "update", "when": {"state": "returned"}}');
         INSERT INTO orders."all of them" VALUES (1, 'ann', 'open');
+        INSERT INTO decide.event_type (event_type, purpose) VALUES ('click', 'relevance');
         SELECT decide.rollback(1, 'and back');
         "#,
     )?;

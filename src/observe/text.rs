@@ -1,0 +1,86 @@
+//! Events as text: what is no JSON is a bad event, not an error.
+
+use pgrx::PgSqlErrorCode::{self, *};
+
+use crate::pg::attempt::attempt;
+use crate::pg::json::Json;
+use crate::settings;
+
+/// The document, or the reason why there is none.
+pub fn parse<'a>(text: &str) -> Result<Json<'a>, &'static str> {
+    if text.len() > settings::max_context_bytes() {
+        return Err("too_large");
+    }
+    attempt(|| Json::parse(text)).map_err(|caught| reason(caught.code, text))
+}
+
+/// What Postgres means by refusing the text.
+fn reason(code: PgSqlErrorCode, text: &str) -> &'static str {
+    match code {
+        // \u0000, which no text can hold.
+        ERRCODE_UNTRANSLATABLE_CHARACTER => "bad_encoding",
+        ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE => "bad_number",
+        ERRCODE_STATEMENT_TOO_COMPLEX => "too_deep",
+        ERRCODE_PROGRAM_LIMIT_EXCEEDED => "too_large",
+        _ if has_lone_surrogate(text) => "bad_encoding",
+        _ => "not_json",
+    }
+}
+
+/// Whether an escape stands for half a character: \ud83d without \ude00 after it, or the reverse.
+fn has_lone_surrogate(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let (mut at, mut high) = (0, false);
+    while at < bytes.len() {
+        let (unit, length) = match (bytes[at], bytes.get(at + 1)) {
+            (b'\\', Some(b'u')) => (escaped(&bytes[at + 2..]), 6),
+            (b'\\', _) => (None, 2),
+            _ => (None, 1),
+        };
+        let low = matches!(unit, Some(0xdc00..=0xdfff));
+        if low != high {
+            return true;
+        }
+        high = matches!(unit, Some(0xd800..=0xdbff));
+        at += length;
+    }
+    high
+}
+
+/// The number that four hexadecimal digits say.
+fn escaped(digits: &[u8]) -> Option<u16> {
+    let digits = digits.get(..4)?;
+    let hex = digits.iter().all(u8::is_ascii_hexdigit);
+    let digits = std::str::from_utf8(digits).ok().filter(|_| hex)?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_lone_surrogate;
+
+    #[test]
+    fn half_a_character_is_told_from_a_whole_one() {
+        for whole in [
+            "",
+            r#""\ud83d\ude00""#,
+            r#""\\ud83d""#,
+            r#""a\u00e9""#,
+            r#""\u12"#,
+            r#""\"#,
+            r#""\uzzzz""#,
+        ] {
+            assert!(!has_lone_surrogate(whole), "{whole}");
+        }
+        for half in [
+            r#""\ud83d""#,
+            r#""\ude00""#,
+            r#""\ud83dx\ude00""#,
+            r#""\ud83d\ud83d\ude00""#,
+            r"\ud83d",
+            r#""\\\ud83d""#,
+        ] {
+            assert!(has_lone_surrogate(half), "{half}");
+        }
+    }
+}
