@@ -37,7 +37,7 @@ pub enum Error {
     UnknownDecision(String),
     UnknownJob {
         job: String,
-        jobs: &'static str,
+        jobs: String,
     },
     ReadOnly(&'static str),
     Nested,

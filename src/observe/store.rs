@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::contract::{Bad, Event};
-use crate::govern::pseudonym::Key;
 use crate::math::identifier::{moment_of, time_ordered};
 use crate::pg::clock::{self, chance, from_unix_micros, to_unix_micros};
 use crate::pg::{Statement, datum};
@@ -97,14 +96,12 @@ pub fn outcome(event: &Event<'_>, user_key: Uuid, decision_id: Uuid) {
 }
 
 /// Keeps a bad event, without its user_id, for somebody to look at.
-pub fn quarantine(bad: &Bad<'_>, key: &Key, now: i64) {
+pub fn quarantine(bad: &Bad<'_>, user_key: Option<Uuid>, now: i64) {
     QUARANTINE.with(|statement| {
         let args = [
             datum::uuid(time_ordered(to_unix_micros(now), chance())),
             datum::timestamp(now),
-            bad.user_id
-                .as_deref()
-                .and_then(|id| datum::uuid(key.of(id))),
+            user_key.and_then(datum::uuid),
             datum::texts(&bad.reasons),
             bad.payload.map(|json| json.datum()),
         ];

@@ -1,0 +1,227 @@
+//! Background workers: how they are registered, begin, wait, and take a transaction.
+
+use std::ffi::{CStr, CString, c_int};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder};
+use pgrx::{PgTryBuilder, pg_sys};
+
+use super::attempt::{Caught, report_of};
+
+const LIBRARY: &str = "pg_decide";
+
+/// How soon the server restarts a launcher that has ended.
+const RESTART: Duration = Duration::from_secs(5);
+
+/// Whether the server loads its preloaded libraries: the moment at which a launcher can be registered.
+pub fn is_preloading() -> bool {
+    // SAFETY: reads a flag of the process.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// Whether this process is a background worker.
+pub fn is_worker() -> bool {
+    // SAFETY: reads a pointer of the process, which is set at its start.
+    unsafe { !pg_sys::MyBgworkerEntry.is_null() }
+}
+
+/// Registers a worker that the server starts once it is writable: at its start, or at promotion.
+pub fn register(name: &str, function: &str) {
+    worker(name, function)
+        .set_restart_time(Some(RESTART))
+        .load();
+}
+
+fn worker(name: &str, function: &str) -> BackgroundWorkerBuilder {
+    // With access to databases comes the start at the end of recovery.
+    BackgroundWorkerBuilder::new(name)
+        .set_library(LIBRARY)
+        .set_function(function)
+        .enable_spi_access()
+}
+
+/// A worker that this process has started.
+pub struct Started(*mut pg_sys::BackgroundWorkerHandle);
+
+impl Started {
+    /// Starts a worker for a database; None where the server has no room for one.
+    pub fn new(name: &str, function: &str, database: pg_sys::Oid) -> Option<Started> {
+        let argument = pg_sys::Datum::from(database.to_u32());
+        let builder = worker(name, function).set_argument(Some(argument));
+        let mut described: pg_sys::BackgroundWorker = (&builder).into();
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: both live through the call. The handle lies in the memory of the process, as no
+        // transaction is open, and is freed by Drop.
+        let room = unsafe { pg_sys::RegisterDynamicBackgroundWorker(&mut described, &mut handle) };
+        room.then_some(Started(handle))
+    }
+
+    pub fn has_ended(&self) -> bool {
+        let mut pid = 0;
+        // SAFETY: the handle lives as long as self.
+        let status = unsafe { pg_sys::GetBackgroundWorkerPid(self.0, &mut pid) };
+        status == pg_sys::BgwHandleStatus::BGWH_STOPPED
+    }
+
+    /// Asks it to end.
+    pub fn end(&self) {
+        // SAFETY: the handle lives as long as self.
+        unsafe { pg_sys::TerminateBackgroundWorker(self.0) }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // SAFETY: allocated by the server in `new`, and freed once.
+        unsafe { pg_sys::pfree(self.0.cast()) }
+    }
+}
+
+/// The first thing that a worker does: signals, its database (None: the shared catalogs alone), and
+/// settings that its statements rely on.
+pub fn begin(name: &CStr, database: Option<pg_sys::Oid>) {
+    // SAFETY: once, at the start of a worker, in the order that the server's own workers have.
+    unsafe {
+        on_signal(pg_sys::SIGHUP as c_int, reload_requested);
+        on_signal(pg_sys::SIGTERM as c_int, end_requested);
+        pg_sys::BackgroundWorkerUnblockSignals();
+        match database {
+            Some(oid) => {
+                pg_sys::BackgroundWorkerInitializeConnectionByOid(oid, pg_sys::InvalidOid, 0)
+            }
+            None => {
+                pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0)
+            }
+        }
+    }
+    set(c"search_path", c"pg_catalog, pg_temp");
+    set(c"application_name", name);
+}
+
+fn set(name: &CStr, value: &CStr) {
+    // SAFETY: texts live through the call; the settings are known and the values good.
+    unsafe {
+        pg_sys::SetConfigOption(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_OVERRIDE,
+        )
+    }
+}
+
+type Handler = unsafe extern "C-unwind" fn(c_int);
+
+/// # Safety
+/// The handler must do what a signal handler may.
+unsafe fn on_signal(signal: c_int, handler: Handler) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        #[cfg(feature = "pg18")]
+        pg_sys::pqsignal_be(signal, Some(handler));
+        #[cfg(not(feature = "pg18"))]
+        pg_sys::pqsignal(signal, Some(handler));
+    }
+}
+
+unsafe extern "C-unwind" fn reload_requested(_signal: c_int) {
+    // SAFETY: what the server's own handler does.
+    unsafe {
+        (&raw mut pg_sys::ConfigReloadPending).write_volatile(1);
+        pg_sys::SetLatch(pg_sys::MyLatch);
+    }
+}
+
+/// Ends the worker at the next place where a statement can be interrupted, as in any session.
+unsafe extern "C-unwind" fn end_requested(_signal: c_int) {
+    // SAFETY: what the server's own handler does.
+    unsafe {
+        (&raw mut pg_sys::InterruptPending).write_volatile(1);
+        (&raw mut pg_sys::ProcDiePending).write_volatile(1);
+        pg_sys::SetLatch(pg_sys::MyLatch);
+    }
+}
+
+/// Takes in settings that were reloaded meanwhile.
+pub fn reload() {
+    // SAFETY: outside of a transaction, as everywhere in the server.
+    unsafe {
+        if (&raw const pg_sys::ConfigReloadPending).read_volatile() != 0 {
+            (&raw mut pg_sys::ConfigReloadPending).write_volatile(0);
+            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+        }
+    }
+}
+
+/// Waits so long, or until a signal comes; false when the server is gone.
+pub fn wait(most: Duration) -> bool {
+    BackgroundWorker::wait_latch(Some(most))
+}
+
+/// Says in pg_stat_activity what the worker does; nothing while it idles.
+pub fn show(activity: Option<&str>) {
+    let text = activity.and_then(|text| CString::new(text).ok());
+    // SAFETY: the text is copied.
+    unsafe {
+        match &text {
+            Some(text) => {
+                pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, text.as_ptr())
+            }
+            None => {
+                pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null())
+            }
+        }
+    }
+}
+
+/// Runs `work` in a transaction of its own, and commits it. An error undoes all and is returned;
+/// only what ends the process is passed on.
+pub fn transaction<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
+    // SAFETY: begin, commit and abort in pairs, as in the server's own loop over statements.
+    unsafe {
+        pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::StartTransactionCommand();
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        let result = PgTryBuilder::new(AssertUnwindSafe(|| {
+            let answer = work();
+            pg_sys::PopActiveSnapshot();
+            pg_sys::CommitTransactionCommand();
+            Ok(answer)
+        }))
+        .catch_others(Err)
+        .execute();
+        let result = result.map_err(|error| {
+            pg_sys::AbortCurrentTransaction();
+            report_of(&error)
+        });
+        pg_sys::pgstat_report_stat(true);
+        result
+    }
+}
+
+/// The databases that take connections: names and identifiers. For the launcher, which is in none.
+pub fn databases() -> Vec<(String, pg_sys::Oid)> {
+    let mut found = Vec::new();
+    // SAFETY: a scan of the catalog of databases, as the autovacuum launcher makes it: without an
+    // index and without SPI, which would need a database. Names are copied.
+    unsafe {
+        let catalog =
+            pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
+        let scan = pg_sys::table_beginscan_catalog(catalog, 0, std::ptr::null_mut());
+        loop {
+            let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            if tuple.is_null() {
+                break;
+            }
+            let row = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
+            if (*row).datallowconn {
+                let name = CStr::from_ptr((&raw const (*row).datname.data).cast());
+                found.push((name.to_string_lossy().into_owned(), (*row).oid));
+            }
+        }
+        pg_sys::heap_endscan(scan);
+        pg_sys::table_close(catalog, pg_sys::AccessShareLock as i32);
+    }
+    found
+}
