@@ -2,10 +2,11 @@
 
 use std::ffi::{CStr, CString, c_int};
 use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder};
-use pgrx::{PgTryBuilder, pg_sys};
+use pgrx::{PgTryBuilder, pg_guard, pg_sys};
 
 use super::attempt::{Caught, report_of};
 
@@ -14,10 +15,36 @@ const LIBRARY: &str = "pg_decide";
 /// How soon the server restarts a launcher that has ended.
 const RESTART: Duration = Duration::from_secs(5);
 
-/// Whether the server loads its preloaded libraries: the moment at which a launcher can be registered.
-pub fn is_preloading() -> bool {
+/// What the launcher and the workers run.
+static MAIN: OnceLock<(fn(), fn(pg_sys::Oid))> = OnceLock::new();
+
+/// Says what launcher and workers run, and, while the server loads its preloaded libraries, registers
+/// the launcher. The server starts it once it can be written to: at its start, or at promotion.
+pub fn init(name: &str, launcher: fn(), worker: fn(pg_sys::Oid)) {
+    MAIN.get_or_init(|| (launcher, worker));
     // SAFETY: reads a flag of the process.
-    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+    if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        described(name, "pg_decide_launcher")
+            .set_restart_time(Some(RESTART))
+            .load();
+    }
+}
+
+/// The entry points by which the server knows them.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_decide_launcher(_argument: pg_sys::Datum) {
+    if let Some((launcher, _)) = MAIN.get() {
+        launcher();
+    }
+}
+
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_decide_worker(argument: pg_sys::Datum) {
+    if let Some((_, worker)) = MAIN.get() {
+        worker(pg_sys::Oid::from(argument.value() as u32));
+    }
 }
 
 /// Whether this process is a background worker.
@@ -26,14 +53,7 @@ pub fn is_worker() -> bool {
     unsafe { !pg_sys::MyBgworkerEntry.is_null() }
 }
 
-/// Registers a worker that the server starts once it is writable: at its start, or at promotion.
-pub fn register(name: &str, function: &str) {
-    worker(name, function)
-        .set_restart_time(Some(RESTART))
-        .load();
-}
-
-fn worker(name: &str, function: &str) -> BackgroundWorkerBuilder {
+fn described(name: &str, function: &str) -> BackgroundWorkerBuilder {
     // With access to databases comes the start at the end of recovery.
     BackgroundWorkerBuilder::new(name)
         .set_library(LIBRARY)
@@ -46,9 +66,9 @@ pub struct Started(*mut pg_sys::BackgroundWorkerHandle);
 
 impl Started {
     /// Starts a worker for a database; None where the server has no room for one.
-    pub fn new(name: &str, function: &str, database: pg_sys::Oid) -> Option<Started> {
+    pub fn new(name: &str, database: pg_sys::Oid) -> Option<Started> {
         let argument = pg_sys::Datum::from(database.to_u32());
-        let builder = worker(name, function).set_argument(Some(argument));
+        let builder = described(name, "pg_decide_worker").set_argument(Some(argument));
         let mut described: pg_sys::BackgroundWorker = (&builder).into();
         let mut handle = std::ptr::null_mut();
         // SAFETY: both live through the call. The handle lies in the memory of the process, as no

@@ -83,7 +83,7 @@ fn send(places: &mut HashMap<Oid, Place>, database: Oid) -> bool {
         return true;
     }
     place.next = now + settings::worker_interval();
-    place.worker = Started::new(WORKER, "pg_decide_worker", database);
+    place.worker = Started::new(WORKER, database);
     place.worker.is_some()
 }
 

@@ -114,18 +114,5 @@ const WORKER: &str = "pg_decide worker";
 
 /// Registers the launcher where the library is preloaded. Once per process, from `_PG_init`.
 pub fn init() {
-    if worker::is_preloading() {
-        worker::register(LAUNCHER, "pg_decide_launcher");
-    }
-}
-
-/// The entry points by which the server knows the processes.
-#[pg_guard]
-pub extern "C-unwind" fn pg_decide_launcher(_argument: pg_sys::Datum) {
-    launcher::run();
-}
-
-#[pg_guard]
-pub extern "C-unwind" fn pg_decide_worker(argument: pg_sys::Datum) {
-    visit::run(pg_sys::Oid::from(argument.value() as u32));
+    worker::init(LAUNCHER, launcher::run, visit::run);
 }
