@@ -101,6 +101,9 @@ fn live(client: &mut Client) -> Result<()> {
                                         'decision_id', d.decision_id));
         SELECT track('{"event_id": "early", "type": "click", "user_id": "ann", "at": "1999-01-01T00:00:00Z"}'::jsonb);
         SELECT track('{"event_id": "bad"}'::jsonb);
+        INSERT INTO decide.event_inbox (event)
+        VALUES ('{"event_id": "waiting", "type": "click", "user_id": "ann", "at": "2026-01-01T00:00:00Z"}'), ('no event');
+        UPDATE decide.job SET every = '1 minute', enabled = false WHERE job = 'fold';
         SELECT decide.rollback(1, 'and back');
         "#,
     )?;
@@ -140,6 +143,15 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
         )?
         .get(0);
     ensure!(duplicate == "duplicate", "an old event is {duplicate}");
+    let folded: String = client
+        .query_one("SELECT decide.run_job('fold')", &[])?
+        .get(0);
+    ensure!(folded == "2 events folded", "of the inbox: {folded}");
+    let anns = shop::count(
+        client,
+        "SELECT count(*) FROM decide.event WHERE event_id = 'waiting' AND user_key = decide.user_key('ann')",
+    )?;
+    ensure!(anns == 1, "the event in the inbox is no longer ann's");
     let bundle: i64 = client
         .query_one("SELECT decide.publish('in the copy')", &[])?
         .get(0);

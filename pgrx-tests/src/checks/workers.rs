@@ -124,7 +124,17 @@ pub fn let_a_database_go(database: &Database) -> Result<()> {
         client.batch_execute("DROP DATABASE of_workers")?;
     }
     until(&mut client, ALL_WELL)?;
-    quiet(database, logged)
+    quiet(database, logged)?;
+    // and a worker that is busy gives way to FORCE
+    client.batch_execute("CREATE DATABASE of_workers")?;
+    let mut other = database.server.connect("of_workers")?;
+    other.batch_execute("CREATE EXTENSION pg_decide")?;
+    shop::open(&mut other)?;
+    copy(&mut other, 40_000)?;
+    until(&mut other, "SELECT count(*) > 0 FROM decide.event")?;
+    worker(&mut other)?;
+    client.batch_execute("DROP DATABASE of_workers WITH (FORCE)")?;
+    Ok(())
 }
 
 /// A reload adds a database, and another one takes it away.
