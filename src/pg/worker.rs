@@ -16,12 +16,17 @@ const LIBRARY: &str = "pg_decide";
 const RESTART: Duration = Duration::from_secs(5);
 
 /// What the launcher and the workers run.
-static MAIN: OnceLock<(fn(), fn(pg_sys::Oid))> = OnceLock::new();
+struct Main {
+    launcher: fn(),
+    worker: fn(pg_sys::Oid),
+}
+
+static MAIN: OnceLock<Main> = OnceLock::new();
 
 /// Says what launcher and workers run, and, while the server loads its preloaded libraries, registers
 /// the launcher. The server starts it once it can be written to: at its start, or at promotion.
 pub fn init(name: &str, launcher: fn(), worker: fn(pg_sys::Oid)) {
-    MAIN.get_or_init(|| (launcher, worker));
+    MAIN.get_or_init(|| Main { launcher, worker });
     // SAFETY: reads a flag of the process.
     if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
         described(name, "pg_decide_launcher")
@@ -34,16 +39,16 @@ pub fn init(name: &str, launcher: fn(), worker: fn(pg_sys::Oid)) {
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_decide_launcher(_argument: pg_sys::Datum) {
-    if let Some((launcher, _)) = MAIN.get() {
-        launcher();
+    if let Some(main) = MAIN.get() {
+        (main.launcher)();
     }
 }
 
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_decide_worker(argument: pg_sys::Datum) {
-    if let Some((_, worker)) = MAIN.get() {
-        worker(pg_sys::Oid::from(argument.value() as u32));
+    if let Some(main) = MAIN.get() {
+        (main.worker)(pg_sys::Oid::from(argument.value() as u32));
     }
 }
 
@@ -197,6 +202,7 @@ pub fn show(activity: Option<&str>) {
 
 /// Runs `work` in a transaction of its own, and commits it. An error undoes all and is returned;
 /// only what ends the process is passed on.
+#[allow(clippy::result_large_err)] // the error that pgrx hands on is as large as it is
 pub fn transaction<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     // SAFETY: begin, commit and abort in pairs, as in the server's own loop over statements.
     unsafe {
