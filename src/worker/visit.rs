@@ -43,6 +43,7 @@ impl Visit {
     fn step(&mut self) -> bool {
         let begun: Cell<Option<&'static Job>> = Cell::new(None);
         let started_at = clock::now();
+        worker::show(Some("due jobs"));
         let done = worker::transaction(|| {
             let _session = Session::open();
             let _owner = act_as(owner()?);

@@ -25,7 +25,7 @@ COPY decide.event_inbox (event) FROM stdin;
 {"event_id": "5", "type": "order", "user_id": null, "at": "2026-01-02T00:00:00Z"}
 {"event_id": "6", "type": "order", "at": "2026-01-02T00:00:00Z"}
 {"event_id": "7", "type": 7, "user_id": "ann", "at": "2026-01-02T00:00:00Z"}
-{"event_id": "8", "type": "order", "user_id": "ann", "at": "2026-01-02T00:00:00Z", "value": 1e400}
+{"event_id": "8", "type": "order", "user_id": "ann", "at": "2026-01-02T00:00:00Z", "value": "much"}
 ann@example.com
 ["ann"]
 
