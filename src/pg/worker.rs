@@ -3,10 +3,11 @@
 use std::ffi::{CStr, CString, c_int};
 use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder};
-use pgrx::{PgTryBuilder, pg_guard, pg_sys};
+use pgrx::{PgAtomic, PgTryBuilder, pg_guard, pg_sys};
 
 use super::attempt::{Caught, report_of};
 
@@ -15,20 +16,30 @@ const LIBRARY: &str = "pg_decide";
 /// How soon the server restarts a launcher that has ended.
 const RESTART: Duration = Duration::from_secs(5);
 
+/// One bit per worker that is out, by its mark; a worker that ends well takes its bit away.
+// SAFETY: no other library would take this name.
+static OUT: PgAtomic<AtomicU64> = unsafe { PgAtomic::new(c"pg_decide workers") };
+
+/// How many marks there are.
+pub const MARKS: u32 = u64::BITS;
+
 /// What the launcher and the workers run.
 struct Main {
     launcher: fn(),
-    worker: fn(pg_sys::Oid),
+    /// Whether all went well.
+    worker: fn(pg_sys::Oid) -> bool,
 }
 
 static MAIN: OnceLock<Main> = OnceLock::new();
 
 /// Says what launcher and workers run, and, while the server loads its preloaded libraries, registers
 /// the launcher. The server starts it once it can be written to: at its start, or at promotion.
-pub fn init(name: &str, launcher: fn(), worker: fn(pg_sys::Oid)) {
+#[allow(unexpected_cfgs)] // the macro asks for versions of the server that we do not have
+pub fn init(name: &str, launcher: fn(), worker: fn(pg_sys::Oid) -> bool) {
     MAIN.get_or_init(|| Main { launcher, worker });
     // SAFETY: reads a flag of the process.
     if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        pgrx::pg_shmem_init!(OUT);
         described(name, "pg_decide_launcher")
             .set_restart_time(Some(RESTART))
             .load();
@@ -48,7 +59,11 @@ pub extern "C-unwind" fn pg_decide_launcher(_argument: pg_sys::Datum) {
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_decide_worker(argument: pg_sys::Datum) {
     if let Some(main) = MAIN.get() {
-        (main.worker)(pg_sys::Oid::from(argument.value() as u32));
+        let argument = argument.value() as u64;
+        let (mark, database) = ((argument >> 32) as u32, argument as u32);
+        if (main.worker)(pg_sys::Oid::from(database)) {
+            OUT.get().fetch_and(!(1 << mark), Ordering::Relaxed);
+        }
     }
 }
 
@@ -67,39 +82,50 @@ fn described(name: &str, function: &str) -> BackgroundWorkerBuilder {
 }
 
 /// A worker that this process has started.
-pub struct Started(*mut pg_sys::BackgroundWorkerHandle);
+pub struct Started {
+    handle: *mut pg_sys::BackgroundWorkerHandle,
+    mark: u32,
+}
 
 impl Started {
-    /// Starts a worker for a database; None where the server has no room for one.
-    pub fn new(name: &str, database: pg_sys::Oid) -> Option<Started> {
-        let argument = pg_sys::Datum::from(database.to_u32());
+    /// Starts a worker for a database, with a mark below MARKS that no other has; None where the
+    /// server has no room for one.
+    pub fn new(name: &str, database: pg_sys::Oid, mark: u32) -> Option<Started> {
+        let argument = u64::from(mark) << 32 | u64::from(database.to_u32());
+        let argument = pg_sys::Datum::from(argument);
         let builder = described(name, "pg_decide_worker").set_argument(Some(argument));
         let mut described: pg_sys::BackgroundWorker = (&builder).into();
         let mut handle = std::ptr::null_mut();
+        OUT.get().fetch_or(1 << mark, Ordering::Relaxed);
         // SAFETY: both live through the call. The handle lies in the memory of the process, as no
         // transaction is open, and is freed by Drop.
         let room = unsafe { pg_sys::RegisterDynamicBackgroundWorker(&mut described, &mut handle) };
-        room.then_some(Started(handle))
+        room.then(|| Started { handle, mark })
     }
 
     pub fn has_ended(&self) -> bool {
         let mut pid = 0;
         // SAFETY: the handle lives as long as self.
-        let status = unsafe { pg_sys::GetBackgroundWorkerPid(self.0, &mut pid) };
+        let status = unsafe { pg_sys::GetBackgroundWorkerPid(self.handle, &mut pid) };
         status == pg_sys::BgwHandleStatus::BGWH_STOPPED
+    }
+
+    /// Of one that has ended: whether it did so before its time, or said that not all went well.
+    pub fn has_failed(&self) -> bool {
+        OUT.get().load(Ordering::Relaxed) & (1 << self.mark) != 0
     }
 
     /// Asks it to end.
     pub fn end(&self) {
         // SAFETY: the handle lives as long as self.
-        unsafe { pg_sys::TerminateBackgroundWorker(self.0) }
+        unsafe { pg_sys::TerminateBackgroundWorker(self.handle) }
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
         // SAFETY: allocated by the server in `new`, and freed once.
-        unsafe { pg_sys::pfree(self.0.cast()) }
+        unsafe { pg_sys::pfree(self.handle.cast()) }
     }
 }
 

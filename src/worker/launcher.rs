@@ -10,29 +10,32 @@ use std::time::{Duration, Instant};
 use pgrx::pg_sys::Oid;
 
 use super::{LAUNCHER, WORKER};
-use crate::pg::worker::{self, Started};
+use crate::pg::worker::{self, MARKS, Started};
 use crate::settings;
+
+/// How long a database is left alone in which a worker could do nothing.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// A database that is looked after.
 struct Place {
+    mark: u32,
     worker: Option<Started>,
     next: Instant,
+    /// Whether there was no room for the last worker.
+    refused: bool,
 }
 
 pub fn run() {
     worker::begin(c"pg_decide launcher", None);
     pgrx::log!("{LAUNCHER} started");
     let mut places: HashMap<Oid, Place> = HashMap::new();
-    let mut room = true;
     loop {
         worker::reload();
         let named = named();
         leave(&mut places, &named);
-        let all_started = named.iter().all(|&database| send(&mut places, database));
-        if room && !all_started {
-            pgrx::warning!("{WORKER} cannot be started: max_worker_processes is reached");
+        for database in named {
+            send(&mut places, database);
         }
-        room = all_started;
         if !worker::wait(pause(&places)) {
             return;
         }
@@ -69,22 +72,38 @@ fn leave(places: &mut HashMap<Oid, Place>, named: &[Oid]) {
     });
 }
 
-/// Sends a worker into the database if it is time and none is there; false if there is no room.
-fn send(places: &mut HashMap<Oid, Place>, database: Oid) -> bool {
+/// Sends a worker into the database if it is time and none is there.
+fn send(places: &mut HashMap<Oid, Place>, database: Oid) {
     let now = Instant::now();
+    let mark = free_mark(places);
     let place = places.entry(database).or_insert(Place {
+        mark,
         worker: None,
         next: now,
+        refused: false,
     });
-    if place.worker.as_ref().is_some_and(Started::has_ended) {
-        place.worker = None;
+    if let Some(worker) = place.worker.take_if(|worker| worker.has_ended())
+        && worker.has_failed()
+    {
+        place.next = now + RETRY.max(settings::worker_interval());
     }
     if place.worker.is_some() || place.next > now {
-        return true;
+        return;
     }
     place.next = now + settings::worker_interval();
-    place.worker = Started::new(WORKER, database);
-    place.worker.is_some()
+    place.worker = Started::new(WORKER, database, place.mark);
+    let refused = place.worker.is_none();
+    if refused && !place.refused {
+        pgrx::warning!("{WORKER} cannot be started: max_worker_processes is reached");
+    }
+    place.refused = refused;
+}
+
+/// A mark that no place has. Beyond their number databases share one, and its failures.
+fn free_mark(places: &HashMap<Oid, Place>) -> u32 {
+    (0..MARKS - 1)
+        .find(|mark| places.values().all(|place| place.mark != *mark))
+        .unwrap_or(MARKS - 1)
 }
 
 /// Until the next visit is due; a signal ends it earlier.

@@ -26,9 +26,12 @@ struct Visit {
     open: Vec<Run>,
     /// Jobs that are done with until the next visit.
     over: Vec<&'static str>,
+    /// What is due cannot be seen, or what failed not be recorded.
+    blind: bool,
 }
 
-pub fn run(database: Oid) {
+/// Whether the worker could see what was due, and record what failed.
+pub fn run(database: Oid) -> bool {
     worker::begin(c"pg_decide worker", Some(database));
     let mut visit = Visit::default();
     while visit.step() {
@@ -36,6 +39,7 @@ pub fn run(database: Oid) {
         worker::reload();
         crate::pg::session::check_interrupts();
     }
+    !visit.blind
 }
 
 impl Visit {
@@ -69,11 +73,12 @@ impl Visit {
             }
             (Err(error), Some(job)) => {
                 self.over.push(job.name);
-                put_off(&Run::new(job, started_at), &error);
-                true
+                self.blind = !put_off(&Run::new(job, started_at), &error);
+                !self.blind
             }
             (Err(error), None) => {
                 pgrx::warning!("{WORKER} cannot see what is due: {}", error.message);
+                self.blind = true;
                 false
             }
         }
@@ -95,19 +100,16 @@ fn owner() -> Option<Oid> {
 }
 
 /// Records the failure, and logs it if it is a new one. Where the extension has gone meanwhile there
-/// is nothing to tell.
-fn put_off(run: &Run, error: &Caught) {
+/// is nothing to tell. False where it cannot be recorded.
+fn put_off(run: &Run, error: &Caught) -> bool {
     let told = worker::transaction(|| {
         let _session = Session::open();
         let _owner = act_as(owner()?);
         Some(record::went_badly(run, error))
     });
-    let news = match told {
-        Ok(news) => news.unwrap_or(false),
-        Err(_) => true,
-    };
-    if news {
-        let job = run.job.name;
+    let job = run.job.name;
+    if *told.as_ref().unwrap_or(&Some(true)) == Some(true) {
         pgrx::warning!("{WORKER}: job \"{job}\" failed: {}", error.describe());
     }
+    told.is_ok()
 }

@@ -102,4 +102,9 @@ pub const ALL: &[(&str, Check)] = &[
         workers::take_over_at_promotion,
     ),
     ("workers/hold_nothing", workers::hold_nothing),
+    (
+        "workers/come_back_later_where_all_is_broken",
+        workers::come_back_later_where_all_is_broken,
+    ),
+    ("workers/wait_for_room", workers::wait_for_room),
 ];

@@ -99,6 +99,39 @@ pub fn go_on_where_a_job_fails(database: &Database) -> Result<()> {
     Ok(())
 }
 
+/// Where a worker cannot even record what failed it does not come back at every visit only to say so.
+pub fn come_back_later_where_all_is_broken(database: &Database) -> Result<()> {
+    let mut client = database.connect()?;
+    client.batch_execute("ALTER TABLE decide.job RENAME every TO often")?;
+    let logged = database.server.log_length();
+    look_after(&mut client, &[&database.name])?;
+    std::thread::sleep(Duration::from_millis(4500));
+    let log = log_since(&database.server.log_file(), logged);
+    let times = log.matches("WARNING").count();
+    ensure!(times == 1, "in four visits there were {times} warnings");
+    Ok(())
+}
+
+/// A server without a free process for workers goes on, and says so once.
+pub fn wait_for_room(database: &Database) -> Result<()> {
+    let mut client = database.connect()?;
+    look_after(&mut client, &[&database.name])?;
+    // room for the launcher and for the one of logical replication
+    set(&mut client, "max_worker_processes", "2")?;
+    let logged = database.server.log_length();
+    database.server.restart(Stop::Fast)?;
+    client = database.reconnect(PATIENCE)?;
+    std::thread::sleep(Duration::from_millis(3500));
+    let log = log_since(&database.server.log_file(), logged);
+    let times = log
+        .matches("cannot be started: max_worker_processes")
+        .count();
+    ensure!(times == 1, "it was said {times} times");
+    let launchers = shop::count(&mut client, PROCESSES)?;
+    ensure!(launchers == 1, "there are {launchers} processes of ours");
+    Ok(())
+}
+
 /// While the extension is gone workers find nothing to do; once it is back, they go on.
 pub fn outlive_the_extension(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
