@@ -83,6 +83,27 @@ COMMENT ON COLUMN decide.quarantine.reasons IS 'What is wrong with it: code and 
 COMMENT ON COLUMN decide.quarantine.payload IS 'The event without its user_id (null: too large, too deep, or no object)';
 COMMENT ON COLUMN decide.quarantine.event_type IS 'Type, if it can be told';
 
+-- Events that COPY puts there, until the job "fold" takes them in. As text, so that one bad line fails
+-- no COPY. The user_id never gets into the row.
+CREATE TABLE decide.event_inbox (
+  event text NOT NULL,
+  received_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  user_key uuid
+);
+CREATE INDEX ON decide.event_inbox (received_at);
+COMMENT ON TABLE decide.event_inbox IS 'Events on their way in: put there by COPY, taken in as track() does by the job "fold"';
+COMMENT ON COLUMN decide.event_inbox.event IS 'An event as track() takes it; kept without its user_id, and empty where it was no JSON object';
+COMMENT ON COLUMN decide.event_inbox.received_at IS 'When it came';
+COMMENT ON COLUMN decide.event_inbox.user_key IS 'Pseudonym of the user, made from the user_id on the way in';
+CREATE FUNCTION decide.receive_event() RETURNS trigger
+LANGUAGE c SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'receive_event_wrapper';
+COMMENT ON FUNCTION decide.receive_event() IS 'Puts the pseudonym in the place of the user_id, before an event comes into the inbox';
+CREATE TRIGGER receive_event BEFORE INSERT ON decide.event_inbox FOR EACH ROW
+  WHEN (NEW.user_key IS NULL) EXECUTE FUNCTION decide.receive_event();
+COMMENT ON TRIGGER receive_event ON decide.event_inbox IS 'No raw user_id in a table';
+
 CREATE FUNCTION decide.add_to_state(
   state double precision[], slots integer[], amounts double precision[], at double precision, half_lives double precision[]
 ) RETURNS double precision[]

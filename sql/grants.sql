@@ -9,8 +9,13 @@ AS $$
       JOIN pg_extension AS x ON x.extname = 'pg_decide'
       JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refobjid = x.oid AND d.deptype = 'e'
   )
-  SELECT 'USAGE', 'SCHEMA ' || CASE job WHEN 'serve' THEN '@extschema@' ELSE 'decide' END
-   WHERE job IN ('serve', 'analyse', 'operate', 'rules')
+  SELECT 'USAGE', 'SCHEMA decide' WHERE job IN ('serve', 'analyse', 'operate', 'rules')
+  UNION ALL
+  SELECT 'USAGE', 'SCHEMA @extschema@' WHERE job = 'serve'
+  UNION ALL
+  SELECT 'INSERT (event)', 'TABLE decide.event_inbox' WHERE job = 'serve'
+  UNION ALL
+  SELECT 'UPDATE (every, enabled)', 'TABLE decide.job' WHERE job = 'operate'
   UNION ALL
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
    WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
@@ -24,7 +29,8 @@ AS $$
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
     WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version', 'event_type_usage']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
-                              'action_number', 'feature_slot', 'quarantine', 'tracked_tables', 'event_type_usage']
+                              'action_number', 'feature_slot', 'quarantine', 'tracked_tables', 'event_type_usage',
+                              'event_inbox', 'job', 'job_run', 'job_status']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
   SELECT 'SELECT, INSERT, UPDATE, DELETE', 'TABLE decide.' || t
@@ -107,7 +113,7 @@ BEGIN
   FOREACH mine IN ARRAY ARRAY[
     'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'publication',
     'action_number', 'feature_slot', 'bundle_action', 'secret', 'user_state', 'event_default',
-    'outcome_default', 'quarantine', 'trace_default', 'role_job']
+    'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_job', 'job']
   LOOP
     PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');
   END LOOP;

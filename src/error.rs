@@ -41,7 +41,7 @@ pub enum Error {
     BadEvent(Vec<String>, Option<usize>),
     UnknownJob {
         job: String,
-        jobs: &'static str,
+        jobs: String,
     },
     ReadOnly(&'static str),
     Nested,

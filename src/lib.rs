@@ -12,7 +12,7 @@
 //! | `observe` | event → contract → once → features, outcomes; quarantine | policy, govern, math, pg |
 //! | `decide` | the pipeline of a decision; one file a stage | policy, govern, math, pg |
 //! | `learn` | decisions made elsewhere, and models trained from traces | policy, govern, math, pg |
-//! | `worker` | jobs; every job is a function too | all |
+//! | `worker` | launcher, workers and jobs; every job is a function too | all |
 //!
 //! Tables, views, function declarations and grants are in `sql/`, one file a subject, in the order below.
 
@@ -41,10 +41,11 @@ extension_sql_file!(
     name = "partitions",
     requires = ["trace"]
 );
+extension_sql_file!("../sql/jobs.sql", name = "jobs", requires = ["partitions"]);
 extension_sql_file!(
     "../sql/functions.sql",
     name = "functions",
-    requires = ["partitions"]
+    requires = ["jobs"]
 );
 extension_sql_file!(
     "../sql/tracked.sql",
@@ -65,6 +66,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::session::without_backtraces();
     settings::init();
     pg::invalidation::init();
+    worker::init();
 }
 
 /// What `cargo pgrx test` asks of the crate.

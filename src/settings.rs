@@ -1,6 +1,7 @@
 //! The settings `pg_decide.*`.
 
 use std::ffi::CString;
+use std::time::Duration;
 
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
@@ -9,6 +10,11 @@ static SEED: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_CONTEXT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(65_536);
 static ERASING: GucSetting<bool> = GucSetting::<bool>::new(false);
 static PARTITIONS_AHEAD: GucSetting<i32> = GucSetting::<i32>::new(7);
+static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
+static TRACE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
+static QUARANTINE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
+static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static WORKER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
 /// Defines them all and reserves the prefix. Once per process, from `_PG_init`.
 pub fn init() {
@@ -50,6 +56,44 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    for (name, what, setting) in [
+        (
+            c"pg_decide.event_retention",
+            c"Days for which events are kept; 0 keeps them for ever.",
+            &EVENT_RETENTION,
+        ),
+        (
+            c"pg_decide.trace_retention",
+            c"Days for which traces and their outcomes are kept; 0 keeps them for ever.",
+            &TRACE_RETENTION,
+        ),
+        (
+            c"pg_decide.quarantine_retention",
+            c"Days for which faulty events are kept; 0 keeps them for ever.",
+            &QUARANTINE_RETENTION,
+        ),
+    ] {
+        let (most, flags) = (36_500, GucFlags::default());
+        GucRegistry::define_int_guc(name, what, c"", setting, 0, most, GucContext::Suset, flags);
+    }
+    GucRegistry::define_string_guc(
+        c"pg_decide.databases",
+        c"Names of the databases that background workers look after, with commas between them.",
+        c"Has an effect only where the library is in shared_preload_libraries.",
+        &DATABASES,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_decide.worker_interval",
+        c"Time from one visit of a background worker in a database to the next.",
+        c"",
+        &WORKER_INTERVAL,
+        1,
+        3_600,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
     GucRegistry::define_bool_guc(
         c"pg_decide.erasing",
         c"Lets this transaction delete traces: for retention and erasure.",
@@ -80,4 +124,42 @@ pub fn max_context_bytes() -> usize {
 
 pub fn partitions_ahead() -> i32 {
     PARTITIONS_AHEAD.get()
+}
+
+/// Days for which something is kept; None is for ever.
+pub fn event_retention() -> Option<i64> {
+    days(&EVENT_RETENTION)
+}
+
+pub fn trace_retention() -> Option<i64> {
+    days(&TRACE_RETENTION)
+}
+
+pub fn quarantine_retention() -> Option<i64> {
+    days(&QUARANTINE_RETENTION)
+}
+
+fn days(setting: &GucSetting<i32>) -> Option<i64> {
+    match setting.get() {
+        0 => None,
+        days => Some(days.into()),
+    }
+}
+
+/// The databases that have a worker, each once.
+pub fn databases() -> Vec<String> {
+    let text = DATABASES.get().and_then(|text| text.into_string().ok());
+    let mut names: Vec<String> = text
+        .iter()
+        .flat_map(|text| text.split(','))
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+pub fn worker_interval() -> Duration {
+    Duration::from_secs(WORKER_INTERVAL.get() as u64)
 }

@@ -178,6 +178,7 @@ fn settings() -> Vec<(&'static str, String)> {
     };
     [
         ("shared_preload_libraries", "pg_decide"),
+        ("pg_decide.databases", DATABASE),
         ("listen_addresses", "127.0.0.1"),
         ("max_connections", "200"),
         ("shared_buffers", buffers),

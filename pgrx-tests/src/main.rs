@@ -76,7 +76,7 @@ enum Command {
         )]
         args: Vec<String>,
     },
-    /// Show the private servers: version, port, state, extension, size, folder
+    /// Show the private servers: version, port, state, extension, size, jobs, folder
     Status(Which),
     /// Run every test, on PostgreSQL 15 and 18
     ///

@@ -195,6 +195,11 @@ impl Server {
         self.folder.join("log")
     }
 
+    /// How long the log is now, for `log_since`.
+    pub fn log_length(&self) -> u64 {
+        fs::metadata(self.log_file()).map_or(0, |found| found.len())
+    }
+
     /// pg_ctl for this cluster, as the server's user.
     fn pg_ctl(&self) -> Command {
         let mut command = user::command(self.install.program("pg_ctl"));

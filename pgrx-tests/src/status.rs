@@ -19,8 +19,18 @@ pub fn show(workspace: &Workspace, named: Option<Target>) -> Result<()> {
             .unwrap_or_default(),
     };
     folders.sort();
-    let mut rows =
-        vec![["version", "port", "state", "extension", "size", "folder"].map(str::to_owned)];
+    let mut rows = vec![
+        [
+            "version",
+            "port",
+            "state",
+            "extension",
+            "size",
+            "jobs",
+            "folder",
+        ]
+        .map(str::to_owned),
+    ];
     for folder in &folders {
         if let Some(server) = cluster::existing(folder)? {
             rows.push(describe(&server, folder));
@@ -30,14 +40,14 @@ pub fn show(workspace: &Workspace, named: Option<Target>) -> Result<()> {
         println!("no server yet; `cargo dev start` makes one");
         return Ok(());
     }
-    for [version, port, state, extension, size, folder] in rows {
-        println!("{version:<9}{port:<7}{state:<9}{extension:<11}{size:<10}{folder}");
+    for [version, port, state, extension, size, jobs, folder] in rows {
+        println!("{version:<9}{port:<7}{state:<9}{extension:<11}{size:<10}{jobs:<18}{folder}");
     }
     Ok(())
 }
 
 /// The columns of `status` for one server.
-fn describe(server: &Server, folder: &Path) -> [String; 6] {
+fn describe(server: &Server, folder: &Path) -> [String; 7] {
     let facts = || -> Result<(String, String)> {
         let row = server.connect(cluster::DATABASE)?.query_one(
             "SELECT (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'pg_decide'),
@@ -51,6 +61,10 @@ fn describe(server: &Server, folder: &Path) -> [String; 6] {
         ))
     };
     let running = server.is_running();
+    let jobs = running
+        .then(|| jobs(server).ok())
+        .flatten()
+        .unwrap_or_default();
     let (extension, size) = if running { facts().ok() } else { None }.unwrap_or_default();
     let state = if running { "running" } else { "stopped" };
     let version = server
@@ -67,6 +81,19 @@ fn describe(server: &Server, folder: &Path) -> [String; 6] {
         state.into(),
         extension,
         size,
+        jobs,
         folder,
     ]
+}
+
+/// How the jobs of the background workers are, in a few words.
+fn jobs(server: &Server) -> Result<String> {
+    let row = server.connect(cluster::DATABASE)?.query_one(
+        "SELECT CASE WHEN count(last_run) = 0 THEN 'none has run'
+                     WHEN max(failures) = 0 THEN 'well'
+                     ELSE 'failing: ' || string_agg(job, ', ') FILTER (WHERE failures > 0) END
+           FROM decide.job_status",
+        &[],
+    )?;
+    Ok(row.get(0))
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use postgres::Client;
@@ -10,7 +11,8 @@ use std::process::Command;
 
 use crate::install::Install;
 use crate::interrupt::Cleanup;
-use crate::server::{Server, Stop};
+use crate::run;
+use crate::server::{SUPERUSER, Server, Stop};
 use crate::user;
 
 /// A server with the extension preloaded; it is stopped and deleted when this is dropped.
@@ -121,6 +123,20 @@ impl Database<'_> {
         self.server.connect_as(role, &self.name)
     }
 
+    /// A connection as soon as the server takes one again, after a crash.
+    pub fn reconnect(&self, patience: Duration) -> Result<Client> {
+        let begun = Instant::now();
+        loop {
+            match self.connect() {
+                Err(error) if begun.elapsed() > patience => {
+                    return Err(error).context("the server does not come back");
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+                connected => return connected,
+            }
+        }
+    }
+
     /// A client program such as psql, pgbench or pg_dump, led to this database.
     pub fn client(&self, program: &str) -> Command {
         self.server.client(program, &self.name)
@@ -132,6 +148,46 @@ impl Drop for Database<'_> {
         if let Ok(mut client) = self.server.connect("postgres") {
             let _ = client.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
         }
+    }
+}
+
+/// A standby that follows a server by streaming; stopped when this is dropped.
+pub struct Standby(Server);
+
+impl Standby {
+    /// Copies a running server and starts the copy.
+    pub fn of(server: &TemporaryServer) -> Result<Self> {
+        let folder = server.scratch("standby")?.join("server");
+        user::create_private_dir(&folder)?;
+        let standby = Self(Server::at(
+            &server.install,
+            &folder,
+            &folder.join("socket"),
+            server.port(),
+        ));
+        let mut copy = user::command(server.install.program("pg_basebackup"));
+        copy.arg("--pgdata").arg(standby.data());
+        copy.arg("--host").arg(server.sockets());
+        copy.arg(format!("--port={}", server.port()));
+        copy.args(["--username", SUPERUSER, "--checkpoint=fast", "--no-sync"]);
+        run::output(copy.arg("--write-recovery-conf")).context("cannot copy the server")?;
+        standby.configure(&settings("pg_decide"))?;
+        standby.start()?;
+        Ok(standby)
+    }
+}
+
+impl std::ops::Deref for Standby {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        let _ = self.0.stop(Stop::Immediate);
     }
 }
 

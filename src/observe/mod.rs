@@ -2,6 +2,7 @@
 
 mod contract;
 mod features;
+pub mod inbox;
 mod quarantine;
 mod store;
 mod text;

@@ -13,6 +13,13 @@ pub struct Caught {
 }
 
 impl Caught {
+    /// Raises it again.
+    pub fn raise(&self) -> ! {
+        pgrx::pg_sys::panic::ErrorReport::new(self.code, self.message.clone(), "pg_decide")
+            .report(pgrx::PgLogLevel::ERROR);
+        unreachable!("an ERROR does not return")
+    }
+
     /// The error as a trace may keep it. What stands in quotes may be somebody's data, with quotes
     /// of its own, so all from the first to the last is left out.
     pub fn describe(&self) -> String {
@@ -56,19 +63,24 @@ pub fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
 /// What was caught, unless it must go on to the caller. The subtransaction is over by then: one that
 /// an error left open would stay open, aborted, until the caller says ROLLBACK.
 fn caught(error: CaughtError) -> Caught {
-    let report = match &error {
+    let caught = report_of(&error);
+    if is_the_callers(caught.code) {
+        error.rethrow();
+    }
+    caught
+}
+
+/// What the error says.
+pub fn report_of(error: &CaughtError) -> Caught {
+    let report = match error {
         CaughtError::PostgresError(report)
         | CaughtError::ErrorReport(report)
         | CaughtError::RustPanic {
             ereport: report, ..
         } => report,
     };
-    let code = report.sql_error_code();
-    if is_the_callers(code) {
-        error.rethrow();
-    }
     Caught {
-        code,
+        code: report.sql_error_code(),
         message: report.message().to_owned(),
     }
 }

@@ -1,7 +1,9 @@
 //! Reading jsonb where it lies: no parse, no copy.
 
+use std::ffi::CStr;
 use std::marker::PhantomData;
 
+use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, jbvType};
 
 /// A jsonb value; borrowed from the datum that it was opened on.
@@ -58,6 +60,35 @@ impl<'a> Json<'a> {
     /// The empty object.
     pub fn nothing() -> Json<'a> {
         Json::parse("{}")
+    }
+
+    /// This object with the fields of another one: added, or instead of its own.
+    pub fn with(&self, other: &Json<'_>) -> Json<'a> {
+        // SAFETY: a function of two jsonb that answers one, in the current memory context.
+        unsafe {
+            let arguments = [Some(self.whole), Some(other.whole)];
+            let merged = pgrx::direct_function_call_as_datum(pg_sys::jsonb_concat, &arguments);
+            Json::open(merged.expect("jsonb_concat answers a value"))
+        }
+    }
+
+    /// This object without a field.
+    pub fn without(&self, key: &str) -> Json<'a> {
+        // SAFETY: a function of a jsonb and a text that answers a jsonb, in the current memory context.
+        unsafe {
+            let arguments = [Some(self.whole), key.into_datum()];
+            let rest = pgrx::direct_function_call_as_datum(pg_sys::jsonb_delete, &arguments);
+            Json::open(rest.expect("jsonb_delete answers a value"))
+        }
+    }
+
+    /// The document as text.
+    pub fn text(&self) -> String {
+        // SAFETY: a function of a jsonb that answers a C string, which is copied.
+        let text =
+            unsafe { pgrx::direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(self.whole)]) };
+        text.map(|text| text.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 
     /// Bytes that it takes.

@@ -18,6 +18,7 @@ pub mod lookup;
 pub mod plan;
 pub mod rule_text;
 pub mod session;
+pub mod worker;
 
 pub use plan::{Plan, Row, Session, Statement};
 

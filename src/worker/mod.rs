@@ -1,32 +1,118 @@
-//! A clock keeps it all: jobs, each of which is a function too.
+//! A clock keeps it all: jobs, each of which is a function too, and the workers that run them.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | here | the jobs there are, and `decide.run_job` |
+//! | `record` | which job is due, and how each went |
+//! | `launcher` | one process that sends a worker into each named database |
+//! | `visit` | a worker: does in its database what is due, and leaves |
+//! | the others | one job each |
+
+mod fold;
+mod launcher;
+mod partitions;
+mod quarantine;
+mod record;
+mod retention;
+mod visit;
 
 use pgrx::prelude::*;
 
 use crate::error::{Error, OrRaise};
-use crate::pg::Session;
-use crate::{policy, settings};
+use crate::pg::call::Call;
+use crate::pg::{Session, clock, datum, session, worker};
 
-const JOBS: &str = "partitions";
+/// A job: done in steps, each short and by itself a whole.
+pub struct Job {
+    name: &'static str,
+    /// How often, unless decide.job says otherwise.
+    every: &'static str,
+    step: fn() -> Result<Step, Error>,
+    /// What so many rows of its work are, in words.
+    says: fn(i64) -> String,
+}
 
-/// Does a job now and answers, in words, what it did.
+/// What a step did, and whether there is more to do.
+pub struct Step {
+    rows: i64,
+    more: bool,
+}
+
+/// Every job. One more is a line here and a file beside this one.
+const JOBS: &[Job] = &[
+    job("fold", "1 second", fold::step, fold::says),
+    job("partitions", "1 hour", partitions::step, partitions::says),
+    job("retention", "1 hour", retention::step, retention::says),
+    job("quarantine", "1 hour", quarantine::step, quarantine::says),
+];
+
+const fn job(
+    name: &'static str,
+    every: &'static str,
+    step: fn() -> Result<Step, Error>,
+    says: fn(i64) -> String,
+) -> Job {
+    Job {
+        name,
+        every,
+        step,
+        says,
+    }
+}
+
+fn named(name: &str) -> Option<&'static Job> {
+    JOBS.iter().find(|job| job.name == name)
+}
+
+/// Does a job now, to its end, and answers in words what it did.
 #[pg_extern(sql = false)]
 fn run_job(job: Option<&str>) -> String {
     run(job).or_raise()
 }
 
-fn run(job: Option<&str>) -> Result<String, Error> {
-    match job.ok_or(Error::Null("job"))? {
-        "partitions" => Ok(make_partitions()),
-        other => Err(Error::UnknownJob {
-            job: other.to_owned(),
-            jobs: JOBS,
-        }),
+fn run(name: Option<&str>) -> Result<String, Error> {
+    let name = name.ok_or(Error::Null("job"))?;
+    let job = named(name).ok_or_else(|| Error::UnknownJob {
+        job: name.to_owned(),
+        jobs: JOBS
+            .iter()
+            .map(|job| job.name)
+            .collect::<Vec<_>>()
+            .join(", "),
+    })?;
+    let _session = Session::open();
+    let mut run = record::Run::new(job, clock::now());
+    let recorded = !session::is_read_only();
+    if recorded {
+        record::wait_for_turn(job);
+    }
+    loop {
+        let step = (job.step)()?;
+        run.rows += step.rows;
+        if !step.more {
+            break;
+        }
+        session::check_interrupts();
+    }
+    if recorded {
+        record::went_well(&run, false);
+    }
+    Ok((job.says)(run.rows))
+}
+
+/// default_jobs(): what the table of jobs begins with.
+#[pg_extern(sql = false)]
+fn default_jobs(call: pg_sys::FunctionCallInfo) {
+    let mut rows = Call::running(call).rows();
+    for job in JOBS {
+        rows.push([datum::text(job.name), datum::text(job.every)]);
     }
 }
 
-fn make_partitions() -> String {
-    let _session = Session::open();
-    let made = policy::make_partitions();
-    let ahead = settings::partitions_ahead();
-    format!("{made} partitions made, up to {ahead} days ahead")
+const LAUNCHER: &str = "pg_decide launcher";
+const WORKER: &str = "pg_decide worker";
+
+/// Registers the launcher where the library is preloaded. Once per process, from `_PG_init`.
+pub fn init() {
+    worker::init(LAUNCHER, launcher::run, visit::run);
 }

@@ -14,6 +14,7 @@ mod interruptions;
 mod restore;
 mod sessions;
 mod shop;
+mod workers;
 
 use anyhow::Result;
 
@@ -86,4 +87,29 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("crashes/of_a_backend", crashes::of_a_backend),
     ("crashes/of_the_server", crashes::of_the_server),
+    ("workers/fold_the_inbox", workers::fold_the_inbox),
+    (
+        "workers/lose_and_double_nothing",
+        workers::lose_and_double_nothing,
+    ),
+    (
+        "workers/go_on_where_a_job_fails",
+        workers::go_on_where_a_job_fails,
+    ),
+    (
+        "workers/outlive_the_extension",
+        workers::outlive_the_extension,
+    ),
+    ("workers/let_a_database_go", workers::let_a_database_go),
+    ("workers/follow_the_settings", workers::follow_the_settings),
+    (
+        "workers/take_over_at_promotion",
+        workers::take_over_at_promotion,
+    ),
+    ("workers/hold_nothing", workers::hold_nothing),
+    (
+        "workers/come_back_later_where_all_is_broken",
+        workers::come_back_later_where_all_is_broken,
+    ),
+    ("workers/wait_for_room", workers::wait_for_room),
 ];

@@ -107,6 +107,9 @@ fn live(client: &mut Client) -> Result<()> {
         SELECT decide.track_table('orders."all of them"', '{"type": "return", "user_id": "customer", "on": "update", "when": {"state": "returned"}}');
         INSERT INTO orders."all of them" VALUES (1, 'ann', 'open');
         INSERT INTO decide.event_type (event_type, purpose) VALUES ('click', 'relevance');
+        INSERT INTO decide.event_inbox (event)
+        VALUES ('{"event_id": "waiting", "type": "click", "user_id": "ann", "at": "2026-01-01T00:00:00Z"}'), ('no event');
+        UPDATE decide.job SET every = '1 minute', enabled = false WHERE job = 'fold';
         SELECT decide.rollback(1, 'and back');
         "#,
     )?;
@@ -147,6 +150,15 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
         .get(0);
     ensure!(duplicate == "duplicate", "an old event is {duplicate}");
     tracks_on(client)?;
+    let folded: String = client
+        .query_one("SELECT decide.run_job('fold')", &[])?
+        .get(0);
+    ensure!(folded == "2 events folded", "of the inbox: {folded}");
+    let anns = shop::count(
+        client,
+        "SELECT count(*) FROM decide.event WHERE event_id = 'waiting' AND user_key = decide.user_key('ann')",
+    )?;
+    ensure!(anns == 1, "the event in the inbox is no longer ann's");
     let bundle: i64 = client
         .query_one("SELECT decide.publish('in the copy')", &[])?
         .get(0);

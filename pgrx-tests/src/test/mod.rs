@@ -5,7 +5,6 @@ mod report;
 mod suite;
 mod unit;
 
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -146,7 +145,7 @@ fn run_check(server: &TemporaryServer, check: Check) -> Result<()> {
     server
         .reset()
         .context("the server does not come back to its usual state")?;
-    let logged = fs::metadata(server.log_file()).map_or(0, |found| found.len());
+    let logged = server.log_length();
     let begun = Instant::now();
     let database = server.create_database()?;
     let outcome = catch_unwind(AssertUnwindSafe(|| check(&database)))

@@ -1,0 +1,100 @@
+-- Jobs: what there are, how each went last time, and what they need in SQL.
+
+CREATE FUNCTION decide.default_jobs() RETURNS TABLE (job text, every text)
+LANGUAGE c IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'default_jobs_wrapper';
+COMMENT ON FUNCTION decide.default_jobs() IS 'The jobs that this version has, and how often each runs unless decide.job says otherwise';
+
+CREATE TABLE decide.job (
+  job text PRIMARY KEY,
+  every interval NOT NULL CHECK (every BETWEEN interval '1 second' AND interval '1 year'),
+  enabled boolean NOT NULL DEFAULT true
+);
+COMMENT ON TABLE decide.job IS 'Jobs of the background workers, and how often each runs; every and enabled can be updated';
+COMMENT ON COLUMN decide.job.job IS 'Name, as run_job() is called with';
+COMMENT ON COLUMN decide.job.every IS 'Time from the start of one run to the next';
+COMMENT ON COLUMN decide.job.enabled IS 'Whether workers run it; run_job() does in any case';
+INSERT INTO decide.job (job, every)
+SELECT d.job, d.every::pg_catalog.interval FROM decide.default_jobs() AS d;
+
+-- A dump has these rows, and CREATE EXTENSION makes them: what comes later is what holds.
+CREATE FUNCTION decide.put_job() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  UPDATE decide.job AS j SET every = NEW.every, enabled = NEW.enabled WHERE j.job = NEW.job;
+  RETURN CASE WHEN NOT FOUND THEN NEW END;
+END
+$$;
+COMMENT ON FUNCTION decide.put_job() IS 'Lets a job that is inserted take the place of the one of its name';
+CREATE TRIGGER put_job BEFORE INSERT ON decide.job FOR EACH ROW EXECUTE FUNCTION decide.put_job();
+COMMENT ON TRIGGER put_job ON decide.job IS 'So that a dump can be restored';
+
+CREATE TABLE decide.job_run (
+  job text PRIMARY KEY,
+  started_at timestamptz NOT NULL,
+  duration interval NOT NULL,
+  rows bigint NOT NULL,
+  succeeded_at timestamptz,
+  error text,
+  failures integer NOT NULL DEFAULT 0,
+  next_run timestamptz NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON TABLE decide.job_run IS 'How each job went last time, in this database; not dumped';
+COMMENT ON COLUMN decide.job_run.job IS 'Job';
+COMMENT ON COLUMN decide.job_run.started_at IS 'When its last run began';
+COMMENT ON COLUMN decide.job_run.duration IS 'How long that took';
+COMMENT ON COLUMN decide.job_run.rows IS 'How many rows, or partitions, that run was about';
+COMMENT ON COLUMN decide.job_run.succeeded_at IS 'When the last run that did not fail began';
+COMMENT ON COLUMN decide.job_run.error IS 'Why the last run failed (null: it did not)';
+COMMENT ON COLUMN decide.job_run.failures IS 'Runs that have failed since the last one that did not';
+COMMENT ON COLUMN decide.job_run.next_run IS 'When it is due again: later each time while it fails';
+
+CREATE VIEW decide.job_status AS
+SELECT j.job, j.enabled, j.every, r.started_at AS last_run, r.duration, r.rows, r.succeeded_at, r.error,
+       COALESCE(r.failures, 0) AS failures,
+       CASE WHEN j.enabled THEN COALESCE(r.next_run, '-infinity') END AS next_run
+  FROM decide.job AS j LEFT JOIN decide.job_run AS r ON r.job = j.job;
+COMMENT ON VIEW decide.job_status IS 'Jobs: when each ran last, how it went, and when it is due';
+COMMENT ON COLUMN decide.job_status.job IS 'Job';
+COMMENT ON COLUMN decide.job_status.enabled IS 'Whether workers run it';
+COMMENT ON COLUMN decide.job_status.every IS 'Time from the start of one run to the next';
+COMMENT ON COLUMN decide.job_status.last_run IS 'When its last run began (null: never)';
+COMMENT ON COLUMN decide.job_status.duration IS 'How long that took';
+COMMENT ON COLUMN decide.job_status.rows IS 'How many rows, or partitions, that run was about';
+COMMENT ON COLUMN decide.job_status.succeeded_at IS 'When the last run that did not fail began';
+COMMENT ON COLUMN decide.job_status.error IS 'Why the last run failed (null: it did not)';
+COMMENT ON COLUMN decide.job_status.failures IS 'Runs that have failed since the last one that did not';
+COMMENT ON COLUMN decide.job_status.next_run IS 'When it is due; workers run it at their next visit after that (null: disabled)';
+
+-- Retention. Dropping a partition shuts out all who read or write the table, so it waits for them
+-- only a moment; the next run tries again.
+CREATE FUNCTION decide.expire(parent text, key text, before timestamptz) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET pg_decide.erasing = on
+SET lock_timeout = '200ms'
+SET DateStyle = 'ISO' SET TimeZone = 'UTC'
+AS $$
+DECLARE
+  old regclass;
+  gone bigint;
+BEGIN
+  SELECT c.oid INTO old FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+   WHERE i.inhparent = format('decide.%I', parent)::regclass
+     AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz <= before
+   ORDER BY c.relname LIMIT 1;
+  IF FOUND THEN
+    EXECUTE format('DROP TABLE %s', old);
+    RETURN 1;
+  END IF;
+  EXECUTE format('DELETE FROM decide.%1$I WHERE ctid = ANY (ARRAY(SELECT ctid FROM decide.%1$I WHERE %2$I < $1 LIMIT 10000))',
+                 parent || '_default', key) USING before;
+  GET DIAGNOSTICS gone = ROW_COUNT;
+  RETURN gone;
+END
+$$;
+COMMENT ON FUNCTION decide.expire(text, text, timestamptz) IS
+  'Drops one partition that is older as a whole, or, where there is none, deletes some rows of the default partition; answers how many, 0 when nothing is left';
