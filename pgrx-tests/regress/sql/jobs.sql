@@ -105,7 +105,7 @@ RESET pg_decide.event_retention;
 -- the quarantine
 SELECT count(*) FROM decide.quarantine;
 SELECT decide.run_job('quarantine');
-UPDATE decide.quarantine SET received_at = received_at - interval '31 days' WHERE reasons[1] LIKE 'not_an%';
+UPDATE decide.quarantine SET received_at = received_at - interval '31 days' WHERE reasons[1] LIKE 'not_json%';
 SET pg_decide.quarantine_retention = 0;
 SELECT decide.run_job('quarantine');
 RESET pg_decide.quarantine_retention;
