@@ -43,10 +43,16 @@ CREATE TABLE decide.feature_slot (
   slot int PRIMARY KEY,
   feature text NOT NULL,
   definition jsonb NOT NULL,
+  width int NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  backfilled_at timestamptz,
   UNIQUE (feature, definition)
 );
 COMMENT ON TABLE decide.feature_slot IS 'The place of a feature in the user''s row, for ever; another definition is another place';
-COMMENT ON COLUMN decide.feature_slot.slot IS 'Place, from 0';
+COMMENT ON COLUMN decide.feature_slot.slot IS 'First cell, from 0; of a feature that is kept per key, the number of its block';
+COMMENT ON COLUMN decide.feature_slot.width IS 'How many cells it takes';
+COMMENT ON COLUMN decide.feature_slot.created_at IS 'When it got its place: events from then on are in it';
+COMMENT ON COLUMN decide.feature_slot.backfilled_at IS 'When the events from before were put in (null: they were not)';
 COMMENT ON COLUMN decide.feature_slot.feature IS 'Name';
 COMMENT ON COLUMN decide.feature_slot.definition IS 'What it counts, and how fast it fades';
 
@@ -148,6 +154,18 @@ SET search_path = pg_catalog, pg_temp
 RETURN jsonb_build_object(
   'entity', (feature).entity, 'event_type', (feature).event_type, 'aggregate', (feature).aggregate,
   'value_path', (feature).value_path, 'key_path', (feature).key_path,
-  'half_life_us', EXTRACT(epoch FROM (feature).half_life) * 1000000);
+  'trial_event_type', (feature).trial_event_type, 'filter', (feature).filter,
+  'half_life_us', EXTRACT(epoch FROM (feature).half_life) * 1000000,
+  'window_us', EXTRACT(epoch FROM (feature).window_length) * 1000000);
 COMMENT ON FUNCTION decide.feature_definition(decide.feature) IS
-  'What makes a feature another feature: all but its default value';
+  'What makes a feature another feature, with a place of its own: all that changes what is kept';
+
+CREATE FUNCTION decide.feature_content(feature decide.feature, slot integer) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+RETURN decide.feature_definition(feature) || jsonb_build_object(
+  'feature', (feature).feature, 'slot', slot, 'half_life', (feature).half_life,
+  'window_length', (feature).window_length, 'ttl', (feature).ttl, 'ttl_us', EXTRACT(epoch FROM (feature).ttl) * 1000000,
+  'key_limit', (feature).key_limit, 'prior_weight', (feature).prior_weight, 'prior_rate', (feature).prior_rate,
+  'offline_only', (feature).offline_only, 'default_value', (feature).default_value);
+COMMENT ON FUNCTION decide.feature_content(decide.feature, integer) IS 'A feature as a bundle has it';

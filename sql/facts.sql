@@ -3,11 +3,15 @@
 CREATE TABLE decide.user_state (
   user_key uuid PRIMARY KEY,
   features double precision[] NOT NULL DEFAULT '{}',
-  updated_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+  updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  keyed double precision[] NOT NULL DEFAULT '{}',
+  events bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE decide.user_state IS 'One row per user: all that decide() reads of them in one look-up';
 COMMENT ON COLUMN decide.user_state.user_key IS 'Pseudonym of the user';
-COMMENT ON COLUMN decide.user_state.features IS 'By feature slot: a value, and the microseconds since 2000 at which it held';
+COMMENT ON COLUMN decide.user_state.features IS 'Cells by feature slot: the time of the newest event, in microseconds since 2000, and what the aggregate keeps; -Infinity: nothing yet';
+COMMENT ON COLUMN decide.user_state.keyed IS 'Features kept per key: blocks of slot, width, count, and so many keys with their cells';
+COMMENT ON COLUMN decide.user_state.events IS 'How many events are in it';
 COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
 
 -- Partitioned tables have their primary keys on the partitions: what pg_dump writes of a partition can then be
@@ -23,11 +27,20 @@ CREATE TABLE decide.event (
   decision_id uuid,
   value double precision,
   attributes jsonb,
-  schema_version smallint NOT NULL DEFAULT 1
+  schema_version smallint NOT NULL DEFAULT 1,
+  ordinal bigint NOT NULL DEFAULT 0
 ) PARTITION BY RANGE (at);
 CREATE TABLE decide.event_default PARTITION OF decide.event (
   PRIMARY KEY (user_key, event_id, at)
 ) DEFAULT;
+CREATE TABLE decide.feature_key (
+  key_hash bigint NOT NULL,
+  key text NOT NULL
+);
+CREATE INDEX ON decide.feature_key (key_hash);
+COMMENT ON TABLE decide.feature_key IS 'The texts of the keys that features are kept per; one may be there twice';
+COMMENT ON COLUMN decide.feature_key.key_hash IS 'The number by which the row of a user knows it';
+COMMENT ON COLUMN decide.feature_key.key IS 'Text';
 COMMENT ON TABLE decide.event IS 'Events, each once, by day';
 COMMENT ON TABLE decide.event_default IS 'Events of days that have no partition';
 COMMENT ON COLUMN decide.event.user_key IS 'Pseudonym of the user';
@@ -39,7 +52,8 @@ COMMENT ON COLUMN decide.event.action IS 'Action that it is about';
 COMMENT ON COLUMN decide.event.surface IS 'Surface where it happened';
 COMMENT ON COLUMN decide.event.decision_id IS 'Decision that it follows from';
 COMMENT ON COLUMN decide.event.value IS 'How much: price, seconds, stars';
-COMMENT ON COLUMN decide.event.attributes IS 'Only the attributes that a feature adds up or the contract keeps';
+COMMENT ON COLUMN decide.event.ordinal IS 'Which of the events of its user it was that was stored, from 1';
+COMMENT ON COLUMN decide.event.attributes IS 'Only the attributes that features look at, action.x for those of its action, and what the contract keeps';
 COMMENT ON COLUMN decide.event.schema_version IS 'Version of the contract that it conforms to';
 
 CREATE TABLE decide.outcome (
@@ -104,10 +118,3 @@ CREATE TRIGGER receive_event BEFORE INSERT ON decide.event_inbox FOR EACH ROW
   WHEN (NEW.user_key IS NULL) EXECUTE FUNCTION decide.receive_event();
 COMMENT ON TRIGGER receive_event ON decide.event_inbox IS 'No raw user_id in a table';
 
-CREATE FUNCTION decide.add_to_state(
-  state double precision[], slots integer[], amounts double precision[], at double precision, half_lives double precision[]
-) RETURNS double precision[]
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'add_to_state_wrapper';
-COMMENT ON FUNCTION decide.add_to_state(double precision[], integer[], double precision[], double precision, double precision[]) IS
-  'The row of a user with one event more: amounts added at slots, everything fading with its half-life';

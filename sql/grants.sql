@@ -23,7 +23,7 @@ AS $$
       OR (job = 'operate' AND v.name IN (
             'publish', 'rollback', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
-            'is_name', 'is_finite', 'feature_definition', 'candidate_names', 'action_name', 'action_names', 'decided_at',
+            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'decided_at',
             'slot_probabilities'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
@@ -112,7 +112,7 @@ DECLARE
 BEGIN
   FOREACH mine IN ARRAY ARRAY[
     'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'publication',
-    'action_number', 'feature_slot', 'bundle_action', 'secret', 'user_state', 'event_default',
+    'action_number', 'feature_slot', 'bundle_action', 'secret', 'user_state', 'feature_key', 'event_default',
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_job', 'job']
   LOOP
     PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');

@@ -59,17 +59,39 @@ CREATE TABLE decide.feature (
   key_path text,
   half_life interval CHECK (pg_catalog.isfinite(half_life)),
   default_value double precision NOT NULL DEFAULT 0 CHECK (decide.is_finite(default_value)),
-  description text
+  description text,
+  window_length interval CHECK (pg_catalog.isfinite(window_length)),
+  ttl interval CHECK (pg_catalog.isfinite(ttl)),
+  filter jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(filter) = 'object'),
+  key_limit int NOT NULL DEFAULT 20,
+  trial_event_type text,
+  prior_weight double precision NOT NULL DEFAULT 0 CHECK (decide.is_finite(prior_weight)),
+  prior_rate double precision CHECK (decide.is_finite(prior_rate)),
+  offline_only boolean NOT NULL DEFAULT false,
+  freshness interval CHECK (freshness > interval '0'),
+  purpose text,
+  owner text
 );
 COMMENT ON TABLE decide.feature IS 'Numbers kept from events';
+COMMENT ON COLUMN decide.feature.window_length IS 'What window_count and window_sum look back over, in whole buckets';
+COMMENT ON COLUMN decide.feature.ttl IS 'Age of the newest event from which on the feature is missing (null: never)';
+COMMENT ON COLUMN decide.feature.filter IS 'What must be true of an event to count: a value, a list of values or {"min", "max"} per place';
+COMMENT ON COLUMN decide.feature.key_limit IS 'How many keys decisions see of a user: the heaviest';
+COMMENT ON COLUMN decide.feature.trial_event_type IS 'Type of the events that a rate is out of; event_type is what is counted of them';
+COMMENT ON COLUMN decide.feature.prior_weight IS 'Hits that a rate begins with, at prior_rate';
+COMMENT ON COLUMN decide.feature.prior_rate IS 'Rate of those hits';
+COMMENT ON COLUMN decide.feature.offline_only IS 'Kept for training and analysis, never seen by decisions';
+COMMENT ON COLUMN decide.feature.freshness IS 'How old its newest event may be, as promised to those who use it';
+COMMENT ON COLUMN decide.feature.purpose IS 'What it is kept for';
+COMMENT ON COLUMN decide.feature.owner IS 'Who answers for it';
 COMMENT ON COLUMN decide.feature.feature IS 'Name, as models and rules refer to it';
 COMMENT ON COLUMN decide.feature.entity IS 'Whose number it is';
 COMMENT ON COLUMN decide.feature.event_type IS 'Type of the events that it is kept from';
-COMMENT ON COLUMN decide.feature.aggregate IS 'decayed_count: how many; decayed_sum: how much';
-COMMENT ON COLUMN decide.feature.value_path IS 'What decayed_sum adds up: value, or attributes.x';
-COMMENT ON COLUMN decide.feature.key_path IS 'What the number is kept per, beside the entity';
-COMMENT ON COLUMN decide.feature.half_life IS 'Time in which the past loses half its weight (null: it never does)';
-COMMENT ON COLUMN decide.feature.default_value IS 'Value while there is no event';
+COMMENT ON COLUMN decide.feature.aggregate IS 'decayed_count, decayed_sum, decayed_mean, rate, window_count, window_sum, recency, first, last or distinct';
+COMMENT ON COLUMN decide.feature.value_path IS 'What is added up, or told apart by distinct: value, attributes.x, action.x; for distinct action or surface too';
+COMMENT ON COLUMN decide.feature.key_path IS 'What the number is kept per, beside the user: action, surface, attributes.x or action.x';
+COMMENT ON COLUMN decide.feature.half_life IS 'Time in which the past loses half its weight, for the decayed ones and rate (null: it never does)';
+COMMENT ON COLUMN decide.feature.default_value IS 'Value while it is missing';
 COMMENT ON COLUMN decide.feature.description IS 'For people';
 
 CREATE TABLE decide.cap (

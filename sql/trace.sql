@@ -25,7 +25,11 @@ CREATE TABLE decide.trace (
   context_values text[],
   blocked integer[],
   blocked_by smallint[],
-  errors text[]
+  errors text[],
+  missing smallint[],
+  affinities double precision[],
+  seen bigint,
+  snapshot timestamptz
 ) PARTITION BY RANGE (decided_at);
 COMMENT ON TABLE decide.trace IS 'How each decision came about; decide.decision shows it readably';
 ALTER TABLE decide.trace
@@ -60,6 +64,10 @@ COMMENT ON COLUMN decide.trace.scores IS 'Score of each candidate (null: no mode
 COMMENT ON COLUMN decide.trace.choice IS
   'How probabilities follow from scores: selection (0 uniform, 1 greedy, 2 epsilon_greedy, 3 softmax), its epsilon or temperature, min_probability';
 COMMENT ON COLUMN decide.trace.features IS 'Feature vector used, in the order of the bundle''s features';
+COMMENT ON COLUMN decide.trace.missing IS 'Which of the features were missing, by their place from 1; their default is in the vector (null: none)';
+COMMENT ON COLUMN decide.trace.affinities IS 'Features kept per key that were there: pairs of a place among the surface''s keys, from 0, and a value';
+COMMENT ON COLUMN decide.trace.seen IS 'How many events of the user were in the features';
+COMMENT ON COLUMN decide.trace.snapshot IS 'Snapshot of the features of actions and surfaces that was used (null: none)';
 COMMENT ON COLUMN decide.trace.context_values IS 'Values of the surface''s context_fields, in their order';
 COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were out, by number';
 COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each: 1 not started, 2 ended, 3 rule, 4 rule failed';

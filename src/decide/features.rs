@@ -1,11 +1,13 @@
-//! Second stage: the user's features as of now, in one look-up.
+//! Second stage: what is known of the user as of now, in one look-up.
 
 use uuid::Uuid;
 
-use crate::math::state::at_slot;
+use super::Desk;
+use crate::math::aggregate::cells_at;
+use crate::math::keyed;
 use crate::pg::array;
 use crate::pg::lookup::Keyed;
-use crate::policy::Feature;
+use crate::policy::{Affinities, Bundle};
 
 const USER_STATE: Keyed = Keyed {
     schema: c"decide",
@@ -13,31 +15,60 @@ const USER_STATE: Keyed = Keyed {
     primary_key: c"user_state_pkey",
 };
 
-/// Where `features` stands among the columns of decide.user_state.
+/// Where they stand among the columns of decide.user_state.
 const FEATURES: i32 = 2;
+const KEYED: i32 = 4;
+const EVENTS: i32 = 5;
 
-/// Fills `values` with the features in the bundle's order; `state` is a buffer for the user's row.
-pub fn read(
-    user_key: Uuid,
-    now: i64,
-    features: &[Feature],
-    state: &mut Vec<f64>,
-    values: &mut Vec<f64>,
-) {
-    values.clear();
-    if features.is_empty() {
+/// A user's row as it lies.
+#[derive(Default)]
+pub struct State {
+    pub features: Vec<f64>,
+    pub keyed: Vec<f64>,
+    pub events: i64,
+}
+
+impl State {
+    /// Reads the row; what was here before is forgotten.
+    pub fn read(&mut self, user_key: Uuid) {
+        self.features.clear();
+        self.keyed.clear();
+        self.events = 0;
+        USER_STATE.read(user_key, |row| {
+            row.datum(FEATURES)
+                .map(|features| array::read_into(features, &mut self.features));
+            row.datum(KEYED)
+                .map(|keyed| array::read_into(keyed, &mut self.keyed));
+            self.events = row.datum(EVENTS).map_or(0, |events| events.value() as i64);
+        });
+    }
+}
+
+/// Fills the desk with the vector, in the bundle's order, and with what is kept per key of the
+/// surface's actions.
+pub fn read(user_key: Uuid, now: i64, bundle: &Bundle, affinities: &Affinities, desk: &mut Desk) {
+    if bundle.features.is_empty() {
         return;
     }
-    state.clear();
-    USER_STATE.read(user_key, FEATURES, |row| {
-        array::read_into(row, state);
-    });
-    values.extend(
-        features
-            .iter()
-            .map(|feature| match at_slot(state, feature.slot) {
-                kept if kept.is_empty() => feature.default_value,
-                kept => kept.read(now, feature.half_life),
-            }),
-    );
+    desk.state.read(user_key);
+    desk.seen = desk.state.events;
+    for (place, &i) in bundle.vector.iter().enumerate() {
+        let feature = &bundle.features[i];
+        let cells = cells_at(&desk.state.features, feature.slot, &feature.aggregate);
+        let value = cells.and_then(|cells| feature.aggregate.read(cells, now));
+        if value.is_none() {
+            desk.missing.push(place as i16 + 1);
+        }
+        desk.features.push(value.unwrap_or(feature.default_value));
+    }
+    for affinity in &affinities.kept {
+        let feature = &bundle.features[affinity.feature];
+        let limit = feature.key.as_ref().map_or(0, |key| key.limit);
+        let (slot, keyed) = (feature.slot as u32, &desk.state.keyed);
+        for (key, value) in keyed::entries(keyed, slot, &feature.aggregate, now, limit) {
+            if let Some(&place) = affinity.places.get(&key) {
+                desk.affinities.extend([place as f64, value]);
+            }
+        }
+    }
 }

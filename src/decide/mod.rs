@@ -59,9 +59,17 @@ impl fmt::Display for Reason {
 /// Buffers that a backend uses for one decision after another, so that none is allocated twice.
 #[derive(Default)]
 pub struct Desk {
-    pub state: Vec<f64>,
-    /// In the bundle's order.
+    pub state: features::State,
+    /// The vector, in the bundle's order.
     pub features: Vec<f64>,
+    /// Places in it, from 1, that have their default since the feature is missing.
+    pub missing: Vec<i16>,
+    /// What is kept per key and was there: pairs of a place among the surface's affinities and a value.
+    pub affinities: Vec<f64>,
+    /// How many events of the user were in all that.
+    pub seen: i64,
+    /// All of it as a model wants it.
+    pub inputs: Vec<f64>,
     /// Positions in the surface's actions: candidates, and blocked ones with the reason.
     pub open: Vec<usize>,
     pub blocked: Vec<usize>,
@@ -80,6 +88,9 @@ pub struct Desk {
 impl Desk {
     fn clear(&mut self) {
         self.features.clear();
+        self.missing.clear();
+        self.affinities.clear();
+        self.seen = 0;
         self.open.clear();
         self.blocked.clear();
         self.blocked_by.clear();
@@ -163,15 +174,12 @@ fn stages(
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     let surface = request.surface;
-    let Desk {
-        state, features, ..
-    } = desk;
     features::read(
         request.user_key,
         request.now,
-        &bundle.features,
-        state,
-        features,
+        bundle,
+        &surface.affinities,
+        desk,
     );
     watch.lap();
     candidates::find(request, asking, desk);

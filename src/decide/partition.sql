@@ -3,7 +3,7 @@
 SELECT 'decide.trace'::pg_catalog.regclass::pg_catalog.oid,
        c.oid,
        c.relkind = 'r' AND c.relpersistence = 'p' AND a.amname = 'heap'
-       AND NOT c.relhastriggers AND NOT c.relrowsecurity AND c.relchecks = 0 AND c.relnatts = 25
+       AND NOT c.relhastriggers AND NOT c.relrowsecurity AND c.relchecks = 0 AND c.relnatts = 29
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type = '3')
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute AS f
                         WHERE f.attrelid = c.oid AND f.attnum > 0 AND (f.attisdropped OR f.attgenerated <> ''))

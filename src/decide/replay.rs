@@ -28,13 +28,16 @@ struct Trace {
     scores: Option<Vec<f32>>,
     choice: Option<Vec<f64>>,
     features: Vec<f64>,
+    missing: Vec<i16>,
+    affinities: Vec<f64>,
     fields: Vec<Option<String>>,
 }
 
 thread_local! {
     static TRACE: Statement = const { Statement::new(
         "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
-                t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL \
+                t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL, \
+                t.missing, t.affinities \
            FROM decide.trace AS t \
           WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
@@ -63,6 +66,8 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     }
     let mut desk = Desk {
         features: trace.features.clone(),
+        missing: trace.missing.clone(),
+        affinities: trace.affinities.clone(),
         ..Desk::default()
     };
     for number in expand(&trace.candidates) {
@@ -173,6 +178,8 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
             trace.scores = row.get(9);
             trace.choice = row.get(10);
             array(11).map(|d| array::read_into(d, &mut trace.features));
+            array(14).map(|d| array::read_into(d, &mut trace.missing));
+            array(15).map(|d| array::read_into(d, &mut trace.affinities));
             trace.fields = row.get(12).unwrap_or_default();
             found = Some(trace);
         })

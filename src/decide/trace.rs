@@ -30,14 +30,15 @@ thread_local! {
     static INSERT: Statement = const { Statement::new(
         "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
            first_slot, surface, policy, model_version, mode, reason, origin, stage_us, actions, chosen, \
-           candidates, scores, choice, features, context_values, blocked, blocked_by, errors) \
+           candidates, scores, choice, features, context_values, blocked, blocked_by, errors, \
+           missing, affinities, seen, snapshot) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-           $20, $21, $22, $23, $24, $25)",
+           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)",
         &TYPES) };
 }
 
 /// The columns of decide.trace, in their order.
-const TYPES: [pg_sys::Oid; 25] = [
+const TYPES: [pg_sys::Oid; 29] = [
     UUIDOID,
     UUIDOID,
     TIMESTAMPTZOID,
@@ -63,6 +64,10 @@ const TYPES: [pg_sys::Oid; 25] = [
     INT4ARRAYOID,
     INT2ARRAYOID,
     TEXTARRAYOID,
+    INT2ARRAYOID,
+    FLOAT8ARRAYOID,
+    INT8OID,
+    TIMESTAMPTZOID,
 ];
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
@@ -88,8 +93,8 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
     desk.numbers.clear();
     desk.numbers
         .extend(desk.blocked.iter().map(|&i| surface.actions[i].number));
-    let blocked = (!desk.numbers.is_empty()).then(|| array::from_slice(&desk.numbers));
-    let blocked_by = (!desk.blocked_by.is_empty()).then(|| array::from_slice(&desk.blocked_by));
+    let blocked = some_of(&desk.numbers);
+    let blocked_by = some_of(&desk.blocked_by);
 
     let row = [
         datum::uuid(request.decision_id),
@@ -119,6 +124,10 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         (!desk.errors.is_empty())
             .then(|| datum::texts(&desk.errors))
             .flatten(),
+        some_of(&desk.missing),
+        some_of(&desk.affinities),
+        datum::int8(desk.seen),
+        None,
     ];
     let added = partition_of(request.now).is_some_and(|partition| append(partition, &row));
     if !added {
@@ -156,6 +165,11 @@ fn look_up(now: i64) -> Option<pg_sys::Oid> {
         })
     });
     found
+}
+
+/// An array of what there is; nothing where there is nothing.
+fn some_of<T: array::Element>(values: &[T]) -> datum::Arg {
+    (!values.is_empty()).then(|| array::from_slice(values))
 }
 
 /// The context values; nothing where the surface keeps none.

@@ -1,6 +1,6 @@
 //! The SQL functions of this room.
 
-use pgrx::pg_sys::FunctionCallInfo;
+use pgrx::pg_sys::{FunctionCallInfo, INT8OID};
 use pgrx::prelude::*;
 
 use super::explain::explain;
@@ -9,12 +9,13 @@ use super::request::Asked;
 use super::{consider, distribution, features, trace};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
+use crate::math::aggregate::cells_at;
 use crate::math::identifier::moment_of;
-use crate::math::state::at_slot;
+use crate::math::keyed;
 use crate::pg::call::Call;
 use crate::pg::json::Json;
-use crate::pg::{Session, clock, datum, session};
-use crate::policy;
+use crate::pg::{Session, Statement, clock, datum, session};
+use crate::policy::{self, Entity, Feature};
 
 #[pg_extern(sql = false)]
 fn decide_text(call: FunctionCallInfo) {
@@ -138,36 +139,56 @@ fn features_uuid(call: FunctionCallInfo) {
     show_features(&call, call.uuid(0).map(|id| id.to_string()).as_deref());
 }
 
-/// features(user_id): a row per feature, as a decision of this moment would see it.
+/// features(user_id): what a decision of this moment would see; a row per feature, or per key of it.
 fn show_features(call: &Call, user_id: Option<&str>) {
     let bundle = policy::live().or_raise();
     let user_key = pseudonym::key()
         .or_raise()
         .of(pseudonym::user_id(user_id).or_raise());
-    let (mut state, mut values) = (Vec::new(), Vec::new());
+    let now = clock::now();
     let mut rows = call.rows();
     let _session = Session::open();
-    features::read(
-        user_key,
-        clock::now(),
-        &bundle.features,
-        &mut state,
-        &mut values,
-    );
-    for (feature, value) in bundle.features.iter().zip(values) {
-        let kept = at_slot(&state, feature.slot);
-        let updated_at = if kept.is_empty() {
-            None
-        } else {
-            datum::timestamp(kept.at)
+    let mut state = features::State::default();
+    state.read(user_key);
+    let served = |feature: &&Feature| feature.served && feature.entity == Entity::User;
+    for feature in bundle.features.iter().filter(served) {
+        let aggregate = &feature.aggregate;
+        let name = datum::text(&feature.name);
+        let Some(kept) = &feature.key else {
+            let cells = cells_at(&state.features, feature.slot, aggregate);
+            let value = cells.and_then(|cells| aggregate.read(cells, now));
+            let newest = cells.and_then(|cells| aggregate.newest(cells));
+            let value = datum::float8(value.unwrap_or(feature.default_value));
+            rows.push([name, None, value, newest.and_then(datum::timestamp)]);
+            continue;
         };
-        rows.push([
-            datum::text(&feature.name),
-            None,
-            datum::float8(value),
-            updated_at,
-        ]);
+        let slot = feature.slot as u32;
+        for (key, value) in keyed::entries(&state.keyed, slot, aggregate, now, kept.limit) {
+            let newest = keyed::newest(&state.keyed, slot, aggregate, key);
+            rows.push([
+                name,
+                datum::text(&key_text(key)),
+                datum::float8(value),
+                newest.and_then(datum::timestamp),
+            ]);
+        }
     }
+}
+
+thread_local! {
+    static KEY_TEXT: Statement = const { Statement::new(
+        "SELECT k.key FROM decide.feature_key AS k WHERE k.key_hash = $1 LIMIT 1", &[INT8OID]) };
+}
+
+/// The text of a key; its number where the text is not known.
+fn key_text(key: u64) -> String {
+    let mut text = None;
+    KEY_TEXT.with(|statement| {
+        statement.read(&[datum::int8(key as i64)], |row| {
+            text = row.get::<String>(1)
+        })
+    });
+    text.unwrap_or_else(|| format!("#{key}"))
 }
 
 /// slot_probabilities(candidates, scores, choice, picked, slot): what a slot was drawn from.

@@ -24,6 +24,8 @@ pub struct Shown {
     bundle: usize,
     action: i32,
     features: Vec<f64>,
+    missing: Vec<i16>,
+    affinities: Vec<f64>,
     fields: Vec<Option<String>>,
 }
 
@@ -68,12 +70,19 @@ impl History {
                 let mut features = Vec::new();
                 row.datum(5)
                     .map(|datum| array::read_into(datum, &mut features));
+                let (mut missing, mut affinities) = (Vec::new(), Vec::new());
+                row.datum(8)
+                    .map(|datum| array::read_into(datum, &mut missing));
+                row.datum(9)
+                    .map(|datum| array::read_into(datum, &mut affinities));
                 rows.push(Shown {
                     decided_at: row.timestamp(1).expect("a key"),
                     bundle,
                     action: row.must(3),
                     propensity: row.must(4),
                     features,
+                    missing,
+                    affinities,
                     fields: row.get(6).unwrap_or_default(),
                     reward: row.must(7),
                 });
@@ -106,20 +115,33 @@ impl History {
         self.bundles[shown.bundle].surfaces.get(&self.surface)
     }
 
+    /// What was kept of the user under the key of the action that was shown.
+    fn affinity(&self, shown: &Shown, name: &str) -> Value<'_> {
+        let bundle = &self.bundles[shown.bundle];
+        let place = self.surface(shown).and_then(|surface| {
+            let action = *self.actions[shown.bundle].get(&shown.action)?;
+            surface.place_of_affinity(bundle, name, action)
+        });
+        let mut pairs = shown.affinities.as_chunks::<2>().0.iter();
+        let found = place.and_then(|place| pairs.find(|pair| pair[0] == place as f64));
+        number(found.map(|pair| &pair[1]))
+    }
+
     /// What a model sees of one fact of a row.
     pub fn value<'a>(&'a self, shown: &'a Shown, source: &Source) -> Value<'a> {
         let bundle = &self.bundles[shown.bundle];
         match source {
-            Source::User(name) => {
-                let place = bundle
-                    .features
-                    .iter()
-                    .position(|feature| feature.name == *name);
-                match place.and_then(|i| shown.features.get(i)) {
-                    Some(value) if !value.is_nan() => Value::Number(*value),
-                    _ => Value::Missing,
+            Source::User(name) => match bundle.place_in_vector(name) {
+                Some(place) => number(shown.features.get(place)),
+                None => self.affinity(shown, name),
+            },
+            Source::Missing(name) => match bundle.place_in_vector(name) {
+                Some(place) if place < shown.features.len() => {
+                    let missing = shown.missing.contains(&(place as i16 + 1));
+                    Value::Number(f64::from(u8::from(missing)))
                 }
-            }
+                _ => Value::Missing,
+            },
             Source::Context(name) => {
                 let fields = self.surface(shown).map(|surface| &surface.context_fields);
                 let place = fields.and_then(|fields| fields.iter().position(|f| f == name));
@@ -136,5 +158,12 @@ impl History {
                 }
             }
         }
+    }
+}
+
+fn number(value: Option<&f64>) -> Value<'static> {
+    match value {
+        Some(value) if !value.is_nan() => Value::Number(*value),
+        _ => Value::Missing,
     }
 }

@@ -17,7 +17,6 @@
 //! | `hash` | small stable hashes of text |
 //! | `identifier` | UUIDs that say when a decision was made |
 //! | `runs` | ascending numbers in little space |
-//! | `state` | the layout of a user's row of decayed numbers |
 //!
 //! # The same bits everywhere
 //! A decision is replayed bit for bit, on another machine and by another build. So everything on its path
@@ -36,7 +35,6 @@ pub mod model;
 pub mod random;
 pub mod runs;
 pub mod scorer;
-pub mod state;
 pub mod train;
 
 /// The sum of `values`, always in the same order: eight running sums, the i-th over the positions that leave i when

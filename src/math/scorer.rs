@@ -38,8 +38,18 @@ struct RequestPart {
     width: usize,
 }
 
+/// Where a fact of the user is among the features given to [`Scorer::vector`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Position {
+    /// There, for every action.
+    At(usize),
+    /// At a place that differs between actions, such as the user's affinity to the category of each; none for those
+    /// that have no such fact.
+    ByAction(Vec<Option<usize>>),
+}
+
 /// Where in the request a fact is found.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Feature(usize),
     Context(usize),

@@ -1,74 +1,64 @@
 //! Features: what an event adds to the row of its user, in whatever order events arrive.
 
-use pgrx::pg_sys::{FLOAT8ARRAYOID, FLOAT8OID, INT4ARRAYOID, UUIDOID};
+use super::fact::Fact;
+use super::user::UserRow;
+use crate::math::aggregate::{Observation, Side, cells_at_mut};
+use crate::math::hash::fnv64a;
+use crate::math::keyed;
+use crate::math::model::Value;
+use crate::policy::{Amount, Bundle, Entity, Feature, value_text};
 
-use super::contract::Event;
-use crate::math::state::{at_slot, put_slot};
-use crate::pg::{Statement, datum};
-use crate::policy::{Amount, Bundle};
-
-thread_local! {
-    static ADD: Statement = const { Statement::new(
-        "INSERT INTO decide.user_state AS s (user_key, features) \
-         VALUES ($1, decide.add_to_state('{}', $2, $3, $4, $5)) \
-         ON CONFLICT (user_key) DO UPDATE \
-            SET features = decide.add_to_state(s.features, $2, $3, $4, $5), \
-                updated_at = pg_catalog.now()",
-        &[UUIDOID, INT4ARRAYOID, FLOAT8ARRAYOID, FLOAT8OID, FLOAT8ARRAYOID]) };
+/// Adds the fact to all features of its user that events of its type move. Answers the texts of the
+/// keys under which it did.
+pub fn fold(fact: &Fact<'_>, kind: &str, row: &mut UserRow, bundle: &Bundle) -> Vec<String> {
+    let mut keys = Vec::new();
+    for moved in bundle.moved_by.get(kind).into_iter().flatten() {
+        let feature = &bundle.features[moved.feature];
+        if feature.entity == Entity::User {
+            keys.extend(add(fact, feature, moved.side, row));
+        }
+    }
+    keys
 }
 
-/// Adds the event to all features of its type. Needs an open session.
-pub fn fold(event: &Event<'_>, bundle: &Bundle) {
-    let Some(moved) = bundle.features_of.get(event.kind) else {
-        return;
+/// Adds the fact to one feature of its user, if it counts there; the text of the key, if it has one.
+pub fn add(fact: &Fact<'_>, feature: &Feature, side: Side, row: &mut UserRow) -> Option<String> {
+    let observation = observation(fact, feature, side)?;
+    let Some(kept) = &feature.key else {
+        let cells = cells_at_mut(&mut row.features, feature.slot, &feature.aggregate);
+        feature.aggregate.add(cells, &observation);
+        return None;
     };
-    let (mut slots, mut amounts, mut half_lives) = (Vec::new(), Vec::new(), Vec::new());
-    for feature in moved.iter().map(|&i| &bundle.features[i]) {
-        let Some(amount) = amount(event, &feature.amount) else {
-            continue;
-        };
-        slots.push(feature.slot as i32);
-        amounts.push(amount);
-        half_lives.push(feature.half_life);
-    }
-    if slots.is_empty() {
-        return;
-    }
-    ADD.with(|statement| {
-        let args = [
-            datum::uuid(event.user_key),
-            datum::array(&slots),
-            datum::array(&amounts),
-            datum::float8(event.at as f64),
-            datum::array(&half_lives),
-        ];
-        statement.write(&args, |_| {})
-    });
+    let key = value_text(&fact.value_at(&kept.path))?;
+    keyed::add(
+        &mut row.keyed,
+        feature.slot as u32,
+        &feature.aggregate,
+        keyed::key_of(&key),
+        &observation,
+        kept.limit,
+    );
+    Some(key)
 }
 
-/// What the event adds; nothing where it does not say.
-pub fn amount(event: &Event<'_>, amount: &Amount) -> Option<f64> {
-    match amount {
-        Amount::One => Some(1.0),
-        Amount::Value => event.value,
-        Amount::Attribute(name) => event.attribute(name),
+/// What the fact is to the feature; nothing where it does not say, or does not pass the filter.
+pub fn observation(fact: &Fact<'_>, feature: &Feature, side: Side) -> Option<Observation> {
+    let mut filter = feature.filter.iter();
+    if !filter.all(|condition| fact.passes(&condition.path, &condition.test)) {
+        return None;
     }
-}
-
-/// The row with one event more: z(t) = z(t₀)·2^(−(t−t₀)/half_life) + x (paper, section 3).
-pub fn add(
-    mut state: Vec<f64>,
-    slots: &[i32],
-    amounts: &[f64],
-    at: i64,
-    half_lives: &[f64],
-) -> Vec<f64> {
-    for ((&slot, &amount), &half_life) in slots.iter().zip(amounts).zip(half_lives) {
-        let Ok(slot) = usize::try_from(slot) else {
-            continue;
-        };
-        let kept = at_slot(&state, slot).add(amount, at, half_life);
-        put_slot(&mut state, slot, kept);
-    }
-    state
+    let (amount, item) = match &feature.amount {
+        Amount::One => (1.0, 0),
+        Amount::Number(path) => match fact.value_at(path) {
+            Value::Number(number) => (number, 0),
+            _ => return None,
+        },
+        Amount::Item(path) => (1.0, fnv64a(&value_text(&fact.value_at(path))?)),
+    };
+    Some(Observation {
+        at: fact.at,
+        amount,
+        side,
+        item,
+    })
 }

@@ -1,17 +1,21 @@
 //! Facts come in: an event is checked, stored once, and folded into the features of its user.
 
 mod contract;
+mod fact;
 mod features;
 pub mod inbox;
+mod keys;
 mod quarantine;
 mod store;
 mod text;
+mod user;
 mod verbs;
 
 use std::rc::Rc;
 
 pub use contract::Who;
 use contract::{Bad, Event, Terms};
+use user::UserRow;
 
 use crate::error::Error;
 use crate::govern::pseudonym::{self, Key};
@@ -88,12 +92,15 @@ impl Desk {
             now: clock::now(),
         };
         let event = Event::read(event, who, &terms)?;
-        // From here on one event of a user waits for the other, so that one cannot overlook the other.
-        store::lock_user(event.user_key);
-        if !store::event(&event, &self.bundle, received) {
+        let mut row = UserRow::lock(event.user_key);
+        let fact = event.fact(&self.bundle);
+        if !store::event(&event, &fact, &self.bundle, received, row.events + 1) {
             return Ok(Taken::Duplicate);
         }
-        features::fold(&event, &self.bundle);
+        let keys = features::fold(&fact, event.kind, &mut row, &self.bundle);
+        row.events += 1;
+        row.write(event.user_key);
+        keys::remember(keys);
         if let Some(decision_id) = event.decision_id {
             store::outcome(&event, decision_id);
         }

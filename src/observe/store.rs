@@ -1,44 +1,42 @@
 //! Events and outcomes in their tables. All of it needs an open session.
 
-use pgrx::pg_sys::{FLOAT8OID, INT2OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use pgrx::pg_sys::{FLOAT8OID, INT2OID, INT8OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::contract::Event;
+use super::fact::Fact;
 use crate::math::identifier::moment_of;
 use crate::pg::clock::from_unix_micros;
 use crate::pg::json::Field;
 use crate::pg::{Statement, datum};
-use crate::policy::{Amount, Bundle};
+use crate::policy::Bundle;
 
 thread_local! {
-    static LOCK: Statement = const { Statement::new(
-        "INSERT INTO decide.user_state AS s (user_key) VALUES ($1) \
-         ON CONFLICT (user_key) DO UPDATE SET updated_at = s.updated_at WHERE false",
-        &[UUIDOID]) };
     static EVENT: Statement = const { Statement::new(
         "INSERT INTO decide.event (user_key, event_id, at, received_at, type, action, surface, \
-                                   decision_id, value, attributes, schema_version) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $13 \
+                                   decision_id, value, attributes, schema_version, ordinal) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $13, $14 \
           WHERE NOT EXISTS (SELECT 1 FROM decide.event AS e \
                              WHERE e.user_key = $1 AND e.event_id = $2 AND e.at >= $11 AND e.at <= $12) \
          ON CONFLICT DO NOTHING",
         &[UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID,
-          FLOAT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT2OID]) };
+          FLOAT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT2OID, INT8OID]) };
     static OUTCOME: Statement = const { Statement::new(
         "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
         &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID]) };
 }
 
-/// Locks the row of the user, or makes one, until the transaction ends.
-pub fn lock_user(user_key: Uuid) {
-    LOCK.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
-}
-
 /// Stores the event unless it is there already; whether it did.
-pub fn event(event: &Event<'_>, bundle: &Bundle, received: i64) -> bool {
-    let attributes = kept_attributes(event, bundle).map(|kept| kept.to_string());
+pub fn event(
+    event: &Event<'_>,
+    fact: &Fact<'_>,
+    bundle: &Bundle,
+    received: i64,
+    ordinal: i64,
+) -> bool {
+    let attributes = kept_attributes(event, fact, bundle).map(|kept| kept.to_string());
     let horizon = event.contract.dedup_horizon;
     EVENT.with(|statement| {
         let args = [
@@ -55,24 +53,23 @@ pub fn event(event: &Event<'_>, bundle: &Bundle, received: i64) -> bool {
             datum::timestamp(event.at - horizon),
             datum::timestamp(event.at + horizon),
             datum::int2(event.contract.version),
+            datum::int8(ordinal),
         ];
         statement.write(&args, |_| {}) == 1
     })
 }
 
-/// Only the attributes that a feature adds up, and those that the contract keeps; the rest is not kept.
-fn kept_attributes(event: &Event<'_>, bundle: &Bundle) -> Option<Value> {
+/// Only the attributes that features look at, and those that the contract keeps; the rest is not kept.
+fn kept_attributes(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle) -> Option<Value> {
     let mut kept = Map::new();
     for name in &event.contract.keep {
         if let Some(value) = event.attributes.and_then(|all| plain(all.get(name)?)) {
             kept.insert(name.clone(), value);
         }
     }
-    for &i in bundle.features_of.get(event.kind).into_iter().flatten() {
-        if let Amount::Attribute(name) = &bundle.features[i].amount
-            && let Some(number) = event.attribute(name)
-        {
-            kept.insert(name.clone(), number.into());
+    for moved in bundle.moved_by.get(event.kind).into_iter().flatten() {
+        for (path, number) in bundle.features[moved.feature].paths() {
+            fact.keep(path, number, &mut kept);
         }
     }
     (!kept.is_empty()).then_some(Value::Object(kept))

@@ -3,7 +3,6 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
-use super::features::add;
 use super::{Taken, Who, quarantine, take, take_unreadable, text};
 use crate::error::{Error, OrRaise};
 use crate::pg::call::Call;
@@ -82,16 +81,4 @@ fn refuse_read_only(verb: &'static str) {
     if session::is_read_only() {
         Error::ReadOnly(verb).raise();
     }
-}
-
-/// add_to_state(state, slots, amounts, at, half_lives): the row of a user with one event more.
-#[pg_extern(sql = false)]
-fn add_to_state(
-    state: Vec<f64>,
-    slots: Vec<i32>,
-    amounts: Vec<f64>,
-    at: f64,
-    half_lives: Vec<f64>,
-) -> Vec<f64> {
-    add(state, &slots, &amounts, at as i64, &half_lives)
 }

@@ -1,6 +1,7 @@
 //! One row by its primary key, without the executor: for the one read that every decision makes.
 
 use std::ffi::CStr;
+use std::marker::PhantomData;
 
 use pgrx::pg_sys;
 use uuid::Uuid;
@@ -15,10 +16,9 @@ pub struct Keyed {
 }
 
 impl Keyed {
-    /// Hands column `column` (from 1) of the row with that key to `then`, unless it is null or
-    /// there is no such row. Sees what a statement of the caller would see. The rights of the
+    /// Hands the row with that key to `then`, if there is one. Sees what a statement of the caller would see. The rights of the
     /// current role are not asked: it is for tables that only our own functions read.
-    pub fn read(&self, key: Uuid, column: i32, then: impl FnOnce(pg_sys::Datum)) {
+    pub fn read(&self, key: Uuid, then: impl FnOnce(Found<'_>)) {
         let Some(key) = datum::uuid(key) else { return };
         // SAFETY: the relation is opened under a lock that is kept to the end of the transaction;
         // the scan key names the equality of the index's only column; the row is looked at before
@@ -42,14 +42,31 @@ impl Keyed {
                 pg_sys::systable_beginscan(relation, index, true, snapshot, 1, &mut scan_key);
             let tuple = pg_sys::systable_getnext(scan);
             if !tuple.is_null() {
-                let mut null = false;
-                let value = pg_sys::SPI_getbinval(tuple, (*relation).rd_att, column, &mut null);
-                if !null {
-                    then(value);
-                }
+                then(Found {
+                    tuple,
+                    shape: (*relation).rd_att,
+                    lives: PhantomData,
+                });
             }
             pg_sys::systable_endscan(scan);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         }
+    }
+}
+
+/// A row that was found, valid while it is looked at.
+pub struct Found<'a> {
+    tuple: pg_sys::HeapTuple,
+    shape: pg_sys::TupleDesc,
+    lives: PhantomData<&'a ()>,
+}
+
+impl Found<'_> {
+    /// The value in column `column` (from 1), or None where it is null.
+    pub fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
+        let mut null = false;
+        // SAFETY: tuple and shape belong together and are alive, see `read`.
+        let value = unsafe { pg_sys::SPI_getbinval(self.tuple, self.shape, column, &mut null) };
+        (!null).then_some(value)
     }
 }

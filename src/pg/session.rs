@@ -8,6 +8,12 @@ pub fn is_read_only() -> bool {
     unsafe { pg_sys::XactReadOnly }
 }
 
+/// A number of the running transaction that no other of this backend has.
+pub fn transaction() -> u64 {
+    // SAFETY: reads the transaction's state; one that has written has an identifier already.
+    unsafe { pg_sys::GetTopFullTransactionId().value }
+}
+
 /// Lets a cancel or a shutdown through; for loops that take long.
 pub fn check_interrupts() {
     pgrx::check_for_interrupts!();

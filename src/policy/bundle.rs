@@ -2,20 +2,42 @@
 
 use std::collections::HashMap;
 
+use super::context::value_text;
 use super::contract::Contracts;
+use super::feature::{Feature, Path};
 use super::rules::Rules;
+use crate::math::aggregate::Side;
 use crate::math::choice::Choice;
+use crate::math::keyed;
 use crate::math::model::Value;
 use crate::math::scorer::Scorer;
 
 pub struct Bundle {
     pub number: i64,
     pub surfaces: HashMap<String, Surface>,
-    /// In order of their slots; traces keep their values in this order.
+    /// All that are kept, in order of their slots.
     pub features: Vec<Feature>,
+    /// Those that make the vector, by their place in `features`: traces keep their values in this order.
+    pub vector: Vec<usize>,
     /// Features by the type of event that moves them.
-    pub features_of: HashMap<String, Vec<usize>>,
+    pub moved_by: HashMap<String, Vec<Moved>>,
+    /// All actions by name.
+    pub actions: HashMap<String, Action>,
     pub contracts: Contracts,
+}
+
+impl Bundle {
+    /// Where a feature stands in the vector.
+    pub fn place_in_vector(&self, name: &str) -> Option<usize> {
+        let mut vector = self.vector.iter();
+        vector.position(|&i| self.features[i].name == name)
+    }
+}
+
+/// A feature, by its place in the bundle, and as what events of a type count in it.
+pub struct Moved {
+    pub feature: usize,
+    pub side: Side,
 }
 
 pub struct Surface {
@@ -27,7 +49,33 @@ pub struct Surface {
     /// The actions that may be shown here, by number: their order is the order of candidates.
     pub actions: Vec<Action>,
     pub rules: Rules,
+    pub affinities: Affinities,
     pub policy: Option<Policy>,
+}
+
+impl Surface {
+    /// Where a feature that is kept per key stands for an action, among the affinities.
+    pub fn place_of_affinity(&self, bundle: &Bundle, name: &str, action: usize) -> Option<usize> {
+        let mut kept = self.affinities.kept.iter();
+        let affinity = kept.find(|kept| bundle.features[kept.feature].name == name)?;
+        let path = &bundle.features[affinity.feature].key.as_ref()?.path;
+        let key = key_of_action(path, self.actions.get(action)?, &self.name)?;
+        affinity.places.get(&key).copied()
+    }
+}
+
+/// Where the values of features that are kept per key stand behind the vector: one place for each key
+/// that an action of the surface has.
+#[derive(Default)]
+pub struct Affinities {
+    pub kept: Vec<Affinity>,
+    pub places: usize,
+}
+
+pub struct Affinity {
+    /// By its place in the bundle.
+    pub feature: usize,
+    pub places: HashMap<u64, usize>,
 }
 
 #[derive(Clone)]
@@ -58,23 +106,17 @@ impl Attribute {
     }
 }
 
-pub struct Feature {
-    pub name: String,
-    /// Place in the user's row.
-    pub slot: usize,
-    pub event_type: String,
-    pub amount: Amount,
-    /// In microseconds; infinite where the past never fades.
-    pub half_life: f64,
-    pub default_value: f64,
-}
-
-/// What one event adds to a feature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Amount {
-    One,
-    Value,
-    Attribute(String),
+/// The key under which a feature is kept for an action.
+pub fn key_of_action(path: &Path, action: &Action, surface: &str) -> Option<u64> {
+    match path {
+        Path::Action => Some(keyed::key_of(&action.name)),
+        Path::Surface => Some(keyed::key_of(surface)),
+        Path::Attribute(name) | Path::OfAction(name) => {
+            let value = action.attributes.get(name)?.value();
+            Some(keyed::key_of(&value_text(&value)?))
+        }
+        Path::Value => None,
+    }
 }
 
 pub struct Policy {

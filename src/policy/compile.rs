@@ -3,47 +3,58 @@
 
 use std::collections::HashMap;
 
-use super::bundle::{Action, Bundle, Feature, Model, Policy, Surface};
+use super::bundle::{
+    Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
+};
 use super::contract::contracts;
+use super::feature::Feature;
 use super::rules::{Rule, Rules, looks_at_action};
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
 use super::{models, validate};
+use crate::math::aggregate::Side;
 use crate::math::choice::Selection;
 use crate::math::model::{LinearModel, Source, Value};
-use crate::math::scorer::Scorer;
+use crate::math::scorer::{Position, Scorer};
 use crate::pg::clock;
 use validate::Faults;
 
 /// Compiles what can be compiled; what cannot is among the faults. Needs an open session.
 pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
     let features = features(content, faults);
-    let mut features_of: HashMap<String, Vec<usize>> = HashMap::new();
-    for (i, feature) in features.iter().enumerate() {
-        features_of
-            .entry(feature.event_type.clone())
-            .or_default()
-            .push(i);
-    }
+    let vector: Vec<usize> = (0..features.len())
+        .filter(|&i| features[i].is_of_vector())
+        .collect();
     let actions = actions(content, faults);
     let sets = rule_sets(content);
     let mut models = Models::new();
     let mut surfaces = HashMap::new();
     for row in &content.surfaces {
-        if let Some(mut surface) = surface(number, row, content, &actions, &features, &sets) {
+        let known = Known {
+            actions: &actions,
+            features: &features,
+            vector: &vector,
+            sets: &sets,
+        };
+        if let Some(mut surface) = surface(number, row, content, &known) {
             let policy = content
                 .policies
                 .iter()
                 .find(|policy| policy.surface == row.surface);
             surface.policy =
-                policy.and_then(|row| policy_of(row, &surface, &features, &mut models, faults));
+                policy.and_then(|row| policy_of(row, &surface, &known, &mut models, faults));
             surfaces.insert(row.surface.clone(), surface);
         }
     }
     Bundle {
         number,
         surfaces,
+        vector,
+        moved_by: moved_by(&features),
         features,
-        features_of,
+        actions: actions
+            .into_iter()
+            .map(|(name, action)| (name.to_owned(), action))
+            .collect(),
         contracts: contracts(content, faults),
     }
 }
@@ -67,21 +78,35 @@ pub fn rule_sets(content: &Content) -> HashMap<&str, i32> {
 fn features(content: &Content, faults: &mut Faults) -> Vec<Feature> {
     let mut features = Vec::new();
     for row in &content.features {
-        match (validate::amount(row), validate::half_life(row)) {
-            (Ok(amount), Ok(half_life)) => features.push(Feature {
-                name: row.feature.clone(),
-                slot: row.slot,
-                event_type: row.event_type.clone(),
-                amount,
-                half_life,
-                default_value: row.default_value,
-            }),
-            (Err(reason), _) | (_, Err(reason)) => {
-                faults.add("decide.feature", &row.feature, reason);
-            }
+        match Feature::of(row) {
+            Ok(feature) => features.push(feature),
+            Err(reason) => faults.add("decide.feature", &row.feature, reason),
         }
     }
     features
+}
+
+/// What is known of the bundle when its surfaces are compiled.
+struct Known<'a> {
+    actions: &'a HashMap<&'a str, Action>,
+    features: &'a [Feature],
+    vector: &'a [usize],
+    sets: &'a HashMap<&'a str, i32>,
+}
+
+fn moved_by(features: &[Feature]) -> HashMap<String, Vec<Moved>> {
+    let mut moved: HashMap<String, Vec<Moved>> = HashMap::new();
+    let mut note = |kind: &str, feature, side| {
+        let of_kind = moved.entry(kind.to_owned()).or_default();
+        of_kind.push(Moved { feature, side });
+    };
+    for (i, feature) in features.iter().enumerate() {
+        note(&feature.event_type, i, Side::Hit);
+        if let Some(kind) = &feature.trial_event_type {
+            note(kind, i, Side::Trial);
+        }
+    }
+    moved
 }
 
 fn actions<'a>(content: &'a Content, faults: &mut Faults) -> HashMap<&'a str, Action> {
@@ -116,15 +141,8 @@ fn actions<'a>(content: &'a Content, faults: &mut Faults) -> HashMap<&'a str, Ac
     actions
 }
 
-fn surface(
-    bundle: i64,
-    row: &SurfaceRow,
-    content: &Content,
-    actions: &HashMap<&str, Action>,
-    features: &[Feature],
-    sets: &HashMap<&str, i32>,
-) -> Option<Surface> {
-    let fallback = actions.get(row.fallback_action.as_deref()?)?.clone();
+fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) -> Option<Surface> {
+    let fallback = known.actions.get(row.fallback_action.as_deref()?)?.clone();
     let here: Vec<&ActionRow> = content
         .actions
         .iter()
@@ -151,7 +169,7 @@ fn surface(
                 .copied();
             Action {
                 rule,
-                ..actions[row.action.as_str()].clone()
+                ..known.actions[row.action.as_str()].clone()
             }
         })
         .collect();
@@ -160,13 +178,12 @@ fn surface(
         .iter()
         .map(|text| Rule {
             text: (*text).to_owned(),
-            set: sets.get(text).copied(),
+            set: known.sets.get(text).copied(),
         })
         .collect();
-    let names: Vec<String> = features
-        .iter()
-        .map(|feature| feature.name.clone())
-        .collect();
+    let vector = known.vector.iter().map(|&i| &known.features[i]);
+    let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
+    let affinities = affinities(&row.surface, &listed, known.features);
     Some(Surface {
         name: row.surface.clone(),
         slots: row.slots,
@@ -174,8 +191,31 @@ fn surface(
         context_fields: row.context_fields.clone(),
         actions: listed,
         rules: Rules::new(bundle, &row.surface, &names, rules),
+        affinities,
         policy: None,
     })
+}
+
+/// A place for each key of each feature that is kept per key and that an action here has.
+fn affinities(surface: &str, actions: &[Action], features: &[Feature]) -> Affinities {
+    let mut all = Affinities::default();
+    for (feature, kept) in features.iter().enumerate() {
+        let Some(keyed) = kept.key.as_ref().filter(|_| kept.served) else {
+            continue;
+        };
+        let mut places = HashMap::new();
+        for key in actions
+            .iter()
+            .filter_map(|action| key_of_action(&keyed.path, action, surface))
+        {
+            places.entry(key).or_insert_with(|| {
+                all.places += 1;
+                all.places - 1
+            });
+        }
+        all.kept.push(Affinity { feature, places });
+    }
+    all
 }
 
 /// Model versions that have been read, or what is wrong with them; several surfaces share one.
@@ -184,14 +224,14 @@ type Models = HashMap<String, Result<Option<LinearModel>, String>>;
 fn policy_of(
     row: &PolicyRow,
     surface: &Surface,
-    features: &[Feature],
+    known: &Known<'_>,
     models: &mut Models,
     faults: &mut Faults,
 ) -> Option<Policy> {
     // A fault of the choice itself has been found by `validate` already.
     let choice = validate::choice(row).ok()?;
     let model = match (&row.model, row.model_version) {
-        (Some(name), Some(version)) => match model(name, version, surface, features, models) {
+        (Some(name), Some(version)) => match model(name, version, surface, known, models) {
             Ok(model) => Some(model),
             Err(reason) => {
                 faults.add("decide.policy", &row.policy, reason);
@@ -213,7 +253,7 @@ fn model(
     name: &str,
     version: i32,
     surface: &Surface,
-    features: &[Feature],
+    known: &Known<'_>,
     models: &mut Models,
 ) -> Result<Model, String> {
     let label = format!("{name}:{version}");
@@ -228,7 +268,7 @@ fn model(
         model,
         surface.actions.len(),
         &|i, source| attribute(&surface.actions[i], source),
-        &|feature| features.iter().position(|f| f.name == feature),
+        &|source| position(source, surface, known),
         &|field| surface.context_fields.iter().position(|f| f == field),
     )
     .map_err(|reason| {
@@ -240,6 +280,30 @@ fn model(
     Ok(Model { label, scorer })
 }
 
+/// Where a fact of the user stands among the inputs of a model: the vector, then a flag for each of
+/// its features that is missing, then what is kept per key.
+fn position(source: &Source, surface: &Surface, known: &Known<'_>) -> Option<Position> {
+    let (name, is_flag) = match source {
+        Source::User(name) => (name, false),
+        Source::Missing(name) => (name, true),
+        _ => return None,
+    };
+    let mut vector = known.vector.iter();
+    if let Some(place) = vector.position(|&i| known.features[i].name == *name) {
+        let flags = if is_flag { known.vector.len() } else { 0 };
+        return Some(Position::At(flags + place));
+    }
+    let mut kept = surface.affinities.kept.iter();
+    let affinity = kept.find(|kept| known.features[kept.feature].name == *name)?;
+    let path = &known.features[affinity.feature].key.as_ref()?.path;
+    let first = 2 * known.vector.len();
+    let place = |action: &Action| {
+        let key = key_of_action(path, action, &surface.name)?;
+        Some(first + affinity.places.get(&key)?)
+    };
+    (!is_flag).then(|| Position::ByAction(surface.actions.iter().map(place).collect()))
+}
+
 /// What a model sees of an action.
 pub fn attribute<'a>(action: &'a Action, source: &Source) -> Value<'a> {
     match source {
@@ -248,6 +312,6 @@ pub fn attribute<'a>(action: &'a Action, source: &Source) -> Value<'a> {
             .attributes
             .get(name)
             .map_or(Value::Missing, |attribute| attribute.value()),
-        Source::User(_) | Source::Context(_) => Value::Missing,
+        Source::User(_) | Source::Missing(_) | Source::Context(_) => Value::Missing,
     }
 }

@@ -142,15 +142,16 @@ pub fn contracts(content: &Content, faults: &mut Faults) -> Contracts {
         }
     }
     for feature in &content.features {
-        if !contracts.takes(&feature.event_type) {
-            faults.add(
-                "decide.feature",
-                &feature.feature,
-                format!(
-                    "event_type \"{}\" has no version in decide.event_type that is taken in",
-                    feature.event_type
-                ),
-            );
+        for kind in std::iter::once(&feature.event_type).chain(&feature.trial_event_type) {
+            if !contracts.takes(kind) {
+                faults.add(
+                    "decide.feature",
+                    &feature.feature,
+                    format!(
+                        "event_type \"{kind}\" has no version in decide.event_type that is taken in"
+                    ),
+                );
+            }
         }
     }
     contracts

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
 use super::compile::{compile, rule_sets};
+use super::feature::Feature;
 use super::rules;
-use super::tables::Content;
+use super::tables::{Content, FeatureRow};
 use super::validate::{self, Faults};
 use crate::error::Error;
 use crate::pg::attempt::attempt;
@@ -18,7 +19,11 @@ thread_local! {
     static LOCK: Statement = const { Statement::new(
         "LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE", &[]) };
     static NUMBER: Statement = const { Statement::new(include_str!("number.sql"), &[]) };
-    static SLOT: Statement = const { Statement::new(include_str!("slot.sql"), &[]) };
+    static NEW_FEATURES: Statement = const { Statement::new(include_str!("slot.sql"), &[]) };
+    static SLOT: Statement = const { Statement::new(
+        "INSERT INTO decide.feature_slot (slot, feature, definition, width) \
+         SELECT COALESCE(pg_catalog.max(l.slot + l.width), 0), $1, $2::jsonb, $3 FROM decide.feature_slot AS l",
+        &[TEXTOID, TEXTOID, INT4OID]) };
     static SNAPSHOT: Statement = const { Statement::new(include_str!("snapshot.sql"), &[]) };
     static SECRET: Statement = const { Statement::new(
         "INSERT INTO decide.secret (secret, key) \
@@ -58,7 +63,7 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     let _session = Session::open();
     take_turn()?;
     run(&NUMBER);
-    run(&SLOT);
+    place_features()?;
     run(&SECRET);
     let text: String = one(&SNAPSHOT);
     let content: Content =
@@ -84,6 +89,28 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     put_in_force(number, "publish", note);
     try_to_make_partitions();
     Ok(number)
+}
+
+/// Gives each new definition of a feature its place in the rows of its entity, for ever. Needs an open
+/// session.
+pub fn place_features() -> Result<(), Error> {
+    let mut new: Vec<(String, String, String)> = Vec::new();
+    NEW_FEATURES.with(|statement| {
+        statement.write(&[], |row| new.push((row.must(1), row.must(2), row.must(3))))
+    });
+    for (name, content, definition) in new {
+        let row = serde_json::from_str(&content).map_err(|e| Error::Damaged(e.to_string()))?;
+        let width = Feature::width(&row) as i32;
+        SLOT.with(|statement| {
+            let args = [
+                datum::text(&name),
+                datum::text(&definition),
+                datum::int4(width),
+            ];
+            statement.write(&args, |_| {})
+        });
+    }
+    Ok(())
 }
 
 /// Makes the partitions of the days ahead; answers how many. Needs an open session.
@@ -137,7 +164,9 @@ fn take_turn() -> Result<(), Error> {
 fn check(number: i64, content: &Content) -> Result<(), Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
-    let features: Vec<String> = content.features.iter().map(|f| f.feature.clone()).collect();
+    let of_vector = |row: &&FeatureRow| Feature::of(row).is_ok_and(|f| f.is_of_vector());
+    let seen_by_rules = content.features.iter().filter(of_vector);
+    let features: Vec<String> = seen_by_rules.map(|row| row.feature.clone()).collect();
     let mut seen: BTreeMap<&str, Result<(), String>> = BTreeMap::new();
     for action in &content.actions {
         let Some(rule) = action.eligible_when.as_deref() else {

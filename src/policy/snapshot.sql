@@ -21,12 +21,7 @@ SELECT pg_catalog.jsonb_build_object(
            ) ORDER BY a.action COLLATE "C")
       FROM decide.action AS a JOIN decide.action_number AS n USING (action)), '[]'),
   'features', COALESCE((
-    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-             'feature', f.feature, 'slot', l.slot, 'entity', f.entity, 'event_type', f.event_type,
-             'aggregate', f.aggregate, 'value_path', f.value_path, 'key_path', f.key_path,
-             'half_life', f.half_life, 'default_value', f.default_value,
-             'half_life_us', EXTRACT(epoch FROM f.half_life) * 1000000
-           ) ORDER BY l.slot)
+    SELECT pg_catalog.jsonb_agg(decide.feature_content(f, l.slot) ORDER BY l.slot)
       FROM decide.feature AS f
       JOIN decide.feature_slot AS l ON l.feature = f.feature AND l.definition = decide.feature_definition(f)), '[]'),
   'caps', COALESCE((

@@ -52,7 +52,15 @@ pub struct FeatureRow {
     pub aggregate: String,
     pub value_path: Option<String>,
     pub key_path: Option<String>,
+    pub key_limit: i32,
+    pub trial_event_type: Option<String>,
+    pub prior_weight: f64,
+    pub prior_rate: Option<f64>,
+    pub filter: Box<RawValue>,
     pub half_life_us: Option<f64>,
+    pub window_us: Option<f64>,
+    pub ttl_us: Option<f64>,
+    pub offline_only: bool,
     pub default_value: f64,
 }
 

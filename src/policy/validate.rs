@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::bundle::{Amount, Attribute};
-use super::tables::{ActionRow, Content, FeatureRow, PolicyRow};
+use super::bundle::Attribute;
+use super::feature::Feature;
+use super::tables::{ActionRow, Content, PolicyRow};
 use crate::error::{Fault, printable};
 use crate::math::choice::{Choice, Selection};
 
@@ -82,7 +83,7 @@ pub fn check(content: &Content, faults: &mut Faults) {
         }
     }
     for feature in &content.features {
-        if let Err(reason) = amount(feature).and(half_life(feature).map(drop)) {
+        if let Err(reason) = Feature::of(feature) {
             faults.add("decide.feature", &feature.feature, reason);
         }
     }
@@ -176,46 +177,6 @@ pub fn attributes(action: &ActionRow) -> Result<HashMap<String, Attribute>, Stri
         Some((name, attribute))
     });
     Ok(usable.collect())
-}
-
-/// What one event adds to the feature, or what is wrong with its definition.
-pub fn amount(feature: &FeatureRow) -> Result<Amount, String> {
-    if feature.entity != "user" {
-        return Err(format!(
-            "entity \"{}\" is not kept yet by this version",
-            feature.entity
-        ));
-    }
-    if feature.key_path.is_some() {
-        return Err("key_path is not kept yet by this version".into());
-    }
-    if !is_name(&feature.event_type) {
-        return Err("event_type is not a clean name".into());
-    }
-    match (feature.aggregate.as_str(), feature.value_path.as_deref()) {
-        ("decayed_count", None) => Ok(Amount::One),
-        ("decayed_count", Some(_)) => Err("decayed_count takes no value_path".into()),
-        ("decayed_sum", Some("value")) => Ok(Amount::Value),
-        ("decayed_sum", Some(path)) => match path.strip_prefix("attributes.") {
-            Some(name) if is_name(name) => Ok(Amount::Attribute(name.to_owned())),
-            _ => Err(format!(
-                "value_path \"{path}\" is neither value nor attributes.x"
-            )),
-        },
-        ("decayed_sum", None) => Err("decayed_sum needs a value_path".into()),
-        (other, _) => Err(format!(
-            "aggregate \"{other}\" is neither decayed_count nor decayed_sum"
-        )),
-    }
-}
-
-/// The half-life in microseconds, infinite where there is none.
-pub fn half_life(feature: &FeatureRow) -> Result<f64, String> {
-    match feature.half_life_us {
-        None => Ok(f64::INFINITY),
-        Some(us) if us >= 1.0 => Ok(us),
-        Some(_) => Err("half_life must be positive".into()),
-    }
 }
 
 /// How the policy chooses, or what is wrong with selection and params.

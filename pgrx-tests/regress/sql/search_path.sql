@@ -35,7 +35,7 @@ CREATE OPERATOR evil.- (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = evil.arrow)
 CREATE FUNCTION evil.length(text) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN 6; END $$;
 CREATE FUNCTION evil.abs(integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN 1; END $$;
 CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN NULL; END $$;
-CREATE FUNCTION evil.add_to_state(float8[], int[], float8[], float8, float8[]) RETURNS float8[] LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN '{}'; END $$;
+CREATE FUNCTION evil.feature_content(decide.feature, int) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN '{}'; END $$;
 CREATE DOMAIN evil.uuid AS text;
 CREATE DOMAIN evil.jsonb AS pg_catalog.jsonb CHECK (evil.steal_bool(1, 1));
 CREATE TABLE evil.pg_class AS SELECT * FROM pg_catalog.pg_class;

@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The origin of a fact. Written `user.clicks`, `context.device`, `action.price` and `action`.
+/// The origin of a fact. Written `user.clicks`, `missing.clicks`, `context.device`, `action.price` and `action`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Source {
     /// A feature of the user.
     User(String),
+    /// 1 where that feature of the user is missing, else 0.
+    Missing(String),
     /// A field of the request's context.
     Context(String),
     /// An attribute of the action.
@@ -29,6 +31,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::User(name) => write!(f, "user.{name}"),
+            Source::Missing(name) => write!(f, "missing.{name}"),
             Source::Context(name) => write!(f, "context.{name}"),
             Source::Attribute(name) => write!(f, "action.{name}"),
             Source::Action => f.write_str("action"),
@@ -64,6 +67,7 @@ impl FromStr for Source {
         let (kind, name) = text.split_once('.').ok_or_else(unknown)?;
         let make = match kind {
             "user" => Source::User,
+            "missing" => Source::Missing,
             "context" => Source::Context,
             "action" => Source::Attribute,
             _ => return Err(unknown()),
@@ -113,7 +117,7 @@ impl fmt::Display for TermError {
             TermError::UnknownSource(text) => {
                 write!(
                     f,
-                    "\"{text}\" is not user.NAME, context.NAME, action.NAME or action"
+                    "\"{text}\" is not user.NAME, missing.NAME, context.NAME, action.NAME or action"
                 )
             }
             TermError::NoName(text) => write!(f, "\"{text}\" has no name after the dot"),

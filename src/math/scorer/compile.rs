@@ -1,13 +1,13 @@
 //! From a model to a scorer.
 
-use super::{MAX_CELLS, Place, RequestPart, Scorer};
+use super::{MAX_CELLS, Place, Position, RequestPart, Scorer};
 use crate::math::model::{Factor, LinearModel, ModelError, Source, Term, Value};
 use crate::math::to_f32;
 use std::collections::BTreeMap;
 
 /// Where the facts of a request will be: the caller's two look-ups.
 struct Places<'a> {
-    user: &'a dyn Fn(&str) -> Option<usize>,
+    user: &'a dyn Fn(&Source) -> Option<Position>,
     context: &'a dyn Fn(&str) -> Option<usize>,
 }
 
@@ -23,6 +23,15 @@ struct Split<'m> {
     weights: &'m [f32],
 }
 
+/// A term with its request facts found. One whose facts stand at different places for different actions is taken apart
+/// into one for each.
+struct Placed<'s, 'm> {
+    split: &'s Split<'m>,
+    places: Vec<Place>,
+    /// The actions that it is for, ascending; all if there is no list.
+    only: Option<Vec<usize>>,
+}
+
 impl Scorer {
     /// Compiles a model for `actions` actions.
     ///
@@ -35,7 +44,7 @@ impl Scorer {
         model: &LinearModel,
         actions: usize,
         action_value: &dyn Fn(usize, &Source) -> Value<'v>,
-        user_index: &dyn Fn(&str) -> Option<usize>,
+        user_index: &dyn Fn(&Source) -> Option<Position>,
         context_index: &dyn Fn(&str) -> Option<usize>,
     ) -> Result<Scorer, ModelError> {
         model.validate()?;
@@ -44,25 +53,26 @@ impl Scorer {
             context: context_index,
         };
         let splits = split(model);
-        let mut groups: BTreeMap<Vec<&Factor>, Vec<&Split<'_>>> = BTreeMap::new();
+        let mut groups: BTreeMap<Vec<(&Factor, Place)>, Vec<Placed<'_, '_>>> = BTreeMap::new();
         for split in &splits {
-            let key = split.request.iter().map(|&(factor, _)| factor).collect();
-            groups.entry(key).or_default().push(split);
+            for placed in placed(split, actions, &places)? {
+                groups.entry(placed.request()).or_default().push(placed);
+            }
         }
         let (common, own): (Vec<_>, Vec<_>) = groups
             .into_values()
-            .partition(|splits| splits.iter().all(|split| split.action.is_empty()));
+            .partition(|parts| parts.iter().all(Placed::is_of_every_action));
 
         let (mut parts, mut common_weights, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         let mut inputs = 0usize;
-        for splits in common {
-            let part = request_part(splits[0], inputs, &places)?;
+        for placed in common {
+            let part = placed[0].request_part(inputs);
             inputs += part.width;
-            common_weights.extend(cells(&splits, part.width, 1, &|_, _| Value::Missing));
+            common_weights.extend(cells(&placed, part.width, 1, &|_, _| Value::Missing));
             parts.push(part);
         }
-        for splits in own {
-            let part = request_part(splits[0], inputs, &places)?;
+        for placed in own {
+            let part = placed[0].request_part(inputs);
             inputs += part.width;
             let coordinates = inputs - common_weights.len();
             if coordinates
@@ -74,7 +84,7 @@ impl Scorer {
                     actions,
                 });
             }
-            rows.extend(cells(&splits, part.width, actions, action_value));
+            rows.extend(cells(&placed, part.width, actions, action_value));
             parts.push(part);
         }
         Ok(Scorer {
@@ -116,64 +126,118 @@ fn split(model: &LinearModel) -> Vec<Split<'_>> {
     splits
 }
 
-/// The request part of a term, with the places of its facts.
-fn request_part(
-    split: &Split<'_>,
-    base: usize,
+/// Finds the request facts of a term.
+fn placed<'s, 'm>(
+    split: &'s Split<'m>,
+    actions: usize,
     places: &Places<'_>,
-) -> Result<RequestPart, ModelError> {
+) -> Result<Vec<Placed<'s, 'm>>, ModelError> {
     let place = |factor: &Factor| match &factor.source {
-        Source::User(name) => (places.user)(name).map(Place::Feature),
-        Source::Context(name) => (places.context)(name).map(Place::Context),
+        Source::User(_) | Source::Missing(_) => (places.user)(&factor.source),
+        Source::Context(name) => (places.context)(name).map(Position::At),
         Source::Attribute(_) | Source::Action => None,
     };
-    let factors = split
-        .request
-        .iter()
-        .map(|&(factor, _)| match place(factor) {
-            Some(place) => Ok((factor.clone(), place)),
-            None => Err(ModelError::UnknownSource {
-                term: split.term.to_string(),
-                source: factor.source.clone(),
-            }),
-        });
-    let width = split
-        .request
-        .iter()
-        .map(|(factor, _)| factor.encoding.width())
-        .product();
-    Ok(RequestPart {
-        factors: factors.collect::<Result<_, _>>()?,
-        base,
-        width,
-    })
+    let mut found = Vec::with_capacity(split.request.len());
+    for &(factor, _) in &split.request {
+        found.push(place(factor).ok_or_else(|| ModelError::UnknownSource {
+            term: split.term.to_string(),
+            source: factor.source.clone(),
+        })?);
+    }
+    let place_for = |action: Option<usize>| -> Option<Vec<Place>> {
+        let factors = split.request.iter().zip(&found);
+        factors
+            .map(|((factor, _), position)| {
+                let place = match position {
+                    Position::At(place) => *place,
+                    Position::ByAction(places) => (*places.get(action?)?)?,
+                };
+                Some(match factor.source {
+                    Source::Context(_) => Place::Context(place),
+                    _ => Place::Feature(place),
+                })
+            })
+            .collect()
+    };
+    if let Some(places) = place_for(None) {
+        let only = None;
+        return Ok(vec![Placed {
+            split,
+            places,
+            only,
+        }]);
+    }
+    let mut by_places: BTreeMap<Vec<Place>, Vec<usize>> = BTreeMap::new();
+    for action in 0..actions {
+        if let Some(places) = place_for(Some(action)) {
+            by_places.entry(places).or_default().push(action);
+        }
+    }
+    let parts = by_places.into_iter().map(|(places, actions)| Placed {
+        split,
+        places,
+        only: Some(actions),
+    });
+    Ok(parts.collect())
+}
+
+impl<'m> Placed<'_, 'm> {
+    /// What makes two terms share coordinates.
+    fn request(&self) -> Vec<(&'m Factor, Place)> {
+        let factors = self.split.request.iter().map(|&(factor, _)| factor);
+        factors.zip(self.places.iter().copied()).collect()
+    }
+
+    fn is_of_every_action(&self) -> bool {
+        self.only.is_none() && self.split.action.is_empty()
+    }
+
+    fn request_part(&self, base: usize) -> RequestPart {
+        let factors: Vec<(Factor, Place)> = self
+            .request()
+            .into_iter()
+            .map(|(factor, place)| (factor.clone(), place))
+            .collect();
+        let widths = factors.iter().map(|(factor, _)| factor.encoding.width());
+        RequestPart {
+            width: widths.product(),
+            factors,
+            base,
+        }
+    }
 }
 
 /// The cells of terms that share their request part: `width` coordinates × actions, row-major.
 fn cells<'v>(
-    splits: &[&Split<'_>],
+    placed: &[Placed<'_, '_>],
     width: usize,
     actions: usize,
     action_value: &dyn Fn(usize, &Source) -> Value<'v>,
 ) -> Vec<f32> {
-    let parts: Vec<Vec<Option<(usize, f64)>>> = splits
+    let parts: Vec<Vec<(usize, usize, f64)>> = placed
         .iter()
-        .map(|split| {
-            (0..actions)
-                .map(|a| split.action_part(&|source| action_value(a, source)))
-                .collect()
+        .map(|placed| {
+            let all = 0..actions;
+            let part = |a| {
+                let (offset, value) = placed
+                    .split
+                    .action_part(&|source| action_value(a, source))?;
+                Some((a, offset, value))
+            };
+            match &placed.only {
+                None => all.filter_map(part).collect(),
+                Some(only) => only.iter().copied().filter_map(part).collect(),
+            }
         })
         .collect();
     let mut cells = Vec::with_capacity(width * actions);
     let mut row = vec![0.0f64; actions];
     for coordinate in 0..width {
         row.fill(0.0);
-        for (split, parts) in splits.iter().zip(&parts) {
-            let weights = &split.weights[split.request_offset(coordinate)..];
-            for (cell, part) in row.iter_mut().zip(parts) {
-                if let Some((offset, value)) = part {
-                    *cell += f64::from(weights[*offset]) * value;
-                }
+        for (placed, parts) in placed.iter().zip(&parts) {
+            let weights = &placed.split.weights[placed.split.request_offset(coordinate)..];
+            for &(a, offset, value) in parts {
+                row[a] += f64::from(weights[offset]) * value;
             }
         }
         cells.extend(row.iter().map(|&cell| to_f32(cell)));

@@ -39,7 +39,10 @@ fn compile(model: &LinearModel, actions: &[Action]) -> Result<Scorer, ModelError
         model,
         actions.len(),
         &value,
-        &index(&FEATURES),
+        &|source| match source {
+            Source::User(name) => index(&FEATURES)(name).map(Position::At),
+            _ => None,
+        },
         &index(&CONTEXT),
     )
 }

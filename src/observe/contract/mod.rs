@@ -5,6 +5,7 @@ mod moment;
 
 use uuid::Uuid;
 
+use super::fact::{Fact, Origin};
 use crate::govern::pseudonym::{self, Key};
 use crate::math::identifier::moment_of;
 use crate::pg::json::{Field, Json};
@@ -135,11 +136,15 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// A numeric attribute; nothing where it is missing or no ordinary number.
-    pub fn attribute(&self, name: &str) -> Option<f64> {
-        match self.attributes?.get(name)? {
-            Field::Number(number) if number.is_finite() => Some(number),
-            _ => None,
+    /// What features see of it.
+    pub fn fact(&self, bundle: &'a Bundle) -> Fact<'a> {
+        Fact {
+            at: self.at,
+            action: self.action,
+            surface: self.surface,
+            value: self.value,
+            attributes: self.attributes,
+            origin: Origin::Incoming(bundle),
         }
     }
 }

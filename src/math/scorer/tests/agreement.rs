@@ -83,6 +83,7 @@ proptest! {
                 Source::User(name) => Value::Number(features[index(&FEATURES)(name).unwrap()]),
                 Source::Context(name) => context[index(&CONTEXT)(name).unwrap()],
                 Source::Attribute(_) | Source::Action => action.value(source),
+                Source::Missing(_) => Value::Missing,
             };
             model.encode(&lookup, &mut row);
             prop_assert!(row.is_sorted_by_key(|&(column, _)| column));

@@ -1,0 +1,87 @@
+//! What features see of an event, whether it is coming in or was stored before.
+
+use serde_json::{Map, Value as Document};
+
+use crate::math::model::Value;
+use crate::pg::json::Json;
+use crate::policy::{Bundle, Path, Scalar, Test, context_value};
+
+/// An event as features see it.
+#[derive(Clone, Copy)]
+pub struct Fact<'a> {
+    /// Microseconds since 2000.
+    pub at: i64,
+    pub action: Option<&'a str>,
+    pub surface: Option<&'a str>,
+    pub value: Option<f64>,
+    pub attributes: Option<Json<'a>>,
+    pub origin: Origin<'a>,
+}
+
+/// Where attributes of the action come from.
+#[derive(Clone, Copy)]
+pub enum Origin<'a> {
+    /// It is coming in: from the bundle in force.
+    Incoming(&'a Bundle),
+    /// It was stored, and with it what its action was like then.
+    Stored,
+}
+
+/// The name under which a stored event has an attribute of its action.
+fn stored_name(name: &str) -> String {
+    format!("action.{name}")
+}
+
+impl<'a> Fact<'a> {
+    /// What is at a place; objects, lists and numbers beyond all bounds count as missing.
+    pub fn value_at(&self, path: &'a Path) -> Value<'a> {
+        match path {
+            Path::Value => self.value.map_or(Value::Missing, Value::Number),
+            Path::Action => self.action.map_or(Value::Missing, Value::Text),
+            Path::Surface => self.surface.map_or(Value::Missing, Value::Text),
+            Path::Attribute(name) => self.attribute(name),
+            Path::OfAction(name) => match self.origin {
+                Origin::Stored => self.attribute(&stored_name(name)),
+                Origin::Incoming(bundle) => {
+                    let action = self.action.and_then(|action| bundle.actions.get(action));
+                    let attribute = action.and_then(|action| action.attributes.get(name));
+                    attribute.map_or(Value::Missing, |attribute| attribute.value())
+                }
+            },
+        }
+    }
+
+    fn attribute(&self, name: &str) -> Value<'a> {
+        context_value(self.attributes.and_then(|attributes| attributes.get(name)))
+    }
+
+    /// Whether what is at the place passes.
+    pub fn passes(&self, path: &'a Path, test: &Test) -> bool {
+        match (self.value_at(path), test) {
+            (Value::Missing, _) => false,
+            (value, Test::OneOf(list)) => list.iter().any(|one| match (one, value) {
+                (Scalar::Number(one), Value::Number(number)) => *one == number,
+                (Scalar::Text(one), Value::Text(text)) => one == text,
+                _ => false,
+            }),
+            (Value::Number(number), Test::Between(low, high)) => (*low..=*high).contains(&number),
+            (Value::Text(_), Test::Between(..)) => false,
+        }
+    }
+
+    /// Notes what is at a place, so that the stored event says the same.
+    pub fn keep(&self, path: &'a Path, only_number: bool, kept: &mut Map<String, Document>) {
+        let name = match path {
+            Path::Attribute(name) => name.clone(),
+            Path::OfAction(name) => stored_name(name),
+            Path::Value | Path::Action | Path::Surface => return,
+        };
+        let value = match self.value_at(path) {
+            Value::Missing => return,
+            Value::Number(number) => number.into(),
+            Value::Text(_) if only_number => return,
+            Value::Text(text) => text.into(),
+        };
+        kept.insert(name, value);
+    }
+}
