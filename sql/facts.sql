@@ -18,7 +18,7 @@ COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
 -- restored under a parent that CREATE EXTENSION has made.
 CREATE TABLE decide.event (
   user_key uuid NOT NULL,
-  event_id text NOT NULL,
+  event_id text COLLATE "C" NOT NULL,
   at timestamptz NOT NULL,
   received_at timestamptz NOT NULL,
   type text NOT NULL,

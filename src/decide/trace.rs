@@ -1,7 +1,5 @@
 //! Last stage: the row that records how the decision came about, in today's partition.
 
-use std::cell::RefCell;
-
 use pgrx::pg_sys::{
     self, FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8OID,
     TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
@@ -11,22 +9,18 @@ use super::{Decision, Desk};
 use crate::math::model::Value;
 use crate::math::runs::compress;
 use crate::pg::append::append;
-use crate::pg::invalidation::{self, Watch};
-use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Session, Statement, array, clock, datum};
+use crate::pg::daily::Daily;
+use crate::pg::invalidation::Watch;
+use crate::pg::{Session, Statement, array, datum};
 use crate::policy::value_text;
 
-/// Where traces of a day go.
-struct Today {
-    day: i64,
-    changes: u64,
-    /// The day's partition, if rows may be added to it without the executor.
-    partition: Option<pg_sys::Oid>,
-}
+const DAILY: Daily = Daily {
+    table: "trace",
+    columns: TYPES.len() as i32,
+    watch: Watch::Trace,
+};
 
 thread_local! {
-    static TODAY: RefCell<Option<Today>> = const { RefCell::new(None) };
-    static PARTITION: Statement = const { Statement::new(include_str!("partition.sql"), &[TIMESTAMPTZOID]) };
     static INSERT: Statement = const { Statement::new(
         "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
            first_slot, surface, policy, model_version, mode, reason, origin, stage_us, actions, chosen, \
@@ -129,42 +123,11 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         datum::int8(desk.seen),
         None,
     ];
-    let added = partition_of(request.now).is_some_and(|partition| append(partition, &row));
+    let day = DAILY.day(request.now);
+    let added = day.is_some_and(|day| append(day.partition, &row));
     if !added {
         INSERT.with(|statement| statement.write(&row, |_| {}));
     }
-}
-
-/// The partition for traces of `now` that takes rows without the executor, if there is one.
-fn partition_of(now: i64) -> Option<pg_sys::Oid> {
-    let day = now.div_euclid(clock::DAY);
-    let changes =
-        || invalidation::changes_seen(Watch::Trace) + invalidation::changes_seen(Watch::Today);
-    TODAY.with_borrow_mut(|today| match today {
-        Some(known) if known.day == day && known.changes == changes() => known.partition,
-        _ => {
-            let partition = on_latest_snapshot(|| look_up(now));
-            *today = Some(Today {
-                day,
-                changes: changes(),
-                partition,
-            });
-            partition
-        }
-    })
-}
-
-fn look_up(now: i64) -> Option<pg_sys::Oid> {
-    let mut found = None;
-    PARTITION.with(|statement| {
-        statement.read(&[datum::timestamp(now)], |row| {
-            let partition: Option<pg_sys::Oid> = row.get(2);
-            invalidation::watch(Watch::Trace, row.must(1));
-            invalidation::watch(Watch::Today, partition.unwrap_or(pg_sys::InvalidOid));
-            found = partition.filter(|_| row.get(3) == Some(true));
-        })
-    });
-    found
 }
 
 /// An array of what there is; nothing where there is nothing.

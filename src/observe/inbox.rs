@@ -45,13 +45,12 @@ pub fn fold(most: i32) -> Result<i64, Error> {
         return Ok(0);
     }
     let desk = Desk::open()?;
-    // All who take in several events lock users in one order.
-    letters.sort_by_key(|letter| (letter.user_key, letter.received_at));
-    let all = attempt(|| letters.iter().for_each(|letter| open(letter, &desk)));
+    let all = attempt(|| open_all(&letters, &desk));
     if all.is_err() {
         // One of them cannot be taken in. It must not keep the others out.
+        letters.sort_by_key(|letter| (letter.user_key, letter.received_at));
         for letter in &letters {
-            if let Err(error) = attempt(|| open(letter, &desk)) {
+            if let Err(error) = attempt(|| open_all(std::slice::from_ref(letter), &desk)) {
                 set_aside(letter, error);
             }
         }
@@ -76,17 +75,21 @@ fn take_out(most: i32) -> Vec<Letter> {
     letters
 }
 
-fn open(letter: &Letter, desk: &Desk) {
-    session::check_interrupts();
-    let received = letter.received_at;
-    if letter.event.is_empty() {
-        return quarantine::keep(&Bad::unreadable("not_json"), received);
+fn open_all(letters: &[Letter], desk: &Desk) {
+    let mut good = Vec::new();
+    for letter in letters {
+        session::check_interrupts();
+        let who = letter.user_key.map_or(Who::Named, Who::Known);
+        let read = match letter.event.as_str() {
+            "" => Err(Bad::unreadable("not_json")),
+            text => desk.read(&Json::parse(text), who, letter.received_at),
+        };
+        match read {
+            Ok(event) => good.push(event),
+            Err(bad) => quarantine::keep(&bad, letter.received_at),
+        }
     }
-    let event = Json::parse(&letter.event);
-    let who = letter.user_key.map_or(Who::Named, Who::Known);
-    if let Err(bad) = desk.take(&event, who, received) {
-        quarantine::keep(&bad, received);
-    }
+    desk.put_all(good);
 }
 
 /// Quarantines an event that cannot be taken in for what is in it; all other errors are raised.

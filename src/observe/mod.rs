@@ -13,6 +13,8 @@ mod verbs;
 
 use std::rc::Rc;
 
+use uuid::Uuid;
+
 pub use contract::Who;
 use contract::{Bad, Event, Terms};
 use user::UserRow;
@@ -20,7 +22,7 @@ use user::UserRow;
 use crate::error::Error;
 use crate::govern::pseudonym::{self, Key};
 use crate::pg::json::Json;
-use crate::pg::{Session, clock};
+use crate::pg::{Session, clock, session};
 use crate::policy::{self, Bundle};
 
 /// What became of an event.
@@ -70,6 +72,33 @@ fn refused(bad: &Bad<'_>, received: i64, strict: bool) -> Result<Taken, Error> {
     Ok(Taken::Quarantined)
 }
 
+/// Takes in many events, each a document or the reason why it is none; what came of them, as counts
+/// by [`Taken::place`].
+pub fn take_all<'a>(
+    events: impl Iterator<Item = Result<Json<'a>, &'static str>>,
+    strict: bool,
+) -> Result<[i64; 3], Error> {
+    let desk = Desk::open()?;
+    let (mut good, mut bad) = (Vec::new(), 0);
+    for (i, event) in events.enumerate() {
+        let received = clock::now();
+        let read = event
+            .map_err(Bad::unreadable)
+            .and_then(|event| desk.read(&event, Who::Named, received));
+        match read {
+            Ok(event) => good.push(event),
+            Err(fault) => {
+                let _session = Session::open();
+                refused(&fault, received, strict).map_err(|error| error.of_event(i + 1))?;
+                bad += 1;
+            }
+        }
+        session::check_interrupts();
+    }
+    let [accepted, duplicate] = desk.put_all(good);
+    Ok([accepted, duplicate, bad])
+}
+
 /// What it takes to take in events: the bundle in force and the key of pseudonyms.
 struct Desk {
     bundle: Rc<Bundle>,
@@ -85,25 +114,60 @@ impl Desk {
 
     /// Takes in a good event, or says what is wrong with it. Needs an open session.
     fn take<'a>(&'a self, event: &Json<'a>, who: Who, received: i64) -> Result<Taken, Bad<'a>> {
+        let event = self.read(event, who, received)?;
+        let [accepted, _] = self.put(event.user_key, &[event]);
+        Ok(match accepted {
+            0 => Taken::Duplicate,
+            _ => Taken::Accepted,
+        })
+    }
+
+    /// Reads an event, or says what is wrong with it.
+    fn read<'a>(&'a self, event: &Json<'a>, who: Who, received: i64) -> Result<Event<'a>, Bad<'a>> {
         let terms = Terms {
             bundle: &self.bundle,
             key: &self.key,
             received,
             now: clock::now(),
         };
-        let event = Event::read(event, who, &terms)?;
-        let mut row = UserRow::lock(event.user_key);
-        let fact = event.fact(&self.bundle);
-        if !store::event(&event, &fact, &self.bundle, received, row.events + 1) {
-            return Ok(Taken::Duplicate);
+        Event::read(event, who, &terms)
+    }
+
+    /// Takes in events of one user, whose row is locked and written once. How many were accepted, and
+    /// how many were duplicates. Needs an open session.
+    fn put(&self, user_key: Uuid, events: &[Event<'_>]) -> [i64; 2] {
+        let (mut row, locked) = UserRow::lock(user_key);
+        let (mut accepted, mut keys) = (0, Vec::new());
+        for event in events {
+            let fact = event.fact(&self.bundle);
+            if !store::event(event, &fact, &self.bundle, row.events + 1) {
+                continue;
+            }
+            accepted += 1;
+            row.events += 1;
+            keys.extend(features::fold(&fact, event.kind, &mut row, &self.bundle));
+            if let Some(decision_id) = event.decision_id {
+                store::outcome(event, decision_id);
+            }
         }
-        let keys = features::fold(&fact, event.kind, &mut row, &self.bundle);
-        row.events += 1;
-        row.write(event.user_key);
-        keys::remember(keys);
-        if let Some(decision_id) = event.decision_id {
-            store::outcome(&event, decision_id);
+        if accepted > 0 {
+            row.write(user_key, locked);
+            keys::remember(keys);
         }
-        Ok(Taken::Accepted)
+        [accepted, events.len() as i64 - accepted]
+    }
+
+    /// Takes in events of many users: user by user in one order for all, so that nobody who does the
+    /// same waits for the other in a circle.
+    fn put_all(&self, mut events: Vec<Event<'_>>) -> [i64; 2] {
+        events.sort_by_key(|event| event.user_key);
+        let mut counts = [0; 2];
+        for events in events.chunk_by(|a, b| a.user_key == b.user_key) {
+            let _session = Session::open();
+            let [accepted, duplicate] = self.put(events[0].user_key, events);
+            counts = [counts[0] + accepted, counts[1] + duplicate];
+            session::check_interrupts();
+        }
+        counts
     }
 }

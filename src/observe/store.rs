@@ -1,14 +1,18 @@
 //! Events and outcomes in their tables. All of it needs an open session.
 
-use pgrx::pg_sys::{FLOAT8OID, INT2OID, INT8OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use pgrx::pg_sys::{FLOAT8OID, INT2OID, INT8OID, JSONBOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::contract::Event;
 use super::fact::Fact;
 use crate::math::identifier::moment_of;
-use crate::pg::clock::from_unix_micros;
-use crate::pg::json::Field;
+use crate::pg::append::append;
+use crate::pg::clock::{self, from_unix_micros};
+use crate::pg::daily::{Daily, Day};
+use crate::pg::invalidation::Watch;
+use crate::pg::json::{Field, Json};
+use crate::pg::lookup::has_between;
 use crate::pg::{Statement, datum};
 use crate::policy::Bundle;
 
@@ -16,47 +20,77 @@ thread_local! {
     static EVENT: Statement = const { Statement::new(
         "INSERT INTO decide.event (user_key, event_id, at, received_at, type, action, surface, \
                                    decision_id, value, attributes, schema_version, ordinal) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $13, $14 \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 \
           WHERE NOT EXISTS (SELECT 1 FROM decide.event AS e \
-                             WHERE e.user_key = $1 AND e.event_id = $2 AND e.at >= $11 AND e.at <= $12) \
+                             WHERE e.user_key = $1 AND e.event_id = $2 AND e.at >= $13 AND e.at <= $14) \
          ON CONFLICT DO NOTHING",
         &[UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID,
-          FLOAT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT2OID, INT8OID]) };
+          FLOAT8OID, JSONBOID, INT2OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
     static OUTCOME: Statement = const { Statement::new(
         "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
         &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID]) };
 }
 
-/// Stores the event unless it is there already; whether it did.
-pub fn event(
-    event: &Event<'_>,
-    fact: &Fact<'_>,
-    bundle: &Bundle,
-    received: i64,
-    ordinal: i64,
-) -> bool {
-    let attributes = kept_attributes(event, fact, bundle).map(|kept| kept.to_string());
+/// Where events go.
+const DAILY: Daily = Daily {
+    table: "event",
+    columns: 12,
+    watch: Watch::Event,
+};
+
+/// Stores the event, as the user's next one, unless it is there already; whether it did. The user's row
+/// must be locked.
+pub fn event(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle, ordinal: i64) -> bool {
     let horizon = event.contract.dedup_horizon;
-    EVENT.with(|statement| {
-        let args = [
-            datum::uuid(event.user_key),
-            datum::text(&event.event_id),
-            datum::timestamp(event.at),
-            datum::timestamp(received),
-            datum::text(event.kind),
-            datum::optional_text(event.action),
-            datum::optional_text(event.surface),
-            event.decision_id.and_then(datum::uuid),
-            event.value.and_then(datum::float8),
-            datum::optional_text(attributes.as_deref()),
-            datum::timestamp(event.at - horizon),
-            datum::timestamp(event.at + horizon),
-            datum::int2(event.contract.version),
-            datum::int8(ordinal),
-        ];
-        statement.write(&args, |_| {}) == 1
-    })
+    let (first, last) = (
+        event.at.saturating_sub(horizon),
+        event.at.saturating_add(horizon),
+    );
+    let attributes = kept_attributes(event, fact, bundle).map(|kept| kept.to_string());
+    let row = [
+        datum::uuid(event.user_key),
+        datum::text(&event.event_id),
+        datum::timestamp(event.at),
+        datum::timestamp(event.received),
+        datum::text(event.kind),
+        datum::optional_text(event.action),
+        datum::optional_text(event.surface),
+        event.decision_id.and_then(datum::uuid),
+        event.value.and_then(datum::float8),
+        attributes.map(|text| Json::parse(&text).datum()),
+        datum::int2(event.contract.version),
+        datum::int8(ordinal),
+    ];
+    if let Some(days) = days(first, last) {
+        let between = (first, last);
+        let known = |day: &Day| has_between(day, event.user_key, &event.event_id, between);
+        if days.iter().any(known) {
+            return false;
+        }
+        let day = DAILY.day(event.at);
+        if day.is_some_and(|day| append(day.partition, &row)) {
+            return true;
+        }
+    }
+    let mut args = row.to_vec();
+    args.extend([datum::timestamp(first), datum::timestamp(last)]);
+    EVENT.with(|statement| statement.write(&args, |_| {})) == 1
+}
+
+/// Most days that are looked at one by one.
+const MOST_DAYS: i64 = 5;
+
+/// The partitions of all days from one moment to another; None if one of them has no plain partition,
+/// or if they are many.
+fn days(first: i64, last: i64) -> Option<Vec<Day>> {
+    let (first, last) = (first.div_euclid(clock::DAY), last.div_euclid(clock::DAY));
+    if last - first >= MOST_DAYS {
+        return None;
+    }
+    (first..=last)
+        .map(|day| DAILY.day(day * clock::DAY))
+        .collect()
 }
 
 /// Only the attributes that features look at, and those that the contract keeps; the rest is not kept.

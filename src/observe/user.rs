@@ -1,20 +1,26 @@
 //! The row of a user: all that is kept of them, locked while it changes.
 
-use pgrx::pg_sys::{FLOAT8ARRAYOID, INT8OID, UUIDOID};
+use pgrx::pg_sys::UUIDOID;
 use uuid::Uuid;
 
-use crate::pg::{Statement, array, datum};
+use crate::pg::locked::Locked;
+use crate::pg::lookup::Keyed;
+use crate::pg::{Statement, array, clock, datum, session};
+
+const USER_STATE: Keyed = Keyed {
+    schema: c"decide",
+    table: c"user_state",
+    primary_key: c"user_state_pkey",
+};
+
+/// The columns of decide.user_state after the key.
+const FEATURES: i32 = 2;
+const KEYED: i32 = 4;
+const EVENTS: i32 = 5;
 
 thread_local! {
-    static LOCK: Statement = const { Statement::new(
-        "SELECT s.features, s.keyed, s.events FROM decide.user_state AS s WHERE s.user_key = $1 FOR NO KEY UPDATE",
-        &[UUIDOID]) };
     static MAKE: Statement = const { Statement::new(
         "INSERT INTO decide.user_state (user_key) VALUES ($1) ON CONFLICT DO NOTHING", &[UUIDOID]) };
-    static WRITE: Statement = const { Statement::new(
-        "UPDATE decide.user_state AS s \
-            SET features = $2, keyed = $3, events = $4, updated_at = pg_catalog.now() WHERE s.user_key = $1",
-        &[UUIDOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8OID]) };
 }
 
 /// What is kept of a user.
@@ -31,43 +37,33 @@ pub struct UserRow {
 impl UserRow {
     /// Locks the row, or makes one, until the transaction ends: from here on one event of a user waits
     /// for the other, so that one cannot overlook the other. Needs an open session.
-    pub fn lock(user_key: Uuid) -> UserRow {
+    pub fn lock(user_key: Uuid) -> (UserRow, Locked) {
         loop {
-            if let Some(row) = UserRow::read_locked(user_key) {
-                return row;
+            let mut row = UserRow::default();
+            let locked = USER_STATE.lock(user_key, |kept| {
+                kept.datum(FEATURES)
+                    .map(|features| array::read_into(features, &mut row.features));
+                kept.datum(KEYED)
+                    .map(|keyed| array::read_into(keyed, &mut row.keyed));
+                row.events = kept.datum(EVENTS).map_or(0, |events| events.value() as i64);
+            });
+            if let Some(locked) = locked {
+                return (row, locked);
             }
             // Another session may have made it, or an erasure may have removed it, since.
             MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
-            crate::pg::session::check_interrupts();
+            session::check_interrupts();
         }
     }
 
-    fn read_locked(user_key: Uuid) -> Option<UserRow> {
-        let mut found = None;
-        LOCK.with(|statement| {
-            statement.write(&[datum::uuid(user_key)], |row| {
-                let mut kept = UserRow::default();
-                row.datum(1)
-                    .map(|datum| array::read_into(datum, &mut kept.features));
-                row.datum(2)
-                    .map(|datum| array::read_into(datum, &mut kept.keyed));
-                kept.events = row.must(3);
-                found = Some(kept);
-            })
-        });
-        found
-    }
-
-    /// Writes the locked row back.
-    pub fn write(&self, user_key: Uuid) {
-        WRITE.with(|statement| {
-            let args = [
-                datum::uuid(user_key),
-                datum::array(&self.features),
-                datum::array(&self.keyed),
-                datum::int8(self.events),
-            ];
-            statement.write(&args, |_| {})
-        });
+    /// Writes the row back.
+    pub fn write(&self, user_key: Uuid, locked: Locked) {
+        locked.replace(&[
+            datum::uuid(user_key),
+            datum::array(&self.features),
+            datum::timestamp(clock::now()),
+            datum::array(&self.keyed),
+            datum::int8(self.events),
+        ]);
     }
 }

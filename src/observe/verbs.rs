@@ -3,7 +3,7 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
-use super::{Taken, Who, quarantine, take, take_unreadable, text};
+use super::{Taken, Who, quarantine, take, take_all, take_unreadable, text};
 use crate::error::{Error, OrRaise};
 use crate::pg::call::Call;
 use crate::pg::json::Json;
@@ -33,14 +33,8 @@ fn track_many(call: FunctionCallInfo) {
     let call = Call::running(call);
     refuse_read_only("track");
     let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
-    let strict = is_strict(&call);
-    let mut counts = [0; 3];
-    for (i, event) in events.into_iter().enumerate() {
-        let taken = take_in(event.ok_or("not_an_object"), strict);
-        let taken = taken.map_err(|error| error.of_event(i + 1)).or_raise();
-        counts[taken.place()] += 1;
-        session::check_interrupts();
-    }
+    let events = events.into_iter().map(|event| event.ok_or("not_an_object"));
+    let counts = take_all(events, is_strict(&call)).or_raise();
     call.rows().push(counts.map(datum::int8));
 }
 

@@ -4,7 +4,8 @@ use pgrx::pg_sys;
 
 use super::datum::Arg;
 
-/// Adds a row to a partition; whether it did: not if the partition is gone meanwhile. The row must
+/// Adds a row to a partition, for later statements of the transaction to see; whether it did: not if
+/// the partition is gone meanwhile. The row must
 /// have a value for each column, in their order, no null where the table forbids it, and must
 /// belong into the partition.
 ///
@@ -35,6 +36,7 @@ pub fn append<const N: usize>(partition: pg_sys::Oid, row: &[Arg; N]) -> bool {
         #[cfg(not(feature = "pg15"))]
         room::make(relation, (*tuple).t_self.ip_blkid);
         pg_sys::heap_freetuple(tuple);
+        pg_sys::CommandCounterIncrement();
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
     }
     true

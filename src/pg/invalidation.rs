@@ -1,23 +1,23 @@
 //! Hearing of changes: a counter that moves when a table's relcache entry is dropped at commit.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use pgrx::{pg_guard, pg_sys};
 
 thread_local! {
-    static WATCHED: Cell<[pg_sys::Oid; 3]> = const { Cell::new([pg_sys::InvalidOid; 3]) };
+    static WATCHED: RefCell<Vec<(pg_sys::Oid, Watch)>> = const { RefCell::new(Vec::new()) };
     static CHANGES: Cell<[u64; 3]> = const { Cell::new([1; 3]) };
 }
 
 /// What a backend keeps copies of.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
     /// The table whose newest row says which bundle is in force.
     Publication = 0,
-    /// The partitioned table of traces: a partition has come or gone.
+    /// The table of traces or one of its partitions: one has come or gone, or somebody has altered it.
     Trace = 1,
-    /// Today's partition: somebody has altered it.
-    Today = 2,
+    /// The same of events.
+    Event = 2,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.
@@ -30,11 +30,16 @@ pub fn init() {
 #[pg_guard]
 unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
     let all = relation == pg_sys::InvalidOid;
-    let watched = WATCHED.get();
     let mut changes = CHANGES.get();
-    for (i, oid) in watched.iter().enumerate() {
-        if all || *oid == relation {
-            changes[i] += 1;
+    if all {
+        changes = changes.map(|count| count + 1);
+    } else {
+        // Never borrowed while messages come in; if it were, all would count as changed.
+        match WATCHED.with(|watched| watched.try_borrow().map(|w| of(&w, relation))) {
+            Ok(what) => what
+                .into_iter()
+                .for_each(|what| changes[what as usize] += 1),
+            Err(_) => changes = changes.map(|count| count + 1),
         }
     }
     CHANGES.set(changes);
@@ -53,11 +58,31 @@ pub fn changes_seen(what: Watch) -> u64 {
     CHANGES.get()[what as usize]
 }
 
-/// Says which relation is meant from now on.
+fn of(watched: &[(pg_sys::Oid, Watch)], relation: pg_sys::Oid) -> Option<Watch> {
+    let mut watched = watched.iter();
+    watched
+        .find(|(oid, _)| *oid == relation)
+        .map(|&(_, what)| what)
+}
+
+/// Most relations that a backend watches; beyond, those of the same kind are forgotten and count as
+/// changed.
+const MOST: usize = 256;
+
+/// Counts changes of that relation too from now on.
 pub fn watch(what: Watch, relation: pg_sys::Oid) {
-    let mut watched = WATCHED.get();
-    watched[what as usize] = relation;
-    WATCHED.set(watched);
+    WATCHED.with_borrow_mut(|watched| {
+        if of(watched, relation).is_some() {
+            return;
+        }
+        if watched.len() >= MOST {
+            watched.retain(|&(_, other)| other != what);
+            let mut changes = CHANGES.get();
+            changes[what as usize] += 1;
+            CHANGES.set(changes);
+        }
+        watched.push((relation, what));
+    });
 }
 
 /// Tells every session, at commit, that the relation has changed.

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use pgrx::pg_sys;
 use uuid::Uuid;
 
+use super::daily::Day;
 use super::datum;
 
 /// A table whose primary key is one uuid.
@@ -16,49 +17,169 @@ pub struct Keyed {
 }
 
 impl Keyed {
-    /// Hands the row with that key to `then`, if there is one. Sees what a statement of the caller would see. The rights of the
-    /// current role are not asked: it is for tables that only our own functions read.
+    /// Hands the row with that key to `then`, if there is one. Sees what a statement of the caller
+    /// would see. The rights of the current role are not asked: it is for tables that only our own
+    /// functions read.
     pub fn read(&self, key: Uuid, then: impl FnOnce(Found<'_>)) {
-        let Some(key) = datum::uuid(key) else { return };
-        // SAFETY: the relation is opened under a lock that is kept to the end of the transaction;
-        // the scan key names the equality of the index's only column; the row is looked at before
-        // the scan ends. After an ERROR the abort of the (sub)transaction releases all of it.
+        // SAFETY: the relation is opened under a lock that is kept to the end of the transaction,
+        // and the snapshot is the one that is active. After an ERROR the abort of the
+        // (sub)transaction releases all of it.
+        unsafe {
+            let (relation, index) = self.open(pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            find(relation, index, pg_sys::GetActiveSnapshot(), key, then);
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+    }
+
+    /// The table, opened under that lock, and its index.
+    ///
+    /// # Safety
+    /// The caller closes it.
+    pub(super) unsafe fn open(&self, lock: pg_sys::LOCKMODE) -> (pg_sys::Relation, pg_sys::Oid) {
+        // SAFETY: names are C strings; what is opened is locked.
         unsafe {
             let schema = pg_sys::get_namespace_oid(self.schema.as_ptr(), false);
             let table = pg_sys::get_relname_relid(self.table.as_ptr(), schema);
             let index = pg_sys::get_relname_relid(self.primary_key.as_ptr(), schema);
-            let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-            let relation = pg_sys::table_open(table, lock);
-            let mut scan_key = pg_sys::ScanKeyData::default();
+            (pg_sys::table_open(table, lock), index)
+        }
+    }
+}
+
+/// Hands the row with that key to `then`.
+///
+/// # Safety
+/// The relation must be open, the index be one on its first column, a uuid, and the snapshot be
+/// active or registered.
+pub(super) unsafe fn find(
+    relation: pg_sys::Relation,
+    index: pg_sys::Oid,
+    snapshot: pg_sys::Snapshot,
+    key: Uuid,
+    then: impl FnOnce(Found<'_>),
+) {
+    let Some(key) = datum::uuid(key) else { return };
+    // SAFETY: the caller's promise; the row is looked at before the scan ends.
+    unsafe {
+        let mut scan_key = equal_uuid(key);
+        let scan = pg_sys::systable_beginscan(relation, index, true, snapshot, 1, &mut scan_key);
+        let tuple = pg_sys::systable_getnext(scan);
+        if !tuple.is_null() {
+            then(Found {
+                tuple,
+                shape: (*relation).rd_att,
+                lives: PhantomData,
+            });
+        }
+        pg_sys::systable_endscan(scan);
+    }
+}
+
+/// # Safety
+/// The datum must be a uuid, and live as long as the key is used.
+unsafe fn equal_uuid(key: pg_sys::Datum) -> pg_sys::ScanKeyData {
+    let mut scan_key = pg_sys::ScanKeyData::default();
+    // SAFETY: the first column and the operator of its type.
+    unsafe {
+        pg_sys::ScanKeyInit(
+            &mut scan_key,
+            1,
+            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+            pg_sys::F_UUID_EQ.into(),
+            key,
+        );
+    }
+    scan_key
+}
+
+/// Whether a partition has a row whose first three columns, those of its primary key, are this uuid, this
+/// text in the order of bytes, and a time from `first` to `last`. Sees what is committed by now, or
+/// what the transaction sees if it sees one snapshot throughout; and what it wrote itself.
+pub fn has_between(day: &Day, key: Uuid, text: &str, (first, last): (i64, i64)) -> bool {
+    let (Some(key), Some(text)) = (datum::uuid(key), datum::text(text)) else {
+        return false;
+    };
+    // SAFETY: the partition is opened under a lock that is kept to the end of the transaction; keys
+    // name columns of the index and operators of their types, under the collation "C" that the column
+    // has; the snapshot is registered while it is used.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::try_table_open(day.partition, lock);
+        if relation.is_null() {
+            return false;
+        }
+        let time = |strategy: u32, operator: u32, at: i64| {
+            let mut key = pg_sys::ScanKeyData::default();
+            let strategy = strategy as pg_sys::StrategyNumber;
             pg_sys::ScanKeyInit(
-                &mut scan_key,
-                1,
-                pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
-                pg_sys::F_UUID_EQ.into(),
-                key,
+                &mut key,
+                3,
+                strategy,
+                operator.into(),
+                pg_sys::Datum::from(at),
             );
-            let snapshot = pg_sys::GetActiveSnapshot();
-            let scan =
-                pg_sys::systable_beginscan(relation, index, true, snapshot, 1, &mut scan_key);
-            let tuple = pg_sys::systable_getnext(scan);
-            if !tuple.is_null() {
-                then(Found {
-                    tuple,
-                    shape: (*relation).rd_att,
-                    lives: PhantomData,
-                });
-            }
-            pg_sys::systable_endscan(scan);
-            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            key
+        };
+        let mut name = pg_sys::ScanKeyData::default();
+        let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
+        pg_sys::ScanKeyInit(&mut name, 2, equal, pg_sys::F_TEXTEQ.into(), text);
+        let mut keys = [
+            equal_uuid(key),
+            name,
+            time(
+                pg_sys::BTGreaterEqualStrategyNumber,
+                pg_sys::F_TIMESTAMPTZ_GE,
+                first,
+            ),
+            time(
+                pg_sys::BTLessEqualStrategyNumber,
+                pg_sys::F_TIMESTAMPTZ_LE,
+                last,
+            ),
+        ];
+        let snapshot = pg_sys::RegisterSnapshot(newest());
+        let scan = pg_sys::systable_beginscan(
+            relation,
+            day.primary_key,
+            true,
+            snapshot,
+            keys.len() as i32,
+            keys.as_mut_ptr(),
+        );
+        let found = !pg_sys::systable_getnext(scan).is_null();
+        pg_sys::systable_endscan(scan);
+        pg_sys::UnregisterSnapshot(snapshot);
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        found
+    }
+}
+
+/// Whether the transaction sees one snapshot throughout.
+pub(super) fn sees_one_snapshot() -> bool {
+    // SAFETY: reads a setting of the transaction.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
+/// The newest snapshot that the transaction may look through.
+///
+/// # Safety
+/// To be registered before anything else is called.
+pub(super) unsafe fn newest() -> pg_sys::Snapshot {
+    // SAFETY: within a transaction.
+    unsafe {
+        if sees_one_snapshot() {
+            pg_sys::GetTransactionSnapshot()
+        } else {
+            pg_sys::GetLatestSnapshot()
         }
     }
 }
 
 /// A row that was found, valid while it is looked at.
 pub struct Found<'a> {
-    tuple: pg_sys::HeapTuple,
-    shape: pg_sys::TupleDesc,
-    lives: PhantomData<&'a ()>,
+    pub(super) tuple: pg_sys::HeapTuple,
+    pub(super) shape: pg_sys::TupleDesc,
+    pub(super) lives: PhantomData<&'a ()>,
 }
 
 impl Found<'_> {

@@ -19,6 +19,7 @@ pub struct Event<'a> {
     pub user_key: Uuid,
     /// Microseconds since 2000.
     pub at: i64,
+    pub received: i64,
     pub action: Option<&'a str>,
     pub surface: Option<&'a str>,
     pub decision_id: Option<Uuid>,
@@ -119,6 +120,7 @@ impl<'a> Event<'a> {
                     kind,
                     user_key,
                     at,
+                    received: terms.received,
                     action,
                     surface,
                     decision_id,

@@ -1,20 +1,23 @@
--- Today's partition of decide.trace, and whether rows may be added to it without the executor: it
--- must be what decide.make_partitions made, with nothing added that only the executor would heed.
-SELECT 'decide.trace'::pg_catalog.regclass::pg_catalog.oid,
-       c.oid,
-       c.relkind = 'r' AND c.relpersistence = 'p' AND a.amname = 'heap'
-       AND NOT c.relhastriggers AND NOT c.relrowsecurity AND c.relchecks = 0 AND c.relnatts = 29
+-- The partition of $1 for the day of $2, and its primary key, if rows may be added to it without the
+-- executor: it must be what decide.make_partitions made, of $3 columns, with nothing added that only the
+-- executor would heed.
+SELECT p.oid, c.oid,
+       CASE WHEN c.relkind = 'r' AND c.relpersistence = 'p' AND a.amname = 'heap'
+       AND NOT c.relhastriggers AND NOT c.relrowsecurity AND c.relchecks = 0 AND c.relnatts = $3
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type = '3')
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute AS f
                         WHERE f.attrelid = c.oid AND f.attnum > 0 AND (f.attisdropped OR f.attgenerated <> ''))
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index AS x
                         WHERE x.indrelid = c.oid
                           AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL OR x.indisexclusion OR NOT x.indimmediate))
-  FROM (SELECT pg_catalog.date_trunc('day', $1 AT TIME ZONE 'UTC') AS day) AS d
+       THEN (SELECT x.indexrelid FROM pg_catalog.pg_index AS x WHERE x.indrelid = c.oid AND x.indisprimary AND x.indisvalid) END
+  FROM (SELECT pg_catalog.date_trunc('day', $2 AT TIME ZONE 'UTC') AS day) AS d
+ CROSS JOIN pg_catalog.pg_class AS p
   LEFT JOIN (pg_catalog.pg_inherits AS i
              JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
              JOIN pg_catalog.pg_am AS a ON a.oid = c.relam)
-    ON i.inhparent = 'decide.trace'::pg_catalog.regclass AND NOT i.inhdetachpending
-   AND c.relname = 'trace_' || pg_catalog.to_char(d.day, 'YYYYMMDD')
+    ON i.inhparent = p.oid AND NOT i.inhdetachpending
+   AND c.relname = p.relname || '_' || pg_catalog.to_char(d.day, 'YYYYMMDD')
    AND pg_catalog.pg_get_expr(c.relpartbound, c.oid) = pg_catalog.format('FOR VALUES FROM (%L) TO (%L)',
          d.day AT TIME ZONE 'UTC', (d.day + interval '1 day') AT TIME ZONE 'UTC')
+ WHERE p.oid = ('decide.' || $1)::pg_catalog.regclass

@@ -1,0 +1,95 @@
+//! Tables in daily partitions: which partition has a day, and whether rows may be added to it
+//! without the executor.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use pgrx::pg_sys::{self, INT4OID, TEXTOID, TIMESTAMPTZOID};
+
+use super::invalidation::{self, Watch};
+use super::plan::on_latest_snapshot;
+use super::{Statement, clock, datum};
+
+/// A table of the schema decide that is partitioned by day (UTC).
+pub struct Daily {
+    pub table: &'static str,
+    /// How many columns it has.
+    pub columns: i32,
+    pub watch: Watch,
+}
+
+/// A day's partition that takes rows without the executor.
+#[derive(Clone, Copy)]
+pub struct Day {
+    pub partition: pg_sys::Oid,
+    pub primary_key: pg_sys::Oid,
+}
+
+/// What is known of a table's days, as of a count of changes.
+#[derive(Default)]
+struct Known {
+    changes: u64,
+    days: HashMap<i64, Option<Day>>,
+}
+
+/// Most days that a backend remembers of a table.
+const MOST: usize = 1000;
+
+thread_local! {
+    static KNOWN: RefCell<HashMap<&'static str, Known>> = RefCell::default();
+    static PARTITION: Statement = const { Statement::new(include_str!("daily.sql"),
+        &[TEXTOID, TIMESTAMPTZOID, INT4OID]) };
+}
+
+impl Daily {
+    /// The partition of the day of `at`, if there is one that is plain. Costs nothing while the
+    /// partitions stay as they are. Needs an open session.
+    pub fn day(&self, at: i64) -> Option<Day> {
+        let day = at.div_euclid(clock::DAY);
+        let changes = invalidation::changes_seen(self.watch);
+        let known = KNOWN.with_borrow(|known| {
+            let known = known.get(self.table)?;
+            (known.changes == changes).then(|| known.days.get(&day).copied())?
+        });
+        known.unwrap_or_else(|| {
+            let found = on_latest_snapshot(|| self.look_up(at));
+            self.remember(day, found);
+            found
+        })
+    }
+
+    fn remember(&self, day: i64, found: Option<Day>) {
+        let changes = invalidation::changes_seen(self.watch);
+        KNOWN.with_borrow_mut(|known| {
+            let known = known.entry(self.table).or_default();
+            if known.changes != changes || known.days.len() >= MOST {
+                known.days.clear();
+                known.changes = changes;
+            }
+            known.days.insert(day, found);
+        });
+    }
+
+    fn look_up(&self, at: i64) -> Option<Day> {
+        let mut found = None;
+        let args = [
+            datum::text(self.table),
+            datum::timestamp(at),
+            datum::int4(self.columns),
+        ];
+        PARTITION.with(|statement| {
+            statement.read(&args, |row| {
+                invalidation::watch(self.watch, row.must(1));
+                let partition: Option<pg_sys::Oid> = row.get(2);
+                if let Some(partition) = partition {
+                    invalidation::watch(self.watch, partition);
+                }
+                found = partition.zip(row.get(3));
+            })
+        });
+        found.map(|(partition, primary_key)| Day {
+            partition,
+            primary_key,
+        })
+    }
+}

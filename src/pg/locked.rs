@@ -1,0 +1,129 @@
+//! One row by its primary key, locked, and changed in place: for the one row that every event
+//! changes.
+
+use std::marker::PhantomData;
+
+use pgrx::{PgSqlErrorCode, ereport, pg_sys};
+use uuid::Uuid;
+
+use super::datum::Arg;
+use super::lookup::{Found, Keyed, find, newest, sees_one_snapshot};
+
+/// A row that this transaction has locked.
+pub struct Locked {
+    table: pg_sys::Oid,
+    place: pg_sys::ItemPointerData,
+}
+
+impl Keyed {
+    /// Locks the row with that key until the transaction ends and hands it to `then` as it is now,
+    /// whoever has changed it meanwhile. None if there is no such row. Waits for whoever has it. In
+    /// a transaction that sees one snapshot throughout, a row that was changed since is a
+    /// serialization failure. The rights of the current role are not asked.
+    pub fn lock(&self, key: Uuid, then: impl FnOnce(Found<'_>)) -> Option<Locked> {
+        // SAFETY: the relation stays open under a lock that is kept to the end of the transaction;
+        // the snapshot is pushed and popped in pairs; the slot lives until the row was looked at.
+        // What is called through the table's access method is guarded as other calls are. After an
+        // ERROR the abort of the (sub)transaction releases all of it.
+        unsafe {
+            let (relation, index) = self.open(pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+            let snapshot = pg_sys::RegisterSnapshot(newest());
+            let mut place = None;
+            find(relation, index, snapshot, key, |row| {
+                place = Some((*row.tuple).t_self);
+            });
+            let locked = place.and_then(|place| lock(relation, place, snapshot, then));
+            pg_sys::UnregisterSnapshot(snapshot);
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            locked
+        }
+    }
+}
+
+/// # Safety
+/// The relation must be open for writing, and the place that of a tuple that the snapshot sees.
+unsafe fn lock(
+    relation: pg_sys::Relation,
+    mut place: pg_sys::ItemPointerData,
+    snapshot: pg_sys::Snapshot,
+    then: impl FnOnce(Found<'_>),
+) -> Option<Locked> {
+    // SAFETY: the slot is of the kind that heaps take; the function pointer is the access method's.
+    unsafe {
+        let slot = pg_sys::MakeSingleTupleTableSlot(
+            (*relation).rd_att,
+            &raw const pg_sys::TTSOpsBufferHeapTuple,
+        );
+        let flags = if sees_one_snapshot() {
+            0
+        } else {
+            pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8
+        };
+        let mut failure = pg_sys::TM_FailureData::default();
+        let lock_tuple = (*(*relation).rd_tableam)
+            .tuple_lock
+            .expect("a heap can lock tuples");
+        let result = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            lock_tuple(
+                relation,
+                &mut place,
+                snapshot,
+                slot,
+                pg_sys::GetCurrentCommandId(false),
+                pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
+                pg_sys::LockWaitPolicy::LockWaitBlock,
+                flags,
+                &mut failure,
+            )
+        });
+        use pg_sys::TM_Result::{TM_Deleted as DELETED, TM_Ok as OK, TM_Updated as UPDATED};
+        let locked = match result {
+            OK => {
+                let mut copied = false;
+                then(Found {
+                    tuple: pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut copied),
+                    shape: (*relation).rd_att,
+                    lives: PhantomData,
+                });
+                Some(Locked {
+                    table: (*relation).rd_id,
+                    place: (*slot).tts_tid,
+                })
+            }
+            DELETED | UPDATED if sees_one_snapshot() => {
+                ereport!(
+                    ERROR,
+                    PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+                    "could not serialize access due to concurrent update"
+                );
+            }
+            _ => None,
+        };
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        locked
+    }
+}
+
+impl Locked {
+    /// Puts another row in its place, with a value for each column in their order, the same key among
+    /// them. Later statements of the transaction see it.
+    pub fn replace<const N: usize>(self, row: &[Arg; N]) {
+        let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
+        let mut nulls = row.map(|value| value.is_none());
+        // SAFETY: the relation is opened anew under the lock that is still held; values and nulls
+        // are as many as its attributes, which is checked. The call is the one by which Postgres
+        // changes rows of its own catalogs: heap, TOAST, WAL, and indexes unless it is a HOT update.
+        unsafe {
+            let relation =
+                pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+            let shape = (*relation).rd_att;
+            assert!((*shape).natts as usize == N, "a row of {N} columns");
+            let tuple = pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr());
+            let mut place = self.place;
+            pg_sys::CatalogTupleUpdate(relation, &mut place, tuple);
+            pg_sys::heap_freetuple(tuple);
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            pg_sys::CommandCounterIncrement();
+        }
+    }
+}
