@@ -98,3 +98,49 @@ END
 $$;
 COMMENT ON FUNCTION decide.expire(text, text, timestamptz) IS
   'Drops one partition that is older as a whole, or, where there is none, deletes some rows of the default partition; answers how many, 0 when nothing is left';
+
+
+CREATE TABLE decide.event_expiry (
+  event_type text PRIMARY KEY,
+  upto timestamptz NOT NULL
+);
+COMMENT ON TABLE decide.event_expiry IS 'Up to which day the events of each type have expired and are gone';
+COMMENT ON COLUMN decide.event_expiry.event_type IS 'Type';
+COMMENT ON COLUMN decide.event_expiry.upto IS 'End of the last day that was looked through';
+
+CREATE FUNCTION decide.expire_type(event_type text, before timestamptz) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
+SET DateStyle = 'ISO' SET TimeZone = 'UTC'
+AS $$
+#variable_conflict use_column
+DECLARE
+  day record;
+  gone bigint;
+BEGIN
+  -- The oldest day that was not looked through: later ones can wait, earlier ones take in nothing any more.
+  SELECT p.part, p.upper INTO day
+    FROM (SELECT c.oid::regclass AS part,
+                 substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''([^'']+)''\)')::timestamptz AS lower,
+                 substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz AS upper
+            FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+           WHERE i.inhparent = 'decide.event'::regclass) AS p
+   WHERE p.lower < before
+     AND p.upper > COALESCE((SELECT e.upto FROM decide.event_expiry AS e WHERE e.event_type = expire_type.event_type), '-infinity')
+   ORDER BY p.upper LIMIT 1;
+  IF FOUND THEN
+    EXECUTE format('DELETE FROM %s WHERE type = $1 AND at < $2', day.part) USING event_type, before;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    IF day.upper <= before THEN
+      INSERT INTO decide.event_expiry AS e (event_type, upto) VALUES (expire_type.event_type, day.upper)
+      ON CONFLICT (event_type) DO UPDATE SET upto = excluded.upto;
+      RETURN gone + 1;
+    END IF;
+  END IF;
+  DELETE FROM decide.event_default WHERE type = expire_type.event_type AND at < before;
+  RETURN 0;
+END
+$$;
+COMMENT ON FUNCTION decide.expire_type(text, timestamptz) IS
+  'Deletes the expired events of one type from one day; answers 0 when no day is left that is over as a whole';

@@ -89,6 +89,28 @@ impl Contracts {
         &self.open
     }
 
+    /// The types whose events expire, with how long they are kept.
+    pub fn retentions(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.types.iter().filter_map(|(kind, versions)| {
+            let kept = versions
+                .iter()
+                .filter_map(|version| version.retention)
+                .max()?;
+            Some((kind.as_str(), kept))
+        })
+    }
+
+    /// How long any event is kept; None if some are for ever.
+    pub fn longest_retention(&self) -> Option<i64> {
+        let mut longest = None;
+        for versions in self.types.values() {
+            for version in versions {
+                longest = longest.max(Some(version.retention?));
+            }
+        }
+        longest
+    }
+
     fn takes(&self, kind: &str) -> bool {
         self.types.is_empty() || self.types.get(kind).is_some_and(|v| !v.is_empty())
     }

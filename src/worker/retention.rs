@@ -1,29 +1,46 @@
-//! Days that are over: their partitions go, and what the default ones have of them.
+//! Days that are over: their partitions go, and what the default ones have of them; and events whose
+//! contract says how long they are kept.
 
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
 use super::Step;
 use crate::error::Error;
 use crate::pg::{Statement, clock, datum};
-use crate::settings;
+use crate::{policy, settings};
 
 thread_local! {
     static EXPIRE: Statement = const { Statement::new(
         "SELECT decide.expire($1, $2, $3)", &[TEXTOID, TEXTOID, TIMESTAMPTZOID]) };
+    static EXPIRE_TYPE: Statement = const { Statement::new(
+        "SELECT decide.expire_type($1, $2)", &[TEXTOID, TIMESTAMPTZOID]) };
 }
 
-/// One partition, or some rows of a default one.
+/// One partition, some rows of a default one, or the events of one type and day.
 pub fn step() -> Result<Step, Error> {
-    let events = settings::event_retention();
-    let traces = settings::trace_retention();
-    for (parent, key, days) in [
+    let days = |days: Option<i64>| days.map(|days| days * clock::DAY);
+    let traces = days(settings::trace_retention());
+    // Where nothing is published, no contract says anything.
+    let bundle = policy::live().ok();
+    let contracts = bundle.as_ref().map(|bundle| &bundle.contracts);
+    let events = days(settings::event_retention());
+    let by_contract = contracts.and_then(|contracts| contracts.longest_retention());
+    let events = events.into_iter().chain(by_contract).min();
+    for (parent, key, kept) in [
         ("event", "at", events),
         ("trace", "decided_at", traces),
         ("outcome", "decided_at", traces),
     ] {
-        let Some(days) = days else { continue };
-        let before = clock::now() - days * clock::DAY;
-        let rows = expire(parent, key, before);
+        let Some(kept) = kept else { continue };
+        let rows = expire(parent, key, clock::now() - kept);
+        if rows > 0 {
+            return Ok(Step { rows, more: true });
+        }
+    }
+    for (kind, kept) in contracts
+        .into_iter()
+        .flat_map(|contracts| contracts.retentions())
+    {
+        let rows = expire_type(kind, clock::now() - kept);
         if rows > 0 {
             return Ok(Step { rows, more: true });
         }
@@ -32,6 +49,13 @@ pub fn step() -> Result<Step, Error> {
         rows: 0,
         more: false,
     })
+}
+
+fn expire_type(kind: &str, before: i64) -> i64 {
+    let args = [datum::text(kind), datum::timestamp(before)];
+    let mut rows = 0;
+    EXPIRE_TYPE.with(|statement| statement.write(&args, |row| rows = row.must(1)));
+    rows
 }
 
 fn expire(parent: &str, key: &str, before: i64) -> i64 {
