@@ -2,6 +2,7 @@ use super::*;
 use crate::math::model::{Encoding, LinearModel, ModelError, Source, Term};
 
 mod agreement;
+mod by_action;
 
 const CONTEXT: [&str; 2] = ["device", "hour"];
 const FEATURES: [&str; 2] = ["clicks", "spend"];
