@@ -35,6 +35,7 @@ pub enum Error {
     Faults(Vec<Fault>),
     UnknownBundle(i64),
     UnknownDecision(String),
+    UnknownFeature(String),
     UnknownQuarantined(String),
     PatchNotObject,
     /// The reasons, and which of several events it is, from 1.
@@ -121,6 +122,12 @@ impl Error {
                 ERRCODE_NO_DATA_FOUND,
                 format!("decision {id} does not exist"),
                 Some("It was never made, was rolled back, or its trace has expired.".into()),
+                None,
+            ),
+            Error::UnknownFeature(feature) => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("feature \"{feature}\" does not exist"),
+                Some("decide.feature has no row of that name.".into()),
                 None,
             ),
             Error::UnknownQuarantined(id) => (

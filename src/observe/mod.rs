@@ -1,5 +1,7 @@
 //! Facts come in: an event is checked, stored once, and folded into the features of its user.
 
+pub mod backfill;
+mod consistency;
 mod contract;
 mod fact;
 mod features;
@@ -7,6 +9,7 @@ pub mod inbox;
 mod keys;
 mod quarantine;
 mod store;
+mod stored;
 mod text;
 mod user;
 mod verbs;
@@ -93,11 +96,13 @@ impl Desk {
         };
         let event = Event::read(event, who, &terms)?;
         let mut row = UserRow::lock(event.user_key);
-        let fact = event.fact(&self.bundle);
-        if !store::event(&event, &fact, &self.bundle, received, row.events + 1) {
+        // While it waited, another feature may have come that all events from then on count in.
+        let bundle = policy::live().unwrap_or_else(|_| self.bundle.clone());
+        let fact = event.fact(&bundle);
+        if !store::event(&event, &fact, &bundle, received, row.events + 1) {
             return Ok(Taken::Duplicate);
         }
-        let keys = features::fold(&fact, event.kind, &mut row, &self.bundle);
+        let keys = features::fold(&fact, event.kind, &mut row, &bundle);
         row.events += 1;
         row.write(event.user_key);
         keys::remember(keys);

@@ -1,5 +1,7 @@
 //! The row of a user: all that is kept of them, locked while it changes.
 
+use std::thread::LocalKey;
+
 use pgrx::pg_sys::{FLOAT8ARRAYOID, INT8OID, UUIDOID};
 use uuid::Uuid;
 
@@ -9,6 +11,9 @@ thread_local! {
     static LOCK: Statement = const { Statement::new(
         "SELECT s.features, s.keyed, s.events FROM decide.user_state AS s WHERE s.user_key = $1 FOR NO KEY UPDATE",
         &[UUIDOID]) };
+    static LOCK_FREE: Statement = const { Statement::new(
+        "SELECT s.features, s.keyed, s.events FROM decide.user_state AS s WHERE s.user_key = $1 \
+            FOR NO KEY UPDATE SKIP LOCKED", &[UUIDOID]) };
     static MAKE: Statement = const { Statement::new(
         "INSERT INTO decide.user_state (user_key) VALUES ($1) ON CONFLICT DO NOTHING", &[UUIDOID]) };
     static WRITE: Statement = const { Statement::new(
@@ -33,7 +38,7 @@ impl UserRow {
     /// for the other, so that one cannot overlook the other. Needs an open session.
     pub fn lock(user_key: Uuid) -> UserRow {
         loop {
-            if let Some(row) = UserRow::read_locked(user_key) {
+            if let Some(row) = UserRow::lock_existing(user_key) {
                 return row;
             }
             // Another session may have made it, or an erasure may have removed it, since.
@@ -42,9 +47,19 @@ impl UserRow {
         }
     }
 
-    fn read_locked(user_key: Uuid) -> Option<UserRow> {
+    /// The same, if there is a row. Needs an open session.
+    pub fn lock_existing(user_key: Uuid) -> Option<UserRow> {
+        UserRow::read_locked(user_key, &LOCK)
+    }
+
+    /// The same, if there is a row and nobody else has it. Needs an open session.
+    pub fn lock_if_free(user_key: Uuid) -> Option<UserRow> {
+        UserRow::read_locked(user_key, &LOCK_FREE)
+    }
+
+    fn read_locked(user_key: Uuid, lock: &'static LocalKey<Statement>) -> Option<UserRow> {
         let mut found = None;
-        LOCK.with(|statement| {
+        lock.with(|statement| {
             statement.write(&[datum::uuid(user_key)], |row| {
                 let mut kept = UserRow::default();
                 row.datum(1)
