@@ -19,7 +19,8 @@ AS $$
   UNION ALL
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
    WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
-      OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'candidate_names', 'decided_at', 'slot_probabilities', 'training_set'))
+      OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'candidate_names', 'decided_at', 'slot_probabilities',
+                                            'training_set', 'feature_definition'))
       OR (job = 'operate' AND v.name IN (
             'publish', 'rollback', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',

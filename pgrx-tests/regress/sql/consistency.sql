@@ -70,7 +70,6 @@ $$;
 SELECT tamper('3', 'sum', 1, 'was * 1.000001'), tamper('3', 'last', 0, '''-Infinity''');
 SELECT tamper('5', 'web', 1, 'was + 1');
 UPDATE decide.user_state SET keyed = '{}' WHERE user_key = decide.user_key('4');
-SELECT tamper('nobody', 'first', 0, '0') FROM (SELECT 1) AS x;
 SELECT count(*) FROM unnest('{3,4,5}'::int[]) AS u, decide(u, 'home');
 SELECT feature, mismatch, missing, extra, largest_difference > 0 AS differs FROM decide.feature_consistency('-infinity', 'infinity')
  WHERE mismatch + missing + extra > 0;
