@@ -164,6 +164,7 @@ impl Error {
                 format!("cannot execute {verb}() in a read-only transaction"),
                 Some("What it answers and what it writes stand or fall together.".into()),
                 hint(match *verb {
+                    "backfill" => "Run it on the primary server.",
                     "decide" => "On a standby or in a READ ONLY transaction, ask decide.explain().",
                     _ => "Send events to the primary server.",
                 }),
