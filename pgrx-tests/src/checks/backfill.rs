@@ -133,13 +133,7 @@ fn consistent(client: &mut Client) -> Result<()> {
 pub fn waits_for_a_user_that_is_being_made(database: &Database) -> Result<()> {
     let (mut tracker, mut owner) = (database.connect()?, database.connect()?);
     shop::open(&mut owner)?;
-    let track = |client: &mut Client, id: &str| {
-        client.execute(
-            "SELECT track(jsonb_build_object('event_id', $1::text, 'type', 'order', 'user_id', 'ann', 'at', now()))",
-            &[&id],
-        )
-    };
-    owner.batch_execute("INSERT INTO decide.feature (feature, event_type, aggregate) VALUES ('orders', 'order', 'decayed_count')")?;
+    owner.batch_execute(ORDERS)?;
     tracker.batch_execute("BEGIN")?;
     track(&mut tracker, "first")?;
     let early = owner.batch_execute("SELECT decide.backfill('orders')");
@@ -159,12 +153,48 @@ pub fn waits_for_a_user_that_is_being_made(database: &Database) -> Result<()> {
     })?;
     track(&mut tracker, "third")?;
     owner.batch_execute("SELECT decide.publish('switch over')")?;
-    let orders: f64 = owner
-        .query_one(
-            "SELECT value FROM decide.features('ann') WHERE feature = 'orders'",
-            &[],
-        )?
-        .get(0);
+    let orders = orders(&mut owner)?;
     ensure!(orders == 3.0, "{orders} of 3 orders were counted");
     Ok(())
+}
+
+/// A track() that had begun before the feature was staged, waited for that, and commits when all
+/// others are done: it is of a user whom nobody sees yet, and counts in the feature by itself.
+pub fn reaches_who_waited_for_it(database: &Database) -> Result<()> {
+    let (mut tracker, mut owner) = (database.connect()?, database.connect()?);
+    shop::open(&mut owner)?;
+    owner.batch_execute(ORDERS)?;
+    owner.batch_execute("BEGIN; SELECT decide.backfill('orders')")?;
+    tracker.batch_execute("BEGIN")?;
+    std::thread::scope(|scope| {
+        let tracked = scope.spawn(|| track(&mut tracker, "first"));
+        std::thread::sleep(Duration::from_millis(300));
+        ensure!(!tracked.is_finished(), "it did not wait");
+        owner.batch_execute("COMMIT")?;
+        tracked.join().expect("it panicked")
+    })?;
+    owner.batch_execute("SELECT decide.backfill('orders')")?;
+    tracker.batch_execute("COMMIT")?;
+    owner.batch_execute("SELECT decide.publish('switch over')")?;
+    let orders = orders(&mut owner)?;
+    ensure!(orders == 1.0, "{orders} of 1 order were counted");
+    Ok(())
+}
+
+const ORDERS: &str = "INSERT INTO decide.feature (feature, event_type, aggregate) VALUES ('orders', 'order', 'decayed_count')";
+
+fn track(client: &mut Client, id: &str) -> Result<()> {
+    client.execute(
+        "SELECT track(jsonb_build_object('event_id', $1::text, 'type', 'order', 'user_id', 'ann', 'at', now()))",
+        &[&id],
+    )?;
+    Ok(())
+}
+
+fn orders(client: &mut Client) -> Result<f64> {
+    let row = client.query_one(
+        "SELECT value FROM decide.features('ann') WHERE feature = 'orders'",
+        &[],
+    )?;
+    Ok(row.get(0))
 }

@@ -97,6 +97,10 @@ pub const ALL: &[(&str, Check)] = &[
         "backfill/waits_for_a_user_that_is_being_made",
         backfill::waits_for_a_user_that_is_being_made,
     ),
+    (
+        "backfill/reaches_who_waited_for_it",
+        backfill::reaches_who_waited_for_it,
+    ),
     ("stream/survives_a_crash", stream::survives_a_crash),
     ("workers/fold_the_inbox", workers::fold_the_inbox),
     (
