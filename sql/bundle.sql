@@ -46,6 +46,8 @@ CREATE TABLE decide.feature_slot (
   width int NOT NULL,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   backfilled_at timestamptz,
+  staged_at timestamptz,
+  backfilled_to uuid,
   UNIQUE (feature, definition)
 );
 COMMENT ON TABLE decide.feature_slot IS 'The place of a feature in the user''s row, for ever; another definition is another place';
@@ -53,6 +55,8 @@ COMMENT ON COLUMN decide.feature_slot.slot IS 'First cell, from 0; of a feature 
 COMMENT ON COLUMN decide.feature_slot.width IS 'How many cells it takes';
 COMMENT ON COLUMN decide.feature_slot.created_at IS 'When it got its place: events from then on are in it';
 COMMENT ON COLUMN decide.feature_slot.backfilled_at IS 'When the events from before were put in (null: they were not)';
+COMMENT ON COLUMN decide.feature_slot.staged_at IS 'Since when it is written though no bundle in force has it whole: its past is being computed, or it waits to be published';
+COMMENT ON COLUMN decide.feature_slot.backfilled_to IS 'The last user whose past is in it, in the order of their pseudonyms';
 COMMENT ON COLUMN decide.feature_slot.feature IS 'Name';
 COMMENT ON COLUMN decide.feature_slot.definition IS 'What it counts, and how fast it fades';
 

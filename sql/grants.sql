@@ -19,18 +19,19 @@ AS $$
   UNION ALL
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
    WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
-      OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'candidate_names', 'decided_at', 'slot_probabilities'))
+      OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'candidate_names', 'decided_at', 'slot_probabilities',
+                                            'training_set', 'feature_definition'))
       OR (job = 'operate' AND v.name IN (
             'publish', 'rollback', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
             'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'decided_at',
-            'slot_probabilities'))
+            'slot_probabilities', 'backfill', 'feature_consistency', 'training_set'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
-    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version', 'event_type_usage']
+    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
                               'action_number', 'feature_slot', 'quarantine', 'tracked_tables', 'event_type_usage',
-                              'event_inbox', 'job', 'job_run', 'job_status']
+                              'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
   SELECT 'SELECT, INSERT, UPDATE, DELETE', 'TABLE decide.' || t

@@ -35,6 +35,7 @@ pub enum Error {
     Faults(Vec<Fault>),
     UnknownBundle(i64),
     UnknownDecision(String),
+    UnknownFeature(String),
     UnknownQuarantined(String),
     PatchNotObject,
     /// The reasons, and which of several events it is, from 1.
@@ -123,6 +124,12 @@ impl Error {
                 Some("It was never made, was rolled back, or its trace has expired.".into()),
                 None,
             ),
+            Error::UnknownFeature(feature) => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("feature \"{feature}\" does not exist"),
+                Some("decide.feature has no row of that name.".into()),
+                None,
+            ),
             Error::UnknownQuarantined(id) => (
                 ERRCODE_NO_DATA_FOUND,
                 format!("there is no event {id} in quarantine"),
@@ -157,6 +164,7 @@ impl Error {
                 format!("cannot execute {verb}() in a read-only transaction"),
                 Some("What it answers and what it writes stand or fall together.".into()),
                 hint(match *verb {
+                    "backfill" => "Run it on the primary server.",
                     "decide" => "On a standby or in a READ ONLY transaction, ask decide.explain().",
                     _ => "Send events to the primary server.",
                 }),

@@ -3,8 +3,6 @@
 use uuid::Uuid;
 
 use super::Desk;
-use crate::math::aggregate::cells_at;
-use crate::math::keyed;
 use crate::pg::array;
 use crate::pg::lookup::Keyed;
 use crate::policy::{Affinities, Bundle};
@@ -52,23 +50,15 @@ pub fn read(user_key: Uuid, now: i64, bundle: &Bundle, affinities: &Affinities, 
     }
     desk.state.read(user_key);
     desk.seen = desk.state.events;
-    for (place, &i) in bundle.vector.iter().enumerate() {
-        let feature = &bundle.features[i];
-        let cells = cells_at(&desk.state.features, feature.slot, &feature.aggregate);
-        let value = cells.and_then(|cells| feature.aggregate.read(cells, now));
+    for (place, (feature, value)) in bundle.vector_of(&desk.state.features, now).enumerate() {
         if value.is_none() {
             desk.missing.push(place as i16 + 1);
         }
         desk.features.push(value.unwrap_or(feature.default_value));
     }
     for affinity in &affinities.kept {
-        let feature = &bundle.features[affinity.feature];
-        let limit = feature.key.as_ref().map_or(0, |key| key.limit);
-        let (slot, keyed) = (feature.slot as u32, &desk.state.keyed);
-        for (key, value) in keyed::entries(keyed, slot, &feature.aggregate, now, limit) {
-            if let Some(&place) = affinity.places.get(&key) {
-                desk.affinities.extend([place as f64, value]);
-            }
+        for (place, value) in bundle.affinity_of(affinity, &desk.state.keyed, now) {
+            desk.affinities.extend([place as f64, value]);
         }
     }
 }

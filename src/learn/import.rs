@@ -93,7 +93,7 @@ pub fn import(source: pg_sys::Oid, origin: &str) -> Result<i64, Error> {
     let mut numbers = numbers();
     let mut cursor = {
         let _acting = identity::act_as(caller);
-        Cursor::open(Plan::prepare(&query, &[]))
+        Cursor::open(Plan::prepare(&query, &[]), &[])
     };
     let mut rows = 0;
     loop {

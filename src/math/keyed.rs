@@ -68,6 +68,11 @@ pub fn merge(row: &mut Vec<f64>, other: &[f64], slot: u32, aggregate: &Aggregate
     join(row, slot, aggregate, sound(other, slot, aggregate), limit);
 }
 
+/// Forgets all that the row has at `slot`.
+pub fn clear(row: &mut Vec<f64>, slot: u32) {
+    put(row, slot, 0, &[]);
+}
+
 /// The heaviest `limit` keys as of `now` and what the aggregate says of each, the heaviest first. Those of which it
 /// says nothing, as they have outlived its TTL, are left out.
 pub fn entries(

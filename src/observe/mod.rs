@@ -1,5 +1,7 @@
 //! Facts come in: an event is checked, stored once, and folded into the features of its user.
 
+pub mod backfill;
+mod consistency;
 mod contract;
 mod fact;
 mod features;
@@ -7,6 +9,7 @@ pub mod inbox;
 mod keys;
 mod quarantine;
 mod store;
+mod stored;
 mod text;
 mod user;
 mod verbs;
@@ -137,15 +140,17 @@ impl Desk {
     /// how many were duplicates. Needs an open session.
     fn put(&self, user_key: Uuid, events: &[Event<'_>]) -> [i64; 2] {
         let (mut row, locked) = UserRow::lock(user_key);
+        // While it waited, another feature may have come that all events from then on count in.
+        let bundle = policy::live().unwrap_or_else(|_| self.bundle.clone());
         let (mut accepted, mut keys) = (0, Vec::new());
         for event in events {
-            let fact = event.fact(&self.bundle);
-            if !store::event(event, &fact, &self.bundle, row.events + 1) {
+            let fact = event.fact(&bundle);
+            if !store::event(event, &fact, &bundle, row.events + 1) {
                 continue;
             }
             accepted += 1;
             row.events += 1;
-            keys.extend(features::fold(&fact, event.kind, &mut row, &self.bundle));
+            keys.extend(features::fold(&fact, event.kind, &mut row, &bundle));
             if let Some(decision_id) = event.decision_id {
                 store::outcome(event, decision_id);
             }

@@ -3,7 +3,7 @@
 use pgrx::pg_sys::UUIDOID;
 use uuid::Uuid;
 
-use crate::pg::locked::Locked;
+use crate::pg::locked::{Locked, Wait};
 use crate::pg::lookup::Keyed;
 use crate::pg::{Statement, array, clock, datum, session};
 
@@ -39,21 +39,35 @@ impl UserRow {
     /// for the other, so that one cannot overlook the other. Needs an open session.
     pub fn lock(user_key: Uuid) -> (UserRow, Locked) {
         loop {
-            let mut row = UserRow::default();
-            let locked = USER_STATE.lock(user_key, |kept| {
-                kept.datum(FEATURES)
-                    .map(|features| array::read_into(features, &mut row.features));
-                kept.datum(KEYED)
-                    .map(|keyed| array::read_into(keyed, &mut row.keyed));
-                row.events = kept.datum(EVENTS).map_or(0, |events| events.value() as i64);
-            });
-            if let Some(locked) = locked {
-                return (row, locked);
+            if let Some(found) = UserRow::lock_existing(user_key) {
+                return found;
             }
             // Another session may have made it, or an erasure may have removed it, since.
             MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
             session::check_interrupts();
         }
+    }
+
+    /// The same, if there is a row. Needs an open session.
+    pub fn lock_existing(user_key: Uuid) -> Option<(UserRow, Locked)> {
+        UserRow::lock_as(user_key, Wait::ForIt)
+    }
+
+    /// The same, if there is a row and nobody else has it. Needs an open session.
+    pub fn lock_if_free(user_key: Uuid) -> Option<(UserRow, Locked)> {
+        UserRow::lock_as(user_key, Wait::Never)
+    }
+
+    fn lock_as(user_key: Uuid, wait: Wait) -> Option<(UserRow, Locked)> {
+        let mut row = UserRow::default();
+        let locked = USER_STATE.lock(user_key, wait, |kept| {
+            kept.datum(FEATURES)
+                .map(|features| array::read_into(features, &mut row.features));
+            kept.datum(KEYED)
+                .map(|keyed| array::read_into(keyed, &mut row.keyed));
+            row.events = kept.datum(EVENTS).map_or(0, |events| events.value() as i64);
+        });
+        locked.map(|locked| (row, locked))
     }
 
     /// Writes the row back.

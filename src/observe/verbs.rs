@@ -3,7 +3,9 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
-use super::{Taken, Who, quarantine, take, take_all, take_unreadable, text};
+use super::{
+    Taken, Who, backfill as filling, consistency, quarantine, take, take_all, take_unreadable, text,
+};
 use crate::error::{Error, OrRaise};
 use crate::pg::call::Call;
 use crate::pg::json::Json;
@@ -69,6 +71,40 @@ fn release_all(call: FunctionCallInfo) {
     let patch = call.json(1).unwrap_or_else(Json::nothing);
     let counts = quarantine::release_all(reason, &patch).or_raise();
     call.rows().push(counts.map(datum::int8));
+}
+
+/// backfill(feature): how far it is.
+#[pg_extern(sql = false)]
+fn backfill(feature: Option<&str>) -> String {
+    refuse_read_only("backfill");
+    let feature = feature.ok_or(Error::Null("feature")).or_raise();
+    filling::backfill(feature).or_raise()
+}
+
+/// feature_consistency(from, to): a row per feature.
+#[pg_extern(sql = false)]
+fn feature_consistency(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let from = call.timestamp(0).ok_or(Error::Null("from")).or_raise();
+    let to = call.timestamp(1).ok_or(Error::Null("to")).or_raise();
+    let report = consistency::compare(from, to).or_raise();
+    if report.users_left_out > 0 {
+        pgrx::notice!(
+            "{} users were left out: not all of their events are kept",
+            report.users_left_out
+        );
+    }
+    let mut rows = call.rows();
+    for (feature, agreement) in &report.features {
+        rows.push([
+            datum::text(feature),
+            datum::int8(agreement.decisions),
+            datum::int8(agreement.mismatch),
+            datum::int8(agreement.missing),
+            datum::int8(agreement.extra),
+            datum::float8(agreement.largest_difference),
+        ]);
+    }
 }
 
 fn refuse_read_only(verb: &'static str) {

@@ -46,6 +46,11 @@ impl Call {
         self.get(number)
     }
 
+    /// A timestamptz as microseconds since 2000.
+    pub fn timestamp(&self, number: usize) -> Option<i64> {
+        self.argument(number).map(|datum| datum.value() as i64)
+    }
+
     pub fn uuid(&self, number: usize) -> Option<uuid::Uuid> {
         self.get::<pgrx::Uuid>(number)
             .map(|value| uuid::Uuid::from_bytes(*value.as_bytes()))

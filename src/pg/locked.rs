@@ -9,6 +9,14 @@ use uuid::Uuid;
 use super::datum::Arg;
 use super::lookup::{Found, Keyed, find, newest, sees_one_snapshot};
 
+/// What to do about a row that another transaction has locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    ForIt,
+    /// As if it were not there.
+    Never,
+}
+
 /// A row that this transaction has locked.
 pub struct Locked {
     table: pg_sys::Oid,
@@ -17,10 +25,9 @@ pub struct Locked {
 
 impl Keyed {
     /// Locks the row with that key until the transaction ends and hands it to `then` as it is now,
-    /// whoever has changed it meanwhile. None if there is no such row. Waits for whoever has it. In
-    /// a transaction that sees one snapshot throughout, a row that was changed since is a
+    /// whoever has changed it meanwhile. None if there is no such row. In a transaction that sees one snapshot throughout, a row that was changed since is a
     /// serialization failure. The rights of the current role are not asked.
-    pub fn lock(&self, key: Uuid, then: impl FnOnce(Found<'_>)) -> Option<Locked> {
+    pub fn lock(&self, key: Uuid, wait: Wait, then: impl FnOnce(Found<'_>)) -> Option<Locked> {
         // SAFETY: the relation stays open under a lock that is kept to the end of the transaction;
         // the snapshot is pushed and popped in pairs; the slot lives until the row was looked at.
         // What is called through the table's access method is guarded as other calls are. After an
@@ -32,7 +39,7 @@ impl Keyed {
             find(relation, index, snapshot, key, |row| {
                 place = Some((*row.tuple).t_self);
             });
-            let locked = place.and_then(|place| lock(relation, place, snapshot, then));
+            let locked = place.and_then(|place| lock(relation, place, snapshot, wait, then));
             pg_sys::UnregisterSnapshot(snapshot);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
@@ -46,6 +53,7 @@ unsafe fn lock(
     relation: pg_sys::Relation,
     mut place: pg_sys::ItemPointerData,
     snapshot: pg_sys::Snapshot,
+    wait: Wait,
     then: impl FnOnce(Found<'_>),
 ) -> Option<Locked> {
     // SAFETY: the slot is of the kind that heaps take; the function pointer is the access method's.
@@ -71,7 +79,10 @@ unsafe fn lock(
                 slot,
                 pg_sys::GetCurrentCommandId(false),
                 pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
-                pg_sys::LockWaitPolicy::LockWaitBlock,
+                match wait {
+                    Wait::ForIt => pg_sys::LockWaitPolicy::LockWaitBlock,
+                    Wait::Never => pg_sys::LockWaitPolicy::LockWaitSkip,
+                },
                 flags,
                 &mut failure,
             )

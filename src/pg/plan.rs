@@ -75,16 +75,7 @@ impl Plan {
     /// Runs the plan, hands each row to `each`, and answers how many rows there were: returned by
     /// a query or RETURNING, else changed.
     pub fn run(&self, access: Access, args: &[Arg], mut each: impl FnMut(Row<'_>)) -> u64 {
-        const MOST: usize = 32;
-        assert!(args.len() <= MOST, "at most {MOST} parameters");
-        let mut values = [pg_sys::Datum::from(0); MOST];
-        let mut nulls = [b' ' as std::ffi::c_char; MOST];
-        for (i, arg) in args.iter().enumerate() {
-            match arg {
-                Some(datum) => values[i] = *datum,
-                None => nulls[i] = b'n' as std::ffi::c_char,
-            }
-        }
+        let (mut values, nulls) = laid_out(args);
         // SAFETY: values and nulls are as long as the plan's parameters; the tuple table is read
         // before the next statement and freed here; rows borrow from it and cannot escape `each`.
         unsafe {
@@ -111,6 +102,22 @@ impl Plan {
     }
 }
 
+const MOST: usize = 32;
+
+/// Parameters as SPI takes them.
+fn laid_out(args: &[Arg]) -> ([pg_sys::Datum; MOST], [std::ffi::c_char; MOST]) {
+    assert!(args.len() <= MOST, "at most {MOST} parameters");
+    let mut values = [pg_sys::Datum::from(0); MOST];
+    let mut nulls = [b' ' as std::ffi::c_char; MOST];
+    for (i, arg) in args.iter().enumerate() {
+        match arg {
+            Some(datum) => values[i] = *datum,
+            None => nulls[i] = b'n' as std::ffi::c_char,
+        }
+    }
+    (values, nulls)
+}
+
 /// Hands on the rows of the last statement and frees them.
 ///
 /// # Safety
@@ -134,7 +141,7 @@ unsafe fn for_each_row(each: &mut impl FnMut(Row<'_>)) {
     }
 }
 
-/// A query without parameters that is read in batches.
+/// A query that is read in batches.
 pub struct Cursor {
     portal: pg_sys::Portal,
     _plan: Plan,
@@ -142,14 +149,16 @@ pub struct Cursor {
 
 impl Cursor {
     /// Opens it on the caller's snapshot. Must be read within the session that it was opened in.
-    pub fn open(plan: Plan) -> Cursor {
-        // SAFETY: a plan without parameters; the portal lives until the session's end or Drop.
+    pub fn open(plan: Plan, args: &[Arg]) -> Cursor {
+        let (mut values, nulls) = laid_out(args);
+        // SAFETY: values and nulls are as long as the plan's parameters, and copied; the portal lives
+        // until the session's end or Drop.
         let portal = unsafe {
             pg_sys::SPI_cursor_open(
                 std::ptr::null(),
                 plan.plan,
-                std::ptr::null_mut(),
-                std::ptr::null(),
+                values.as_mut_ptr(),
+                nulls.as_ptr(),
                 true,
             )
         };

@@ -15,8 +15,10 @@ use crate::math::scorer::Scorer;
 pub struct Bundle {
     pub number: i64,
     pub surfaces: HashMap<String, Surface>,
-    /// All that are kept, in order of their slots.
+    /// All that are kept, in order of their slots; behind the bundle's own those that are staged.
     pub features: Vec<Feature>,
+    /// How many of them are the bundle's own.
+    pub own: usize,
     /// Those that make the vector, by their place in `features`: traces keep their values in this order.
     pub vector: Vec<usize>,
     /// Features by the type of event that moves them.

@@ -50,6 +50,7 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
         surfaces,
         vector,
         moved_by: moved_by(&features),
+        own: features.len(),
         features,
         actions: actions
             .into_iter()
@@ -95,18 +96,26 @@ struct Known<'a> {
 }
 
 fn moved_by(features: &[Feature]) -> HashMap<String, Vec<Moved>> {
-    let mut moved: HashMap<String, Vec<Moved>> = HashMap::new();
-    let mut note = |kind: &str, feature, side| {
-        let of_kind = moved.entry(kind.to_owned()).or_default();
-        of_kind.push(Moved { feature, side });
-    };
+    let mut moved = HashMap::new();
     for (i, feature) in features.iter().enumerate() {
-        note(&feature.event_type, i, Side::Hit);
-        if let Some(kind) = &feature.trial_event_type {
-            note(kind, i, Side::Trial);
-        }
+        note_moves(&mut moved, i, feature);
     }
     moved
+}
+
+/// Notes which events move the feature at a place.
+pub fn note_moves(moved: &mut HashMap<String, Vec<Moved>>, place: usize, feature: &Feature) {
+    let mut note = |kind: &str, side| {
+        let of_kind = moved.entry(kind.to_owned()).or_default();
+        of_kind.push(Moved {
+            feature: place,
+            side,
+        });
+    };
+    note(&feature.event_type, Side::Hit);
+    if let Some(kind) = &feature.trial_event_type {
+        note(kind, Side::Trial);
+    }
 }
 
 fn actions<'a>(content: &'a Content, faults: &mut Faults) -> HashMap<&'a str, Action> {

@@ -7,6 +7,7 @@ use pgrx::pg_sys::{self, INT8OID};
 
 use super::bundle::Bundle;
 use super::compile::compile;
+use super::stage::add_staged;
 use super::validate::Faults;
 use crate::error::Error;
 use crate::pg::invalidation::{self, Watch};
@@ -49,7 +50,9 @@ pub fn live() -> Result<Rc<Bundle>, Error> {
         });
         // Whatever is committed from here on moves the count again.
         let changes = invalidation::changes_seen(Watch::Publication);
-        let bundle = load(newest.ok_or(Error::NothingPublished)?)?;
+        let mut bundle = load(newest.ok_or(Error::NothingPublished)?)?;
+        add_staged(&mut bundle)?;
+        let bundle = Rc::new(bundle);
         LIVE.set(Some((changes, bundle.clone())));
         Ok(bundle)
     })
@@ -70,12 +73,12 @@ pub fn by_number(number: i64) -> Result<Rc<Bundle>, Error> {
         return Ok(bundle);
     }
     let _session = Session::open();
-    let bundle = on_latest_snapshot(|| load(number))?;
+    let bundle = on_latest_snapshot(|| load(number).map(Rc::new))?;
     OTHER.set(Some((changes, bundle.clone())));
     Ok(bundle)
 }
 
-fn load(number: i64) -> Result<Rc<Bundle>, Error> {
+fn load(number: i64) -> Result<Bundle, Error> {
     let mut text = None;
     CONTENT.with(|statement| {
         statement.read(&[datum::int8(number)], |row| text = row.get::<String>(1))
@@ -85,7 +88,7 @@ fn load(number: i64) -> Result<Rc<Bundle>, Error> {
     let mut faults = Faults::default();
     let bundle = compile(number, &content, &mut faults);
     match faults.0.first() {
-        None => Ok(Rc::new(bundle)),
+        None => Ok(bundle),
         Some(fault) => Err(Error::Damaged(fault.to_string())),
     }
 }

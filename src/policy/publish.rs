@@ -7,6 +7,7 @@ use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 use super::compile::{compile, rule_sets};
 use super::feature::Feature;
 use super::rules;
+use super::stage::settle;
 use super::tables::{Content, FeatureRow};
 use super::validate::{self, Faults};
 use crate::error::Error;
@@ -19,7 +20,7 @@ thread_local! {
     static LOCK: Statement = const { Statement::new(
         "LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE", &[]) };
     static NUMBER: Statement = const { Statement::new(include_str!("number.sql"), &[]) };
-    static NEW_FEATURES: Statement = const { Statement::new(include_str!("slot.sql"), &[]) };
+    static NEW_FEATURES: Statement = const { Statement::new(include_str!("slot.sql"), &[TEXTOID]) };
     static SLOT: Statement = const { Statement::new(
         "INSERT INTO decide.feature_slot (slot, feature, definition, width) \
          SELECT COALESCE(pg_catalog.max(l.slot + l.width), 0), $1, $2::jsonb, $3 FROM decide.feature_slot AS l",
@@ -63,7 +64,7 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     let _session = Session::open();
     take_turn()?;
     run(&NUMBER);
-    place_features()?;
+    place_features(None)?;
     run(&SECRET);
     let text: String = one(&SNAPSHOT);
     let content: Content =
@@ -91,12 +92,15 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     Ok(number)
 }
 
-/// Gives each new definition of a feature its place in the rows of its entity, for ever. Needs an open
-/// session.
-pub fn place_features() -> Result<(), Error> {
+/// Gives each new definition of a feature, or the one of a name, its place in the rows of its entity, for
+/// ever. Needs an open session.
+pub fn place_features(only: Option<&str>) -> Result<(), Error> {
     let mut new: Vec<(String, String, String)> = Vec::new();
     NEW_FEATURES.with(|statement| {
-        statement.write(&[], |row| new.push((row.must(1), row.must(2), row.must(3))))
+        let only = [datum::optional_text(only)];
+        statement.write(&only, |row| {
+            new.push((row.must(1), row.must(2), row.must(3)))
+        })
     });
     for (name, content, definition) in new {
         let row = serde_json::from_str(&content).map_err(|e| Error::Damaged(e.to_string()))?;
@@ -146,7 +150,7 @@ pub fn rollback(bundle: i64, note: Option<&str>) -> Result<(), Error> {
 
 /// Waits until no other session publishes: one at a time, while readers go on. A transaction whose
 /// snapshot is older than the newest publication would publish on top of what it cannot see.
-fn take_turn() -> Result<(), Error> {
+pub fn take_turn() -> Result<(), Error> {
     run(&LOCK);
     let (mut seen, mut newest) = (None, None);
     NEWEST.with(|statement| {
@@ -204,6 +208,7 @@ fn put_in_force(bundle: i64, kind: &str, note: Option<&str>) {
             invalidation::announce(row.must::<pg_sys::Oid>(1))
         })
     });
+    settle(bundle);
 }
 
 fn run(statement: &'static std::thread::LocalKey<Statement>) {

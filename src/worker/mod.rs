@@ -8,7 +8,9 @@
 //! | `visit` | a worker: does in its database what is due, and leaves |
 //! | the others | one job each |
 
+mod backfill;
 mod fold;
+mod freshness;
 mod launcher;
 mod partitions;
 mod quarantine;
@@ -44,6 +46,8 @@ const JOBS: &[Job] = &[
     job("partitions", "1 hour", partitions::step, partitions::says),
     job("retention", "1 hour", retention::step, retention::says),
     job("quarantine", "1 hour", quarantine::step, quarantine::says),
+    job("backfill", "1 minute", backfill::step, backfill::says),
+    job("freshness", "1 hour", freshness::step, freshness::says),
 ];
 
 const fn job(

@@ -118,7 +118,7 @@ fn work(mut client: Client, number: usize, working: &AtomicBool) -> Vec<Uuid> {
 }
 
 /// Brings the server back if it is gone, and waits until it takes clients.
-fn revive(database: &Database) -> Result<Client> {
+pub fn revive(database: &Database) -> Result<Client> {
     if !database.server.is_running() {
         database.server.start()?;
     }

@@ -4,6 +4,7 @@
 //! has the library preloaded. It may restart the server, alter its settings or crash it: the next
 //! check finds it as usual. To add one, write a function and name it in `ALL`.
 
+mod backfill;
 mod catalog;
 mod crashes;
 mod docs;
@@ -14,6 +15,7 @@ mod interruptions;
 mod restore;
 mod sessions;
 mod shop;
+mod stream;
 mod workers;
 
 use anyhow::Result;
@@ -87,6 +89,19 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("crashes/of_a_backend", crashes::of_a_backend),
     ("crashes/of_the_server", crashes::of_the_server),
+    (
+        "backfill/counts_every_event_once",
+        backfill::counts_every_event_once,
+    ),
+    (
+        "backfill/waits_for_a_user_that_is_being_made",
+        backfill::waits_for_a_user_that_is_being_made,
+    ),
+    (
+        "backfill/reaches_who_waited_for_it",
+        backfill::reaches_who_waited_for_it,
+    ),
+    ("stream/survives_a_crash", stream::survives_a_crash),
     ("workers/fold_the_inbox", workers::fold_the_inbox),
     (
         "workers/lose_and_double_nothing",

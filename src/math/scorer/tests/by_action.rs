@@ -9,7 +9,11 @@ fn each_action_sees_the_fact_of_its_own_place() {
     let price = factor("action.price", Encoding::Number);
     let device = factor("context.device", levels(&["app", "web"]));
     let model = linear(
-        vec![vec![liking()], vec![liking(), price], vec![liking(), device]],
+        vec![
+            vec![liking()],
+            vec![liking(), price],
+            vec![liking(), device],
+        ],
         vec![2.0, 10.0, 100.0, 1000.0],
     );
     let actions = [
@@ -22,14 +26,7 @@ fn each_action_sees_the_fact_of_its_own_place() {
         &model,
         actions.len(),
         &|a, source| actions[a].value(source),
-        &|_| {
-            Some(Position::ByAction(vec![
-                Some(1),
-                Some(2),
-                Some(1),
-                None,
-            ]))
-        },
+        &|_| Some(Position::ByAction(vec![Some(1), Some(2), Some(1), None])),
         &index(&CONTEXT),
     )
     .unwrap();

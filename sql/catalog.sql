@@ -1,0 +1,138 @@
+-- The catalog of features: what there is, how far each is, and how fresh.
+
+CREATE VIEW decide.feature_in_force AS
+SELECT e.row ->> 'feature' AS feature, (e.row ->> 'slot')::int AS slot,
+       CASE WHEN e.row ->> 'entity' = 'user' AND e.row ->> 'key_path' IS NULL AND NOT (e.row ->> 'offline_only')::boolean
+            THEN (pg_catalog.count(*) FILTER (WHERE e.row ->> 'entity' = 'user' AND e.row ->> 'key_path' IS NULL
+                                                AND NOT (e.row ->> 'offline_only')::boolean)
+                  OVER (ORDER BY e.n))::int END AS place,
+       pg_catalog.array_remove(ARRAY[e.row ->> 'event_type', e.row ->> 'trial_event_type'], NULL) AS event_types,
+       (e.row ->> 'offline_only')::boolean AS offline_only
+  FROM decide.bundle AS b
+ CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(b.content -> 'features') WITH ORDINALITY AS e (row, n)
+ WHERE b.bundle = (SELECT p.bundle FROM decide.publication AS p ORDER BY p.publication DESC LIMIT 1);
+COMMENT ON VIEW decide.feature_in_force IS 'Features of the bundle in force';
+COMMENT ON COLUMN decide.feature_in_force.feature IS 'Name';
+COMMENT ON COLUMN decide.feature_in_force.slot IS 'Its place in decide.feature_slot';
+COMMENT ON COLUMN decide.feature_in_force.place IS 'Its place in the vectors of traces, from 1 (null: it is not in them)';
+COMMENT ON COLUMN decide.feature_in_force.event_types IS 'Types of the events that move it';
+COMMENT ON COLUMN decide.feature_in_force.offline_only IS 'Whether decisions do not see it';
+
+CREATE TABLE decide.feature_statistic (
+  feature text PRIMARY KEY,
+  seen_at timestamptz,
+  missing_share double precision,
+  decisions bigint NOT NULL,
+  computed_at timestamptz NOT NULL
+);
+COMMENT ON TABLE decide.feature_statistic IS 'What the job freshness has found of each feature in force; not dumped';
+COMMENT ON COLUMN decide.feature_statistic.feature IS 'Feature';
+COMMENT ON COLUMN decide.feature_statistic.seen_at IS 'Time of the newest event of a type that moves it';
+COMMENT ON COLUMN decide.feature_statistic.missing_share IS 'Share of the decisions that missed it (null: there were none, or it is not in their vector)';
+COMMENT ON COLUMN decide.feature_statistic.decisions IS 'Decisions that were looked at: of the last day, under the bundle in force';
+COMMENT ON COLUMN decide.feature_statistic.computed_at IS 'When';
+
+CREATE VIEW decide.feature_catalog AS
+WITH version AS (
+  -- Each place that was ever given, and each definition that has none yet.
+  SELECT l.feature, l.slot, l.definition, l.staged_at, l.backfilled_at,
+         pg_catalog.row_number() OVER (PARTITION BY l.feature ORDER BY l.slot) AS version
+    FROM decide.feature_slot AS l
+  UNION ALL
+  SELECT f.feature, NULL, decide.feature_definition(f), NULL, NULL,
+         1 + (SELECT pg_catalog.count(*) FROM decide.feature_slot AS l WHERE l.feature = f.feature)
+    FROM decide.feature AS f
+   WHERE NOT EXISTS (SELECT 1 FROM decide.feature_slot AS l
+                      WHERE l.feature = f.feature AND l.definition = decide.feature_definition(f))
+)
+SELECT v.feature,
+       v.definition ->> 'entity' AS entity,
+       v.definition ->> 'aggregate' AS aggregate,
+       v.version::int AS version,
+       CASE WHEN i.offline_only THEN 'offline'
+            WHEN i.slot IS NOT NULL THEN 'live'
+            WHEN v.staged_at IS NOT NULL AND v.backfilled_at IS NULL THEN 'backfilling'
+            WHEN v.staged_at IS NOT NULL THEN 'backfilled'
+            WHEN f.feature IS NOT NULL THEN 'draft'
+            ELSE 'retired' END AS lifecycle,
+       v.slot,
+       o.owner,
+       o.purpose,
+       pg_catalog.justify_hours(pg_catalog.make_interval(secs => (v.definition ->> 'half_life_us')::double precision / 1000000)) AS half_life,
+       f.ttl,
+       f.freshness AS freshness_promised,
+       CASE WHEN i.slot IS NOT NULL THEN pg_catalog.now() - s.seen_at END AS freshness_seen,
+       CASE WHEN i.slot IS NOT NULL THEN s.missing_share END AS missing_share,
+       CASE WHEN i.slot IS NOT NULL THEN s.computed_at END AS statistics_at
+  FROM version AS v
+  LEFT JOIN decide.feature_in_force AS i ON i.slot = v.slot
+  LEFT JOIN decide.feature AS o ON o.feature = v.feature
+  LEFT JOIN decide.feature AS f ON f.feature = v.feature AND decide.feature_definition(f) = v.definition
+  LEFT JOIN decide.feature_statistic AS s ON s.feature = v.feature
+ ORDER BY v.feature COLLATE "C", v.version;
+COMMENT ON VIEW decide.feature_catalog IS 'Every version of every feature: how far it is, who answers for it, how fresh it is, and how often it is missing';
+COMMENT ON COLUMN decide.feature_catalog.feature IS 'Name';
+COMMENT ON COLUMN decide.feature_catalog.entity IS 'Whose number it is';
+COMMENT ON COLUMN decide.feature_catalog.aggregate IS 'What it keeps';
+COMMENT ON COLUMN decide.feature_catalog.version IS 'Which of the definitions under its name, from 1';
+COMMENT ON COLUMN decide.feature_catalog.lifecycle IS
+  'draft: defined and not in force; backfilling: written, and its past is being computed; backfilled: to be published; live; offline: kept and not seen by decisions; retired: no longer written';
+COMMENT ON COLUMN decide.feature_catalog.slot IS 'Its place in decide.feature_slot (null: not yet given)';
+COMMENT ON COLUMN decide.feature_catalog.owner IS 'Who answers for it';
+COMMENT ON COLUMN decide.feature_catalog.purpose IS 'What it is kept for';
+COMMENT ON COLUMN decide.feature_catalog.half_life IS 'Time in which the past loses half its weight (null: it never does)';
+COMMENT ON COLUMN decide.feature_catalog.ttl IS 'Age of the newest event from which on it is missing, as decide.feature has it now (null: never, or another definition)';
+COMMENT ON COLUMN decide.feature_catalog.freshness_promised IS 'How old its newest event may be';
+COMMENT ON COLUMN decide.feature_catalog.freshness_seen IS 'How old the newest event is that the job freshness has seen';
+COMMENT ON COLUMN decide.feature_catalog.missing_share IS 'Share of the decisions of a day that missed it';
+COMMENT ON COLUMN decide.feature_catalog.statistics_at IS 'When the job freshness looked last';
+
+CREATE FUNCTION decide.backfill(feature text) RETURNS text
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'backfill_wrapper';
+COMMENT ON FUNCTION decide.backfill(text) IS
+  'Has a feature that is not yet in force written by all sessions, and computes its past from the events that are kept, 1,000 users a call; says how far it is';
+
+CREATE FUNCTION decide.feature_consistency("from" timestamptz, "to" timestamptz)
+RETURNS TABLE (feature text, decisions bigint, mismatch bigint, missing bigint, extra bigint, largest_difference double precision)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'feature_consistency_wrapper';
+COMMENT ON FUNCTION decide.feature_consistency(timestamptz, timestamptz) IS
+  'Computes the features of decisions again, from the events that are kept as of each, and compares them with those in the traces; writes nothing';
+
+CREATE FUNCTION decide.training_set(model text, "from" timestamptz, "to" timestamptz, outcome text DEFAULT 'click')
+RETURNS TABLE (decision_id uuid, decided_at timestamptz, user_key uuid, slot integer, action text, probability double precision,
+               features double precision[], missing smallint[], context_values text[], reward double precision)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH surface AS (
+    SELECT p.row ->> 'surface' AS surface
+      FROM decide.bundle AS b CROSS JOIN LATERAL jsonb_array_elements(b.content -> 'policies') AS p (row)
+     WHERE b.bundle = (SELECT l.bundle FROM decide.publication AS l ORDER BY l.publication DESC LIMIT 1)
+       AND p.row ->> 'model' = training_set.model
+  ), shown AS (
+    SELECT t.decision_id, t.user_key, t.decided_at, t.first_slot + s.place - 1 AS slot, decide.action_name(s.action) AS action,
+           t.chosen[s.place] AS probability, t.features, t.missing, t.context_values, s.place
+      FROM decide.trace AS t
+     CROSS JOIN LATERAL unnest(t.actions[1:t.filled]) WITH ORDINALITY AS s (action, place)
+     WHERE t.surface IN (SELECT f.surface FROM surface AS f) AND t.bundle IS NOT NULL
+       AND t.decided_at >= training_set."from" AND t.decided_at < training_set."to"
+  ), reward AS (
+    SELECT o.decision_id, o.user_key, o.action, sum(COALESCE(o.value, 1)) AS reward
+      FROM decide.outcome AS o
+     WHERE o.type = training_set.outcome AND o.at >= o.decided_at
+       AND o.decided_at >= training_set."from" AND o.decided_at < training_set."to"
+     GROUP BY o.decision_id, o.user_key, o.action
+  )
+  SELECT s.decision_id, s.decided_at, s.user_key, s.slot::int, s.action, s.probability, s.features, s.missing, s.context_values,
+         COALESCE(own.reward, 0) + COALESCE(slate.reward, 0)
+    FROM shown AS s
+    LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key AND own.action = s.action
+    LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.action IS NULL
+   ORDER BY s.decision_id, s.place
+$$;
+COMMENT ON FUNCTION decide.training_set(text, timestamptz, timestamptz, text) IS
+  'Decisions of the surfaces where a model is in force, a row for each slot that a policy filled, with the vector that was used and the outcomes that came after';

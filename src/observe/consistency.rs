@@ -1,0 +1,197 @@
+//! Skew: the vectors in traces, compared with what the events that are kept say as of each decision.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use pgrx::pg_sys::TIMESTAMPTZOID;
+use uuid::Uuid;
+
+use super::user::UserRow;
+use super::{features, stored};
+use crate::error::Error;
+use crate::pg::plan::{Access, Cursor};
+use crate::pg::{Plan, Row, Session, array, datum, session};
+use crate::policy::{self, Bundle};
+
+const TRACES: &str = include_str!("traces.sql");
+
+/// Traces that are in memory at a time.
+const BATCH: i64 = 200;
+
+/// Two numbers that differ by less, in proportion, differ by the order of addition alone.
+const ROUNDING: f64 = 1e-9;
+
+/// How far a feature agrees.
+#[derive(Default)]
+pub struct Agreement {
+    pub decisions: i64,
+    pub mismatch: i64,
+    pub missing: i64,
+    pub extra: i64,
+    pub largest_difference: f64,
+}
+
+/// By feature, and how many users could not be looked at.
+#[derive(Default)]
+pub struct Report {
+    pub features: BTreeMap<String, Agreement>,
+    pub users_left_out: usize,
+}
+
+/// What a trace says of its features.
+struct Traced {
+    user_key: Uuid,
+    bundle: i64,
+    seen: i64,
+    surface: String,
+    decided_at: i64,
+    features: Vec<f64>,
+    missing: Vec<i16>,
+    affinities: Vec<f64>,
+}
+
+impl Traced {
+    fn read(row: &Row<'_>) -> Traced {
+        let (mut features, mut missing, mut affinities) = (Vec::new(), Vec::new(), Vec::new());
+        row.datum(6).map(|d| array::read_into(d, &mut features));
+        row.datum(7).map(|d| array::read_into(d, &mut missing));
+        row.datum(8).map(|d| array::read_into(d, &mut affinities));
+        Traced {
+            user_key: row.uuid(1).expect("a key"),
+            bundle: row.must(2),
+            seen: row.must(3),
+            surface: row.must(4),
+            decided_at: row.timestamp(5).expect("a key"),
+            features,
+            missing,
+            affinities,
+        }
+    }
+}
+
+/// A user's row, made again event by event under one bundle.
+struct Walk {
+    user_key: Uuid,
+    bundle: Rc<Bundle>,
+    row: UserRow,
+    /// Not all events are there.
+    broken: bool,
+}
+
+impl Walk {
+    /// Adds events up to the one of that number; false if one is not there.
+    fn go_to(&mut self, ordinal: i64) -> bool {
+        if self.broken || self.row.events >= ordinal {
+            return !self.broken;
+        }
+        let (row, bundle) = (&mut self.row, &self.bundle);
+        let mut whole = true;
+        stored::read(
+            self.user_key,
+            row.events,
+            ordinal,
+            Access::Read,
+            |fact, kind, number| {
+                whole &= number == row.events + 1;
+                features::fold(fact, kind, row, bundle);
+                row.events = number;
+            },
+        );
+        self.broken = !whole || self.row.events != ordinal;
+        !self.broken
+    }
+}
+
+/// Compares the decisions that were made here from `from` on and before `to`. Reads only.
+pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
+    let _session = Session::open();
+    let plan = Plan::prepare(TRACES, &[TIMESTAMPTZOID, TIMESTAMPTZOID]);
+    let mut cursor = Cursor::open(plan, &[datum::timestamp(from), datum::timestamp(to)]);
+    let mut bundles: HashMap<i64, Rc<Bundle>> = HashMap::new();
+    let mut left_out: HashSet<Uuid> = HashSet::new();
+    let mut report = Report::default();
+    let mut walk: Option<Walk> = None;
+    loop {
+        session::check_interrupts();
+        let mut batch = Vec::new();
+        cursor.fetch(BATCH, |row| batch.push(Traced::read(&row)));
+        if batch.is_empty() {
+            report.users_left_out = left_out.len();
+            return Ok(report);
+        }
+        for trace in &batch {
+            let same =
+                |walk: &Walk| walk.user_key == trace.user_key && walk.bundle.number == trace.bundle;
+            if !walk.as_ref().is_some_and(same) {
+                let bundle = match bundles.get(&trace.bundle) {
+                    Some(bundle) => bundle.clone(),
+                    None => policy::by_number(trace.bundle)?,
+                };
+                bundles.insert(trace.bundle, bundle.clone());
+                walk = Some(Walk {
+                    user_key: trace.user_key,
+                    bundle,
+                    row: UserRow::default(),
+                    broken: false,
+                });
+            }
+            let walk = walk.as_mut().expect("made just now");
+            if walk.go_to(trace.seen) {
+                judge(trace, walk, &mut report.features);
+            } else {
+                left_out.insert(trace.user_key);
+            }
+        }
+    }
+}
+
+fn judge(trace: &Traced, walk: &Walk, report: &mut BTreeMap<String, Agreement>) {
+    let (bundle, row, now) = (&walk.bundle, &walk.row, trace.decided_at);
+    if trace.features.len() != bundle.vector.len() {
+        return;
+    }
+    for (place, (feature, value)) in bundle.vector_of(&row.features, now).enumerate() {
+        let was_there = !trace.missing.contains(&(place as i16 + 1));
+        let traced = was_there.then_some(trace.features[place]);
+        let agreement = report.entry(feature.name.clone()).or_default();
+        agreement.decisions += 1;
+        agreement.note(traced, value);
+    }
+    let Some(surface) = bundle.surfaces.get(&trace.surface) else {
+        return;
+    };
+    let mut traced: HashMap<usize, f64> = trace
+        .affinities
+        .chunks_exact(2)
+        .map(|pair| (pair[0] as usize, pair[1]))
+        .collect();
+    for affinity in &surface.affinities.kept {
+        let name = &bundle.features[affinity.feature].name;
+        let agreement = report.entry(name.clone()).or_default();
+        agreement.decisions += 1;
+        for (place, value) in bundle.affinity_of(affinity, &row.keyed, now) {
+            agreement.note(traced.remove(&place), Some(value));
+        }
+        for place in affinity.places.values() {
+            agreement.note(traced.remove(place), None);
+        }
+    }
+}
+
+impl Agreement {
+    /// What the trace has and what the events say.
+    fn note(&mut self, traced: Option<f64>, recomputed: Option<f64>) {
+        match (traced, recomputed) {
+            (None, None) => {}
+            (None, Some(_)) => self.missing += 1,
+            (Some(_), None) => self.extra += 1,
+            (Some(a), Some(b)) => {
+                let difference = (a - b).abs();
+                self.largest_difference = self.largest_difference.max(difference);
+                if difference > ROUNDING * a.abs().max(b.abs()) {
+                    self.mismatch += 1;
+                }
+            }
+        }
+    }
+}

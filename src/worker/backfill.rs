@@ -1,0 +1,17 @@
+//! Features whose past is being computed, some users a step.
+
+use super::Step;
+use crate::error::Error;
+use crate::observe::backfill;
+
+pub fn step() -> Result<Step, Error> {
+    let filled = backfill::step()?;
+    Ok(Step {
+        rows: filled.users,
+        more: filled.more,
+    })
+}
+
+pub fn says(rows: i64) -> String {
+    format!("features of {rows} users computed from their events")
+}
