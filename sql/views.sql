@@ -62,6 +62,19 @@ COMMENT ON COLUMN decide.decision.candidates_us IS 'Microseconds to find candida
 COMMENT ON COLUMN decide.decision.score_us IS 'Microseconds to score';
 COMMENT ON COLUMN decide.decision.choose_us IS 'Microseconds to choose';
 
+CREATE VIEW decide.entity_features AS
+SELECT e.entity, v.name, f.feature, v.value::double precision AS value, s.taken_at
+  FROM (SELECT n.taken_at, n.content FROM decide.entity_snapshot AS n ORDER BY n.taken_at DESC LIMIT 1) AS s
+ CROSS JOIN LATERAL pg_catalog.jsonb_each(s.content) AS e (entity, features)
+ CROSS JOIN LATERAL pg_catalog.jsonb_each(e.features) AS f (feature, named)
+ CROSS JOIN LATERAL pg_catalog.jsonb_each(f.named) AS v (name, value);
+COMMENT ON VIEW decide.entity_features IS 'Features of actions and of surfaces, as the newest snapshot has them';
+COMMENT ON COLUMN decide.entity_features.entity IS 'action or surface';
+COMMENT ON COLUMN decide.entity_features.name IS 'Name of the action, or of the surface';
+COMMENT ON COLUMN decide.entity_features.feature IS 'Feature';
+COMMENT ON COLUMN decide.entity_features.value IS 'What it was at that moment';
+COMMENT ON COLUMN decide.entity_features.taken_at IS 'When the snapshot was taken';
+
 CREATE VIEW decide.event_type_usage AS
 WITH contract AS (
   SELECT e ->> 'event_type' AS event_type, (e ->> 'schema_version')::smallint AS schema_version,

@@ -35,6 +35,7 @@ pub enum Error {
     Faults(Vec<Fault>),
     UnknownBundle(i64),
     UnknownDecision(String),
+    UnknownSnapshot(i64),
     UnknownQuarantined(String),
     PatchNotObject,
     /// The reasons, and which of several events it is, from 1.
@@ -121,6 +122,14 @@ impl Error {
                 ERRCODE_NO_DATA_FOUND,
                 format!("decision {id} does not exist"),
                 Some("It was never made, was rolled back, or its trace has expired.".into()),
+                None,
+            ),
+            Error::UnknownSnapshot(bundle) => (
+                ERRCODE_NO_DATA_FOUND,
+                format!(
+                    "the snapshot of features that bundle {bundle} was used with does not exist"
+                ),
+                Some("It has expired.".into()),
                 None,
             ),
             Error::UnknownQuarantined(id) => (

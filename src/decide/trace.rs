@@ -127,7 +127,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         some_of(&desk.missing),
         some_of(&desk.affinities),
         datum::int8(desk.seen),
-        None,
+        decision.bundle.snapshot.and_then(datum::timestamp),
     ];
     let added = partition_of(request.now).is_some_and(|partition| append(partition, &row));
     if !added {

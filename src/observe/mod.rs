@@ -1,6 +1,8 @@
-//! Facts come in: an event is checked, stored once, and folded into the features of its user.
+//! Facts come in: an event is checked, stored once, and folded into the features of its user, of its action
+//! and of its surface.
 
 mod contract;
+mod entity;
 mod fact;
 mod features;
 pub mod inbox;
@@ -101,6 +103,7 @@ impl Desk {
         row.events += 1;
         row.write(event.user_key);
         keys::remember(keys);
+        entity::fold(&fact, event.kind, &self.bundle);
         if let Some(decision_id) = event.decision_id {
             store::outcome(&event, decision_id);
         }

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use pgrx::{pg_guard, pg_sys};
 
 thread_local! {
-    static WATCHED: Cell<[pg_sys::Oid; 3]> = const { Cell::new([pg_sys::InvalidOid; 3]) };
-    static CHANGES: Cell<[u64; 3]> = const { Cell::new([1; 3]) };
+    static WATCHED: Cell<[pg_sys::Oid; 4]> = const { Cell::new([pg_sys::InvalidOid; 4]) };
+    static CHANGES: Cell<[u64; 4]> = const { Cell::new([1; 4]) };
 }
 
 /// What a backend keeps copies of.
@@ -18,6 +18,8 @@ pub enum Watch {
     Trace = 1,
     /// Today's partition: somebody has altered it.
     Today = 2,
+    /// The table whose newest row says what is known of actions and surfaces.
+    Snapshot = 3,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

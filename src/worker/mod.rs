@@ -8,6 +8,7 @@
 //! | `visit` | a worker: does in its database what is due, and leaves |
 //! | the others | one job each |
 
+mod action_features;
 mod fold;
 mod launcher;
 mod partitions;
@@ -44,6 +45,12 @@ const JOBS: &[Job] = &[
     job("partitions", "1 hour", partitions::step, partitions::says),
     job("retention", "1 hour", retention::step, retention::says),
     job("quarantine", "1 hour", quarantine::step, quarantine::says),
+    job(
+        "action_features",
+        "1 minute",
+        action_features::step,
+        action_features::says,
+    ),
 ];
 
 const fn job(
