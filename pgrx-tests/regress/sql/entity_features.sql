@@ -142,5 +142,5 @@ END
 $$;
 SELECT faults(change) FROM (VALUES
   ($$UPDATE decide.action SET attributes = '{"ctr": 1, "views": 2, "own": 3}' WHERE action = 'hat'$$), ($$UPDATE decide.feature SET entity = 'user' WHERE feature = 'views'$$),
-  ($$UPDATE decide.feature SET offline_only = true WHERE feature = 'views'$$), ($$UPDATE decide.feature SET entity = 'shop' WHERE feature = 'views'$$),
+  ($$UPDATE decide.feature SET offline_only = true WHERE feature = 'views'$$),
   ($$UPDATE decide.feature SET key_path = 'action' WHERE feature = 'views'$$)) AS c (change);
