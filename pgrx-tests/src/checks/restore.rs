@@ -85,7 +85,7 @@ fn live(client: &mut Client) -> Result<()> {
         SELECT decide.grant('restore_rules', 'rules');
         GRANT SELECT ON stock TO restore_rules;
         SET pg_decide.rule_role = restore_rules;
-        INSERT INTO decide.feature (feature, entity, event_type, aggregate) VALUES ('sold', 'action', 'sale', 'decayed_count');
+        INSERT INTO decide.feature (feature, entity, event_type, aggregate) VALUES ('sold', 'action', 'click', 'decayed_count');
         INSERT INTO decide.campaign (campaign, starts_at) VALUES ('summer "sale"', '2026-06-01Z');
         UPDATE decide.action SET campaign = 'summer "sale"',
                eligible_when = 'EXISTS (SELECT 1 FROM public.stock AS s WHERE s.action = action.action AND s.on_hand > 0)'
@@ -102,10 +102,11 @@ fn live(client: &mut Client) -> Result<()> {
                                         'decision_id', d.decision_id));
         SELECT track('{"event_id": "early", "type": "click", "user_id": "ann", "at": "1999-01-01T00:00:00Z"}'::jsonb);
         SELECT track('{"event_id": "bad"}'::jsonb);
-        SELECT track('{"event_id": "sold 1", "type": "sale", "user_id": "ann", "action": "a1", "at": "2026-01-01T00:00:00Z"}'::jsonb);
+        SELECT track('{"event_id": "sold 1", "type": "click", "user_id": "ann", "action": "a1", "at": "2026-01-01T00:00:00Z"}'::jsonb);
         SELECT decide.run_job('action_features');
+        DELETE FROM decide.job_run;
         SELECT decide('ann', 'home');
-        SELECT track('{"event_id": "sold 2", "type": "sale", "user_id": "ann", "action": "a1", "at": "2026-01-01T00:00:00Z"}'::jsonb);
+        SELECT track('{"event_id": "sold 2", "type": "click", "user_id": "ann", "action": "a1", "at": "2026-01-01T00:00:00Z"}'::jsonb);
         CREATE SCHEMA orders;
         CREATE TABLE orders."all of them" (id int PRIMARY KEY, customer text, state text);
         SELECT decide.track_table('orders."all of them"', '{"type": "order", "user_id": "customer", "surface": {"const": "it''s"}}');
