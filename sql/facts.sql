@@ -14,6 +14,33 @@ COMMENT ON COLUMN decide.user_state.keyed IS 'Features kept per key: blocks of s
 COMMENT ON COLUMN decide.user_state.events IS 'How many events are in it';
 COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
 
+CREATE TABLE decide.entity_state (
+  entity text NOT NULL,
+  name text NOT NULL,
+  stripe integer NOT NULL,
+  features double precision[] NOT NULL DEFAULT '{}',
+  updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (entity, name, stripe)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE decide.entity_state IS 'What is kept of actions and of surfaces: what each session has added, until the job "action_features" brings it together';
+COMMENT ON COLUMN decide.entity_state.entity IS 'action or surface';
+COMMENT ON COLUMN decide.entity_state.name IS 'Name of the action, or of the surface';
+COMMENT ON COLUMN decide.entity_state.stripe IS '0: all that was brought together; else the process that adds to it';
+COMMENT ON COLUMN decide.entity_state.features IS 'Cells by feature slot, as in decide.user_state';
+COMMENT ON COLUMN decide.entity_state.updated_at IS 'When it last changed';
+
+CREATE TABLE decide.entity_snapshot (
+  taken_at timestamptz PRIMARY KEY,
+  bundle bigint NOT NULL,
+  content jsonb NOT NULL,
+  slots jsonb NOT NULL
+);
+COMMENT ON TABLE decide.entity_snapshot IS 'The features of actions and of surfaces at a moment: decisions use the newest, and traces say which';
+COMMENT ON COLUMN decide.entity_snapshot.taken_at IS 'The moment';
+COMMENT ON COLUMN decide.entity_snapshot.bundle IS 'Bundle that was in force';
+COMMENT ON COLUMN decide.entity_snapshot.content IS 'Values by entity, feature, and name of the action or surface; only what there is';
+COMMENT ON COLUMN decide.entity_snapshot.slots IS 'Slots of these features: another definition has another';
+
 -- Partitioned tables have their primary keys on the partitions: what pg_dump writes of a partition can then be
 -- restored under a parent that CREATE EXTENSION has made.
 CREATE TABLE decide.event (

@@ -28,10 +28,11 @@ AS $$
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
-    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog']
+    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
                               'action_number', 'feature_slot', 'quarantine', 'tracked_tables', 'event_type_usage',
-                              'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic']
+                              'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
+                              'entity_features']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
   SELECT 'SELECT, INSERT, UPDATE, DELETE', 'TABLE decide.' || t
@@ -113,7 +114,7 @@ DECLARE
 BEGIN
   FOREACH mine IN ARRAY ARRAY[
     'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'publication',
-    'action_number', 'feature_slot', 'bundle_action', 'secret', 'user_state', 'feature_key', 'event_default',
+    'action_number', 'feature_slot', 'bundle_action', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_job', 'job']
   LOOP
     PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');

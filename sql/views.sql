@@ -30,7 +30,8 @@ SELECT t.decision_id,
        t.stage_us[2] AS features_us,
        t.stage_us[3] AS candidates_us,
        t.stage_us[4] AS score_us,
-       t.stage_us[5] AS choose_us
+       t.stage_us[5] AS choose_us,
+       t.snapshot
   FROM decide.trace AS t
  CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place);
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
@@ -61,6 +62,20 @@ COMMENT ON COLUMN decide.decision.features_us IS 'Microseconds to read features'
 COMMENT ON COLUMN decide.decision.candidates_us IS 'Microseconds to find candidates, rules included';
 COMMENT ON COLUMN decide.decision.score_us IS 'Microseconds to score';
 COMMENT ON COLUMN decide.decision.choose_us IS 'Microseconds to choose';
+COMMENT ON COLUMN decide.decision.snapshot IS 'When the features of actions and surfaces were taken that models saw (null: none were)';
+
+CREATE VIEW decide.entity_features AS
+SELECT e.entity, v.name, f.feature, v.value::double precision AS value, s.taken_at
+  FROM (SELECT n.taken_at, n.content FROM decide.entity_snapshot AS n ORDER BY n.taken_at DESC LIMIT 1) AS s
+ CROSS JOIN LATERAL pg_catalog.jsonb_each(s.content) AS e (entity, features)
+ CROSS JOIN LATERAL pg_catalog.jsonb_each(e.features) AS f (feature, named)
+ CROSS JOIN LATERAL pg_catalog.jsonb_each(f.named) AS v (name, value);
+COMMENT ON VIEW decide.entity_features IS 'Features of actions and of surfaces, as the newest snapshot has them';
+COMMENT ON COLUMN decide.entity_features.entity IS 'action or surface';
+COMMENT ON COLUMN decide.entity_features.name IS 'Name of the action, or of the surface';
+COMMENT ON COLUMN decide.entity_features.feature IS 'Feature';
+COMMENT ON COLUMN decide.entity_features.value IS 'What it was at that moment';
+COMMENT ON COLUMN decide.entity_features.taken_at IS 'When the snapshot was taken';
 
 CREATE VIEW decide.event_type_usage AS
 WITH contract AS (

@@ -36,6 +36,7 @@ pub enum Error {
     UnknownBundle(i64),
     UnknownDecision(String),
     UnknownFeature(String),
+    UnknownSnapshot(i64),
     UnknownQuarantined(String),
     PatchNotObject,
     /// The reasons, and which of several events it is, from 1.
@@ -128,6 +129,14 @@ impl Error {
                 ERRCODE_UNDEFINED_OBJECT,
                 format!("feature \"{feature}\" does not exist"),
                 Some("decide.feature has no row of that name.".into()),
+                None,
+            ),
+            Error::UnknownSnapshot(bundle) => (
+                ERRCODE_NO_DATA_FOUND,
+                format!(
+                    "the snapshot of features that bundle {bundle} was used with does not exist"
+                ),
+                Some("It has expired.".into()),
                 None,
             ),
             Error::UnknownQuarantined(id) => (

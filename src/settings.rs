@@ -13,6 +13,7 @@ static PARTITIONS_AHEAD: GucSetting<i32> = GucSetting::<i32>::new(7);
 static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TRACE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static QUARANTINE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
+static SNAPSHOT_MAX_AGE: GucSetting<i32> = GucSetting::<i32>::new(3_600);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static WORKER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
@@ -76,6 +77,16 @@ pub fn init() {
         let (most, flags) = (36_500, GucFlags::default());
         GucRegistry::define_int_guc(name, what, c"", setting, 0, most, GucContext::Suset, flags);
     }
+    GucRegistry::define_int_guc(
+        c"pg_decide.snapshot_max_age",
+        c"Age from which on decisions do without the features of actions and surfaces; 0 is no bound.",
+        c"",
+        &SNAPSHOT_MAX_AGE,
+        0,
+        31_536_000,
+        GucContext::Suset,
+        GucFlags::UNIT_S,
+    );
     GucRegistry::define_string_guc(
         c"pg_decide.databases",
         c"Names of the databases that background workers look after, with commas between them.",
@@ -143,6 +154,14 @@ fn days(setting: &GucSetting<i32>) -> Option<i64> {
     match setting.get() {
         0 => None,
         days => Some(days.into()),
+    }
+}
+
+/// Most age of a snapshot that decisions use, in microseconds; None is no bound.
+pub fn snapshot_max_age() -> Option<i64> {
+    match SNAPSHOT_MAX_AGE.get() {
+        0 => None,
+        seconds => Some(i64::from(seconds) * 1_000_000),
     }
 }
 

@@ -125,7 +125,7 @@ pub fn consider<T>(
 ) -> Result<T, Error> {
     DESK.with(|desk| {
         let mut desk = desk.try_borrow_mut().map_err(|_| Error::Nested)?;
-        let bundle: Rc<Bundle> = policy::live()?;
+        let bundle: Rc<Bundle> = policy::current()?;
         let decision = pipeline(asked, &bundle, &mut desk)?;
         Ok(then(&decision, &mut desk))
     })

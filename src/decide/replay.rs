@@ -17,6 +17,7 @@ use crate::policy;
 #[derive(Default)]
 struct Trace {
     bundle: Option<i64>,
+    snapshot: Option<i64>,
     imported: bool,
     surface: String,
     seed: u64,
@@ -37,7 +38,7 @@ thread_local! {
     static TRACE: Statement = const { Statement::new(
         "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
                 t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL, \
-                t.missing, t.affinities \
+                t.missing, t.affinities, t.snapshot \
            FROM decide.trace AS t \
           WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
@@ -49,7 +50,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     let Some(number) = trace.bundle.filter(|_| !trace.imported) else {
         return Ok(Some("it was made elsewhere and imported".into()));
     };
-    let bundle = policy::by_number(number)?;
+    let bundle = policy::by_number(number, trace.snapshot)?;
     let surface = bundle
         .surfaces
         .get(&trace.surface)
@@ -169,6 +170,7 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
                 filled: row.must::<i16>(4) as usize,
                 reason: row.get(5),
                 imported: row.must(13),
+                snapshot: row.timestamp(16),
                 ..Trace::default()
             };
             let array = |column| row.datum(column);

@@ -121,7 +121,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         some_of(&desk.missing),
         some_of(&desk.affinities),
         datum::int8(desk.seen),
-        None,
+        decision.bundle.snapshot.and_then(datum::timestamp),
     ];
     let day = DAILY.day(request.now);
     let added = day.is_some_and(|day| append(day.partition, &row));

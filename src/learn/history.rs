@@ -8,7 +8,7 @@ use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 use crate::error::Error;
 use crate::math::model::{Source, Value};
 use crate::pg::{Session, Statement, array, datum};
-use crate::policy::{self, Bundle, Surface};
+use crate::policy::{self, Action, Bundle, Snapshot, Surface};
 
 thread_local! {
     static ROWS: Statement = const { Statement::new(include_str!("history.sql"),
@@ -27,6 +27,11 @@ pub struct Shown {
     missing: Vec<i16>,
     affinities: Vec<f64>,
     fields: Vec<Option<String>>,
+    /// Made here, with that snapshot.
+    own: bool,
+    snapshot: Option<i64>,
+    /// The features of its action and of the surface, in the bundle's order; none where they are not known.
+    entities: Vec<f64>,
 }
 
 /// The rows of a surface, with the bundles that say what their vectors mean.
@@ -84,6 +89,9 @@ impl History {
                     missing,
                     affinities,
                     fields: row.get(6).unwrap_or_default(),
+                    snapshot: row.timestamp(10),
+                    own: row.must(11),
+                    entities: Vec::new(),
                     reward: row.must(7),
                 });
             })
@@ -91,7 +99,7 @@ impl History {
         drop(session);
         let bundles: Vec<Rc<Bundle>> = numbers
             .into_iter()
-            .map(policy::by_number)
+            .map(|number| policy::by_number(number, None))
             .collect::<Result<_, _>>()?;
         let actions = bundles.iter().map(|bundle| {
             let surface = bundle.surfaces.get(span.surface);
@@ -103,12 +111,59 @@ impl History {
                 .collect()
         });
         let actions = actions.collect();
-        Ok(History {
+        let mut history = History {
             rows,
             surface: span.surface.to_owned(),
             bundles,
             actions,
-        })
+        };
+        history.find_entities()?;
+        Ok(history)
+    }
+
+    /// Adds the features of actions and of the surface as each decision saw them. One snapshot is looked
+    /// at after the other: rows are in order of time, and so are they.
+    fn find_entities(&mut self) -> Result<(), Error> {
+        let _session = Session::open();
+        let mut read: (Option<i64>, Option<Snapshot>) = (None, None);
+        for i in 0..self.rows.len() {
+            let shown = &self.rows[i];
+            let bundle = &self.bundles[shown.bundle];
+            let Some(action) = self.action(shown) else {
+                continue;
+            };
+            if bundle.entities.is_empty() || !shown.own {
+                continue;
+            }
+            if read.0 != shown.snapshot {
+                let snapshot = shown.snapshot.map(Snapshot::read).transpose()?.flatten();
+                read = (shown.snapshot, snapshot);
+            }
+            if read.0.is_some() && read.1.is_none() {
+                continue;
+            }
+            let values = bundle.entities.iter().map(|&i| {
+                let feature = &bundle.features[i];
+                let name = feature.entity.choose(&action.name, &self.surface);
+                policy::entity_value(read.1.as_ref(), feature, name)
+            });
+            self.rows[i].entities = values.collect();
+        }
+        Ok(())
+    }
+
+    /// The action that was shown.
+    fn action(&self, shown: &Shown) -> Option<&Action> {
+        let place = *self.actions[shown.bundle].get(&shown.action)?;
+        self.surface(shown)?.actions.get(place)
+    }
+
+    /// What was known of the action or of the surface.
+    fn entity(&self, shown: &Shown, source: &Source) -> Value<'_> {
+        let bundle = &self.bundles[shown.bundle];
+        let feature = policy::entity_feature(source, &bundle.features);
+        let place = feature.and_then(|(i, _)| bundle.entities.iter().position(|&e| e == i));
+        number(place.and_then(|place| shown.entities.get(place)))
     }
 
     fn surface(&self, shown: &Shown) -> Option<&Surface> {
@@ -150,11 +205,11 @@ impl History {
                     .and_then(Option::as_deref);
                 policy::kept_value(text)
             }
-            Source::Action | Source::Attribute(_) => {
-                let place = self.actions[shown.bundle].get(&shown.action);
-                match self.surface(shown).zip(place) {
-                    Some((surface, &i)) => policy::attribute(&surface.actions[i], source),
-                    None => Value::Missing,
+            Source::Action | Source::Attribute(_) | Source::Surface(_) => {
+                let action = self.action(shown);
+                match action.map_or(Value::Missing, |action| policy::attribute(action, source)) {
+                    Value::Missing => self.entity(shown, source),
+                    value => value,
                 }
             }
         }

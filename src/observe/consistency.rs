@@ -125,7 +125,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
             if !walk.as_ref().is_some_and(same) {
                 let bundle = match bundles.get(&trace.bundle) {
                     Some(bundle) => bundle.clone(),
-                    None => policy::by_number(trace.bundle)?,
+                    None => policy::by_number(trace.bundle, None)?,
                 };
                 bundles.insert(trace.bundle, bundle.clone());
                 walk = Some(Walk {

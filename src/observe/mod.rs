@@ -1,8 +1,10 @@
-//! Facts come in: an event is checked, stored once, and folded into the features of its user.
+//! Facts come in: an event is checked, stored once, and folded into the features of its user, of its action
+//! and of its surface.
 
 pub mod backfill;
 mod consistency;
 mod contract;
+mod entity;
 mod fact;
 mod features;
 pub mod inbox;
@@ -20,6 +22,7 @@ use uuid::Uuid;
 
 pub use contract::Who;
 use contract::{Bad, Event, Terms};
+use entity::Additions;
 use user::UserRow;
 
 use crate::error::Error;
@@ -118,7 +121,9 @@ impl Desk {
     /// Takes in a good event, or says what is wrong with it. Needs an open session.
     fn take<'a>(&'a self, event: &Json<'a>, who: Who, received: i64) -> Result<Taken, Bad<'a>> {
         let event = self.read(event, who, received)?;
-        let [accepted, _] = self.put(event.user_key, &[event]);
+        let mut additions = Additions::default();
+        let [accepted, _] = self.put(event.user_key, &[event], &mut additions);
+        additions.write();
         Ok(match accepted {
             0 => Taken::Duplicate,
             _ => Taken::Accepted,
@@ -136,9 +141,9 @@ impl Desk {
         Event::read(event, who, &terms)
     }
 
-    /// Takes in events of one user, whose row is locked and written once. How many were accepted, and
-    /// how many were duplicates. Needs an open session.
-    fn put(&self, user_key: Uuid, events: &[Event<'_>]) -> [i64; 2] {
+    /// Takes in events of one user, whose row is locked and written once; what they add to actions and
+    /// surfaces is gathered. How many were accepted, and how many were duplicates. Needs an open session.
+    fn put(&self, user_key: Uuid, events: &[Event<'_>], additions: &mut Additions) -> [i64; 2] {
         let (mut row, locked) = UserRow::lock(user_key);
         // While it waited, another feature may have come that all events from then on count in.
         let bundle = policy::live().unwrap_or_else(|_| self.bundle.clone());
@@ -151,6 +156,7 @@ impl Desk {
             accepted += 1;
             row.events += 1;
             keys.extend(features::fold(&fact, event.kind, &mut row, &bundle));
+            additions.fold(&fact, event.kind, &bundle);
             if let Some(decision_id) = event.decision_id {
                 store::outcome(event, decision_id);
             }
@@ -166,13 +172,15 @@ impl Desk {
     /// same waits for the other in a circle.
     fn put_all(&self, mut events: Vec<Event<'_>>) -> [i64; 2] {
         events.sort_by_key(|event| event.user_key);
-        let mut counts = [0; 2];
+        let (mut counts, mut additions) = ([0; 2], Additions::default());
         for events in events.chunk_by(|a, b| a.user_key == b.user_key) {
             let _session = Session::open();
-            let [accepted, duplicate] = self.put(events[0].user_key, events);
+            let [accepted, duplicate] = self.put(events[0].user_key, events, &mut additions);
             counts = [counts[0] + accepted, counts[1] + duplicate];
             session::check_interrupts();
         }
+        let _session = Session::open();
+        additions.write();
         counts
     }
 }

@@ -6,7 +6,7 @@ use pgrx::{pg_guard, pg_sys};
 
 thread_local! {
     static WATCHED: RefCell<Vec<(pg_sys::Oid, Watch)>> = const { RefCell::new(Vec::new()) };
-    static CHANGES: Cell<[u64; 3]> = const { Cell::new([1; 3]) };
+    static CHANGES: Cell<[u64; 4]> = const { Cell::new([1; 4]) };
 }
 
 /// What a backend keeps copies of.
@@ -18,6 +18,8 @@ pub enum Watch {
     Trace = 1,
     /// The same of events.
     Event = 2,
+    /// The table whose newest row says what is known of actions and surfaces.
+    Snapshot = 3,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

@@ -14,6 +14,12 @@ pub fn transaction() -> u64 {
     unsafe { pg_sys::GetTopFullTransactionId().value }
 }
 
+/// The process of this session: no other session has the same number while this one lasts.
+pub fn process() -> i32 {
+    // SAFETY: reads a number that is set when the process starts.
+    unsafe { pg_sys::MyProcPid }
+}
+
 /// Lets a cancel or a shutdown through; for loops that take long.
 pub fn check_interrupts() {
     pgrx::check_for_interrupts!();

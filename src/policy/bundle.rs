@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::context::value_text;
 use super::contract::Contracts;
-use super::feature::{Feature, Path};
+use super::feature::{Entity, Feature, Path};
 use super::rules::Rules;
 use crate::math::aggregate::Side;
 use crate::math::choice::Choice;
@@ -21,6 +21,10 @@ pub struct Bundle {
     pub own: usize,
     /// Those that make the vector, by their place in `features`: traces keep their values in this order.
     pub vector: Vec<usize>,
+    /// Those of actions and surfaces that models may look at, by their place in `features`.
+    pub entities: Vec<usize>,
+    /// When their values were taken that the models have; None: they have the default values.
+    pub snapshot: Option<i64>,
     /// Features by the type of event that moves them.
     pub moved_by: HashMap<String, Vec<Moved>>,
     /// All actions by name.
@@ -29,6 +33,15 @@ pub struct Bundle {
 }
 
 impl Bundle {
+    /// Whether there is an action, or a surface, of that name.
+    pub fn has(&self, entity: Entity, name: &str) -> bool {
+        match entity {
+            Entity::Action => self.actions.contains_key(name),
+            Entity::Surface => self.surfaces.contains_key(name),
+            Entity::User => false,
+        }
+    }
+
     /// Where a feature stands in the vector.
     pub fn place_in_vector(&self, name: &str) -> Option<usize> {
         let mut vector = self.vector.iter();

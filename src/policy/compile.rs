@@ -7,23 +7,34 @@ use super::bundle::{
     Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
 };
 use super::contract::contracts;
+use super::entity::{self, Snapshot};
 use super::feature::Feature;
 use super::rules::{Rule, Rules, looks_at_action};
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
 use super::{models, validate};
 use crate::math::aggregate::Side;
 use crate::math::choice::Selection;
-use crate::math::model::{LinearModel, Source, Value};
+use crate::math::model::{LinearModel, ModelError, Source, Value};
 use crate::math::scorer::{Position, Scorer};
 use crate::pg::clock;
 use validate::Faults;
 
-/// Compiles what can be compiled; what cannot is among the faults. Needs an open session.
-pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
+/// Compiles what can be compiled, the models with the values of a snapshot and when it was taken; what
+/// cannot is among the faults. Needs an open session.
+pub fn compile(
+    number: i64,
+    content: &Content,
+    snapshot: Option<&(i64, Snapshot)>,
+    faults: &mut Faults,
+) -> Bundle {
     let features = features(content, faults);
     let vector: Vec<usize> = (0..features.len())
         .filter(|&i| features[i].is_of_vector())
         .collect();
+    let entities: Vec<usize> = (0..features.len())
+        .filter(|&i| features[i].is_of_snapshot())
+        .collect();
+    let snapshot = snapshot.filter(|_| !entities.is_empty());
     let actions = actions(content, faults);
     let sets = rule_sets(content);
     let mut models = Models::new();
@@ -34,6 +45,7 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
             features: &features,
             vector: &vector,
             sets: &sets,
+            snapshot: snapshot.map(|(_, values)| values),
         };
         if let Some(mut surface) = surface(number, row, content, &known) {
             let policy = content
@@ -49,6 +61,8 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Bundle {
         number,
         surfaces,
         vector,
+        entities,
+        snapshot: snapshot.map(|(taken_at, _)| *taken_at),
         moved_by: moved_by(&features),
         own: features.len(),
         features,
@@ -93,6 +107,7 @@ struct Known<'a> {
     features: &'a [Feature],
     vector: &'a [usize],
     sets: &'a HashMap<&'a str, i32>,
+    snapshot: Option<&'a Snapshot>,
 }
 
 fn moved_by(features: &[Feature]) -> HashMap<String, Vec<Moved>> {
@@ -273,20 +288,55 @@ fn model(
         .map_err(|reason| format!("model {label}: {reason}"))?
         .as_ref()
         .ok_or(format!("model \"{name}\" has no version {version}"))?;
-    let scorer = Scorer::compile(
-        model,
-        surface.actions.len(),
-        &|i, source| attribute(&surface.actions[i], source),
-        &|source| position(source, surface, known),
-        &|field| surface.context_fields.iter().position(|f| f == field),
-    )
-    .map_err(|reason| {
+    let unfit = |reason: ModelError| {
         format!(
             "model {label} does not fit surface \"{}\": {reason}",
             surface.name
         )
-    })?;
+    };
+    features_of_surfaces(model, known).map_err(unfit)?;
+    let scorer = Scorer::compile(
+        model,
+        surface.actions.len(),
+        &|i, source| fact(&surface.actions[i], source, surface, known),
+        &|source| position(source, surface, known),
+        &|field| surface.context_fields.iter().position(|f| f == field),
+    )
+    .map_err(unfit)?;
     Ok(Model { label, scorer })
+}
+
+/// Whether all that a model takes for features of surfaces are.
+fn features_of_surfaces(model: &LinearModel, known: &Known<'_>) -> Result<(), ModelError> {
+    for term in &model.terms {
+        let mut sources = term.factors.iter().map(|factor| &factor.source);
+        let unknown = sources.find(|source| {
+            matches!(source, Source::Surface(_)) && entity::named(source, known.features).is_none()
+        });
+        if let Some(source) = unknown {
+            return Err(ModelError::UnknownSource {
+                term: term.to_string(),
+                source: source.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What a model sees of an action: an attribute, or else a feature of the action or of the surface.
+fn fact<'a>(
+    action: &'a Action,
+    source: &Source,
+    surface: &Surface,
+    known: &Known<'_>,
+) -> Value<'a> {
+    match attribute(action, source) {
+        Value::Missing => {
+            let (features, snapshot) = (known.features, known.snapshot);
+            entity::fact(source, features, snapshot, &action.name, &surface.name)
+        }
+        value => value,
+    }
 }
 
 /// Where a fact of the user stands among the inputs of a model: the vector, then a flag for each of
@@ -313,7 +363,7 @@ fn position(source: &Source, surface: &Surface, known: &Known<'_>) -> Option<Pos
     (!is_flag).then(|| Position::ByAction(surface.actions.iter().map(place).collect()))
 }
 
-/// What a model sees of an action.
+/// What a model sees of an action's own.
 pub fn attribute<'a>(action: &'a Action, source: &Source) -> Value<'a> {
     match source {
         Source::Action => Value::Text(&action.name),
@@ -321,6 +371,8 @@ pub fn attribute<'a>(action: &'a Action, source: &Source) -> Value<'a> {
             .attributes
             .get(name)
             .map_or(Value::Missing, |attribute| attribute.value()),
-        Source::User(_) | Source::Missing(_) | Source::Context(_) => Value::Missing,
+        Source::User(_) | Source::Missing(_) | Source::Context(_) | Source::Surface(_) => {
+            Value::Missing
+        }
     }
 }

@@ -26,7 +26,7 @@ pub struct Feature {
 }
 
 /// Whose number it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Entity {
     User,
     Action,
@@ -86,6 +86,24 @@ pub enum Scalar {
 /// Most keys that one feature keeps of a user.
 const MOST_KEYS: i32 = 200;
 
+impl Entity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Entity::User => "user",
+            Entity::Action => "action",
+            Entity::Surface => "surface",
+        }
+    }
+
+    /// Whose number it is where an action is shown on a surface.
+    pub fn choose<'a>(self, action: &'a str, surface: &'a str) -> &'a str {
+        match self {
+            Entity::Surface => surface,
+            Entity::Action | Entity::User => action,
+        }
+    }
+}
+
 impl Path {
     fn parse(text: &str) -> Option<Path> {
         let named = |name: &str| is_name(name).then(|| name.to_owned());
@@ -137,6 +155,11 @@ impl Feature {
     /// Whether it is a number of the user that decisions see under its name alone.
     pub fn is_of_vector(&self) -> bool {
         self.entity == Entity::User && self.key.is_none() && self.served
+    }
+
+    /// Whether it is a number of an action or of a surface that decisions see.
+    pub fn is_of_snapshot(&self) -> bool {
+        self.entity != Entity::User && self.served
     }
 
     /// The places in an event that it looks at, and whether it takes nothing but a number there.

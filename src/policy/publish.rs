@@ -187,7 +187,7 @@ fn check(number: i64, content: &Content) -> Result<(), Error> {
             );
         }
     }
-    compile(number, content, &mut faults);
+    compile(number, content, None, &mut faults);
     faults.0.sort();
     faults.0.dedup();
     if faults.0.is_empty() {

@@ -66,6 +66,8 @@ pub fn check(content: &Content, faults: &mut Faults) {
             }
         }
     }
+    let of_actions = content.features.iter().filter(|row| row.entity == "action");
+    let of_actions: HashSet<&str> = of_actions.map(|row| row.feature.as_str()).collect();
     for action in &content.actions {
         for surface in action
             .surfaces
@@ -78,8 +80,18 @@ pub fn check(content: &Content, faults: &mut Faults) {
                 format!("surface \"{surface}\" is not in decide.surface"),
             );
         }
-        if let Err(reason) = attributes(action) {
-            faults.add("decide.action", &action.action, reason);
+        match attributes(action) {
+            Err(reason) => faults.add("decide.action", &action.action, reason),
+            Ok(attributes) => {
+                for name in attributes
+                    .keys()
+                    .filter(|name| of_actions.contains(name.as_str()))
+                {
+                    let reason =
+                        format!("attributes: \"{name}\" is the name of a feature of actions");
+                    faults.add("decide.action", &action.action, reason);
+                }
+            }
         }
     }
     for feature in &content.features {

@@ -8,6 +8,7 @@
 //! | `visit` | a worker: does in its database what is due, and leaves |
 //! | the others | one job each |
 
+mod action_features;
 mod backfill;
 mod fold;
 mod freshness;
@@ -48,6 +49,12 @@ const JOBS: &[Job] = &[
     job("quarantine", "1 hour", quarantine::step, quarantine::says),
     job("backfill", "1 minute", backfill::step, backfill::says),
     job("freshness", "1 hour", freshness::step, freshness::says),
+    job(
+        "action_features",
+        "1 minute",
+        action_features::step,
+        action_features::says,
+    ),
 ];
 
 const fn job(

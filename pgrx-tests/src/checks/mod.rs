@@ -8,6 +8,7 @@ mod backfill;
 mod catalog;
 mod crashes;
 mod docs;
+mod entities;
 mod extension;
 mod frequencies;
 mod fuzz;
@@ -55,6 +56,7 @@ pub const ALL: &[(&str, Check)] = &[
         "fuzz/quarantines_every_bad_event",
         fuzz::quarantines_every_bad_event,
     ),
+    ("entities/count_exactly", entities::count_exactly),
     ("frequencies/of_uniform", frequencies::of_uniform),
     ("frequencies/of_greedy", frequencies::of_greedy),
     (

@@ -85,6 +85,7 @@ fn live(client: &mut Client) -> Result<()> {
         SELECT decide.grant('restore_rules', 'rules');
         GRANT SELECT ON stock TO restore_rules;
         SET pg_decide.rule_role = restore_rules;
+        INSERT INTO decide.feature (feature, entity, event_type, aggregate) VALUES ('sold', 'action', 'click', 'decayed_count');
         INSERT INTO decide.campaign (campaign, starts_at) VALUES ('summer "sale"', '2026-06-01Z');
         UPDATE decide.action SET campaign = 'summer "sale"',
                eligible_when = 'EXISTS (SELECT 1 FROM public.stock AS s WHERE s.action = action.action AND s.on_hand > 0)'
@@ -101,6 +102,11 @@ fn live(client: &mut Client) -> Result<()> {
                                         'decision_id', d.decision_id));
         SELECT track('{"event_id": "early", "type": "click", "user_id": "ann", "at": "1999-01-01T00:00:00Z"}'::jsonb);
         SELECT track('{"event_id": "bad"}'::jsonb);
+        SELECT track('{"event_id": "sold 1", "type": "click", "user_id": "ann", "action": "a1", "at": "2026-01-01T00:00:00Z"}'::jsonb);
+        SELECT decide.run_job('action_features');
+        DELETE FROM decide.job_run;
+        SELECT decide('ann', 'home');
+        SELECT track('{"event_id": "sold 2", "type": "click", "user_id": "ann", "action": "a1", "at": "2026-01-01T00:00:00Z"}'::jsonb);
         CREATE SCHEMA orders;
         CREATE TABLE orders."all of them" (id int PRIMARY KEY, customer text, state text);
         SELECT decide.track_table('orders."all of them"', '{"type": "order", "user_id": "customer", "surface": {"const": "it''s"}}');
@@ -127,7 +133,7 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
         "SELECT count(*) FROM decide.trace AS t, decide.replay(t.decision_id) AS r WHERE r.agrees",
     )?;
     ensure!(
-        traces == 200 && agree == traces,
+        traces == 201 && agree == traces,
         "{agree} of {traces} traces can be replayed"
     );
     let in_force = shop::count(
@@ -149,6 +155,9 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
         )?
         .get(0);
     ensure!(duplicate == "duplicate", "an old event is {duplicate}");
+    client.batch_execute("SELECT decide.run_job('action_features')")?;
+    let sold = shop::count(client, "SELECT value::bigint FROM decide.entity_features")?;
+    ensure!(sold == 2, "{sold} of 2 sales are counted");
     tracks_on(client)?;
     let folded: String = client
         .query_one("SELECT decide.run_job('fold')", &[])?

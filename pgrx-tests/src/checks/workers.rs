@@ -80,7 +80,7 @@ pub fn go_on_where_a_job_fails(database: &Database) -> Result<()> {
     until(&mut client, INBOX_EMPTY)?;
     until(
         &mut client,
-        "SELECT count(*) = 5 FROM decide.job_status WHERE succeeded_at IS NOT NULL AND error IS NULL AND failures = 0",
+        "SELECT count(*) = (SELECT count(*) - 1 FROM decide.job) FROM decide.job_status WHERE succeeded_at IS NOT NULL AND error IS NULL AND failures = 0",
     )?;
     client.batch_execute("DROP TRIGGER refuse ON decide.quarantine")?;
     until(

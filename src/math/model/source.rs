@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The origin of a fact. Written `user.clicks`, `missing.clicks`, `context.device`, `action.price` and `action`.
+/// The origin of a fact. Written `user.clicks`, `missing.clicks`, `context.device`, `action.price`, `action`
+/// and `surface.views`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Source {
@@ -14,16 +15,22 @@ pub enum Source {
     Missing(String),
     /// A field of the request's context.
     Context(String),
-    /// An attribute of the action.
+    /// An attribute of the action, or a feature of it.
     Attribute(String),
     /// The action's own name.
     Action,
+    /// A feature of the surface.
+    Surface(String),
 }
 
 impl Source {
-    /// Whether it is known only when the action is: an attribute, or the action itself.
+    /// Whether it is known only when the action is: an attribute, or the action itself. What is known of the surface is
+    /// the same for all actions, and counts as theirs.
     pub fn is_of_action(&self) -> bool {
-        matches!(self, Source::Attribute(_) | Source::Action)
+        matches!(
+            self,
+            Source::Attribute(_) | Source::Action | Source::Surface(_)
+        )
     }
 }
 
@@ -35,6 +42,7 @@ impl fmt::Display for Source {
             Source::Context(name) => write!(f, "context.{name}"),
             Source::Attribute(name) => write!(f, "action.{name}"),
             Source::Action => f.write_str("action"),
+            Source::Surface(name) => write!(f, "surface.{name}"),
         }
     }
 }
@@ -70,6 +78,7 @@ impl FromStr for Source {
             "missing" => Source::Missing,
             "context" => Source::Context,
             "action" => Source::Attribute,
+            "surface" => Source::Surface,
             _ => return Err(unknown()),
         };
         if name.is_empty() {
@@ -117,7 +126,7 @@ impl fmt::Display for TermError {
             TermError::UnknownSource(text) => {
                 write!(
                     f,
-                    "\"{text}\" is not user.NAME, missing.NAME, context.NAME, action.NAME or action"
+                    "\"{text}\" is not user.NAME, missing.NAME, context.NAME, action.NAME, surface.NAME or action"
                 )
             }
             TermError::NoName(text) => write!(f, "\"{text}\" has no name after the dot"),

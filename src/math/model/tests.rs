@@ -69,6 +69,8 @@ fn terms_are_read() {
         parse_term("action.a.b-c_1").unwrap(),
         [Source::Attribute("a.b-c_1".into())]
     );
+    assert_eq!(sources("surface.views"), ["surface.views"]);
+    assert!(Source::Surface("views".into()).is_of_action());
     assert_eq!(
         parse_term("user.größe").unwrap(),
         [Source::User("größe".into())]
@@ -105,7 +107,7 @@ fn bad_terms_are_named() {
     }
     assert_eq!(
         error("clicks").to_string(),
-        "\"clicks\" is not user.NAME, context.NAME, action.NAME or action"
+        "\"clicks\" is not user.NAME, missing.NAME, context.NAME, action.NAME, surface.NAME or action"
     );
 }
 

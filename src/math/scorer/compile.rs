@@ -135,7 +135,7 @@ fn placed<'s, 'm>(
     let place = |factor: &Factor| match &factor.source {
         Source::User(_) | Source::Missing(_) => (places.user)(&factor.source),
         Source::Context(name) => (places.context)(name).map(Position::At),
-        Source::Attribute(_) | Source::Action => None,
+        Source::Attribute(_) | Source::Action | Source::Surface(_) => None,
     };
     let mut found = Vec::with_capacity(split.request.len());
     for &(factor, _) in &split.request {

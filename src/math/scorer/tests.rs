@@ -29,6 +29,7 @@ impl Action {
             Source::Attribute(name) if name == "price" => {
                 self.price.map_or(Value::Missing, Value::Number)
             }
+            Source::Surface(_) => Value::Number(2.0),
             _ => Value::Missing,
         }
     }

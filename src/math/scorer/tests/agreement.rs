@@ -21,6 +21,7 @@ fn any_factor() -> impl Strategy<Value = Factor> {
         "action",
         "action.category",
         "action.price",
+        "surface.views",
     ];
     (prop::sample::select(names.to_vec()), any_encoding())
         .prop_map(|(source, encoding)| factor(source, encoding))
@@ -82,7 +83,7 @@ proptest! {
             let lookup = |source: &Source| match source {
                 Source::User(name) => Value::Number(features[index(&FEATURES)(name).unwrap()]),
                 Source::Context(name) => context[index(&CONTEXT)(name).unwrap()],
-                Source::Attribute(_) | Source::Action => action.value(source),
+                Source::Attribute(_) | Source::Action | Source::Surface(_) => action.value(source),
                 Source::Missing(_) => Value::Missing,
             };
             model.encode(&lookup, &mut row);

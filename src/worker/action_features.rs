@@ -1,0 +1,196 @@
+//! Features of actions and of surfaces: what each session has added is brought together, and now and
+//! then a snapshot of all values is written, which decisions use until the next.
+
+use std::collections::{BTreeMap, HashMap};
+
+use pgrx::pg_sys::{FLOAT8ARRAYOID, INT4ARRAYOID, INT8OID, Oid, TEXTOID, TIMESTAMPTZOID};
+use serde_json::json;
+
+use super::Step;
+use crate::error::Error;
+use crate::math::aggregate::{cells_at, cells_at_mut};
+use crate::pg::{Statement, array, clock, datum, invalidation};
+use crate::policy::{self, Bundle, Entity, Feature};
+use crate::settings;
+
+thread_local! {
+    static STRIPES: Statement = const { Statement::new(
+        "SELECT s.entity, s.name, s.stripe, s.features FROM decide.entity_state AS s \
+          WHERE s.stripe <> 0 LIMIT $1 FOR UPDATE SKIP LOCKED", &[INT8OID]) };
+    static MERGED: Statement = const { Statement::new(
+        "SELECT s.features FROM decide.entity_state AS s \
+          WHERE s.entity = $1 AND s.name = $2 AND s.stripe = 0", &[TEXTOID, TEXTOID]) };
+    static MERGE: Statement = const { Statement::new(
+        "INSERT INTO decide.entity_state (entity, name, stripe, features) VALUES ($1, $2, 0, $3) \
+         ON CONFLICT (entity, name, stripe) DO UPDATE \
+            SET features = excluded.features, updated_at = pg_catalog.now()",
+        &[TEXTOID, TEXTOID, FLOAT8ARRAYOID]) };
+    static REMOVE: Statement = const { Statement::new(
+        "DELETE FROM decide.entity_state AS s \
+          WHERE s.entity = $1 AND s.name = $2 AND s.stripe = ANY ($3)", &[TEXTOID, TEXTOID, INT4ARRAYOID]) };
+    static ALL: Statement = const { Statement::new(
+        "SELECT s.entity, s.name, s.features FROM decide.entity_state AS s", &[]) };
+    static NEWEST: Statement = const { Statement::new(
+        "SELECT s.taken_at, s.content = $1::jsonb AND s.slots = $2::jsonb \
+           FROM decide.entity_snapshot AS s ORDER BY s.taken_at DESC LIMIT 1", &[TEXTOID, TEXTOID]) };
+    static WRITE: Statement = const { Statement::new(
+        "INSERT INTO decide.entity_snapshot (taken_at, bundle, content, slots) VALUES ($1, $2, $3::jsonb, $4::jsonb) \
+         RETURNING 'decide.entity_snapshot'::pg_catalog.regclass::pg_catalog.oid",
+        &[TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID]) };
+    static EXPIRE: Statement = const { Statement::new(
+        "DELETE FROM decide.entity_snapshot AS s WHERE s.taken_at < ( \
+           SELECT pg_catalog.max(o.taken_at) FROM decide.entity_snapshot AS o WHERE o.taken_at < $1)",
+        &[TIMESTAMPTZOID]) };
+}
+
+/// Rows of one transaction: whoever tracks and finds one of theirs taken waits only a moment.
+const BATCH: usize = 1_000;
+
+/// Brings together as many rows as one transaction should, or, when there are no more, writes the snapshot.
+pub fn step() -> Result<Step, Error> {
+    let features = policy::ever_kept();
+    if bring_together(&features) == BATCH {
+        let more = true;
+        return Ok(Step { rows: 0, more });
+    }
+    let rows = match policy::live() {
+        Err(Error::NothingPublished) => 0,
+        bundle => write_snapshot(&*bundle?, &features),
+    };
+    expire();
+    let more = false;
+    Ok(Step { rows, more })
+}
+
+pub fn says(rows: i64) -> String {
+    format!("{rows} values of actions and surfaces in a new snapshot")
+}
+
+/// Merges rows that nobody holds into one per action or surface; answers how many.
+fn bring_together(features: &[Feature]) -> usize {
+    let mut rows = 0;
+    let mut merged: BTreeMap<(String, String), (Vec<i32>, Vec<f64>)> = BTreeMap::new();
+    STRIPES.with(|statement| {
+        statement.write(&[datum::int8(BATCH as i64)], |row| {
+            let (stripes, cells) = merged.entry((row.must(1), row.must(2))).or_default();
+            stripes.push(row.must(3));
+            merge(features, cells, &cells_of(row.datum(4)));
+            rows += 1;
+        })
+    });
+    for ((entity, name), (stripes, mut cells)) in merged {
+        let (entity, name) = (datum::text(&entity), datum::text(&name));
+        MERGED.with(|statement| {
+            statement.write(&[entity, name], |row| {
+                merge(features, &mut cells, &cells_of(row.datum(1)));
+            })
+        });
+        MERGE.with(|statement| statement.write(&[entity, name, datum::array(&cells)], |_| {}));
+        REMOVE.with(|statement| statement.write(&[entity, name, datum::array(&stripes)], |_| {}));
+    }
+    rows
+}
+
+fn cells_of(kept: datum::Arg) -> Vec<f64> {
+    let mut cells = Vec::new();
+    kept.map(|kept| array::read_into(kept, &mut cells));
+    cells
+}
+
+/// Adds what one row has of each feature to another.
+fn merge(features: &[Feature], into: &mut Vec<f64>, row: &[f64]) {
+    for feature in features {
+        let aggregate = &feature.aggregate;
+        if let Some(cells) = cells_at(row, feature.slot, aggregate)
+            && !aggregate.is_empty(cells)
+        {
+            aggregate.merge(cells_at_mut(into, feature.slot, aggregate), cells);
+        }
+    }
+}
+
+/// Writes the values of now, unless they are those of the newest snapshot and that will not grow too
+/// old for decisions; answers how many there are in it.
+fn write_snapshot(bundle: &Bundle, features: &[Feature]) -> i64 {
+    if bundle.entities.is_empty() {
+        return 0;
+    }
+    let now = clock::now();
+    let (content, count) = values(bundle, &all(bundle, features), now);
+    let slots = bundle.entities.iter().map(|&i| &bundle.features[i]);
+    let slots: BTreeMap<&str, usize> = slots.map(|f| (f.name.as_str(), f.slot)).collect();
+    let [content, slots] = [content, json!(slots)].map(|json| datum::text(&json.to_string()));
+    let mut newest = None;
+    NEWEST.with(|statement| {
+        statement.write(&[content, slots], |row| {
+            newest = row.timestamp(1).zip(row.get::<bool>(2));
+        })
+    });
+    let still_young = |at| settings::snapshot_max_age().is_none_or(|most| now - at < most / 2);
+    if newest.is_some_and(|(at, same)| same && still_young(at)) {
+        return 0;
+    }
+    // Also where the clock was set back the newest is the last.
+    let taken_at = newest.map_or(now, |(at, _)| now.max(at + 1));
+    let row = [
+        datum::timestamp(taken_at),
+        datum::int8(bundle.number),
+        content,
+        slots,
+    ];
+    WRITE.with(|statement| statement.write(&row, |row| invalidation::announce(row.must::<Oid>(1))));
+    count
+}
+
+type Rows = HashMap<(Entity, String), Vec<f64>>;
+
+/// The cells of every action and surface of the bundle, of all sessions.
+fn all(bundle: &Bundle, features: &[Feature]) -> Rows {
+    let mut rows = Rows::new();
+    ALL.with(|statement| {
+        statement.write(&[], |row| {
+            let (entity, name): (&str, &str) = (row.must(1), row.must(2));
+            let mut entities = [Entity::Action, Entity::Surface].into_iter();
+            if let Some(entity) = entities.find(|known| known.as_str() == entity)
+                && bundle.has(entity, name)
+            {
+                let cells = rows.entry((entity, name.to_owned())).or_default();
+                merge(features, cells, &cells_of(row.datum(3)));
+            }
+        })
+    });
+    rows
+}
+
+/// What the features say as of now: `{"action": {"ctr": {"sneaker": 0.12}}, "surface": {}}`, and how
+/// many values that are.
+fn values(bundle: &Bundle, rows: &Rows, now: i64) -> (serde_json::Value, i64) {
+    let mut count = 0;
+    let mut of_kind = |kind: Entity| {
+        let features = bundle.entities.iter().map(|&i| &bundle.features[i]);
+        let mut content = BTreeMap::new();
+        for feature in features.filter(|feature| feature.entity == kind) {
+            let aggregate = &feature.aggregate;
+            let known = rows.iter().filter(|((entity, _), _)| *entity == kind);
+            let values: BTreeMap<&str, f64> = known
+                .filter_map(|((_, name), cells)| {
+                    let cells = cells_at(cells, feature.slot, aggregate)?;
+                    Some((name.as_str(), aggregate.read(cells, now)?))
+                })
+                .collect();
+            count += values.len() as i64;
+            content.insert(feature.name.as_str(), values);
+        }
+        json!(content)
+    };
+    let content = json!({"action": of_kind(Entity::Action), "surface": of_kind(Entity::Surface)});
+    (content, count)
+}
+
+/// Removes the snapshots that no trace was made with any more. Traces go by whole days, and a day late at most.
+fn expire() {
+    if let Some(days) = settings::trace_retention() {
+        let before = clock::now() - (days + 2) * clock::DAY;
+        EXPIRE.with(|statement| statement.write(&[datum::timestamp(before)], |_| {}));
+    }
+}
