@@ -92,7 +92,7 @@ fn open(client: &mut Client) -> Result<()> {
         r#"
         INSERT INTO decide.feature (feature, event_type, aggregate, value_path, half_life, window_length, trial_event_type, filter, key_path) VALUES
           ('spent', 'order', 'decayed_sum', 'value', '3 days', NULL, NULL, '{}', NULL),
-          ('mean', 'order', 'decayed_mean', 'value', '1 day', NULL, NULL, '{}', NULL),
+          ('mean', 'order', 'decayed_mean', 'action.value', '1 day', NULL, NULL, '{}', NULL),
           ('rate', 'order', 'rate', NULL, '1 day', NULL, 'click', '{}', NULL),
           ('orders_1h', 'order', 'window_count', NULL, NULL, '1 hour', NULL, '{}', NULL),
           ('spent_7d', 'order', 'window_sum', 'value', NULL, '7 days', NULL, '{}', NULL),
