@@ -148,7 +148,7 @@ fn whole(client: &mut Client) -> Result<()> {
         client,
         "SELECT count(*) FROM (SELECT user_key, count(*) AS events FROM decide.event GROUP BY 1) AS e \
            FULL JOIN decide.user_state AS s USING (user_key) \
-          WHERE s.features[1] IS NULL OR abs(s.features[1] - e.events) > 0.01",
+          WHERE s.features[2] IS NULL OR abs(s.features[2] - e.events) > 0.01",
     )?;
     ensure!(
         wrong == 0,

@@ -316,7 +316,7 @@ fn copy(client: &mut Client, lines: i64) -> Result<i64> {
 fn counts(client: &mut Client, good: i64, bad: i64) -> Result<()> {
     let row = client.query_one(
         "SELECT (SELECT count(*) FROM decide.event), (SELECT count(*) FROM decide.quarantine), \
-                (SELECT round(sum(features[1]))::bigint FROM decide.user_state)",
+                (SELECT round(sum(features[2]))::bigint FROM decide.user_state)",
         &[],
     )?;
     let found: (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
