@@ -57,6 +57,36 @@ pub fn count_exactly(database: &Database) -> Result<()> {
     Ok(())
 }
 
+/// A session that decides has a new snapshot from its next decision on, whoever wrote it.
+pub fn reach_every_session(database: &Database) -> Result<()> {
+    let (mut decider, mut other) = (database.connect()?, database.connect()?);
+    shop::open(&mut other)?;
+    other.batch_execute(
+        "INSERT INTO decide.feature (feature, entity, event_type, aggregate) \
+         VALUES ('all_clicks', 'action', 'click', 'decayed_count'); \
+         SELECT decide.publish()",
+    )?;
+    for round in 0..3 {
+        decider.batch_execute("SELECT decide('ann', 'home')")?;
+        let with_newest = shop::count(
+            &mut decider,
+            "SELECT count(*) FROM decide.decision AS d WHERE d.snapshot IS NOT DISTINCT FROM \
+               (SELECT max(s.taken_at) FROM decide.entity_snapshot AS s)",
+        )?;
+        ensure!(
+            with_newest == 1,
+            "decision {round} was made with another snapshot"
+        );
+        other.execute(
+            "SELECT track(jsonb_build_object('event_id', $1::text, 'type', 'click', 'user_id', 'ann', \
+               'at', clock_timestamp(), 'action', 'a1')), decide.run_job('action_features')",
+            &[&round.to_string()],
+        )?;
+    }
+    shop::replay_all(&mut decider)?;
+    Ok(())
+}
+
 /// Runs the job until all is over; answers how often.
 fn keep_running(database: &Database, over: &AtomicBool) -> Result<usize> {
     let mut client = database.connect()?;

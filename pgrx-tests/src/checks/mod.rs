@@ -57,6 +57,10 @@ pub const ALL: &[(&str, Check)] = &[
         fuzz::quarantines_every_bad_event,
     ),
     ("entities/count_exactly", entities::count_exactly),
+    (
+        "entities/reach_every_session",
+        entities::reach_every_session,
+    ),
     ("frequencies/of_uniform", frequencies::of_uniform),
     ("frequencies/of_greedy", frequencies::of_greedy),
     (
