@@ -1,6 +1,6 @@
--- Surfaces of 10, 100 and 1,000 candidates with one slot and with five, 32 features, and a model that has a weight for
--- each feature of each action. A tenth of the actions has a rule: over the context, over a feature, or over a table of the
--- shop. All rules hold, so that the number of candidates is what the surface's name says.
+-- Surfaces of 10, 100 and 1,000 candidates with one slot and with five, as many features as bench.features says, and a
+-- model that has a weight for each feature of each action. A tenth of the actions has a rule: over the context, over a
+-- feature, or over a table of the shop. All rules hold, so that the number of candidates is what the surface's name says.
 
 CREATE EXTENSION pg_decide;
 CREATE SCHEMA bench;
@@ -32,7 +32,7 @@ SELECT format('c%ss%s', candidates, slots), slots, 'a-0', '{device}'
 INSERT INTO decide.feature (feature, event_type, aggregate, value_path, half_life)
 SELECT 'f' || i, CASE i % 2 WHEN 0 THEN 'click' ELSE 'order' END,
        CASE i % 2 WHEN 0 THEN 'decayed_count' ELSE 'decayed_sum' END, CASE i % 2 WHEN 1 THEN 'value' END, make_interval(hours => i)
-  FROM generate_series(1, 32) AS i;
+  FROM generate_series(1, current_setting('bench.features')::int) AS i;
 
 INSERT INTO decide.action (action, surfaces, attributes, eligible_when)
 SELECT 'a-' || i,
@@ -50,13 +50,14 @@ SELECT decide.publish('actions');
 WITH levels AS (SELECT array_agg(action ORDER BY action COLLATE "C") AS names FROM decide.action)
 INSERT INTO decide.model_version (model, version, family, terms, spec, weights, approved_at)
 SELECT 'bench', 1, 'linear',
-       (SELECT array_agg(format('user.f%s*action', i) ORDER BY i) FROM generate_series(1, 32) AS i),
+       (SELECT array_agg(format('user.f%s*action', i) ORDER BY i) FROM generate_series(1, current_setting('bench.features')::int) AS i),
        jsonb_build_object('family', 'linear', 'terms', (
          SELECT jsonb_agg(jsonb_build_object('factors', jsonb_build_array(
                   jsonb_build_object('source', 'user.f' || i, 'encoding', 'number'),
                   jsonb_build_object('source', 'action', 'encoding', jsonb_build_object('levels', names)))) ORDER BY i)
-           FROM generate_series(1, 32) AS i)),
-       (SELECT array_agg((random() - 0.5)::real) FROM generate_series(1, 32000)), now()
+           FROM generate_series(1, current_setting('bench.features')::int) AS i)),
+       (SELECT array_agg((random() - 0.5)::real) FROM generate_series(1, 1000 * current_setting('bench.features')::int)),
+       now()
   FROM levels;
 
 INSERT INTO decide.policy (policy, surface, model, selection, params)

@@ -109,7 +109,8 @@ enum Command {
     ///
     /// Runs pgbench on the private server, interleaved, with 1, 8 and 32 clients: `floor` does only
     /// the reads and writes that nobody can avoid, `hand` is the whole decision in PL/pgSQL, `decide`
-    /// is decide(), `select` reads one row by its key. Takes a quarter of an hour; every run is kept as JSON
+    /// is decide(), `select` reads one row by its key. Then track(), one by one and in bulk, beside
+    /// storing the same event by hand. Takes twenty minutes; every run is kept as JSON
     /// under target/bench/.
     Bench {
         #[command(flatten)]

@@ -93,7 +93,7 @@ fn sources(asked: &Asked<'_>) -> Result<Vec<Vec<Source>>, Error> {
         let sources = parse_term(term).map_err(|error| {
             Error::Training(
                 format!("term \"{}\": {error}", printable(term)),
-                "Terms are 1, user.feature, context.field, action.attribute, action, and products of them with *.",
+                "Terms are 1, user.feature, missing.feature, context.field, action.attribute, surface.feature, action, and products of them with *.",
             )
         })?;
         if !sources.is_empty() {

@@ -16,28 +16,74 @@ const POLICY: &str = include_str!("../../bench/setup-policy.sql");
 const STATES: &str = include_str!("../../bench/setup-users.sql");
 const FLOOR: &str = include_str!("../../bench/setup-floor.sql");
 const HAND: &str = include_str!("../../bench/setup-hand.sql");
+const TRACKING: &str = include_str!("../../bench/setup-tracking.sql");
 
 const SETTLE: &str = include_str!("../../bench/settle.sql");
 
-/// One database with surfaces, a model and users.
+/// What a database is for.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Purpose {
+    /// decide() beside what it is compared with.
+    Compare,
+    /// decide() with more users.
+    Many,
+    /// decide() with so many features.
+    Features(u32),
+    /// track() beside what it is compared with.
+    Track,
+}
+
+impl Purpose {
+    /// The beginning of the database's name.
+    fn name(self) -> String {
+        match self {
+            Self::Compare => "bench".into(),
+            Self::Many => "bench_many".into(),
+            Self::Features(number) => format!("bench_features_{number}"),
+            Self::Track => "bench_track".into(),
+        }
+    }
+
+    /// The scripts that fill it, before its users.
+    fn scripts(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Compare => &[
+                ("setup-policy.sql", POLICY),
+                ("setup-floor.sql", FLOOR),
+                ("setup-hand.sql", HAND),
+            ],
+            Self::Many | Self::Features(_) => &[("setup-policy.sql", POLICY)],
+            Self::Track => &[("setup-tracking.sql", TRACKING)],
+        }
+    }
+
+    /// How many features each user has.
+    fn features(self) -> u32 {
+        match self {
+            Self::Compare | Self::Many => 32,
+            Self::Features(number) => number,
+            Self::Track => 10,
+        }
+    }
+}
+
+/// One database with a policy and users.
 pub struct Database {
     pub name: String,
     pub users: u64,
     /// Bytes of the users' states, with their index.
     pub state_bytes: u64,
-    /// Whether it also has what decide() is compared with.
-    comparisons: bool,
+    purpose: Purpose,
 }
 
 impl Database {
     /// Finds the database, or builds it.
-    pub fn ensure(server: &Server, users: u64, comparisons: bool) -> Result<Self> {
-        let purpose = if comparisons { "bench" } else { "bench_many" };
+    pub fn ensure(server: &Server, users: u64, purpose: Purpose) -> Result<Self> {
         let mut database = Self {
-            name: format!("{purpose}_{users}"),
+            name: format!("{}_{users}", purpose.name()),
             users,
             state_bytes: 0,
-            comparisons,
+            purpose,
         };
         let made_of = database.made_of(server)?;
         if database.comment(server)?.as_ref() != Some(&made_of) {
@@ -64,16 +110,11 @@ impl Database {
         ))?;
         client.batch_execute(&format!("CREATE DATABASE {}", self.name))?;
         let mut filler = server.connect(&self.name)?;
-        filler
-            .batch_execute(POLICY)
-            .context("setup-policy.sql failed")?;
-        if self.comparisons {
+        filler.batch_execute(&format!("SET bench.features = {}", self.purpose.features()))?;
+        for (file, script) in self.purpose.scripts() {
             filler
-                .batch_execute(FLOOR)
-                .context("setup-floor.sql failed")?;
-            filler
-                .batch_execute(HAND)
-                .context("setup-hand.sql failed")?;
+                .batch_execute(script)
+                .with_context(|| format!("{file} failed"))?;
         }
         let users = i64::try_from(self.users)?;
         filler
@@ -90,9 +131,8 @@ impl Database {
     /// Stands for all that the content depends on.
     fn made_of(&self, server: &Server) -> Result<String> {
         let scripts = Fingerprint::of(&server.install)?.scripts;
-        Ok(short_hash(
-            format!("{scripts}{POLICY}{STATES}{FLOOR}{HAND}").as_bytes(),
-        ))
+        let own: String = self.purpose.scripts().iter().map(|(_, sql)| *sql).collect();
+        Ok(short_hash(format!("{scripts}{own}{STATES}").as_bytes()))
     }
 
     /// The comment on the database, if it is there.

@@ -18,9 +18,9 @@ use crate::cluster;
 use crate::install::Target;
 use crate::workspace::Workspace;
 
-use database::Database;
+use database::{Database, Purpose};
 use pgbench::Bench;
-use plan::{Plan, Set};
+use plan::{Databases, Plan, Set};
 use results::{Measured, Results};
 
 /// Users in the database in which everything is compared.
@@ -29,7 +29,7 @@ pub const USERS: u64 = 100_000;
 /// How much is measured.
 #[derive(Args)]
 pub struct Options {
-    /// Only what matters most, in two minutes: 8 clients, few rounds, 100 thousand users
+    /// Only what matters most, in four minutes: 8 clients, few rounds, 100 thousand users
     #[arg(long)]
     quick: bool,
     /// Seconds that each run is measured, after a warm-up [default: 3, or 2 if quick]
@@ -41,9 +41,17 @@ pub struct Options {
     /// Users in the large database, which is built once [default: 2000000, or none if quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100_000..))]
     users: Option<u64>,
-    /// Only sets whose title contains this, such as sizes, "8 clients", "commit off"; repeatable
+    /// Only sets whose title contains this, such as sizes, tracking, "8 clients", "commit off"; repeatable
     #[arg(long, value_name = "TITLE")]
     only: Vec<String>,
+}
+
+impl Options {
+    /// Whether a set of this title is measured.
+    fn wants(&self, title: &str) -> bool {
+        let mut only = self.only.iter();
+        self.only.is_empty() || only.any(|part| title.contains(part.as_str()))
+    }
 }
 
 /// Builds what is measured, measures it, and prints how it compares. A missed goal is no failure.
@@ -51,23 +59,31 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
     let server = cluster::running(workspace, target, false)?;
     // Nobody restarts the server meanwhile.
     let _lock = workspace.lock("cluster")?;
-    let small = Database::ensure(&server, USERS, true)?;
+    let small = Database::ensure(&server, USERS, Purpose::Compare)?;
     let many = options
         .users
         .or((!options.quick).then_some(2_000_000))
-        .map(|users| Database::ensure(&server, users, false))
+        .map(|users| Database::ensure(&server, users, Purpose::Many))
         .transpose()?;
+    let track = (options.wants(&plan::tracking_title(false))
+        || options.wants(&plan::tracking_title(true)))
+    .then(|| Database::ensure(&server, USERS, Purpose::Track))
+    .transpose()?;
+    let features = plan::FEATURES
+        .into_iter()
+        .filter(|_| options.wants(plan::OF_FEATURES))
+        .map(|number| Database::ensure(&server, USERS, Purpose::Features(number)))
+        .collect::<Result<Vec<_>>>()?;
+    let databases = Databases {
+        small: &small,
+        many: many.as_ref(),
+        track: track.as_ref(),
+        features: &features,
+    };
     let seconds = options.seconds.unwrap_or(if options.quick { 2 } else { 3 });
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 });
-    let mut plan = Plan::new(&small, many.as_ref(), options.quick);
-    if !options.only.is_empty() {
-        plan.sets.retain(|set| {
-            options
-                .only
-                .iter()
-                .any(|part| set.title.contains(part.as_str()))
-        });
-    }
+    let mut plan = Plan::new(&databases, options.quick);
+    plan.sets.retain(|set| options.wants(&set.title));
     ensure!(!plan.sets.is_empty(), "no set has a title like that");
 
     let bench = Bench::new(&server, workspace, seconds);

@@ -96,7 +96,8 @@ impl<'a> Bench<'a> {
         let status = child.wait()?;
         on_interrupt.disarm();
         said += &summary.join().unwrap_or_default();
-        if !status.success() || said.contains("ERROR") {
+        let all_went_through = said.contains("number of failed transactions: 0 ");
+        if !status.success() || said.contains("ERROR") || !all_went_through {
             bail!("pgbench failed ({status}):\n{}", run::tail(&said, 20));
         }
         watch.result(self.seconds as usize)

@@ -8,8 +8,33 @@ use crate::server::Server;
 /// The set of decide() in all sizes.
 pub const SIZES: &str = "sizes";
 
+/// The sets of track() begin with this.
+pub const TRACKING: &str = "tracking";
+
+/// The set of decide() with few and many features.
+pub const OF_FEATURES: &str = "features";
+
+/// How many.
+pub const FEATURES: [u32; 2] = [10, 100];
+
+/// track() of a thousand events.
+pub const BULK: &str = "track, 1,000 events";
+
 /// The workload with the large database.
 pub const MANY: &str = "decide, many users";
+
+/// The least that does the same work.
+pub fn floor_of(workload: &str) -> String {
+    match workload.starts_with("track") {
+        true => format!("{} floor", workload.trim_end_matches(" floor")),
+        false => "floor".into(),
+    }
+}
+
+/// The name of the workload that decides with so many features.
+pub fn with_features(number: u32) -> String {
+    format!("decide, {number} features")
+}
 
 /// The name of the workload that decides in this shape.
 pub fn decide_of(candidates: u32, slots: u32) -> String {
@@ -50,14 +75,37 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// track() or its floor.
+    fn track(name: &str, script: &'static str, database: &'a Database) -> Self {
+        Self {
+            name: name.into(),
+            script,
+            database,
+            candidates: 0,
+            slots: 0,
+        }
+    }
+
     /// The surface of that shape.
     pub fn surface(&self) -> String {
         format!("c{}s{}", self.candidates, self.slots)
     }
 
-    /// Fails unless one call answers what it should: all slots, by the policy, among all candidates.
+    /// Fails unless one call answers what it should: all slots, by the policy, among all candidates; or that every
+    /// event was taken in.
     pub fn check(&self, server: &Server) -> Result<()> {
         let mut client = self.database.connect(server)?;
+        if self.script.starts_with("track") {
+            let (sql, expected) = match self.script {
+                "track" => ("track(bench.event(1))", "accepted"),
+                "track_floor" => ("bench.track_floor(bench.event(1))", "accepted"),
+                "track_bulk" => ("(track(bench.events(9))).accepted::text", "1000"),
+                _ => ("bench.track_floor(bench.events(9))::text", "1000"),
+            };
+            let answer: String = client.query_one(&format!("SELECT {sql}"), &[])?.get(0);
+            ensure!(answer == expected, "{} answers {answer}", self.name);
+            return Ok(());
+        }
         let context = serde_json::json!({"device": "mobile"});
         if self.script == "decide" {
             let sql = "SELECT count(*), count(reason), min(decision_id::text) FROM decide(1::bigint, $1, $2)";
@@ -103,14 +151,25 @@ impl<'a> Set<'a> {
     }
 }
 
+/// What is measured in.
+pub struct Databases<'a> {
+    pub small: &'a Database,
+    pub many: Option<&'a Database>,
+    pub track: Option<&'a Database>,
+    /// As many features as `FEATURES` says.
+    pub features: &'a [Database],
+}
+
 /// All sets.
 pub struct Plan<'a> {
     pub sets: Vec<Set<'a>>,
 }
 
 impl<'a> Plan<'a> {
-    /// Floor, hand, decide and select under each number of clients; then decide() in all sizes.
-    pub fn new(small: &'a Database, many: Option<&'a Database>, quick: bool) -> Self {
+    /// Floor, hand, decide and select under each number of clients; then decide() in all sizes and with more and fewer
+    /// features, and track().
+    pub fn new(databases: &Databases<'a>, quick: bool) -> Self {
+        let (small, many) = (databases.small, databases.many);
         let clients: &[u32] = if quick { &[8] } else { &[1, 8, 32] };
         let mut sets = Vec::new();
         for &clients in clients {
@@ -150,6 +209,46 @@ impl<'a> Plan<'a> {
             durable: false,
             work,
         });
+        let of_features = FEATURES.iter().zip(databases.features);
+        sets.push(Set {
+            title: OF_FEATURES.into(),
+            clients: 8,
+            durable: false,
+            work: of_features
+                .map(|(&number, database)| Work::decide(&with_features(number), database, 100, 1))
+                .collect(),
+        });
+        let track = databases.track;
+        sets.extend(
+            [false, true]
+                .into_iter()
+                .filter_map(|durable| Some(tracking(track?, durable))),
+        );
         Self { sets }
+    }
+}
+
+/// The title of a set of track().
+pub fn tracking_title(durable: bool) -> String {
+    let sync = if durable { "on" } else { "off" };
+    format!("{TRACKING}, synchronous_commit {sync}")
+}
+
+/// track(), one by one and in bulk, each beside its floor.
+fn tracking(database: &Database, durable: bool) -> Set<'_> {
+    let floor = floor_of(BULK);
+    let work = [
+        ("track", "track"),
+        ("track floor", "track_floor"),
+        (BULK, "track_bulk"),
+        (&floor, "track_bulk_floor"),
+    ];
+    Set {
+        title: tracking_title(durable),
+        clients: 8,
+        durable,
+        work: work
+            .map(|(name, script)| Work::track(name, script, database))
+            .into(),
     }
 }

@@ -23,7 +23,8 @@ pub fn print(results: &Results) {
     println!(
         "Medians of {} rounds of {} s; tps are transactions per second, CPU is the server's per transaction, and ratios\n\
          are of tps, within each round. `floor` and `hand` update the user's row and a counter, as caps will ask for;\n\
-         `decide` holds no caps yet and updates nothing, like `floor, no updates`.\n",
+         `decide` holds no caps yet and updates nothing, like `floor, no updates`. `track` and its floor store an event and move\n\
+         ten numbers of its user; tps of 1,000 events are calls.\n",
         results.rounds, results.seconds
     );
     table(results).print("  ");
@@ -83,7 +84,7 @@ fn table(results: &Results) -> Table {
             summary
                 .cpu_us
                 .map_or_else(String::new, |us| format!("{us:.0} µs")),
-            ratio("floor"),
+            ratio(&plan::floor_of(&first.workload)),
             ratio("hand"),
         ]);
     }
@@ -111,6 +112,7 @@ struct Goal<'a> {
 fn goals(results: &Results) -> Vec<String> {
     let off = "8 clients, synchronous_commit off";
     let on = "8 clients, synchronous_commit on";
+    let (tracking_off, tracking_on) = (plan::tracking_title(false), plan::tracking_title(true));
     let least = |what, goal: f64, set, to: &str| Goal {
         what,
         set,
@@ -124,6 +126,13 @@ fn goals(results: &Results) -> Vec<String> {
         workload: decide_of(100, 1),
         to,
         wanted: 0.0..=goal,
+    };
+    let track = |what, goal: f64, workload: &str, durable| Goal {
+        what,
+        set: if durable { &tracking_on } else { &tracking_off },
+        workload: workload.into(),
+        to: plan::floor_of(workload),
+        wanted: goal..=f64::INFINITY,
     };
     let goals = [
         least(
@@ -154,6 +163,30 @@ fn goals(results: &Results) -> Vec<String> {
             1.2,
             plan::MANY.into(),
         ),
+        track(
+            "track at least 0.8 × its floor, 8 clients, sync off",
+            0.8,
+            "track",
+            false,
+        ),
+        track(
+            "track at least 0.8 × its floor, 8 clients, sync on",
+            0.8,
+            "track",
+            true,
+        ),
+        track(
+            "1,000 events at least 0.7 × their floor, sync off",
+            0.7,
+            plan::BULK,
+            false,
+        ),
+        track(
+            "1,000 events at least 0.7 × their floor, sync on",
+            0.7,
+            plan::BULK,
+            true,
+        ),
     ];
     goals.iter().map(|goal| goal.verdict(results)).collect()
 }
@@ -180,6 +213,6 @@ impl Goal<'_> {
         let cpu = cpu.map_or_else(String::new, |cpu| {
             format!("; by CPU {:.2} ({:.2}–{:.2})", cpu.median, cpu.min, cpu.max)
         });
-        format!("{met:<12}  {what:<50} {median:.2} ({min:.2}–{max:.2}){cpu}")
+        format!("{met:<12}  {what:<51} {median:.2} ({min:.2}–{max:.2}){cpu}")
     }
 }

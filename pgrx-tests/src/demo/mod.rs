@@ -36,6 +36,7 @@ pub fn run(workspace: &Workspace, target: &Target) -> Result<()> {
     step("load", || load(&mut client, &files))?;
     step("publish", || publish_items(&mut client))?;
     step("import", || import(&mut client))?;
+    step("track", || track(&mut client))?;
     step("train", || train(&mut client))?;
     step("publish", || publish_policy(&mut client))?;
     // Before the live traffic, from which the policy could learn what the estimate must not know.
@@ -130,6 +131,17 @@ fn import(client: &mut Client) -> Result<String> {
     ))
 }
 
+/// The clicks of that part become events, and thereby features.
+fn track(client: &mut Client) -> Result<String> {
+    let row = client.query_one(include_str!("../../demo/events.sql"), &[])?;
+    Ok(format!(
+        "these clicks as events of their users, in one call: {}; {} of {} kinds of users have clicked",
+        count(row.get(0)),
+        count(row.get(1)),
+        count(row.get(2)),
+    ))
+}
+
 /// Fits a model to what was imported.
 fn train(client: &mut Client) -> Result<String> {
     client.execute(include_str!("../../demo/train.sql"), &[])?;
@@ -145,12 +157,12 @@ fn train(client: &mut Client) -> Result<String> {
     ))
 }
 
-/// Approves the model and puts a policy in force that uses it.
+/// Adds what users like to the model, and puts a policy in force that uses it.
 fn publish_policy(client: &mut Client) -> Result<String> {
     client.batch_execute(include_str!("../../demo/learned.sql"))?;
     let bundle = publish(client, "learned from random choices")?;
     Ok(format!(
-        "bundle {bundle}: softmax over ctr:1, temperature 0.0015, at least 0.2 % for each item"
+        "bundle {bundle}: softmax over ctr:2 (ctr:1 and, by hand, 0.2 per click on the brand), 0.2 % at least"
     ))
 }
 

@@ -15,6 +15,7 @@ const MARGIN: &str = "  ";
 /// Prints everything that is worth looking at.
 pub fn print(client: &mut Client, run: &Run, estimate: &[Row]) -> Result<()> {
     what_happened(client, run)?;
+    what_is_known(client)?;
     how_fast(client, run)?;
     one_decision(client)?;
     worth(estimate)
@@ -26,13 +27,15 @@ fn what_happened(client: &mut Client, run: &Run) -> Result<()> {
     heading("What happened");
     println!(
         "{MARGIN}{} live decisions ({} by the fallback) beside {} imported ones; {} events of {} users\n\
-         {MARGIN}{} of them are clicks: the log's own, whatever was shown now, so that they prove nothing about the policy",
+         {MARGIN}{} of them are clicks of the past, and {} live ones: the log's own, whatever was shown now, so that they prove\n\
+         {MARGIN}nothing about the policy",
         count(row.get("live")),
         count(row.get("fallbacks")),
         count(row.get("imported")),
         count(row.get("events")),
         count(row.get("users")),
-        count(row.get("clicks")),
+        count(row.get("past_clicks")),
+        count(row.get("live_clicks")),
     );
     let bytes = |name: &str| HumanBytes(row.get::<_, i64>(name).unsigned_abs());
     println!(
@@ -57,6 +60,62 @@ fn what_happened(client: &mut Client, run: &Run) -> Result<()> {
         "{MARGIN}decide.replay computed all {} live decisions anew from their traces: {} agree bit for bit",
         count(row.get(0)),
         count(row.get(1)),
+    );
+    Ok(())
+}
+
+/// The features of one user, all features, and what an affinity did to decisions.
+fn what_is_known(client: &mut Client) -> Result<()> {
+    heading("What is known of users");
+    println!("{MARGIN}decide.features of the one who had clicked most before the live traffic:");
+    let mut table = Table::new(&["feature", "key", ">value", ">newest event"]);
+    for row in client.query(include_str!("../../demo/known.sql"), &[])? {
+        let age: String = row.get("age");
+        table.row([
+            row.get("feature"),
+            row.get("key"),
+            format!("{:.3}", row.get::<_, f64>("value")),
+            if age.is_empty() { age } else { age + " ago" },
+        ]);
+    }
+    table.print(MARGIN);
+    println!("{MARGIN}decide.feature_catalog, once the job freshness has looked:");
+    client.batch_execute("SELECT decide.run_job('freshness')")?;
+    let headings = [
+        "feature",
+        "aggregate",
+        "per",
+        "version",
+        ">missing in",
+        ">users who have it",
+        "purpose",
+    ];
+    let mut table = Table::new(&headings);
+    for row in client.query(include_str!("../../demo/catalog.sql"), &[])? {
+        table.row([
+            row.get("feature"),
+            row.get("aggregate"),
+            row.get("per"),
+            row.get("version"),
+            row.get("missing"),
+            count(row.get("users")),
+            row.get("purpose"),
+        ]);
+    }
+    table.print(MARGIN);
+    let row = client.query_one(include_str!("../../demo/affinity.sql"), &[])?;
+    let percent = |name: &str| row.get::<_, f64>(name) * 100.0;
+    println!(
+        "{MARGIN}{} of the {} live decisions were for users who had clicked before. Items of the brands that they had clicked have\n\
+         {MARGIN}{:.1} % of the probability for them, and {:.1} % for somebody of whom nothing is known, in the same contexts.\n\
+         {MARGIN}Affinities are sparse: {:.1} % of impressions were clicked, and nobody had clicked more than {} times before. This\n\
+         {MARGIN}shows that decisions use them, not that they are worth it.",
+        count(row.get("of_them")),
+        count(row.get("live")),
+        percent("known"),
+        percent("unknown"),
+        percent("click_rate"),
+        count(row.get("most_clicks")),
     );
     Ok(())
 }

@@ -1,0 +1,2 @@
+\set u random(1, :users)
+SELECT track(bench.event(:u));

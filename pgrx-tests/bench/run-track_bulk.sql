@@ -1,0 +1,1 @@
+SELECT accepted FROM track(bench.events(:users));

@@ -1,0 +1,1 @@
+SELECT bench.track_floor(bench.events(:users));
