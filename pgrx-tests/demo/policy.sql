@@ -11,13 +11,13 @@ SELECT 'item-' || item_id,
        'exists (SELECT FROM shop.inventory AS i WHERE i.sku = action.action AND i.on_hand > 0)'
   FROM shop.item;
 
-INSERT INTO decide.feature (feature, event_type, aggregate, half_life, window_length, value_path, key_path, default_value) VALUES
-  ('brand', 'click', 'decayed_count', '7 days', NULL, NULL, 'action.brand', 0),
-  ('clicks', 'click', 'decayed_count', '7 days', NULL, NULL, NULL, 0),
-  ('clicks_1d', 'click', 'window_count', NULL, '1 day', NULL, NULL, 0),
-  ('since_click', 'click', 'recency', NULL, NULL, NULL, NULL, 31536000),
-  ('impressions', 'impression', 'decayed_count', '1 day', NULL, NULL, NULL, 0),
-  ('items_seen', 'impression', 'distinct', NULL, NULL, 'action', NULL, 0);
+INSERT INTO decide.feature (feature, event_type, aggregate, half_life, window_length, value_path, key_path, default_value, purpose) VALUES
+  ('brand', 'click', 'decayed_count', '7 days', NULL, NULL, 'action.brand', 0, 'which brands a user likes'),
+  ('clicks', 'click', 'decayed_count', '7 days', NULL, NULL, NULL, 0, 'how active a user is'),
+  ('clicks_1d', 'click', 'window_count', NULL, '1 day', NULL, NULL, 0, 'whether they are active today'),
+  ('since_click', 'click', 'recency', NULL, NULL, NULL, NULL, 31536000, 'whether they come back'),
+  ('impressions', 'impression', 'decayed_count', '1 day', NULL, NULL, NULL, 0, 'how much they were shown'),
+  ('items_seen', 'impression', 'distinct', NULL, NULL, 'action', NULL, 0, 'how much of the shop they know');
 
 -- Rules run as a role that may read the stock, and nothing else of the shop.
 DO $$
