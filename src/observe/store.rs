@@ -64,8 +64,7 @@ pub fn event(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle, ordinal: i64) 
     ];
     if let Some(days) = days(first, last) {
         let between = (first, last);
-        let known = |day: &Day| has_between(day, event.user_key, &event.event_id, between);
-        if days.iter().any(known) {
+        if has_between(&days, event.user_key, &event.event_id, between) {
             return false;
         }
         let day = DAILY.day(event.at);

@@ -92,34 +92,24 @@ unsafe fn equal_uuid(key: pg_sys::Datum) -> pg_sys::ScanKeyData {
     scan_key
 }
 
-/// Whether a partition has a row whose first three columns, those of its primary key, are this uuid, this
-/// text in the order of bytes, and a time from `first` to `last`. Sees what is committed by now, or
-/// what the transaction sees if it sees one snapshot throughout; and what it wrote itself.
-pub fn has_between(day: &Day, key: Uuid, text: &str, (first, last): (i64, i64)) -> bool {
+/// Whether one of the partitions has a row whose first three columns, those of its primary key, are
+/// this uuid, this text in the order of bytes, and a time from `first` to `last`. Sees what is
+/// committed by now, or what the transaction sees if it sees one snapshot throughout; and what it
+/// wrote itself.
+pub fn has_between(days: &[Day], key: Uuid, text: &str, (first, last): (i64, i64)) -> bool {
     let (Some(key), Some(text)) = (datum::uuid(key), datum::text(text)) else {
         return false;
     };
-    // SAFETY: the partition is opened under a lock that is kept to the end of the transaction; keys
-    // name columns of the index and operators of their types, under the collation "C" that the column
-    // has; the snapshot is registered while it is used.
+    let time = |strategy: u32, operator: u32, at: i64| {
+        let mut key = pg_sys::ScanKeyData::default();
+        let (strategy, at) = (strategy as pg_sys::StrategyNumber, pg_sys::Datum::from(at));
+        // SAFETY: the third column, and an operator of its type.
+        unsafe { pg_sys::ScanKeyInit(&mut key, 3, strategy, operator.into(), at) };
+        key
+    };
+    // SAFETY: keys name columns of the index and operators of their types, under the collation "C" that
+    // the second column has; the snapshot is registered while it is used.
     unsafe {
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let relation = pg_sys::try_table_open(day.partition, lock);
-        if relation.is_null() {
-            return false;
-        }
-        let time = |strategy: u32, operator: u32, at: i64| {
-            let mut key = pg_sys::ScanKeyData::default();
-            let strategy = strategy as pg_sys::StrategyNumber;
-            pg_sys::ScanKeyInit(
-                &mut key,
-                3,
-                strategy,
-                operator.into(),
-                pg_sys::Datum::from(at),
-            );
-            key
-        };
         let mut name = pg_sys::ScanKeyData::default();
         let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
         pg_sys::ScanKeyInit(&mut name, 2, equal, pg_sys::F_TEXTEQ.into(), text);
@@ -138,17 +128,38 @@ pub fn has_between(day: &Day, key: Uuid, text: &str, (first, last): (i64, i64)) 
             ),
         ];
         let snapshot = pg_sys::RegisterSnapshot(newest());
-        let scan = pg_sys::systable_beginscan(
-            relation,
-            day.primary_key,
-            true,
-            snapshot,
-            keys.len() as i32,
-            keys.as_mut_ptr(),
-        );
-        let found = !pg_sys::systable_getnext(scan).is_null();
-        pg_sys::systable_endscan(scan);
+        let found = days.iter().any(|day| has(day, snapshot, &mut keys));
         pg_sys::UnregisterSnapshot(snapshot);
+        found
+    }
+}
+
+/// Whether the partition has a row with these keys. One without a page is not looked at further.
+///
+/// # Safety
+/// The keys must fit its primary key, and the snapshot be registered.
+unsafe fn has(day: &Day, snapshot: pg_sys::Snapshot, keys: &mut [pg_sys::ScanKeyData]) -> bool {
+    // SAFETY: the partition is opened under a lock that is kept to the end of the transaction.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::try_table_open(day.partition, lock);
+        if relation.is_null() {
+            return false;
+        }
+        let main = pg_sys::ForkNumber::MAIN_FORKNUM;
+        let found = pg_sys::RelationGetNumberOfBlocksInFork(relation, main) > 0 && {
+            let scan = pg_sys::systable_beginscan(
+                relation,
+                day.primary_key,
+                true,
+                snapshot,
+                keys.len() as i32,
+                keys.as_mut_ptr(),
+            );
+            let found = !pg_sys::systable_getnext(scan).is_null();
+            pg_sys::systable_endscan(scan);
+            found
+        };
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         found
     }
