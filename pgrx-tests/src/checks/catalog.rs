@@ -56,7 +56,12 @@ pub fn has_comments(database: &Database) -> Result<()> {
 pub fn is_in_the_reference(database: &Database) -> Result<()> {
     let root = Workspace::find()?;
     let mut reference = String::new();
-    for page in ["reference.md", "tables.md", "rules-and-models.md"] {
+    for page in [
+        "reference.md",
+        "tables.md",
+        "views.md",
+        "rules-and-models.md",
+    ] {
         reference += &fs::read_to_string(root.root().join("docs").join(page))?;
     }
     let mut client = database.connect()?;
