@@ -92,3 +92,74 @@ pub fn short_hash(bytes: &[u8]) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files below a folder, with what they are written in.
+    fn texts(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !name.starts_with('.') && name != "target" {
+                texts(&path, found);
+            } else if [".rs", ".sql", ".md", ".py"]
+                .iter()
+                .any(|end| name.ends_with(end))
+            {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_fits_on_a_few_screens() {
+        let mut files = Vec::new();
+        texts(Workspace::find().unwrap().root(), &mut files);
+        assert!(files.len() > 100, "{} files", files.len());
+        for file in files {
+            let lines = fs::read_to_string(&file).unwrap().lines().count();
+            assert!(lines <= 500, "{} has {lines} lines", file.display());
+        }
+    }
+
+    #[test]
+    fn links_between_documents_lead_somewhere() {
+        let root = Workspace::find().unwrap().root().to_owned();
+        let mut pages = vec![root.join("README.md")];
+        texts(&root.join("docs"), &mut pages);
+        for page in pages {
+            let text = fs::read_to_string(&page).unwrap();
+            for link in text.split("](").skip(1) {
+                let link = link.split(')').next().unwrap();
+                let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+                if file.contains("://") {
+                    continue;
+                }
+                let target = match file {
+                    "" => page.clone(),
+                    _ => page.parent().unwrap().join(file),
+                };
+                let there = fs::read_to_string(&target)
+                    .unwrap_or_else(|_| panic!("{}: {link}", page.display()));
+                let leads = anchor.is_empty() || anchors(&there).any(|known| known == anchor);
+                assert!(leads, "{}: {link}", page.display());
+            }
+        }
+    }
+
+    /// What headings are linked by.
+    fn anchors(page: &str) -> impl Iterator<Item = String> {
+        page.lines()
+            .filter_map(|line| line.strip_prefix('#'))
+            .map(|heading| {
+                let heading = heading.trim_start_matches('#').trim().to_lowercase();
+                heading
+                    .chars()
+                    .filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ' '))
+                    .map(|c| if c == ' ' { '-' } else { c })
+                    .collect()
+            })
+    }
+}
