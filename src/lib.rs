@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | `math` | arithmetic; nothing of Postgres | nobody |
 //! | `pg` | the glue to Postgres, all unsafe code | nobody |
-//! | `policy` | tables → validated → bundle → kept by each backend | math, pg |
+//! | `policy` | tables → validated → bundle → kept by each backend; the row of a user, as bundles lay it out | math, pg |
 //! | `govern` | pseudonyms | pg |
 //! | `observe` | event → contract → once → features, outcomes; quarantine | policy, govern, math, pg |
 //! | `decide` | the pipeline of a decision; one file a stage | policy, govern, math, pg |

@@ -3,44 +3,7 @@
 use uuid::Uuid;
 
 use super::Desk;
-use crate::pg::array;
-use crate::pg::lookup::Keyed;
 use crate::policy::{Affinities, Bundle};
-
-const USER_STATE: Keyed = Keyed {
-    schema: c"decide",
-    table: c"user_state",
-    primary_key: c"user_state_pkey",
-};
-
-/// Where they stand among the columns of decide.user_state.
-const FEATURES: i32 = 2;
-const KEYED: i32 = 4;
-const EVENTS: i32 = 5;
-
-/// A user's row as it lies.
-#[derive(Default)]
-pub struct State {
-    pub features: Vec<f64>,
-    pub keyed: Vec<f64>,
-    pub events: i64,
-}
-
-impl State {
-    /// Reads the row; what was here before is forgotten.
-    pub fn read(&mut self, user_key: Uuid) {
-        self.features.clear();
-        self.keyed.clear();
-        self.events = 0;
-        USER_STATE.read(user_key, |row| {
-            row.datum(FEATURES)
-                .map(|features| array::read_into(features, &mut self.features));
-            row.datum(KEYED)
-                .map(|keyed| array::read_into(keyed, &mut self.keyed));
-            self.events = row.datum(EVENTS).map_or(0, |events| events.value() as i64);
-        });
-    }
-}
 
 /// Fills the desk with the vector, in the bundle's order, and with what is kept per key of the
 /// surface's actions.

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::math::choice::Slate;
 use crate::pg::Session;
 use crate::pg::attempt::{attempt, sqlstate};
-use crate::policy::{self, Bundle, Policy, Surface};
+use crate::policy::{self, Bundle, Policy, Surface, UserRow};
 
 /// One decision, with all that its trace needs to know.
 pub struct Decision<'a> {
@@ -59,7 +59,7 @@ impl fmt::Display for Reason {
 /// Buffers that a backend uses for one decision after another, so that none is allocated twice.
 #[derive(Default)]
 pub struct Desk {
-    pub state: features::State,
+    pub state: UserRow,
     /// The vector, in the bundle's order.
     pub features: Vec<f64>,
     /// Places in it, from 1, that have their default since the feature is missing.

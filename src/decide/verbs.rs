@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use super::explain::explain;
 use super::replay::replay as recompute;
 use super::request::Asked;
-use super::{consider, distribution, features, trace};
+use super::{consider, distribution, trace};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
 use crate::math::aggregate::cells_at;
@@ -15,7 +15,7 @@ use crate::math::keyed;
 use crate::pg::call::Call;
 use crate::pg::json::Json;
 use crate::pg::{Session, Statement, clock, datum, session};
-use crate::policy::{self, Entity, Feature};
+use crate::policy::{self, Entity, Feature, UserRow};
 
 #[pg_extern(sql = false)]
 fn decide_text(call: FunctionCallInfo) {
@@ -148,7 +148,7 @@ fn show_features(call: &Call, user_id: Option<&str>) {
     let now = clock::now();
     let mut rows = call.rows();
     let _session = Session::open();
-    let mut state = features::State::default();
+    let mut state = UserRow::default();
     state.read(user_key);
     let served = |feature: &&Feature| feature.served && feature.entity == Entity::User;
     for feature in bundle.features.iter().filter(served) {

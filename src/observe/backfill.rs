@@ -4,14 +4,13 @@
 use pgrx::pg_sys::{INT8OID, UUIDOID};
 use uuid::Uuid;
 
-use super::user::UserRow;
 use super::{features, keys, stored};
 use crate::error::Error;
 use crate::math::aggregate::cells_at_mut;
 use crate::math::keyed;
 use crate::pg::plan::Access;
 use crate::pg::{Session, Statement, datum};
-use crate::policy::{self, Bundle, Stage};
+use crate::policy::{self, Bundle, Stage, UserRow};
 
 thread_local! {
     static USERS: Statement = const { Statement::new(

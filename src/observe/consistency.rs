@@ -6,12 +6,11 @@ use std::rc::Rc;
 use pgrx::pg_sys::TIMESTAMPTZOID;
 use uuid::Uuid;
 
-use super::user::UserRow;
 use super::{features, stored};
 use crate::error::Error;
 use crate::pg::plan::{Access, Cursor};
 use crate::pg::{Plan, Row, Session, array, datum, session};
-use crate::policy::{self, Bundle};
+use crate::policy::{self, Bundle, UserRow};
 
 const TRACES: &str = include_str!("traces.sql");
 

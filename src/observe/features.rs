@@ -1,12 +1,11 @@
 //! Features: what an event adds to the row of its user, in whatever order events arrive.
 
 use super::fact::Fact;
-use super::user::UserRow;
 use crate::math::aggregate::{Observation, Side, cells_at_mut};
 use crate::math::hash::fnv64a;
 use crate::math::keyed;
 use crate::math::model::Value;
-use crate::policy::{Amount, Bundle, Entity, Feature, value_text};
+use crate::policy::{Amount, Bundle, Entity, Feature, UserRow, value_text};
 
 /// Adds the fact to all features of its user that events of its type move. Answers the texts of the
 /// keys under which it did.

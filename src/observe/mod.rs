@@ -13,7 +13,6 @@ mod quarantine;
 mod store;
 mod stored;
 mod text;
-mod user;
 mod verbs;
 
 use std::rc::Rc;
@@ -23,13 +22,12 @@ use uuid::Uuid;
 pub use contract::Who;
 use contract::{Bad, Event, Terms};
 use entity::Additions;
-use user::UserRow;
 
 use crate::error::Error;
 use crate::govern::pseudonym::{self, Key};
 use crate::pg::json::Json;
 use crate::pg::{Session, clock, session};
-use crate::policy::{self, Bundle};
+use crate::policy::{self, Bundle, UserRow};
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod reading;
 mod rules;
 mod stage;
 mod tables;
+mod user;
 mod validate;
 mod verbs;
 
@@ -27,4 +28,5 @@ pub use live::{by_number, current, live};
 pub use publish::make_partitions;
 pub use rules::{Request as RuleRequest, Rules, Verdict, Verdicts};
 pub use stage::{Stage, filled_to, next_to_fill, stage, take_to_fill};
+pub use user::UserRow;
 pub use validate::is_name;

@@ -1,10 +1,10 @@
-//! The row of a user: all that is kept of them, locked while it changes.
+//! The row of a user: all that is kept of them, read in one look-up, locked while it changes.
 
 use pgrx::pg_sys::UUIDOID;
 use uuid::Uuid;
 
 use crate::pg::locked::{Locked, Wait};
-use crate::pg::lookup::Keyed;
+use crate::pg::lookup::{Found, Keyed};
 use crate::pg::{Statement, array, clock, datum, session};
 
 const USER_STATE: Keyed = Keyed {
@@ -35,6 +35,26 @@ pub struct UserRow {
 }
 
 impl UserRow {
+    /// Reads the row; what was here before is forgotten. Sees what a statement of the caller would see.
+    pub fn read(&mut self, user_key: Uuid) {
+        self.clear();
+        USER_STATE.read(user_key, |kept| self.take(&kept));
+    }
+
+    fn clear(&mut self) {
+        self.features.clear();
+        self.keyed.clear();
+        self.events = 0;
+    }
+
+    fn take(&mut self, kept: &Found<'_>) {
+        kept.datum(FEATURES)
+            .map(|features| array::read_into(features, &mut self.features));
+        kept.datum(KEYED)
+            .map(|keyed| array::read_into(keyed, &mut self.keyed));
+        self.events = kept.datum(EVENTS).map_or(0, |events| events.value() as i64);
+    }
+
     /// Locks the row, or makes one, until the transaction ends: from here on one event of a user waits
     /// for the other, so that one cannot overlook the other. Needs an open session.
     pub fn lock(user_key: Uuid) -> (UserRow, Locked) {
@@ -60,13 +80,7 @@ impl UserRow {
 
     fn lock_as(user_key: Uuid, wait: Wait) -> Option<(UserRow, Locked)> {
         let mut row = UserRow::default();
-        let locked = USER_STATE.lock(user_key, wait, |kept| {
-            kept.datum(FEATURES)
-                .map(|features| array::read_into(features, &mut row.features));
-            kept.datum(KEYED)
-                .map(|keyed| array::read_into(keyed, &mut row.keyed));
-            row.events = kept.datum(EVENTS).map_or(0, |events| events.value() as i64);
-        });
+        let locked = USER_STATE.lock(user_key, wait, |kept| row.take(&kept));
         locked.map(|locked| (row, locked))
     }
 
