@@ -12,6 +12,7 @@ mod names;
 mod publish;
 mod reading;
 mod rules;
+mod simulate;
 mod stage;
 mod tables;
 mod user;

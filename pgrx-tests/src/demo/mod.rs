@@ -2,6 +2,7 @@
 
 pub mod data;
 mod live;
+mod pacing;
 mod report;
 
 use std::time::Instant;
