@@ -135,7 +135,7 @@ CREATE VIEW decide.cap_hit AS
 SELECT s.cap, s.value, t.surface, decide.action_name(b.number) AS action,
        pg_catalog.date_trunc('hour', t.decided_at) AS hour, pg_catalog.count(*) AS decisions
   FROM decide.trace AS t
- CROSS JOIN LATERAL pg_catalog.unnest(t.blocked, t.blocked_by) AS b (number, code)
+ CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(t.blocked), pg_catalog.unnest(t.blocked_by)) AS b (number, code)
   JOIN decide.cap_slot AS s ON s.slot = b.code - 100
  WHERE b.code >= 100
  GROUP BY s.cap, s.value, t.surface, b.number, pg_catalog.date_trunc('hour', t.decided_at);
