@@ -1,0 +1,1 @@
+\i sql/include/fresh.sql
