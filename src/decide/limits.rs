@@ -112,15 +112,24 @@ impl<'a> Limiting<'a> {
         let terms = cap.terms(now);
         let left = |seen| -> i64 {
             let stripes = Budget(cap).stripes(seen, &terms);
-            stripes.iter().map(|stripe| stripe.free(&terms).max(0)).sum()
+            stripes
+                .iter()
+                .map(|stripe| stripe.free(&terms).max(0))
+                .sum()
         };
         let room = left(Seen::Everything);
         let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
         if self.takes && least.is_some_and(|least| room < least && left(Seen::Committed) < least) {
             let (starts, ends) = cap.window(now);
             let stripes = Budget(cap).stripes(Seen::Committed, &terms);
-            let frees = stripes.iter().filter_map(|s| ledger::frees_at(&s.ledger, &terms));
-            Budget(cap).mark(level_window(cap, starts), Level::UsedUp, frees.min().unwrap_or(ends));
+            let frees = stripes
+                .iter()
+                .filter_map(|s| ledger::frees_at(&s.ledger, &terms));
+            Budget(cap).mark(
+                level_window(cap, starts),
+                Level::UsedUp,
+                frees.min().unwrap_or(ends),
+            );
         }
         room
     }
@@ -131,7 +140,8 @@ impl<'a> Limiting<'a> {
         let others = desk.blocked_otherwise;
         desk.blocked.truncate(others);
         desk.blocked_by.truncate(others);
-        let tight = (0..self.rooms.len()).any(|place| self.rooms[place] < self.limits.largest[place]);
+        let tight =
+            (0..self.rooms.len()).any(|place| self.rooms[place] < self.limits.largest[place]);
         if !tight {
             desk.open.extend_from_slice(&desk.allowed);
             return;
@@ -155,24 +165,38 @@ impl<'a> Limiting<'a> {
     pub fn draw(&self, choice: &Choice, desk: &mut Desk) {
         let mut slate = std::mem::take(&mut desk.slate);
         let slots = self.request.surface.slots;
-        let mut rooms = if slots > 1 { self.rooms.clone() } else { Vec::new() };
+        let mut rooms = if slots > 1 {
+            self.rooms.clone()
+        } else {
+            Vec::new()
+        };
         desk.dropped.clear();
-        slate.choose_within(choice, &desk.scores, slots, desk.seed, |slot, picked, gone| {
-            if slot + 1 == slots {
-                return;
-            }
-            for &(place, amount) in &self.limits.of_action[desk.open[picked]] {
-                rooms[place] = rooms[place].saturating_sub(if rooms[place] == PLENTY { 0 } else { amount });
-            }
-            for (candidate, &i) in desk.open.iter().enumerate() {
-                let mut needs = self.limits.of_action[i].iter();
-                if candidate != picked && needs.any(|&(place, amount)| rooms[place] < amount) {
-                    gone.push(candidate);
-                    let number = self.request.surface.actions[i].number;
-                    desk.dropped.extend([slot as i32 + 2, number]);
+        slate.choose_within(
+            choice,
+            &desk.scores,
+            slots,
+            desk.seed,
+            |slot, picked, gone| {
+                if slot + 1 == slots {
+                    return;
                 }
-            }
-        });
+                for &(place, amount) in &self.limits.of_action[desk.open[picked]] {
+                    rooms[place] = rooms[place].saturating_sub(if rooms[place] == PLENTY {
+                        0
+                    } else {
+                        amount
+                    });
+                }
+                for (candidate, &i) in desk.open.iter().enumerate() {
+                    let mut needs = self.limits.of_action[i].iter();
+                    if candidate != picked && needs.any(|&(place, amount)| rooms[place] < amount) {
+                        gone.push(candidate);
+                        let number = self.request.surface.actions[i].number;
+                        desk.dropped.extend([slot as i32 + 2, number]);
+                    }
+                }
+            },
+        );
         desk.slate = slate;
     }
 
@@ -196,7 +220,12 @@ impl<'a> Limiting<'a> {
             return true;
         }
         desk.holds.clear();
-        let picks: Vec<usize> = desk.slate.picks.iter().map(|&pick| desk.open[pick]).collect();
+        let picks: Vec<usize> = desk
+            .slate
+            .picks
+            .iter()
+            .map(|&pick| desk.open[pick])
+            .collect();
         let mut taken: Vec<(usize, i64)> = Vec::new();
         for (slot, &i) in picks.iter().enumerate() {
             for &(place, amount) in &self.limits.of_action[i] {
@@ -249,10 +278,19 @@ impl<'a> Limiting<'a> {
         let mut waiting = Vec::new();
         for step in 0..stripes {
             let number = (first + step) % stripes;
-            if self.held.iter().any(|held| held.place == place && held.stripe.number == number) {
+            if self
+                .held
+                .iter()
+                .any(|held| held.place == place && held.stripe.number == number)
+            {
                 continue;
             }
-            let worth = || gives_way || Budget(cap).peek(number).is_some_and(|s| s.free(&terms) >= amount);
+            let worth = || {
+                gives_way
+                    || Budget(cap)
+                        .peek(number)
+                        .is_some_and(|s| s.free(&terms) >= amount)
+            };
             if (step > 0 || cap.is_small()) && !worth() {
                 continue;
             }
@@ -302,9 +340,15 @@ impl<'a> Limiting<'a> {
         }
         let terms = cap.terms(self.request.now);
         for number in 0..cap.stripes.get() {
-            let held = self.held.iter().any(|held| held.place == place && held.stripe.number == number);
+            let held = self
+                .held
+                .iter()
+                .any(|held| held.place == place && held.stripe.number == number);
             let some = || Budget(cap).peek(number).is_some_and(|s| s.free(&terms) > 0);
-            if !held && some() && let Ok((stripe, locked)) = Budget(cap).lock(number) {
+            if !held
+                && some()
+                && let Ok((stripe, locked)) = Budget(cap).lock(number)
+            {
                 self.hold(place, stripe, locked);
             }
         }
@@ -345,7 +389,11 @@ impl<'a> Limiting<'a> {
         let held = &mut self.held[which];
         let state = if cap.counts.is_some() { -1 } else { COUNTED };
         let terms = cap.terms(self.request.now);
-        ledger::take(&mut held.stripe.ledger, (self.request.now, amount, state), &terms);
+        ledger::take(
+            &mut held.stripe.ledger,
+            (self.request.now, amount, state),
+            &terms,
+        );
         held.changed = true;
     }
 
@@ -410,4 +458,3 @@ fn level_window(cap: &Cap, starts: i64) -> i64 {
         _ => starts.max(i64::MIN + 1),
     }
 }
-

@@ -85,9 +85,11 @@ pub fn prune(ledger: &mut Vec<i64>, terms: &Terms) {
 /// A reservation made at `at` becomes an exposure that counts; false if there is none.
 pub fn confirm(ledger: &mut Vec<i64>, at: i64, amount: i64, state: i64, terms: &Terms) -> bool {
     let cell = cell_of(terms, state);
-    let held = entries(ledger).enumerate().filter(|&(_, (then, left, whose))| {
-        whose == state && left >= amount && then >= at && then - at <= cell
-    });
+    let held = entries(ledger)
+        .enumerate()
+        .filter(|&(_, (then, left, whose))| {
+            whose == state && left >= amount && then >= at && then - at <= cell
+        });
     let Some((place, _)) = held.min_by_key(|&(_, (then, ..))| then) else {
         return false;
     };
@@ -116,7 +118,8 @@ fn merge(ledger: &mut Vec<i64>, terms: &Terms) {
     for (at, amount, state) in entries(ledger) {
         let alike = |entry: &&mut [i64; WIDTH]| {
             let cell = cell_of(terms, state);
-            entry[2] == state && (cell == i64::MAX || entry[0].div_euclid(cell) == at.div_euclid(cell))
+            entry[2] == state
+                && (cell == i64::MAX || entry[0].div_euclid(cell) == at.div_euclid(cell))
         };
         let together = many || state < COUNTED || state == COUNTED && terms.sliding.is_none();
         match merged.iter_mut().find(alike).filter(|_| together) {

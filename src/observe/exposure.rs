@@ -44,7 +44,10 @@ fn confirm(
 ) -> bool {
     let terms = cap.terms(event.received);
     let number = match event.action {
-        Some(action) => bundle.actions.get(action).map(|action| i64::from(action.number)),
+        Some(action) => bundle
+            .actions
+            .get(action)
+            .map(|action| i64::from(action.number)),
         None => ledger::entries(block)
             .find(|&(at, _, state)| state > COUNTED && at >= decided_at)
             .map(|(.., state)| state),

@@ -54,7 +54,13 @@ fn equal_int4(column: pg_sys::AttrNumber, value: i32) -> pg_sys::ScanKeyData {
     let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
     // SAFETY: an operator of the column's type, and a value that is passed by value.
     unsafe {
-        pg_sys::ScanKeyInit(&mut key, column, equal, pg_sys::F_INT4EQ.into(), value.into());
+        pg_sys::ScanKeyInit(
+            &mut key,
+            column,
+            equal,
+            pg_sys::F_INT4EQ.into(),
+            value.into(),
+        );
     }
     key
 }
@@ -85,7 +91,13 @@ impl Keyed {
         // (sub)transaction releases all of it.
         unsafe {
             let (relation, index) = self.open(pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-            find(relation, index, pg_sys::GetActiveSnapshot(), key.into(), then);
+            find(
+                relation,
+                index,
+                pg_sys::GetActiveSnapshot(),
+                key.into(),
+                then,
+            );
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         }
     }
@@ -168,14 +180,8 @@ pub(super) unsafe fn find(
     let (mut keys, columns) = key.scan_keys();
     // SAFETY: the caller's promise; the row is looked at before the scan ends.
     unsafe {
-        let scan = pg_sys::systable_beginscan(
-            relation,
-            index,
-            true,
-            snapshot,
-            columns,
-            keys.as_mut_ptr(),
-        );
+        let scan =
+            pg_sys::systable_beginscan(relation, index, true, snapshot, columns, keys.as_mut_ptr());
         let tuple = pg_sys::systable_getnext(scan);
         if !tuple.is_null() {
             then(Found {

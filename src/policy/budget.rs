@@ -94,7 +94,9 @@ impl Stripe {
             number: found.datum(STRIPE).map_or(0, |n| n.value() as i32),
             quota: found.datum(QUOTA).map_or(0, |n| n.value() as i64),
             paced_at: found.datum(PACED_AT).map(|at| at.value() as i64),
-            allowed: found.datum(ALLOWED).map_or(0.0, |n| f64::from_bits(n.value() as u64)),
+            allowed: found
+                .datum(ALLOWED)
+                .map_or(0.0, |n| f64::from_bits(n.value() as u64)),
             ..Stripe::default()
         };
         found
@@ -152,7 +154,10 @@ impl Budget<'_> {
         let mut stripes: Vec<Stripe> = Vec::new();
         STRIPES.each(self.0.slot, seen, |row| {
             let stripe = Stripe::of(&row);
-            match stripes.iter_mut().find(|other| other.number == stripe.number) {
+            match stripes
+                .iter_mut()
+                .find(|other| other.number == stripe.number)
+            {
                 None => stripes.push(stripe),
                 Some(other) if stripe.free(terms) < other.free(terms) => *other = stripe,
                 Some(_) => {}
@@ -168,7 +173,11 @@ impl Budget<'_> {
             load();
         }
         LEVELS.with_borrow(|levels| {
-            if levels.closed.get(&self.0.slot).is_some_and(|&until| now < until) {
+            if levels
+                .closed
+                .get(&self.0.slot)
+                .is_some_and(|&until| now < until)
+            {
                 return Level::UsedUp;
             }
             match levels.known.get(&self.0.slot) {
@@ -189,7 +198,9 @@ impl Budget<'_> {
             datum::int8(until),
         ];
         MARK.with(|statement| {
-            statement.write(&args, |row| invalidation::announce(row.must::<pg_sys::Oid>(1)))
+            statement.write(&args, |row| {
+                invalidation::announce(row.must::<pg_sys::Oid>(1))
+            })
         });
     }
 
@@ -206,7 +217,9 @@ impl Budget<'_> {
             datum::int8(i64::MAX),
         ];
         REOPEN.with(|statement| {
-            statement.write(&args, |row| invalidation::announce(row.must::<pg_sys::Oid>(1)))
+            statement.write(&args, |row| {
+                invalidation::announce(row.must::<pg_sys::Oid>(1))
+            })
         });
     }
 
@@ -219,9 +232,7 @@ impl Budget<'_> {
         if rows >= self.0.stripes_wanted && total == self.0.limit {
             return;
         }
-        MAKE.with(|statement| {
-            statement.write(&[slot, datum::int4(self.0.stripes_wanted)], |_| {})
-        });
+        MAKE.with(|statement| statement.write(&[slot, datum::int4(self.0.stripes_wanted)], |_| {}));
         let terms = self.0.terms(now);
         let mut used: Vec<i64> = Vec::new();
         TAKE_ALL.with(|statement| {
@@ -241,7 +252,9 @@ impl Budget<'_> {
 pub fn count_stripes(caps: &[Cap]) {
     let mut counts: HashMap<i32, i32> = HashMap::new();
     COUNT.with(|statement| {
-        statement.read(&[], |row| counts.extend([(row.must::<i32>(1), row.must::<i32>(2))]))
+        statement.read(&[], |row| {
+            counts.extend([(row.must::<i32>(1), row.must::<i32>(2))])
+        })
     });
     for cap in caps.iter().filter(|cap| cap.per == Per::All) {
         cap.stripes.set(counts.get(&cap.slot).copied().unwrap_or(0));

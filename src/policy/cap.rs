@@ -182,7 +182,9 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
     let limit = limit.ok_or("max_count: it is too large for a cap that counts cost")?;
     let bound = content.actions.iter().filter(|action| binds(row, action));
     let amount = |action: &ActionRow| if is_cost { units(action.cost) } else { 1 };
-    let amounts = bound.map(|action| (action.number, amount(action))).collect();
+    let amounts = bound
+        .map(|action| (action.number, amount(action)))
+        .collect();
     let pacing = match row.pacing.as_str() {
         "none" => Pacing::None,
         "even" => Pacing::Even,
@@ -202,8 +204,14 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         return Err("counts: a cap within a decision counts decisions".into());
     }
     let types = &content.event_types;
-    if row.counts != "decision" && !types.is_empty() && !types.iter().any(|t| t.event_type == row.counts) {
-        return Err(format!("counts: event type \"{}\" is not in decide.event_type", row.counts));
+    if row.counts != "decision"
+        && !types.is_empty()
+        && !types.iter().any(|t| t.event_type == row.counts)
+    {
+        return Err(format!(
+            "counts: event type \"{}\" is not in decide.event_type",
+            row.counts
+        ));
     }
     let most = match pacing {
         Pacing::None => MOST_STRIPES,
@@ -243,7 +251,9 @@ fn span(row: &CapRow) -> Result<Span, String> {
         return Ok(Span::Sliding((row.window_us as i64).max(1)));
     }
     let parts = [row.window_months, row.window_days, row.window_part_us];
-    if parts.iter().filter(|&&part| part != 0.0).count() != 1 || parts.iter().any(|&part| part < 0.0) {
+    if parts.iter().filter(|&&part| part != 0.0).count() != 1
+        || parts.iter().any(|&part| part < 0.0)
+    {
         return Err(format!(
             "window_length {length}: a calendar window is of whole months, of whole days, or of a part of a day"
         ));
@@ -270,7 +280,10 @@ fn units(cost: f64) -> i64 {
 /// Whether the cap limits that action, wherever it is shown.
 fn binds(row: &CapRow, action: &ActionRow) -> bool {
     let of_campaign = row.campaign.is_none() || row.campaign == action.campaign;
-    let of_action = row.action.as_ref().is_none_or(|only| *only == action.action);
+    let of_action = row
+        .action
+        .as_ref()
+        .is_none_or(|only| *only == action.action);
     let has_value = || {
         let Some(attribute) = &row.attribute else {
             return true;
@@ -300,10 +313,20 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
             .actions
             .iter()
             .find(|action| surface.fallback_action.as_ref() == Some(&action.action));
-        for row in content.caps.iter().filter(|row| row.hard && row.per != "decision") {
-            let names_it = row.campaign.is_some() || row.action.is_some() || row.attribute.is_some();
-            let is_here = row.surface.as_ref().is_none_or(|only| *only == surface.surface);
-            if let Some(action) = fallback.filter(|action| names_it && is_here && binds(row, action)) {
+        for row in content
+            .caps
+            .iter()
+            .filter(|row| row.hard && row.per != "decision")
+        {
+            let names_it =
+                row.campaign.is_some() || row.action.is_some() || row.attribute.is_some();
+            let is_here = row
+                .surface
+                .as_ref()
+                .is_none_or(|only| *only == surface.surface);
+            if let Some(action) =
+                fallback.filter(|action| names_it && is_here && binds(row, action))
+            {
                 let reason = format!(
                     "it limits \"{}\", the fallback_action of surface \"{}\", which is shown without limit",
                     action.action, surface.surface
@@ -375,7 +398,11 @@ impl Bundle {
 /// Caps per user by the type of event that they count.
 pub fn counted_by(caps: &[Cap]) -> HashMap<String, Vec<usize>> {
     let mut by: HashMap<String, Vec<usize>> = HashMap::new();
-    for (i, cap) in caps.iter().enumerate().filter(|(_, cap)| cap.per == Per::User) {
+    for (i, cap) in caps
+        .iter()
+        .enumerate()
+        .filter(|(_, cap)| cap.per == Per::User)
+    {
         if let Some(kind) = &cap.counts {
             by.entry(kind.clone()).or_default().push(i);
         }

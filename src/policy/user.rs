@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use crate::pg::attempt::attempt;
 use crate::pg::locked::{Locked, Missed, Wait};
-use crate::pg::plan::patient_for;
 use crate::pg::lookup::{Found, Keyed};
+use crate::pg::plan::patient_for;
 use crate::pg::{Statement, array, clock, datum, session};
 
 const USER_STATE: Keyed = Keyed {
@@ -92,7 +92,8 @@ impl UserRow {
         match self.try_to_lock(user_key, Wait::Never) {
             Ok(locked) => return Some(locked),
             Err(Missed::Absent) => {
-                let made = || MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
+                let made =
+                    || MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
                 attempt(|| patient_for(milliseconds, made)).ok()?;
             }
             Err(Missed::Taken) => {}

@@ -43,7 +43,13 @@ impl Slate {
         drop: impl FnMut(usize, usize, &mut Vec<usize>),
     ) {
         let mut draws = Draws::from_seed(seed);
-        self.fill(choice, scores, slots, |_, row| pick(row, draws.unit()), drop);
+        self.fill(
+            choice,
+            scores,
+            slots,
+            |_, row| pick(row, draws.unit()),
+            drop,
+        );
     }
 
     /// Fills the slots with the candidates at these positions: what [`Slate::choose`] computed when it picked them.

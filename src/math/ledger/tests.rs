@@ -35,14 +35,26 @@ fn a_reservation_binds_until_it_is_confirmed_or_its_time_is_over() {
     take(&mut ledger, (10, 1, 7), &DAY);
     take(&mut ledger, (20, 1, 7), &DAY);
     assert_eq!((used(&ledger, &DAY), reserved(&ledger, &DAY)), (2, 2));
-    let later = Terms { reserved_from: 15, ..DAY };
+    let later = Terms {
+        reserved_from: 15,
+        ..DAY
+    };
     assert_eq!(used(&ledger, &later), 1);
     assert!(!confirm(&mut ledger, 10, 1, 8, &DAY), "of another action");
     assert!(confirm(&mut ledger, 10, 1, 7, &DAY));
     assert_eq!((used(&ledger, &DAY), reserved(&ledger, &DAY)), (2, 1));
     assert!(confirm(&mut ledger, 20, 1, 7, &later));
     assert!(!confirm(&mut ledger, 20, 1, 7, &later), "once");
-    assert_eq!(used(&ledger, &Terms { reserved_from: i64::MAX, ..DAY }), 2);
+    assert_eq!(
+        used(
+            &ledger,
+            &Terms {
+                reserved_from: i64::MAX,
+                ..DAY
+            }
+        ),
+        2
+    );
 }
 
 #[test]
