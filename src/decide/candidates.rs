@@ -72,7 +72,10 @@ impl Blocked {
             Blocked::UnknownUser => ("cap", "it is not known who the user is"),
             Blocked::Busy => ("cap", "its counters are in use by other transactions"),
             Blocked::Narrowed => ("narrow", "fewer candidates are considered now"),
-            Blocked::Breaker => ("rule", "eligible_when failed or was slow too often and is not asked for now"),
+            Blocked::Breaker => (
+                "rule",
+                "eligible_when failed or was slow too often and is not asked for now",
+            ),
             Blocked::Killed => ("switch", "it is switched off"),
             Blocked::Cap(_) => ("cap", "a cap has no room for it"),
         }

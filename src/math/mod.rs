@@ -17,6 +17,7 @@
 //! | `pacing` | budgets spread over their windows: curves, the gate, the price of a unit, forecasts of traffic |
 //! | `hash` | small stable hashes of text |
 //! | `identifier` | UUIDs that say when a decision was made |
+//! | `ledger` | what was taken from a cap, over calendar and sliding windows, and reserved |
 //! | `runs` | ascending numbers in little space |
 //!
 //! # The same bits everywhere
@@ -32,6 +33,7 @@ pub mod estimate;
 pub mod hash;
 pub mod identifier;
 pub mod keyed;
+pub mod ledger;
 pub mod model;
 pub mod pacing;
 pub mod random;
