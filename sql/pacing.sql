@@ -110,7 +110,7 @@ SELECT t.cap, t.value, t.slot, t.unit, t.max_count, t.min_count, t.starts AS win
           WHERE t.ends IS NULL OR f.at < t.ends)
        END AS forecast_end
   FROM taken AS t
-  LEFT JOIN decide.pacing AS p ON p.slot = t.slot AND p.window_start IS NOT DISTINCT FROM COALESCE(t.starts, p.window_start);
+  LEFT JOIN decide.pacing AS p ON p.slot = t.slot AND (p.window_start = t.starts OR p.window_start = '-infinity');
 COMMENT ON VIEW decide.budget IS 'Budgets in force: how much of each is spent, how much should be, and when it will be used up';
 COMMENT ON COLUMN decide.budget.cap IS 'Cap';
 COMMENT ON COLUMN decide.budget.value IS 'Value of the attribute, where each value is limited by itself';

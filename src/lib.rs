@@ -55,7 +55,11 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
 extension_sql_file!("../sql/pacing.sql", name = "pacing", requires = ["views"]);
-extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["pacing"]);
+extension_sql_file!(
+    "../sql/catalog.sql",
+    name = "catalog",
+    requires = ["pacing"]
+);
 extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",

@@ -112,16 +112,22 @@ impl<'a> Limiting<'a> {
         let terms = cap.terms(now);
         let left = |seen| -> i64 {
             let stripes = Budget(cap).stripes(seen, &terms);
-            stripes
-                .iter()
-                .map(|stripe| stripe.free(&terms).max(0))
-                .sum()
+            let rooms = stripes.iter().map(|s| Budget(cap).room(s, now).max(0));
+            rooms.sum()
         };
         let room = left(Seen::Everything);
         let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
-        if self.takes && least.is_some_and(|least| room < least && left(Seen::Committed) < least) {
+        if let Some(least) = least.filter(|&least| self.takes && room < least)
+            && left(Seen::Committed) < least
+        {
             let (starts, ends) = cap.window(now);
             let stripes = Budget(cap).stripes(Seen::Committed, &terms);
+            if cap.is_paced()
+                && let Some(opens) = Budget(cap).opens_at(&stripes, least, now)
+            {
+                Budget(cap).close_until(opens);
+                return room;
+            }
             let frees = stripes
                 .iter()
                 .filter_map(|s| ledger::frees_at(&s.ledger, &terms));
@@ -244,6 +250,8 @@ impl<'a> Limiting<'a> {
             }
         }
         for (which, amount) in taken {
+            let cap = self.cap(self.held[which].place);
+            Budget(cap).advance(&mut self.held[which].stripe, self.request.now);
             self.take(which, amount);
         }
         true
@@ -259,12 +267,12 @@ impl<'a> Limiting<'a> {
         desk: &Desk,
     ) -> Option<usize> {
         let cap = self.cap(place);
-        let terms = cap.terms(self.request.now);
+        let now = self.request.now;
         let gives_way = self.limits.soft[..self.relaxed].contains(&place);
         let left = |held: &Held, which: usize| {
             let mine = taken.iter().filter(|(other, _)| *other == which);
             let mine: i64 = mine.map(|(_, amount)| amount).sum();
-            held.stripe.free(&terms) - mine
+            Budget(cap).room(&held.stripe, now) - mine
         };
         let mut fitting = self.held.iter().enumerate();
         let fits = |(which, held): &(usize, &Held)| {
@@ -289,14 +297,14 @@ impl<'a> Limiting<'a> {
                 gives_way
                     || Budget(cap)
                         .peek(number)
-                        .is_some_and(|s| s.free(&terms) >= amount)
+                        .is_some_and(|s| Budget(cap).room(&s, now) >= amount)
             };
-            if (step > 0 || cap.is_small()) && !worth() {
+            if (step > 0 || cap.is_small() || cap.is_paced()) && !worth() {
                 continue;
             }
             match Budget(cap).lock(number) {
                 Ok((stripe, locked)) => {
-                    let room = stripe.free(&terms);
+                    let room = Budget(cap).room(&stripe, now);
                     self.hold(place, stripe, locked);
                     if gives_way || room >= amount {
                         return Some(self.held.len() - 1);
@@ -310,7 +318,7 @@ impl<'a> Limiting<'a> {
         if let Some(&number) = waiting.first()
             && let Ok((stripe, locked)) = Budget(cap).lock_within(number, PATIENCE)
         {
-            let room = stripe.free(&terms);
+            let room = Budget(cap).room(&stripe, now);
             self.hold(place, stripe, locked);
             if gives_way || room >= amount {
                 return Some(self.held.len() - 1);
@@ -338,13 +346,17 @@ impl<'a> Limiting<'a> {
         if amount <= 1 {
             return None;
         }
-        let terms = cap.terms(self.request.now);
+        let now = self.request.now;
         for number in 0..cap.stripes.get() {
             let held = self
                 .held
                 .iter()
                 .any(|held| held.place == place && held.stripe.number == number);
-            let some = || Budget(cap).peek(number).is_some_and(|s| s.free(&terms) > 0);
+            let some = || {
+                Budget(cap)
+                    .peek(number)
+                    .is_some_and(|s| Budget(cap).room(&s, now) > 0)
+            };
             if !held
                 && some()
                 && let Ok((stripe, locked)) = Budget(cap).lock(number)
@@ -355,7 +367,7 @@ impl<'a> Limiting<'a> {
         let spare = |which: usize, held: &Held| {
             let mine = taken.iter().filter(|(other, _)| *other == which);
             let mine: i64 = mine.map(|(_, amount)| amount).sum();
-            (held.stripe.free(&terms) - mine).max(0)
+            (Budget(cap).room(&held.stripe, now) - mine).max(0)
         };
         let of_cap: Vec<(usize, i64)> = self
             .held
@@ -373,12 +385,16 @@ impl<'a> Limiting<'a> {
         for &(which, spare) in of_cap.iter().filter(|(which, _)| *which != into) {
             let moved = spare.min(needed);
             if moved > 0 {
+                Budget(cap).advance(&mut self.held[which].stripe, now);
                 self.held[which].stripe.quota -= moved;
+                self.held[which].stripe.allowed -= moved as f64;
                 self.held[which].changed = true;
                 needed -= moved;
             }
         }
+        Budget(cap).advance(&mut self.held[into].stripe, now);
         self.held[into].stripe.quota += amount - has;
+        self.held[into].stripe.allowed += (amount - has) as f64;
         self.held[into].changed = true;
         Some(into)
     }

@@ -87,6 +87,8 @@ pub struct Desk {
     pub in_rules: Cell<bool>,
     pub vector: Vec<f32>,
     pub all_scores: Vec<f32>,
+    /// Pairs of the slot of a budget and the price of its units.
+    pub duals: Vec<f64>,
     /// Per candidate.
     pub scores: Vec<f32>,
     pub slate: Slate,
@@ -111,6 +113,7 @@ impl Desk {
         self.blocked_by.clear();
         self.errors.clear();
         self.in_rules.set(false);
+        self.duals.clear();
         self.scores.clear();
         self.dropped.clear();
         self.relaxed.clear();
@@ -207,6 +210,8 @@ fn weigh<'a>(
     watch.lap();
     let policy = able(surface.policy.as_ref())?;
     score::score(policy, surface, &request.fields, desk);
+    policy::prices(surface, bundle, &mut desk.duals);
+    score::price(policy, surface, bundle, desk);
     watch.lap();
     Ok(policy)
 }

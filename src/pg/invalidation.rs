@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// How many kinds there are.
-const WATCHES: usize = 5;
+const WATCHES: usize = 6;
 
 /// What a backend keeps copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Watch {
     Snapshot = 3,
     /// The table that says which budgets are running out.
     Budget = 4,
+    /// The table that says at which price budgets go, and what traffic is expected.
+    Pacing = 5,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

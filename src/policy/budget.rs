@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{self, INT2OID, INT4OID, INT8ARRAYOID, INT8OID};
+use pgrx::pg_sys::{self, INT2OID, INT4OID, INT8ARRAYOID, INT8OID, TIMESTAMPTZOID};
 
 use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
@@ -53,9 +53,9 @@ thread_local! {
         "SELECT s.stripe, s.ledger FROM decide.budget_stripe AS s WHERE s.slot = $1 ORDER BY s.stripe FOR NO KEY UPDATE",
         &[INT4OID]) };
     static SET_QUOTAS: Statement = const { Statement::new(
-        "UPDATE decide.budget_stripe AS s SET quota = q.quota, allowed = 0, paced_at = NULL \
+        "UPDATE decide.budget_stripe AS s SET quota = q.quota, allowed = 0, paced_at = $3 \
            FROM pg_catalog.unnest($2) WITH ORDINALITY AS q (quota, place) \
-          WHERE s.slot = $1 AND s.stripe = q.place - 1", &[INT4OID, INT8ARRAYOID]) };
+          WHERE s.slot = $1 AND s.stripe = q.place - 1", &[INT4OID, INT8ARRAYOID, TIMESTAMPTZOID]) };
     static REOPEN: Statement = const { Statement::new(
         "UPDATE decide.budget_level AS l SET level = 0, window_start = $2, until = $3 WHERE l.slot = $1 \
          RETURNING 'decide.budget_level'::pg_catalog.regclass::pg_catalog.oid", &[INT4OID, INT8OID, INT8OID]) };
@@ -183,7 +183,7 @@ impl Budget<'_> {
             match levels.known.get(&self.0.slot) {
                 Some(&(start, 2, until)) if start == window_start && now < until => Level::UsedUp,
                 Some(&(start, level, _)) if start == window_start && level > 0 => Level::Little,
-                _ if self.0.is_small() => Level::Little,
+                _ if self.0.is_small() || self.0.is_paced() => Level::Little,
                 _ => Level::Plenty,
             }
         })
@@ -243,7 +243,8 @@ impl Budget<'_> {
             })
         });
         let quotas = ledger::shares(self.0.limit, &used);
-        SET_QUOTAS.with(|statement| statement.write(&[slot, datum::array(&quotas)], |_| {}));
+        let args = [slot, datum::array(&quotas), datum::timestamp(now)];
+        SET_QUOTAS.with(|statement| statement.write(&args, |_| {}));
         self.reopen();
     }
 }

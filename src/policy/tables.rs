@@ -97,6 +97,7 @@ pub struct CapRow {
     pub hold_us: f64,
     pub stripes: Option<i32>,
     pub pacing: String,
+    pub min_count: Option<i64>,
 }
 
 /// Null is 0.

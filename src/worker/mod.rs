@@ -13,6 +13,7 @@ mod backfill;
 mod fold;
 mod freshness;
 mod launcher;
+mod pacing;
 mod partitions;
 mod quarantine;
 mod record;
@@ -55,6 +56,7 @@ const JOBS: &[Job] = &[
         action_features::step,
         action_features::says,
     ),
+    job("pacing", "10 seconds", pacing::step, pacing::says),
 ];
 
 const fn job(

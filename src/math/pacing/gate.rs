@@ -100,7 +100,8 @@ impl Gate<'_> {
     fn flow(&self, pace: Pace, counted: f64, now: i64) -> f64 {
         let (x, y) = (self.progress(pace.at), self.progress(now.max(pace.at)));
         let (line, later) = (self.line(x), self.line(y));
-        let mut allowed = if pace.allowed > counted {
+        // What was allowed in another window says nothing.
+        let mut allowed = if pace.allowed > counted && pace.at >= self.starts {
             pace.allowed.min(self.quota).max(counted)
         } else {
             counted
