@@ -71,46 +71,32 @@ COMMENT ON FUNCTION decide.simulate_pacing(text, integer, timestamptz, timestamp
   'A window of simulated traffic, in 1,440 slots, through the pacing that decisions use';
 
 CREATE VIEW decide.budget AS
-WITH cap AS (
-  SELECT (e ->> 'slot')::int AS slot, e ->> 'cap' AS cap, e ->> 'value' AS value, e ->> 'unit' AS unit, e ->> 'pacing' AS pacing,
-         (e ->> 'max_count')::double precision AS max_count, (e ->> 'min_count')::double precision AS min_count,
-         CASE e ->> 'unit' WHEN 'cost' THEN 1e6 ELSE 1 END AS scale, w.starts, w.ends
-    FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
-   CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(b.content -> 'caps') AS e
-   CROSS JOIN LATERAL (
-     SELECT c.starts, c.ends
-       FROM decide.cap_window(pg_catalog.now(), (e ->> 'window_length')::interval, e ->> 'time_zone', (e ->> 'week_start')::int) AS c
-      WHERE e ->> 'window_kind' = 'calendar' AND e ->> 'window_length' IS NOT NULL
-      UNION ALL
-     SELECT pg_catalog.now() - (e ->> 'window_length')::interval, NULL
-      WHERE e ->> 'window_kind' = 'sliding' AND e ->> 'window_length' IS NOT NULL
-      UNION ALL
-     SELECT NULL, NULL WHERE e ->> 'window_length' IS NULL
-   ) AS w
-   WHERE p.publication = (SELECT pg_catalog.max(l.publication) FROM decide.publication AS l) AND e ->> 'per' = 'all'
-), counter AS (
+WITH counter AS (
   SELECT c.slot, pg_catalog.sum(n.amount) FILTER (WHERE n.state = 0) AS spent, pg_catalog.sum(n.amount) FILTER (WHERE n.state < 0) AS reserved
-    FROM cap AS c JOIN decide.budget_stripe AS s USING (slot)
+    FROM decide.cap_in_force AS c JOIN decide.budget_stripe AS s USING (slot)
    CROSS JOIN LATERAL (
      SELECT s.ledger[i] AS at, s.ledger[i + 1] AS amount, s.ledger[i + 2] AS state
        FROM pg_catalog.generate_series(1, pg_catalog.cardinality(s.ledger) - 2, 3) AS i
    ) AS n
-   WHERE c.starts IS NULL OR n.at >= EXTRACT(epoch FROM c.starts - timestamptz '2000-01-01 00:00+00') * 1000000
+   -- microseconds since 2000
+   WHERE n.at >= (EXTRACT(epoch FROM c.window_start) - 946684800) * 1000000
    GROUP BY c.slot
 ), taken AS (
-  SELECT c.*, COALESCE(n.spent, 0)::double precision / c.scale AS spent, COALESCE(n.reserved, 0)::double precision / c.scale AS reserved
-    FROM cap AS c LEFT JOIN counter AS n USING (slot)
+  SELECT c.*, COALESCE(n.spent, 0)::double precision / u.scale AS spent, COALESCE(n.reserved, 0)::double precision / u.scale AS reserved
+    FROM decide.cap_in_force AS c LEFT JOIN counter AS n USING (slot)
+   CROSS JOIN LATERAL (SELECT CASE c.unit WHEN 'cost' THEN 1e6 ELSE 1 END::double precision) AS u (scale)
+   WHERE c.per = 'all'
 )
-SELECT t.cap, t.value, t.slot, t.unit, t.max_count, t.min_count, t.starts AS window_start, t.ends AS window_end, t.spent, t.reserved,
+SELECT t.cap, t.value, t.slot, t.unit, t.max_count, t.min_count, t.window_start, t.window_end, t.spent, t.reserved,
        GREATEST(t.max_count - t.spent - t.reserved, 0) AS free,
        (t.spent + t.reserved) / NULLIF(t.max_count, 0) AS delivered_share,
        t.pacing, p.target, p.lambda AS price, p.throttled, p.stepped_at,
        CASE WHEN p.rate > 0 THEN (
          SELECT f.at FROM (SELECT pg_catalog.now() + LEAST(GREATEST(t.max_count - t.spent - t.reserved, 0) / p.rate, 3e9) * interval '1 second') AS f (at)
-          WHERE t.ends IS NULL OR f.at < t.ends)
+          WHERE f.at < t.window_end)
        END AS forecast_end
   FROM taken AS t
-  LEFT JOIN decide.pacing AS p ON p.slot = t.slot AND (p.window_start = t.starts OR p.window_start = '-infinity');
+  LEFT JOIN decide.pacing AS p ON p.slot = t.slot AND p.window_start IN (t.window_start, '-infinity');
 COMMENT ON VIEW decide.budget IS 'Budgets in force: how much of each is spent, how much should be, and when it will be used up';
 COMMENT ON COLUMN decide.budget.cap IS 'Cap';
 COMMENT ON COLUMN decide.budget.value IS 'Value of the attribute, where each value is limited by itself';
@@ -118,8 +104,8 @@ COMMENT ON COLUMN decide.budget.slot IS 'Number of the cap';
 COMMENT ON COLUMN decide.budget.unit IS 'What amounts are: count (exposures) or cost';
 COMMENT ON COLUMN decide.budget.max_count IS 'The limit';
 COMMENT ON COLUMN decide.budget.min_count IS 'What should at least be delivered (null: no matter)';
-COMMENT ON COLUMN decide.budget.window_start IS 'First moment of the window (null: it has none)';
-COMMENT ON COLUMN decide.budget.window_end IS 'End of the window (null: it slides, or never ends)';
+COMMENT ON COLUMN decide.budget.window_start IS 'Since when exposures count';
+COMMENT ON COLUMN decide.budget.window_end IS 'When it starts anew (infinity: it does not)';
 COMMENT ON COLUMN decide.budget.spent IS 'What was counted in the window';
 COMMENT ON COLUMN decide.budget.reserved IS 'What is reserved for exposures that may still be counted';
 COMMENT ON COLUMN decide.budget.free IS 'What is left';

@@ -24,7 +24,7 @@ mod verbs;
 
 pub use budget::{Budget, Level, Stripe};
 pub use bundle::{Action, Affinities, Bundle, Policy, Surface};
-pub use cap::{Cap, Limits, Pacing, Per, Span};
+pub use cap::{Cap, Limits, Pacing, Per};
 pub use compile::attribute;
 pub use context::{context_text, context_value, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};

@@ -142,15 +142,16 @@ impl Budget<'_> {
         stripe.allowed = pace.allowed;
     }
 
-    /// When so much may be taken of one of the stripes, if nothing else is until then; a moment soon
-    /// after which this is to be looked at again. None if that is never in this window.
-    pub fn opens_at(&self, stripes: &[Stripe], amount: i64, now: i64) -> Option<i64> {
+    /// When so much may be taken of one of the stripes, if nothing else is until then; or a moment soon
+    /// after which this is to be looked at again.
+    pub fn opens_at(&self, stripes: &[Stripe], amount: i64, now: i64) -> i64 {
         let opens = stripes.iter().filter_map(|stripe| {
             let used = ledger::used(&stripe.ledger, &self.0.terms(now)) as f64;
             let pace = self.pace(stripe, now);
             self.gate(stripe, now, |gate| gate.opens_at(pace, used, amount as f64))
         });
-        opens.min().map(|at| at.min(now.saturating_add(LONGEST)))
+        let soon = now.saturating_add(LONGEST);
+        opens.min().unwrap_or(soon).min(soon)
     }
 
     /// Where the line of so many units is at a moment of the window of `now`.

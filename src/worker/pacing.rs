@@ -167,10 +167,11 @@ fn look(cap: &Cap, kept: Option<&Kept>, seen: &Seen, bundle: &Bundle, now: i64) 
         spread,
         goal: cap.goal.map(line),
     };
+    // Where scores are not known there is nothing to weigh a price against.
     let stepped = match kept {
-        Some(_) if cap.has_line() => Dual { lambda }.step(&feedback).lambda,
-        Some(_) => 0.0,
-        None => lambda,
+        Some(_) if !cap.has_line() => 0.0,
+        Some(_) if spread > 0.0 => Dual { lambda }.step(&feedback).lambda,
+        _ => lambda,
     };
     let forecast = match kept {
         _ if cap.pacing != Pacing::Forecast => Vec::new(),

@@ -24,12 +24,11 @@ SELECT decide.publish('paced');
 SELECT * FROM shown(5);
 SELECT action, step, reason FROM decide.explain('ann', 'home') ORDER BY action;
 SELECT DISTINCT blocked, blocked_reasons FROM decide.decision;
--- Three are allowed, of which one more than a burst is no store for later.
+-- Three are allowed; but an allowance of more than a burst, which is two here, is no store for later.
 UPDATE decide.budget_stripe SET allowed = 3, paced_at = clock_timestamp();
 \c -
 SELECT * FROM shown(20);
 SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id);
--- Five have gone by now, and what is over is nobody's.
 SELECT allowed BETWEEN 2 AND 2.001 AS allowed, paced_at > now() - interval '1 hour' AS lately, ledger[2] AS taken FROM decide.budget_stripe;
 SELECT cap, max_count, spent, reserved, free, pacing, target, price FROM decide.budget;
 -- The job: prices go up while decisions find it shut.
@@ -39,7 +38,7 @@ SELECT * FROM shown(10);
 SELECT decide.run_job('pacing');
 SELECT price > 0 AND price < 1e-6 AS dearer, throttled FROM decide.budget;
 SELECT count(*), bool_and(delivered = 2) FROM decide.pacing_log;
--- What a price does, for sessions that are there already, at once. Half of it is too much for the promotion.
+-- What a price does, for sessions that are there already, at once: the promotion is worth 0.5 more than the other.
 UPDATE decide.budget_stripe SET allowed = 500, paced_at = clock_timestamp();
 \c -
 SELECT * FROM shown(2);
@@ -61,14 +60,17 @@ UPDATE decide.budget_stripe SET allowed = 1e9, paced_at = clock_timestamp();
 \c -
 SELECT action, round(score::numeric, 3) AS score FROM decide.explain('ann', 'home') ORDER BY action;
 -- A goal that is missed earns a bonus.
+UPDATE decide.action SET attributes = '{"worth": 0.2}' WHERE action = 'promo';
 UPDATE decide.cap SET unit = 'count', pacing = 'none', min_count = 800;
 SELECT decide.publish('goal');
 UPDATE decide.pacing SET lambda = 0;
 SELECT decide.run_job('pacing');
+\c -
 SELECT * FROM shown(5);
 SELECT decide.run_job('pacing');
 SELECT min_count, price < 0 AND price > -1e-6 AS bonus FROM decide.budget;
 UPDATE decide.pacing SET lambda = -1;
+SELECT * FROM shown(1);
 SELECT decide.run_job('pacing');
 SELECT action, round(score::numeric, 4) AS score FROM decide.explain('ann', 'home') ORDER BY action;
 -- A cut: what is left is less, and there are no more than before.

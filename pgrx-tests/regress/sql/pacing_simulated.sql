@@ -7,7 +7,7 @@ RETURNS TABLE ("all" bigint, near boolean, spike boolean, steady boolean) LANGUA
          max(delivered) - max(delivered) FILTER (WHERE n <= 1411) > 400, max(price) < 8
     FROM day
 $$;
-SELECT pacing, stripes, priced, d.* FROM unnest(ARRAY['even', 'frontloaded']) AS pacing, unnest(ARRAY[1, 4, 32]) AS stripes, unnest(ARRAY[false, true]) AS priced,
+SELECT pacing, priced, stripes, d.* FROM (VALUES ('even', false), ('even', true), ('frontloaded', false)) AS p (pacing, priced), unnest(ARRAY[1, 4, 32]) AS stripes,
   LATERAL delivery(pacing, 'bursty', 4, stripes, priced) AS d ORDER BY 1, 2, 3;
 SELECT d.* FROM delivery('forecast', 'bursty', 4, 4, false, ARRAY[0, 0, 0.5, 20, 1, 50]) AS d;
 -- a price serves those who are worth most, and delivers as much

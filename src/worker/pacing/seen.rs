@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{INT8OID, TIMESTAMPTZOID, UUIDOID};
+use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 
 use crate::math::identifier::time_ordered;
 use crate::math::runs::expand;
@@ -24,8 +24,8 @@ thread_local! {
           GROUP BY b.code", &[UUIDOID, TIMESTAMPTZOID]) };
     static SCORES: Statement = const { Statement::new(
         "SELECT l.surface, l.candidates, l.scores, l.duals FROM decide.trace AS l \
-          WHERE l.decision_id >= $1 AND l.decided_at >= $2 AND l.scores IS NOT NULL AND l.bundle = $3 AND l.origin IS NULL \
-          ORDER BY l.decision_id DESC LIMIT 200", &[UUIDOID, TIMESTAMPTZOID, INT8OID]) };
+          WHERE l.decision_id >= $1 AND l.decided_at >= $2 AND l.scores IS NOT NULL AND l.origin IS NULL \
+          ORDER BY l.decision_id DESC LIMIT 200", &[UUIDOID, TIMESTAMPTZOID]) };
 }
 
 /// Scores of the last hour tell how far they are apart.
@@ -68,9 +68,8 @@ impl Seen {
                 seen.refused.insert(row.must(1), row.must::<i64>(2) as f64);
             })
         });
-        let [id, at] = from(now - SCORES_OF);
         SCORES.with(|statement| {
-            statement.write(&[id, at, datum::int8(bundle.number)], |row| {
+            statement.write(&from(now - SCORES_OF), |row| {
                 let surface: String = row.must(1);
                 let (mut runs, mut duals) = (Vec::new(), Vec::new());
                 row.datum(2).map(|kept| array::read_into(kept, &mut runs));
