@@ -13,6 +13,7 @@ mod extension;
 mod frequencies;
 mod fuzz;
 mod interruptions;
+mod pacing;
 mod restore;
 mod sessions;
 mod shop;
@@ -93,6 +94,7 @@ pub const ALL: &[(&str, Check)] = &[
         "restore/brings_everything_back",
         restore::brings_everything_back,
     ),
+    ("pacing/follows_its_line", pacing::follows_its_line),
     ("crashes/of_a_backend", crashes::of_a_backend),
     ("crashes/of_the_server", crashes::of_the_server),
     (

@@ -5,6 +5,8 @@ mod live;
 mod pacing;
 mod report;
 
+pub use pacing::draw as draw_pacing;
+
 use std::time::Instant;
 
 use anyhow::{Context, Result};
