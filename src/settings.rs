@@ -13,6 +13,7 @@ static PARTITIONS_AHEAD: GucSetting<i32> = GucSetting::<i32>::new(7);
 static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TRACE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static QUARANTINE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
+static UNKNOWN_USERS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static SNAPSHOT_MAX_AGE: GucSetting<i32> = GucSetting::<i32>::new(3_600);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static WORKER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
@@ -113,6 +114,14 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_bool_guc(
+        c"pg_decide.unknown_users",
+        c"Decides for users that nobody knows, whose user_id is null; without it that is an error.",
+        c"Nothing is known of them, so that actions with a cap per user are not eligible.",
+        &UNKNOWN_USERS,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     crate::pg::session::reserve_settings(c"pg_decide");
 }
 
@@ -127,6 +136,11 @@ pub fn seed() -> Option<u64> {
         0 => None,
         seed => Some(seed as u64),
     }
+}
+
+/// Whether a user may be nobody that is known.
+pub fn unknown_users() -> bool {
+    UNKNOWN_USERS.get()
 }
 
 pub fn max_context_bytes() -> usize {

@@ -24,8 +24,9 @@ const PATIENCE: u32 = 20;
 /// Room where nobody has to look.
 const PLENTY: i64 = i64::MAX;
 
-/// Room of a cap whose counters cannot be had, and of one that cannot be told.
+/// Room of a cap whose counters cannot be had, and of one of a user that nobody knows.
 const BUSY: i64 = -1;
+const UNKNOWN: i64 = -2;
 
 /// What a decision has found out about its caps, and holds of their counters.
 pub struct Limiting<'a> {
@@ -67,10 +68,12 @@ impl<'a> Limiting<'a> {
             row: UserRow::default(),
             held: Vec::new(),
         };
-        let mut known = true;
-        if limits.of_users && takes {
+        let mut known = Ok(());
+        if !request.knows_user() {
+            known = Err(UNKNOWN);
+        } else if limits.of_users && takes {
             limiting.user = limiting.row.lock_within(request.user_key, PATIENCE);
-            known = limiting.user.is_some();
+            known = limiting.user.as_ref().map(|_| ()).ok_or(BUSY);
         } else if limits.of_users {
             limiting.row.read(request.user_key);
         }
@@ -86,11 +89,13 @@ impl<'a> Limiting<'a> {
     }
 
     /// What is left of a cap, as far as anyone has to look.
-    fn room(&self, cap: &Cap, known: bool) -> i64 {
+    fn room(&self, cap: &Cap, known: Result<(), i64>) -> i64 {
         match cap.per {
             Per::Decision => cap.limit,
-            Per::User if !known => BUSY,
             Per::User => {
+                if let Err(closed) = known {
+                    return closed;
+                }
                 let block = ledger::block(&self.row.exposures, cap.slot.into());
                 let used = ledger::used(block, &cap.terms(self.request.now));
                 cap.limit.saturating_sub(used).max(0)
@@ -106,7 +111,7 @@ impl<'a> Limiting<'a> {
         }
     }
 
-    /// What the counters of a budget leave, those included that others are about to write.
+    /// What the counters of a budget leave; for a decision, those included that others are about to write.
     fn look(&self, cap: &Cap) -> i64 {
         let now = self.request.now;
         let terms = cap.terms(now);
@@ -117,7 +122,10 @@ impl<'a> Limiting<'a> {
                 .map(|stripe| stripe.free(&terms).max(0))
                 .sum()
         };
-        let room = left(Seen::Everything);
+        let room = left(match self.takes {
+            true => Seen::Everything,
+            false => Seen::Committed,
+        });
         let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
         if self.takes && least.is_some_and(|least| room < least && left(Seen::Committed) < least) {
             let (starts, ends) = cap.window(now);
@@ -154,6 +162,7 @@ impl<'a> Limiting<'a> {
                     desk.blocked.push(i);
                     desk.blocked_by.push(match self.rooms[place] {
                         BUSY => Blocked::Busy.code(),
+                        UNKNOWN => Blocked::UnknownUser.code(),
                         _ => Blocked::Cap(self.cap(place).slot).code(),
                     });
                 }
@@ -206,7 +215,7 @@ impl<'a> Limiting<'a> {
             return false;
         };
         self.relaxed += 1;
-        if self.rooms[place] != BUSY || self.cap(place).per != Per::User {
+        if self.rooms[place] >= 0 || self.cap(place).per != Per::User {
             self.rooms[place] = PLENTY;
             desk.relaxed.push(self.cap(place).slot);
         }

@@ -27,6 +27,7 @@ pub struct Asked<'a> {
 /// The request in one form.
 pub struct Request<'a> {
     pub decision_id: Uuid,
+    /// The nil one where nobody knows the user.
     pub user_key: Uuid,
     pub now: i64,
     pub seed: u64,
@@ -37,9 +38,18 @@ pub struct Request<'a> {
     pub fields: Vec<Value<'a>>,
 }
 
+impl Request<'_> {
+    pub fn knows_user(&self) -> bool {
+        !self.user_key.is_nil()
+    }
+}
+
 /// Checks the request. Whatever is wrong here is the caller's own mistake, and an error.
 pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a>, Error> {
-    let user_id = pseudonym::user_id(asked.user_id)?;
+    let known = asked.user_id.is_some() || !settings::unknown_users();
+    let user_id = known
+        .then(|| pseudonym::user_id(asked.user_id))
+        .transpose()?;
     let name = asked.surface.ok_or(Error::Null("surface"))?;
     let surface = bundle
         .surfaces
@@ -59,7 +69,7 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
     let key = pseudonym::key()?;
     Ok(Request {
         decision_id: time_ordered(to_unix_micros(asked.now), chance()),
-        user_key: key.of(user_id),
+        user_key: user_id.map_or(Uuid::nil(), |user_id| key.of(user_id)),
         now: asked.now,
         seed: asked.seed.or_else(settings::seed).unwrap_or_else(chance),
         surface,
