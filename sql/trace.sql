@@ -29,7 +29,8 @@ CREATE TABLE decide.trace (
   missing smallint[],
   affinities double precision[],
   seen bigint,
-  snapshot timestamptz
+  snapshot timestamptz,
+  switches bigint
 ) PARTITION BY RANGE (decided_at);
 COMMENT ON TABLE decide.trace IS 'How each decision came about; decide.decision shows it readably';
 ALTER TABLE decide.trace
@@ -68,9 +69,10 @@ COMMENT ON COLUMN decide.trace.missing IS 'Which of the features were missing, b
 COMMENT ON COLUMN decide.trace.affinities IS 'Features kept per key that were there: pairs of a place among the surface''s keys, from 0, and a value';
 COMMENT ON COLUMN decide.trace.seen IS 'How many events of the user were in the features';
 COMMENT ON COLUMN decide.trace.snapshot IS 'Snapshot of the features of actions and surfaces that was used (null: none)';
+COMMENT ON COLUMN decide.trace.switches IS 'Newest change of a kill switch that was applied (null: there had been none)';
 COMMENT ON COLUMN decide.trace.context_values IS 'Values of the surface''s context_fields, in their order';
 COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were out, by number';
-COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each: 1 not started, 2 ended, 3 rule, 4 rule failed';
+COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each: 1 not started, 2 ended, 3 rule, 4 rule failed, 7 narrowed, 9 killed';
 COMMENT ON COLUMN decide.trace.errors IS 'Errors that rules or stages raised';
 
 -- Traces are facts: they are added, and go by retention, which drops partitions, or by erasure, which

@@ -99,7 +99,7 @@ impl History {
         drop(session);
         let bundles: Vec<Rc<Bundle>> = numbers
             .into_iter()
-            .map(|number| policy::by_number(number, None))
+            .map(policy::by_number)
             .collect::<Result<_, _>>()?;
         let actions = bundles.iter().map(|bundle| {
             let surface = bundle.surfaces.get(span.surface);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{features, stored};
 use crate::error::Error;
+use crate::govern::switches::{Kind, Switches};
 use crate::pg::plan::{Access, Cursor};
 use crate::pg::{Plan, Row, Session, array, datum, session};
 use crate::policy::{self, Bundle, UserRow};
@@ -47,6 +48,7 @@ struct Traced {
     features: Vec<f64>,
     missing: Vec<i16>,
     affinities: Vec<f64>,
+    switches: Option<i64>,
 }
 
 impl Traced {
@@ -64,7 +66,25 @@ impl Traced {
             features,
             missing,
             affinities,
+            switches: row.get(9),
         }
+    }
+}
+
+/// The kill switches of the last decision that had any: what they kill is missing on purpose.
+#[derive(Default)]
+struct Killed(Switches);
+
+impl Killed {
+    /// Whether a feature was killed at a decision. Needs an open session.
+    fn has(&mut self, feature: &str, trace: &Traced) -> bool {
+        if self.0.number != trace.switches || !self.0.hold_at(trace.decided_at) {
+            self.0 = match trace.switches {
+                Some(number) => Switches::read(Some(number), trace.decided_at),
+                None => Switches::default(),
+            };
+        }
+        self.0.kill(Kind::Feature, feature)
     }
 }
 
@@ -110,6 +130,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
     let mut left_out: HashSet<Uuid> = HashSet::new();
     let mut report = Report::default();
     let mut walk: Option<Walk> = None;
+    let mut killed = Killed::default();
     loop {
         session::check_interrupts();
         let mut batch = Vec::new();
@@ -124,7 +145,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
             if !walk.as_ref().is_some_and(same) {
                 let bundle = match bundles.get(&trace.bundle) {
                     Some(bundle) => bundle.clone(),
-                    None => policy::by_number(trace.bundle, None)?,
+                    None => policy::by_number(trace.bundle)?,
                 };
                 bundles.insert(trace.bundle, bundle.clone());
                 walk = Some(Walk {
@@ -136,7 +157,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
             }
             let walk = walk.as_mut().expect("made just now");
             if walk.go_to(trace.seen) {
-                judge(trace, walk, &mut report.features);
+                judge(trace, walk, &mut killed, &mut report.features);
             } else {
                 left_out.insert(trace.user_key);
             }
@@ -144,12 +165,20 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
     }
 }
 
-fn judge(trace: &Traced, walk: &Walk, report: &mut BTreeMap<String, Agreement>) {
+fn judge(
+    trace: &Traced,
+    walk: &Walk,
+    killed: &mut Killed,
+    report: &mut BTreeMap<String, Agreement>,
+) {
     let (bundle, row, now) = (&walk.bundle, &walk.row, trace.decided_at);
     if trace.features.len() != bundle.vector.len() {
         return;
     }
     for (place, (feature, value)) in bundle.vector_of(&row.features, now).enumerate() {
+        if killed.has(&feature.name, trace) {
+            continue;
+        }
         let was_there = !trace.missing.contains(&(place as i16 + 1));
         let traced = was_there.then_some(trace.features[place]);
         let agreement = report.entry(feature.name.clone()).or_default();
@@ -166,6 +195,9 @@ fn judge(trace: &Traced, walk: &Walk, report: &mut BTreeMap<String, Agreement>) 
         .collect();
     for affinity in &surface.affinities.kept {
         let name = &bundle.features[affinity.feature].name;
+        if killed.has(name, trace) {
+            continue;
+        }
         let agreement = report.entry(name.clone()).or_default();
         agreement.decisions += 1;
         for (place, value) in bundle.affinity_of(affinity, &row.keyed, now) {

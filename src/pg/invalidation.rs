@@ -6,7 +6,7 @@ use pgrx::{pg_guard, pg_sys};
 
 thread_local! {
     static WATCHED: RefCell<Vec<(pg_sys::Oid, Watch)>> = const { RefCell::new(Vec::new()) };
-    static CHANGES: Cell<[u64; 4]> = const { Cell::new([1; 4]) };
+    static CHANGES: Cell<[u64; 6]> = const { Cell::new([1; 6]) };
 }
 
 /// What a backend keeps copies of.
@@ -20,6 +20,10 @@ pub enum Watch {
     Event = 2,
     /// The table whose newest row says what is known of actions and surfaces.
     Snapshot = 3,
+    /// The table of changes of modes.
+    Mode = 4,
+    /// The table of changes of kill switches.
+    Switch = 5,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

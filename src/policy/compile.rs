@@ -12,6 +12,7 @@ use super::feature::Feature;
 use super::rules::{Rule, Rules, looks_at_action};
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
 use super::{models, validate};
+use crate::govern::switches::{Kind, Switches};
 use crate::math::aggregate::Side;
 use crate::math::choice::Selection;
 use crate::math::model::{LinearModel, ModelError, Source, Value};
@@ -19,15 +20,16 @@ use crate::math::scorer::{Position, Scorer};
 use crate::pg::clock;
 use validate::Faults;
 
-/// Compiles what can be compiled, the models with the values of a snapshot and when it was taken; what
-/// cannot is among the faults. Needs an open session.
+/// Compiles what can be compiled, the models with the values of a snapshot and when it was taken, and
+/// without what the switches kill; what cannot is among the faults. Needs an open session.
 pub fn compile(
     number: i64,
     content: &Content,
     snapshot: Option<&(i64, Snapshot)>,
+    switches: Switches,
     faults: &mut Faults,
 ) -> Bundle {
-    let features = features(content, faults);
+    let features = features(content, &switches, faults);
     let vector: Vec<usize> = (0..features.len())
         .filter(|&i| features[i].is_of_vector())
         .collect();
@@ -35,7 +37,7 @@ pub fn compile(
         .filter(|&i| features[i].is_of_snapshot())
         .collect();
     let snapshot = snapshot.filter(|_| !entities.is_empty());
-    let actions = actions(content, faults);
+    let actions = actions(content, &switches, faults);
     let sets = rule_sets(content);
     let mut models = Models::new();
     let mut surfaces = HashMap::new();
@@ -46,6 +48,7 @@ pub fn compile(
             vector: &vector,
             sets: &sets,
             snapshot: snapshot.map(|(_, values)| values),
+            switches: &switches,
         };
         if let Some(mut surface) = surface(number, row, content, &known) {
             let policy = content
@@ -71,6 +74,7 @@ pub fn compile(
             .map(|(name, action)| (name.to_owned(), action))
             .collect(),
         contracts: contracts(content, faults),
+        switches,
     }
 }
 
@@ -90,11 +94,12 @@ pub fn rule_sets(content: &Content) -> HashMap<&str, i32> {
     sets
 }
 
-fn features(content: &Content, faults: &mut Faults) -> Vec<Feature> {
+fn features(content: &Content, switches: &Switches, faults: &mut Faults) -> Vec<Feature> {
     let mut features = Vec::new();
     for row in &content.features {
+        let killed = switches.kill(Kind::Feature, &row.feature);
         match Feature::of(row) {
-            Ok(feature) => features.push(feature),
+            Ok(feature) => features.push(Feature { killed, ..feature }),
             Err(reason) => faults.add("decide.feature", &row.feature, reason),
         }
     }
@@ -108,6 +113,7 @@ struct Known<'a> {
     vector: &'a [usize],
     sets: &'a HashMap<&'a str, i32>,
     snapshot: Option<&'a Snapshot>,
+    switches: &'a Switches,
 }
 
 fn moved_by(features: &[Feature]) -> HashMap<String, Vec<Moved>> {
@@ -133,7 +139,11 @@ pub fn note_moves(moved: &mut HashMap<String, Vec<Moved>>, place: usize, feature
     }
 }
 
-fn actions<'a>(content: &'a Content, faults: &mut Faults) -> HashMap<&'a str, Action> {
+fn actions<'a>(
+    content: &'a Content,
+    switches: &Switches,
+    faults: &mut Faults,
+) -> HashMap<&'a str, Action> {
     let dates: HashMap<&str, (i64, i64)> = content
         .campaigns
         .iter()
@@ -152,11 +162,15 @@ fn actions<'a>(content: &'a Content, faults: &mut Faults) -> HashMap<&'a str, Ac
             HashMap::new()
         });
         let name = row.action.clone();
+        let mut campaign = row.campaign.iter();
+        let killed = switches.kill(Kind::Action, &name)
+            || campaign.any(|name| switches.kill(Kind::Campaign, name));
         let action = Action {
             number: row.number,
             name,
             starts,
             ends,
+            killed,
             rule: None,
             attributes,
         };
@@ -283,7 +297,7 @@ fn model(
     let label = format!("{name}:{version}");
     let model = models
         .entry(label.clone())
-        .or_insert_with(|| models::read(name, version))
+        .or_insert_with(|| models::read(name, version, known.switches))
         .as_ref()
         .map_err(|reason| format!("model {label}: {reason}"))?
         .as_ref()

@@ -11,6 +11,7 @@ use super::stage::settle;
 use super::tables::{Content, FeatureRow};
 use super::validate::{self, Faults};
 use crate::error::Error;
+use crate::govern::switches::Switches;
 use crate::pg::attempt::attempt;
 use crate::pg::plan::impatient;
 use crate::pg::plan::on_latest_snapshot;
@@ -160,7 +161,7 @@ pub fn take_turn() -> Result<(), Error> {
     if seen == newest {
         Ok(())
     } else {
-        Err(Error::Overtaken)
+        Err(Error::Overtaken("published"))
     }
 }
 
@@ -187,7 +188,7 @@ fn check(number: i64, content: &Content) -> Result<(), Error> {
             );
         }
     }
-    compile(number, content, None, &mut faults);
+    compile(number, content, None, Switches::default(), &mut faults);
     faults.0.sort();
     faults.0.dedup();
     if faults.0.is_empty() {
