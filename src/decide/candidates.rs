@@ -13,6 +13,10 @@ pub enum Blocked {
     Ended = 2,
     Rule = 3,
     RuleFailed = 4,
+    /// Left out so that there are fewer candidates.
+    Narrowed = 7,
+    /// Switched off.
+    Killed = 9,
 }
 
 impl Blocked {
@@ -22,6 +26,8 @@ impl Blocked {
             1 => Blocked::NotStarted,
             2 => Blocked::Ended,
             3 => Blocked::Rule,
+            7 => Blocked::Narrowed,
+            9 => Blocked::Killed,
             _ => Blocked::RuleFailed,
         }
     }
@@ -33,6 +39,8 @@ impl Blocked {
             Blocked::Ended => ("campaign", "the campaign has ended"),
             Blocked::Rule => ("rule", "eligible_when does not hold"),
             Blocked::RuleFailed => ("rule", "eligible_when failed"),
+            Blocked::Narrowed => ("narrow", "fewer candidates are considered now"),
+            Blocked::Killed => ("switch", "it is switched off"),
         }
     }
 }
@@ -64,6 +72,7 @@ pub fn find(request: &Request<'_>, asking: Asking, desk: &mut Desk) {
             _ => Verdict::Holds,
         };
         let blocked = match verdict {
+            _ if action.killed => Blocked::Killed,
             _ if request.now < action.starts => Blocked::NotStarted,
             _ if request.now >= action.ends => Blocked::Ended,
             Verdict::Holds => {

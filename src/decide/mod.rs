@@ -4,6 +4,7 @@ mod candidates;
 mod distribution;
 mod explain;
 mod features;
+mod narrow;
 mod replay;
 mod request;
 mod score;
@@ -20,6 +21,7 @@ pub use request::{Asked, Request};
 use candidates::Asking;
 
 use crate::error::Error;
+use crate::govern::modes::Mode;
 use crate::math::choice::Slate;
 use crate::pg::Session;
 use crate::pg::attempt::{attempt, sqlstate};
@@ -42,6 +44,7 @@ pub enum Reason {
     NoPolicy,
     NoModel,
     NoCandidate,
+    Paused,
     Failed(String),
 }
 
@@ -51,6 +54,7 @@ impl fmt::Display for Reason {
             Reason::NoPolicy => out.write_str("no_policy"),
             Reason::NoModel => out.write_str("no_model"),
             Reason::NoCandidate => out.write_str("no_candidate"),
+            Reason::Paused => out.write_str("paused"),
             Reason::Failed(code) => write!(out, "failed: {code}"),
         }
     }
@@ -125,7 +129,7 @@ pub fn consider<T>(
 ) -> Result<T, Error> {
     DESK.with(|desk| {
         let mut desk = desk.try_borrow_mut().map_err(|_| Error::Nested)?;
-        let bundle: Rc<Bundle> = policy::current()?;
+        let bundle: Rc<Bundle> = policy::current(asked.now)?;
         let decision = pipeline(asked, &bundle, &mut desk)?;
         Ok(then(&decision, &mut desk))
     })
@@ -174,6 +178,9 @@ fn stages(
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     let surface = request.surface;
+    if request.leeway.mode == Mode::Paused {
+        return Err(Reason::Paused);
+    }
     features::read(
         request.user_key,
         request.now,
@@ -186,9 +193,14 @@ fn stages(
     watch.lap();
     let policy = able(surface.policy.as_ref())?;
     score::score(policy, surface, &request.fields, desk);
+    narrow::to_share(request.leeway.candidates, surface.slots, desk);
     watch.lap();
-    desk.slate
-        .choose(&policy.choice, &desk.scores, surface.slots, request.seed);
+    desk.slate.choose(
+        &request.choice(policy),
+        &desk.scores,
+        surface.slots,
+        request.seed,
+    );
     watch.lap();
     match desk.slate.picks.len() {
         filled if filled < surface.slots => Err(Reason::NoCandidate),

@@ -25,14 +25,14 @@ thread_local! {
         "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
            first_slot, surface, policy, model_version, mode, reason, origin, stage_us, actions, chosen, \
            candidates, scores, choice, features, context_values, blocked, blocked_by, errors, \
-           missing, affinities, seen, snapshot) \
+           missing, affinities, seen, snapshot, switches) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)",
+           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)",
         &TYPES) };
 }
 
 /// The columns of decide.trace, in their order.
-const TYPES: [pg_sys::Oid; 29] = [
+const TYPES: [pg_sys::Oid; 30] = [
     UUIDOID,
     UUIDOID,
     TIMESTAMPTZOID,
@@ -62,6 +62,7 @@ const TYPES: [pg_sys::Oid; 29] = [
     FLOAT8ARRAYOID,
     INT8OID,
     TIMESTAMPTZOID,
+    INT8OID,
 ];
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
@@ -102,7 +103,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         datum::text(&surface.name),
         datum::optional_text(decision.policy.map(|policy| policy.name.as_str())),
         datum::optional_text(label),
-        datum::text("normal"),
+        datum::text(request.leeway.mode.as_str()),
         datum::optional_text(reason.as_deref()),
         None,
         datum::array(&decision.stage_us),
@@ -110,7 +111,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         datum::array(&desk.slate.chosen),
         candidates,
         scored.and_then(|_| datum::array(&desk.scores)),
-        chosen_by.and_then(|policy| datum::array(&policy.choice.to_numbers())),
+        chosen_by.and_then(|policy| datum::array(&request.choice(policy).to_numbers())),
         datum::array(&desk.features),
         texts(&request.fields),
         blocked,
@@ -122,6 +123,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         some_of(&desk.affinities),
         datum::int8(desk.seen),
         decision.bundle.snapshot.and_then(datum::timestamp),
+        decision.bundle.switches.number.and_then(datum::int8),
     ];
     let day = DAILY.day(request.now);
     let added = day.is_some_and(|day| append(day.partition, &row));

@@ -40,28 +40,40 @@ impl Mode {
     pub fn named(name: &str) -> Option<Mode> {
         ALL.into_iter().find(|mode| mode.as_str() == name)
     }
+}
 
-    /// The share of the open candidates that is kept.
-    pub fn candidates(self) -> f64 {
-        match self {
-            Mode::Normal => 1.0,
-            Mode::Cautious | Mode::Paused => settings::cautious_candidates(),
-        }
-    }
-
+/// How freely a surface may choose at a moment, by the mode that is in force.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Leeway {
+    pub mode: Mode,
+    /// The share of the open candidates that is kept, the best.
+    pub candidates: f64,
     /// What exploration is multiplied by.
-    pub fn exploration(self) -> f64 {
-        match self {
-            Mode::Normal => 1.0,
-            Mode::Cautious | Mode::Paused => settings::cautious_exploration(),
+    pub exploration: f64,
+    /// What limits of caps are multiplied by.
+    pub caps: f64,
+}
+
+impl Leeway {
+    /// Reads nothing while nobody changes a mode, and never writes.
+    pub fn at(surface: &str, now: i64) -> Leeway {
+        match strictest(&kept(), surface, now) {
+            Mode::Normal => Leeway::of(Mode::Normal, 1.0, 1.0, 1.0),
+            mode => Leeway::of(
+                mode,
+                settings::cautious_candidates(),
+                settings::cautious_exploration(),
+                settings::cautious_caps(),
+            ),
         }
     }
 
-    /// What limits of caps are multiplied by.
-    pub fn caps(self) -> f64 {
-        match self {
-            Mode::Normal => 1.0,
-            Mode::Cautious | Mode::Paused => settings::cautious_caps(),
+    fn of(mode: Mode, candidates: f64, exploration: f64, caps: f64) -> Leeway {
+        Leeway {
+            mode,
+            candidates,
+            exploration,
+            caps,
         }
     }
 }
@@ -103,11 +115,6 @@ struct Set {
     surface: Option<String>,
     mode: Mode,
     until: Option<i64>,
-}
-
-/// The mode of a surface at a moment. Reads nothing while nobody changes a mode, and never writes.
-pub fn in_force(surface: &str, now: i64) -> Mode {
-    strictest(&kept(), surface, now)
 }
 
 fn strictest(set: &[Set], surface: &str, now: i64) -> Mode {
