@@ -5,13 +5,15 @@ CREATE TABLE decide.user_state (
   features double precision[] NOT NULL DEFAULT '{}',
   updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   keyed double precision[] NOT NULL DEFAULT '{}',
-  events bigint NOT NULL DEFAULT 0
+  events bigint NOT NULL DEFAULT 0,
+  exposures bigint[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE decide.user_state IS 'One row per user: all that decide() reads of them in one look-up';
 COMMENT ON COLUMN decide.user_state.user_key IS 'Pseudonym of the user';
 COMMENT ON COLUMN decide.user_state.features IS 'Cells by feature slot: the time of the newest event, in microseconds since 2000, and what the aggregate keeps; -Infinity: nothing yet';
 COMMENT ON COLUMN decide.user_state.keyed IS 'Features kept per key: blocks of slot, width, count, and so many keys with their cells';
 COMMENT ON COLUMN decide.user_state.events IS 'How many events are in it';
+COMMENT ON COLUMN decide.user_state.exposures IS 'Counters of caps per user: blocks of the number of a cap, how many entries, and so many triples of time, amount, and 0 (counted) or the action that it is reserved for';
 COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
 
 CREATE TABLE decide.entity_state (

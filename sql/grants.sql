@@ -19,19 +19,19 @@ AS $$
   UNION ALL
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
    WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
-      OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'candidate_names', 'decided_at', 'slot_probabilities',
+      OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'candidate_names', 'decided_at', 'slot_probabilities',
                                             'training_set', 'feature_definition'))
       OR (job = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
-            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'decided_at',
+            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'cap_definition', 'cap_window', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
-    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
+    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'cap_slot', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
                               'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
-                              'action_number', 'feature_slot', 'quarantine', 'tracked_tables', 'event_type_usage',
+                              'action_number', 'feature_slot', 'cap_slot', 'budget_stripe', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
                               'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
@@ -115,7 +115,7 @@ DECLARE
 BEGIN
   FOREACH mine IN ARRAY ARRAY[
     'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'publication',
-    'action_number', 'feature_slot', 'bundle_action', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
+    'action_number', 'feature_slot', 'cap_slot', 'budget_stripe', 'budget_level', 'bundle_action', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_job', 'job',
     'mode_change', 'switch_change']
   LOOP

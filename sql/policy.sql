@@ -99,13 +99,23 @@ CREATE TABLE decide.cap (
   surface text REFERENCES decide.surface ON UPDATE CASCADE,
   campaign text REFERENCES decide.campaign ON UPDATE CASCADE,
   action text REFERENCES decide.action ON UPDATE CASCADE,
-  per text NOT NULL CHECK (per IN ('user', 'all')),
+  per text NOT NULL CHECK (per IN ('user', 'all', 'decision')),
   max_count bigint NOT NULL CHECK (max_count >= 0),
   window_length interval CHECK (window_length > interval '0'),
   window_kind text NOT NULL DEFAULT 'calendar' CHECK (window_kind IN ('calendar', 'sliding')),
   counts text NOT NULL DEFAULT 'decision' CHECK (decide.is_name(counts)),
   pacing text NOT NULL DEFAULT 'none' CHECK (decide.is_name(pacing)),
-  description text
+  description text,
+  attribute text CHECK (decide.is_name(attribute)),
+  attribute_value text,
+  unit text NOT NULL DEFAULT 'count' CHECK (unit IN ('count', 'cost')),
+  hard boolean NOT NULL DEFAULT true,
+  relax_order int NOT NULL DEFAULT 0,
+  time_zone text NOT NULL DEFAULT 'UTC',
+  week_start int NOT NULL DEFAULT 1 CHECK (week_start BETWEEN 1 AND 7),
+  hold interval NOT NULL DEFAULT '30 minutes' CHECK (hold > interval '0' AND pg_catalog.isfinite(hold)),
+  stripes int CHECK (stripes BETWEEN 1 AND 256),
+  CHECK (attribute IS NOT NULL OR attribute_value IS NULL)
 );
 CREATE INDEX ON decide.cap (surface);
 CREATE INDEX ON decide.cap (campaign);
@@ -115,12 +125,21 @@ COMMENT ON COLUMN decide.cap.cap IS 'Name';
 COMMENT ON COLUMN decide.cap.surface IS 'Surface that it limits (null: all)';
 COMMENT ON COLUMN decide.cap.campaign IS 'Campaign that it limits (null: all)';
 COMMENT ON COLUMN decide.cap.action IS 'Action that it limits (null: all)';
-COMMENT ON COLUMN decide.cap.per IS 'user: each user by themselves; all: everyone together';
+COMMENT ON COLUMN decide.cap.per IS 'user: each user by themselves; all: everyone together; decision: within the slots of one answer';
+COMMENT ON COLUMN decide.cap.attribute IS 'Limits the actions that have this attribute (null: all)';
+COMMENT ON COLUMN decide.cap.attribute_value IS 'Limits those with this value of it (null: each value by itself)';
+COMMENT ON COLUMN decide.cap.unit IS 'count: each exposure takes 1; cost: it takes the action''s cost';
+COMMENT ON COLUMN decide.cap.hard IS 'Never exceeded; a soft one gives way where slots could not be filled otherwise';
+COMMENT ON COLUMN decide.cap.relax_order IS 'Which soft cap gives way first: the lowest';
+COMMENT ON COLUMN decide.cap.time_zone IS 'Time zone of calendar windows';
+COMMENT ON COLUMN decide.cap.week_start IS 'Day on which a window of weeks starts: 1 is Monday, 7 Sunday';
+COMMENT ON COLUMN decide.cap.hold IS 'How long an exposure stays reserved for its event, where a type of event is counted';
+COMMENT ON COLUMN decide.cap.stripes IS 'Into how many rows its counter is split (null: by its size)';
 COMMENT ON COLUMN decide.cap.max_count IS 'How many within the window';
 COMMENT ON COLUMN decide.cap.window_length IS 'Length of the window (null: for ever)';
 COMMENT ON COLUMN decide.cap.window_kind IS 'calendar: starts anew at its boundary; sliding: looks back from now';
 COMMENT ON COLUMN decide.cap.counts IS 'What is counted: decision, or a type of event';
-COMMENT ON COLUMN decide.cap.pacing IS 'How the budget is spread over its window';
+COMMENT ON COLUMN decide.cap.pacing IS 'How the budget is spread over its window: none, even, frontloaded or forecast';
 COMMENT ON COLUMN decide.cap.description IS 'For people';
 
 CREATE TABLE decide.model_version (

@@ -24,12 +24,15 @@ CREATE TABLE decide.trace (
   features double precision[],
   context_values text[],
   blocked integer[],
-  blocked_by smallint[],
+  blocked_by integer[],
   errors text[],
   missing smallint[],
   affinities double precision[],
   seen bigint,
   snapshot timestamptz,
+  dropped integer[],
+  relaxed integer[],
+  holds integer[],
   switches bigint
 ) PARTITION BY RANGE (decided_at);
 COMMENT ON TABLE decide.trace IS 'How each decision came about; decide.decision shows it readably';
@@ -57,7 +60,7 @@ COMMENT ON COLUMN decide.trace.model_version IS 'Model and version that scored, 
 COMMENT ON COLUMN decide.trace.mode IS 'normal, cautious or paused';
 COMMENT ON COLUMN decide.trace.reason IS 'Why slots got the fallback';
 COMMENT ON COLUMN decide.trace.origin IS 'Where an imported decision comes from (null: made here)';
-COMMENT ON COLUMN decide.trace.stage_us IS 'Microseconds in: request, features, candidates, score, choose';
+COMMENT ON COLUMN decide.trace.stage_us IS 'Microseconds in: request, features, candidates, score, choose, reserve';
 COMMENT ON COLUMN decide.trace.actions IS 'Action per slot, by number';
 COMMENT ON COLUMN decide.trace.chosen IS 'Probability per slot of what was chosen, given the slots before';
 COMMENT ON COLUMN decide.trace.candidates IS 'What could be had, by number; -n stands for the n next numbers';
@@ -69,10 +72,13 @@ COMMENT ON COLUMN decide.trace.missing IS 'Which of the features were missing, b
 COMMENT ON COLUMN decide.trace.affinities IS 'Features kept per key that were there: pairs of a place among the surface''s keys, from 0, and a value';
 COMMENT ON COLUMN decide.trace.seen IS 'How many events of the user were in the features';
 COMMENT ON COLUMN decide.trace.snapshot IS 'Snapshot of the features of actions and surfaces that was used (null: none)';
+COMMENT ON COLUMN decide.trace.dropped IS 'Candidates that earlier slots left no room for: pairs of the first slot, from 2, that could not have them, and their number';
+COMMENT ON COLUMN decide.trace.relaxed IS 'Soft caps that gave way, by number';
+COMMENT ON COLUMN decide.trace.holds IS 'What is reserved for events: triples of slot, number of the cap, and row of its counter';
 COMMENT ON COLUMN decide.trace.switches IS 'Newest change of a kill switch that was applied (null: there had been none)';
 COMMENT ON COLUMN decide.trace.context_values IS 'Values of the surface''s context_fields, in their order';
 COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were out, by number';
-COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each: 1 not started, 2 ended, 3 rule, 4 rule failed, 7 narrowed, 9 killed';
+COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each: 1 not started, 2 ended, 3 rule, 4 rule failed, 5 unknown user, 6 busy, 7 narrowed, 8 breaker, 9 killed; 100 + slot: that cap';
 COMMENT ON COLUMN decide.trace.errors IS 'Errors that rules or stages raised';
 
 -- Traces are facts: they are added, and go by retention, which drops partitions, or by erasure, which

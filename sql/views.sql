@@ -21,8 +21,7 @@ SELECT t.decision_id,
        t.context_values,
        decide.action_names(t.blocked) AS blocked,
        CASE WHEN t.blocked_by IS NOT NULL THEN
-       ARRAY(SELECT CASE b WHEN 1 THEN 'not_started' WHEN 2 THEN 'ended' WHEN 3 THEN 'rule' WHEN 4 THEN 'rule_failed'
-                         WHEN 7 THEN 'narrowed' WHEN 9 THEN 'killed' END
+       ARRAY(SELECT decide.blocked_reason(b)
                FROM pg_catalog.unnest(t.blocked_by) WITH ORDINALITY AS u (b, i) ORDER BY i)
        END AS blocked_reasons,
        t.errors,
@@ -33,6 +32,7 @@ SELECT t.decision_id,
        t.stage_us[4] AS score_us,
        t.stage_us[5] AS choose_us,
        t.snapshot,
+       t.stage_us[6] AS reserve_us,
        t.switches
   FROM decide.trace AS t
  CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place);
@@ -56,7 +56,7 @@ COMMENT ON COLUMN decide.decision.seed IS 'Seed of the draw';
 COMMENT ON COLUMN decide.decision.features IS 'Feature vector used, in the order of the bundle''s features';
 COMMENT ON COLUMN decide.decision.context_values IS 'Context fields that the surface keeps';
 COMMENT ON COLUMN decide.decision.blocked IS 'Actions of the surface that were out';
-COMMENT ON COLUMN decide.decision.blocked_reasons IS 'Why, for each: not_started, ended, rule, rule_failed, narrowed, killed';
+COMMENT ON COLUMN decide.decision.blocked_reasons IS 'Why, for each: not_started, ended, rule, rule_failed, unknown_user, busy, narrowed, breaker, killed, or cap: and its name';
 COMMENT ON COLUMN decide.decision.errors IS 'Errors that rules or stages raised';
 COMMENT ON COLUMN decide.decision.origin IS 'Where an imported decision comes from (null: made here)';
 COMMENT ON COLUMN decide.decision.request_us IS 'Microseconds to check the request';
@@ -64,6 +64,7 @@ COMMENT ON COLUMN decide.decision.features_us IS 'Microseconds to read features'
 COMMENT ON COLUMN decide.decision.candidates_us IS 'Microseconds to find candidates, rules included';
 COMMENT ON COLUMN decide.decision.score_us IS 'Microseconds to score';
 COMMENT ON COLUMN decide.decision.choose_us IS 'Microseconds to choose';
+COMMENT ON COLUMN decide.decision.reserve_us IS 'Microseconds to take it from the counters of caps';
 COMMENT ON COLUMN decide.decision.snapshot IS 'When the features of actions and surfaces were taken that models saw (null: none were)';
 COMMENT ON COLUMN decide.decision.switches IS 'Newest change of a kill switch that was applied (null: there had been none)';
 

@@ -35,7 +35,8 @@ extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/policy.sql", name = "policy", requires = ["schema"]);
 extension_sql_file!("../sql/bundle.sql", name = "bundle", requires = ["policy"]);
 extension_sql_file!("../sql/facts.sql", name = "facts", requires = ["bundle"]);
-extension_sql_file!("../sql/trace.sql", name = "trace", requires = ["facts"]);
+extension_sql_file!("../sql/limits.sql", name = "limits", requires = ["facts"]);
+extension_sql_file!("../sql/trace.sql", name = "trace", requires = ["limits"]);
 extension_sql_file!(
     "../sql/partitions.sql",
     name = "partitions",

@@ -34,8 +34,8 @@ pub struct Decision<'a> {
     pub policy: Option<&'a Policy>,
     /// Why slots are left to the fallback, if any are.
     pub reason: Option<Reason>,
-    /// Microseconds in: request, features, candidates, score, choose.
-    pub stage_us: [i32; 5],
+    /// Microseconds in: request, features, candidates, score, choose, reserve.
+    pub stage_us: [i32; 6],
 }
 
 /// Why the policy could not choose.
@@ -77,7 +77,7 @@ pub struct Desk {
     /// Positions in the surface's actions: candidates, and blocked ones with the reason.
     pub open: Vec<usize>,
     pub blocked: Vec<usize>,
-    pub blocked_by: Vec<i16>,
+    pub blocked_by: Vec<i32>,
     pub errors: Vec<Option<String>>,
     /// Rules are being asked: what fails now is one of them.
     pub in_rules: Cell<bool>,
@@ -86,6 +86,12 @@ pub struct Desk {
     /// Per candidate.
     pub scores: Vec<f32>,
     pub slate: Slate,
+    /// Pairs of a slot, from 2, and the number of a candidate that it could not have any more.
+    pub dropped: Vec<i32>,
+    /// Slots of soft caps that gave way.
+    pub relaxed: Vec<i32>,
+    /// Triples of a slot of the slate, the slot of a cap, and the stripe that holds it for an event.
+    pub holds: Vec<i32>,
     pub numbers: Vec<i32>,
 }
 
@@ -101,6 +107,9 @@ impl Desk {
         self.errors.clear();
         self.in_rules.set(false);
         self.scores.clear();
+        self.dropped.clear();
+        self.relaxed.clear();
+        self.holds.clear();
         self.slate.probabilities.clear();
         self.slate.picks.clear();
         self.slate.chosen.clear();
@@ -135,7 +144,8 @@ pub fn consider<T>(
     })
 }
 
-/// Request → features → candidates → score → choose; the fallback where a stage cannot go on.
+/// Request → features → candidates → score, which may fail and are undone then, → what may be had of
+/// it → choose, and take it from the counters; the fallback where a stage cannot go on.
 fn pipeline<'a>(
     asked: &Asked<'a>,
     bundle: &'a Bundle,
@@ -146,14 +156,15 @@ fn pipeline<'a>(
     let request = request::normalize(asked, bundle)?;
     watch.lap();
     let _session = Session::open();
-    let mut chosen = attempt(|| stages(&request, bundle, Asking::Together, desk, &mut watch));
-    if chosen.is_err() && desk.in_rules.get() {
+    let mut weighed = attempt(|| weigh(&request, bundle, Asking::Together, desk, &mut watch));
+    if weighed.is_err() && desk.in_rules.get() {
         desk.clear();
         watch.back_to(1);
-        chosen = attempt(|| stages(&request, bundle, Asking::Each, desk, &mut watch));
+        weighed = attempt(|| weigh(&request, bundle, Asking::Each, desk, &mut watch));
     }
-    let reason = match chosen {
-        Ok(result) => result.err(),
+    let reason = match weighed {
+        Ok(Ok(policy)) => choose(policy, &request, desk, &mut watch).err(),
+        Ok(Err(reason)) => Some(reason),
         Err(error) => {
             desk.clear();
             desk.errors.push(Some(error.describe()));
@@ -170,13 +181,13 @@ fn pipeline<'a>(
 }
 
 /// What may fail: each stage leaves its result on the desk.
-fn stages(
-    request: &Request<'_>,
+fn weigh<'a>(
+    request: &Request<'a>,
     bundle: &Bundle,
     asking: Asking,
     desk: &mut Desk,
     watch: &mut Stopwatch,
-) -> Result<(), Reason> {
+) -> Result<&'a Policy, Reason> {
     let surface = request.surface;
     if request.leeway.mode == Mode::Paused {
         return Err(Reason::Paused);
@@ -195,15 +206,22 @@ fn stages(
     score::score(policy, surface, &request.fields, desk);
     narrow::to_share(request.leeway.candidates, surface.slots, desk);
     watch.lap();
-    desk.slate.choose(
-        &request.choice(policy),
-        &desk.scores,
-        surface.slots,
-        request.seed,
-    );
+    Ok(policy)
+}
+
+/// Draws an action for each slot from what may be had.
+fn choose(
+    policy: &Policy,
+    request: &Request<'_>,
+    desk: &mut Desk,
+    watch: &mut Stopwatch,
+) -> Result<(), Reason> {
+    let slots = request.surface.slots;
+    desk.slate
+        .choose(&request.choice(policy), &desk.scores, slots, request.seed);
     watch.lap();
     match desk.slate.picks.len() {
-        filled if filled < surface.slots => Err(Reason::NoCandidate),
+        filled if filled < slots => Err(Reason::NoCandidate),
         _ => Ok(()),
     }
 }
@@ -220,7 +238,7 @@ fn able(policy: Option<&Policy>) -> Result<&Policy, Reason> {
 /// Microseconds per stage.
 struct Stopwatch {
     last: Instant,
-    laps: [i32; 5],
+    laps: [i32; 6],
     lap: usize,
 }
 
@@ -228,7 +246,7 @@ impl Stopwatch {
     fn start() -> Stopwatch {
         Stopwatch {
             last: Instant::now(),
-            laps: [0; 5],
+            laps: [0; 6],
             lap: 0,
         }
     }

@@ -29,7 +29,7 @@ pub fn to_best(most: usize, desk: &mut Desk) {
     for &i in &order[most..] {
         is_out[i] = true;
         desk.blocked.push(desk.open[i]);
-        desk.blocked_by.push(Blocked::Narrowed as i16);
+        desk.blocked_by.push(Blocked::Narrowed.code());
     }
     let mut kept = is_out.iter().map(|out| !out);
     desk.open.retain(|_| kept.next().unwrap_or(true));

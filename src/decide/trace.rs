@@ -25,14 +25,14 @@ thread_local! {
         "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
            first_slot, surface, policy, model_version, mode, reason, origin, stage_us, actions, chosen, \
            candidates, scores, choice, features, context_values, blocked, blocked_by, errors, \
-           missing, affinities, seen, snapshot, switches) \
+           missing, affinities, seen, snapshot, dropped, relaxed, holds, switches) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)",
+           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
         &TYPES) };
 }
 
 /// The columns of decide.trace, in their order.
-const TYPES: [pg_sys::Oid; 30] = [
+const TYPES: [pg_sys::Oid; 33] = [
     UUIDOID,
     UUIDOID,
     TIMESTAMPTZOID,
@@ -56,12 +56,15 @@ const TYPES: [pg_sys::Oid; 30] = [
     FLOAT8ARRAYOID,
     TEXTARRAYOID,
     INT4ARRAYOID,
-    INT2ARRAYOID,
+    INT4ARRAYOID,
     TEXTARRAYOID,
     INT2ARRAYOID,
     FLOAT8ARRAYOID,
     INT8OID,
     TIMESTAMPTZOID,
+    INT4ARRAYOID,
+    INT4ARRAYOID,
+    INT4ARRAYOID,
     INT8OID,
 ];
 
@@ -123,6 +126,9 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         some_of(&desk.affinities),
         datum::int8(desk.seen),
         decision.bundle.snapshot.and_then(datum::timestamp),
+        some_of(&desk.dropped),
+        some_of(&desk.relaxed),
+        some_of(&desk.holds),
         decision.bundle.switches.number.and_then(datum::int8),
     ];
     let day = DAILY.day(request.now);

@@ -102,7 +102,7 @@ impl Plan {
     }
 }
 
-const MOST: usize = 32;
+const MOST: usize = 40;
 
 /// Parameters as SPI takes them.
 fn laid_out(args: &[Arg]) -> ([pg_sys::Datum; MOST], [std::ffi::c_char; MOST]) {

@@ -17,6 +17,7 @@ const USER_STATE: Keyed = Keyed {
 const FEATURES: i32 = 2;
 const KEYED: i32 = 4;
 const EVENTS: i32 = 5;
+const EXPOSURES: i32 = 6;
 
 thread_local! {
     static MAKE: Statement = const { Statement::new(
@@ -32,6 +33,8 @@ pub struct UserRow {
     pub keyed: Vec<f64>,
     /// How many events are in it.
     pub events: i64,
+    /// What they have had of caps per user.
+    pub exposures: Vec<i64>,
 }
 
 impl UserRow {
@@ -45,6 +48,7 @@ impl UserRow {
         self.features.clear();
         self.keyed.clear();
         self.events = 0;
+        self.exposures.clear();
     }
 
     fn take(&mut self, kept: &Found<'_>) {
@@ -52,6 +56,8 @@ impl UserRow {
             .map(|features| array::read_into(features, &mut self.features));
         kept.datum(KEYED)
             .map(|keyed| array::read_into(keyed, &mut self.keyed));
+        kept.datum(EXPOSURES)
+            .map(|exposures| array::read_into(exposures, &mut self.exposures));
         self.events = kept.datum(EVENTS).map_or(0, |events| events.value() as i64);
     }
 
@@ -92,6 +98,7 @@ impl UserRow {
             datum::timestamp(clock::now()),
             datum::array(&self.keyed),
             datum::int8(self.events),
+            datum::array(&self.exposures),
         ]);
     }
 }
