@@ -44,6 +44,7 @@ pub enum Error {
     Unknown {
         kind: &'static str,
         name: String,
+        detail: &'static str,
         hint: &'static str,
     },
     NotKilled {
@@ -177,14 +178,12 @@ impl Error {
             Error::Unknown {
                 kind,
                 name,
+                detail,
                 hint: todo,
             } => (
                 ERRCODE_UNDEFINED_OBJECT,
                 format!("{kind} \"{name}\" does not exist"),
-                Some(
-                    "Neither the policy tables nor the bundle in force have one of that name."
-                        .into(),
-                ),
+                hint(detail),
                 hint(todo),
             ),
             Error::NotKilled { kind, name } => (

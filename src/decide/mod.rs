@@ -204,7 +204,6 @@ fn weigh<'a>(
     watch.lap();
     let policy = able(surface.policy.as_ref())?;
     score::score(policy, surface, &request.fields, desk);
-    narrow::to_share(request.leeway.candidates, surface.slots, desk);
     watch.lap();
     Ok(policy)
 }
@@ -217,6 +216,7 @@ fn choose(
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     let slots = request.surface.slots;
+    narrow::to_share(request.leeway.candidates, slots, desk);
     desk.slate
         .choose(&request.choice(policy), &desk.scores, slots, request.seed);
     watch.lap();

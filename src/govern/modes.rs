@@ -177,7 +177,8 @@ pub fn set(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>) -> 
         return Err(Error::Unknown {
             kind: "surface",
             name: printable(surface),
-            hint: "decide.surface lists them; null is for all surfaces.",
+            detail: "Neither decide.surface nor the bundle in force has one of that name.",
+            hint: "decide.surface lists them; null stands for all.",
         });
     }
     CHANGE.with(|statement| {

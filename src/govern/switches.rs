@@ -233,6 +233,10 @@ fn unknown(kind: Kind, name: &str) -> Error {
     Error::Unknown {
         kind: kind.as_str(),
         name: printable(name),
+        detail: match kind {
+            Kind::Coefficient => "No version of such a model has such a term.",
+            _ => "It is not in its table, nor in any bundle.",
+        },
         hint: match kind {
             Kind::Campaign => "decide.campaign lists them.",
             Kind::Action => "decide.action lists them.",
