@@ -25,6 +25,18 @@ RETURN jsonb_build_object(
   'time_zone', (cap).time_zone, 'week_start', (cap).week_start, 'counts', (cap).counts, 'unit', (cap).unit);
 COMMENT ON FUNCTION decide.cap_definition(decide.cap) IS 'What a cap counts, of whom, and over which window';
 
+CREATE FUNCTION decide.cap_values(cap decide.cap) RETURNS SETOF text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT DISTINCT a.attributes ->> (cap).attribute FROM decide.action AS a
+   WHERE (cap).attribute_value IS NULL AND a.attributes ->> (cap).attribute IS NOT NULL
+   UNION ALL
+  SELECT NULL WHERE (cap).attribute IS NULL OR (cap).attribute_value IS NOT NULL
+$$;
+COMMENT ON FUNCTION decide.cap_values(decide.cap) IS
+  'The values of its attribute that a cap limits each by itself; one null where it does not';
+
 CREATE FUNCTION decide.cap_window(at timestamptz, length interval, time_zone text, week_start int,
                                   OUT starts timestamptz, OUT ends timestamptz)
 LANGUAGE plpgsql STABLE STRICT

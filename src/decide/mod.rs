@@ -4,6 +4,7 @@ mod candidates;
 mod distribution;
 mod explain;
 mod features;
+mod limits;
 mod narrow;
 mod replay;
 mod request;
@@ -19,10 +20,12 @@ use std::time::Instant;
 pub use request::{Asked, Request};
 
 use candidates::Asking;
+use limits::Limiting;
 
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::Slate;
+use crate::math::random::next_seed;
 use crate::pg::Session;
 use crate::pg::attempt::{attempt, sqlstate};
 use crate::policy::{self, Bundle, Policy, Surface, UserRow};
@@ -77,6 +80,11 @@ pub struct Desk {
     /// Positions in the surface's actions: candidates, and blocked ones with the reason.
     pub open: Vec<usize>,
     pub blocked: Vec<usize>,
+    /// Those that are open but for caps, and how many are blocked by something else.
+    pub allowed: Vec<usize>,
+    pub blocked_otherwise: usize,
+    /// The seed of the draw that counts.
+    pub seed: u64,
     pub blocked_by: Vec<i32>,
     pub errors: Vec<Option<String>>,
     /// Rules are being asked: what fails now is one of them.
@@ -103,6 +111,7 @@ impl Desk {
         self.seen = 0;
         self.open.clear();
         self.blocked.clear();
+        self.allowed.clear();
         self.blocked_by.clear();
         self.errors.clear();
         self.in_rules.set(false);
@@ -154,6 +163,7 @@ fn pipeline<'a>(
     let mut watch = Stopwatch::start();
     desk.clear();
     let request = request::normalize(asked, bundle)?;
+    desk.seed = request.seed;
     watch.lap();
     let _session = Session::open();
     let mut weighed = attempt(|| weigh(&request, bundle, Asking::Together, desk, &mut watch));
@@ -163,7 +173,7 @@ fn pipeline<'a>(
         weighed = attempt(|| weigh(&request, bundle, Asking::Each, desk, &mut watch));
     }
     let reason = match weighed {
-        Ok(Ok(policy)) => choose(policy, &request, desk, &mut watch).err(),
+        Ok(Ok(policy)) => choose(policy, &request, bundle, asked.takes, desk, &mut watch).err(),
         Ok(Err(reason)) => Some(reason),
         Err(error) => {
             desk.clear();
@@ -208,18 +218,44 @@ fn weigh<'a>(
     Ok(policy)
 }
 
-/// Draws an action for each slot from what may be had.
+/// Draws an action for each slot from what may be had, and takes it from the counters of its caps.
 fn choose(
     policy: &Policy,
     request: &Request<'_>,
+    bundle: &Bundle,
+    takes: bool,
     desk: &mut Desk,
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     let slots = request.surface.slots;
-    narrow::to_share(request.leeway.candidates, slots, desk);
-    desk.slate
-        .choose(&request.choice(policy), &desk.scores, slots, request.seed);
-    watch.lap();
+    let choice = request.choice(policy);
+    let share = request.leeway.candidates;
+    if request.surface.limits.caps.is_empty() {
+        score::of_open(desk);
+        narrow::to_share(share, slots, desk);
+        desk.slate.choose(&choice, &desk.scores, slots, desk.seed);
+        watch.lap();
+    } else {
+        let mut limiting = Limiting::begin(request, bundle, takes);
+        desk.blocked_otherwise = desk.blocked.len();
+        std::mem::swap(&mut desk.allowed, &mut desk.open);
+        loop {
+            limiting.constrain(desk);
+            score::of_open(desk);
+            narrow::to_share(share, slots, desk);
+            limiting.draw(&choice, desk);
+            if desk.slate.picks.len() < slots && limiting.relax(desk) {
+                continue;
+            }
+            if limiting.reserve(desk) {
+                break;
+            }
+            desk.seed = next_seed(desk.seed);
+        }
+        watch.lap();
+        limiting.write(desk);
+        watch.lap();
+    }
     match desk.slate.picks.len() {
         filled if filled < slots => Err(Reason::NoCandidate),
         _ => Ok(()),

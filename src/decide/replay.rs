@@ -37,6 +37,7 @@ struct Trace {
     missing: Vec<i16>,
     affinities: Vec<f64>,
     fields: Vec<Option<String>>,
+    dropped: Vec<i32>,
 }
 
 impl Trace {
@@ -61,7 +62,7 @@ thread_local! {
     static TRACE: Statement = const { Statement::new(
         "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
                 t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL, \
-                t.missing, t.affinities, t.snapshot, t.switches, t.mode \
+                t.missing, t.affinities, t.snapshot, t.dropped, t.switches, t.mode \
            FROM decide.trace AS t \
           WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
@@ -118,16 +119,31 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         Err(reason) => Some(reason),
         Ok(policy) => {
             score::score(policy, surface, &fields, &mut desk);
-            desk.slate.choose(
-                &trace.choice_of(policy),
-                &desk.scores,
-                surface.slots,
-                trace.seed,
-            );
+            score::of_open(&mut desk);
+            draw(policy, surface, &trace, &mut desk);
             (desk.slate.picks.len() < surface.slots).then_some(Reason::NoCandidate)
         }
     };
     Ok(compare(&trace, surface, &mut desk, reason.as_ref()))
+}
+
+/// The draw, with what earlier slots left no room for taken from the trace.
+fn draw(policy: &policy::Policy, surface: &policy::Surface, trace: &Trace, desk: &mut Desk) {
+    let place = |number: i32| {
+        let mut open = desk.open.iter();
+        open.position(|&i| surface.actions[i].number == number)
+    };
+    desk.slate.choose_within(
+        &trace.choice_of(policy),
+        &desk.scores,
+        surface.slots,
+        trace.seed,
+        |slot, _, gone| {
+            let pairs = trace.dropped.as_chunks::<2>().0.iter();
+            let of_next = pairs.filter(|pair| pair[0] == slot as i32 + 2);
+            gone.extend(of_next.filter_map(|pair| place(pair[1])));
+        },
+    );
 }
 
 fn compare(
@@ -204,8 +220,8 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
                 reason: row.get(5),
                 imported: row.must(13),
                 snapshot: row.timestamp(16),
-                switches: row.get(17),
-                mode: Mode::named(row.must(18)).unwrap_or_default(),
+                switches: row.get(18),
+                mode: Mode::named(row.must(19)).unwrap_or_default(),
                 decided_at,
                 ..Trace::default()
             };
@@ -218,6 +234,7 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
             array(11).map(|d| array::read_into(d, &mut trace.features));
             array(14).map(|d| array::read_into(d, &mut trace.missing));
             array(15).map(|d| array::read_into(d, &mut trace.affinities));
+            array(17).map(|d| array::read_into(d, &mut trace.dropped));
             trace.fields = row.get(12).unwrap_or_default();
             found = Some(trace);
         })

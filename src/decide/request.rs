@@ -22,6 +22,8 @@ pub struct Asked<'a> {
     pub now: i64,
     /// A seed to use instead of a new one.
     pub seed: Option<u64>,
+    /// Whether what is chosen is taken from the counters of caps.
+    pub takes: bool,
 }
 
 /// The request in one form.

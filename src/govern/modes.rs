@@ -68,6 +68,15 @@ impl Leeway {
         }
     }
 
+    /// A limit as it is tightened: rounded down, but never from something to nothing by that alone.
+    pub fn limit(&self, limit: i64) -> i64 {
+        if self.caps >= 1.0 || limit <= 0 {
+            return limit;
+        }
+        let least = i64::from(self.caps > 0.0);
+        ((limit as f64 * self.caps) as i64).clamp(least, limit)
+    }
+
     fn of(mode: Mode, candidates: f64, exploration: f64, caps: f64) -> Leeway {
         Leeway {
             mode,
@@ -218,6 +227,16 @@ mod tests {
         assert_eq!(strictest(&set, "home", 10), Mode::Cautious);
         assert_eq!(strictest(&set, "feed", 9), Mode::Cautious);
         assert_eq!(strictest(&[], "home", 9), Mode::Normal);
+    }
+
+    #[test]
+    fn limits_are_tightened() {
+        let limits = |caps| {
+            [0, 1, 2, 3, 10, i64::MAX].map(|n| Leeway::of(Mode::Cautious, 1.0, 1.0, caps).limit(n))
+        };
+        assert_eq!(limits(1.0), [0, 1, 2, 3, 10, i64::MAX]);
+        assert_eq!(limits(0.8)[..5], [0, 1, 1, 2, 8]);
+        assert_eq!(limits(0.0), [0; 6]);
     }
 
     #[test]

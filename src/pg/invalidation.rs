@@ -6,8 +6,11 @@ use pgrx::{pg_guard, pg_sys};
 
 thread_local! {
     static WATCHED: RefCell<Vec<(pg_sys::Oid, Watch)>> = const { RefCell::new(Vec::new()) };
-    static CHANGES: Cell<[u64; 6]> = const { Cell::new([1; 6]) };
+    static CHANGES: Cell<[u64; WATCHES]> = const { Cell::new([1; WATCHES]) };
 }
+
+/// How many kinds there are.
+const WATCHES: usize = 7;
 
 /// What a backend keeps copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +23,12 @@ pub enum Watch {
     Event = 2,
     /// The table whose newest row says what is known of actions and surfaces.
     Snapshot = 3,
+    /// The table that says which budgets are running out.
+    Budget = 4,
     /// The table of changes of modes.
-    Mode = 4,
+    Mode = 5,
     /// The table of changes of kill switches.
-    Switch = 5,
+    Switch = 6,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::bundle::{
     Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
 };
+use super::cap::{self, Cap, Limits};
 use super::contract::contracts;
 use super::entity::{self, Snapshot};
 use super::feature::Feature;
@@ -39,6 +40,7 @@ pub fn compile(
     let snapshot = snapshot.filter(|_| !entities.is_empty());
     let actions = actions(content, &switches, faults);
     let sets = rule_sets(content);
+    let caps = cap::caps(content, faults);
     let mut models = Models::new();
     let mut surfaces = HashMap::new();
     for row in &content.surfaces {
@@ -47,6 +49,7 @@ pub fn compile(
             features: &features,
             vector: &vector,
             sets: &sets,
+            caps: &caps,
             snapshot: snapshot.map(|(_, values)| values),
             switches: &switches,
         };
@@ -75,6 +78,8 @@ pub fn compile(
             .collect(),
         contracts: contracts(content, faults),
         switches,
+        counted_by: cap::counted_by(&caps),
+        caps,
     }
 }
 
@@ -112,6 +117,7 @@ struct Known<'a> {
     features: &'a [Feature],
     vector: &'a [usize],
     sets: &'a HashMap<&'a str, i32>,
+    caps: &'a [Cap],
     snapshot: Option<&'a Snapshot>,
     switches: &'a Switches,
 }
@@ -222,7 +228,9 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
     let vector = known.vector.iter().map(|&i| &known.features[i]);
     let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
     let affinities = affinities(&row.surface, &listed, known.features);
+    let limits = Limits::of(&row.surface, &listed, known.caps);
     Some(Surface {
+        limits,
         name: row.surface.clone(),
         slots: row.slots,
         fallback,

@@ -1,6 +1,8 @@
 //! Rules come in: policy tables, validated, compiled into a bundle, kept by each backend.
 
+mod budget;
 mod bundle;
+mod cap;
 mod compile;
 mod context;
 mod contract;
@@ -18,7 +20,9 @@ mod user;
 mod validate;
 mod verbs;
 
+pub use budget::{Budget, Level, Stripe};
 pub use bundle::{Action, Affinities, Bundle, Policy, Surface};
+pub use cap::{Cap, Limits, Pacing, Per, Span};
 pub use compile::attribute;
 pub use context::{context_text, context_value, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};

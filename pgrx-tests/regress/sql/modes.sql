@@ -92,6 +92,23 @@ SELECT decide.set_mode('new', 'paused', 'not yet');
 SELECT decide.publish();
 SELECT action, reason FROM decide('ann', 'new');
 
+-- caps are tightened: four of five
+INSERT INTO decide.cap (cap, surface, per, max_count, window_length) VALUES ('five a day', 'feed', 'user', 5, '1 day');
+SELECT decide.publish();
+SELECT count(*) FILTER (WHERE reason IS NULL) AS shown FROM generate_series(1, 10) AS g, decide(CASE WHEN g > 0 THEN 'cat' END, 'feed');
+SELECT decide.set_mode('feed', 'cautious', 'x');
+SELECT count(*) FILTER (WHERE reason IS NULL) AS shown FROM generate_series(1, 10) AS g, decide(CASE WHEN g > 0 THEN 'dan' END, 'feed');
+SELECT action, step FROM decide.explain('dan', 'feed') WHERE step <> 'cap';
+SELECT decide.set_mode('feed', 'normal', 'x');
+SELECT count(*) FILTER (WHERE reason IS NULL) AS shown FROM generate_series(1, 10) AS g, decide(CASE WHEN g > 0 THEN 'dan' END, 'feed');
+-- narrowed to the best of those that caps leave room for
+INSERT INTO decide.cap (cap, action, per, max_count, window_length) VALUES ('not the best', 'a6', 'user', 1, '1 day');
+SELECT decide.publish();
+SELECT decide.set_mode('home', 'cautious', 'x');
+SELECT string_agg(action, ' ' ORDER BY slot) FROM decide('dan', 'home');
+SELECT action, step FROM decide.explain('dan', 'home');
+SELECT decide.set_mode('home', 'normal', 'x');
+
 -- explain reads only
 BEGIN READ ONLY;
 SELECT step, reason, pg_current_xact_id_if_assigned() IS NULL AS no_xid FROM decide.explain('ann', 'new') WHERE slot = 1;
