@@ -5,6 +5,7 @@ CREATE TABLE decide.cap_slot (
   cap text NOT NULL,
   value text,
   definition jsonb NOT NULL,
+  cell_us bigint NOT NULL,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 CREATE UNIQUE INDEX ON decide.cap_slot (cap, definition, (COALESCE(value, '')), (value IS NULL));
@@ -13,6 +14,7 @@ COMMENT ON COLUMN decide.cap_slot.slot IS 'Number';
 COMMENT ON COLUMN decide.cap_slot.cap IS 'Name';
 COMMENT ON COLUMN decide.cap_slot.value IS 'Value of the attribute, where each value is limited by itself';
 COMMENT ON COLUMN decide.cap_slot.definition IS 'What it counts, of whom, and over which window; not how much of it is allowed';
+COMMENT ON COLUMN decide.cap_slot.cell_us IS 'Grid in which reservations are brought together, in microseconds: an eighth of its first hold';
 COMMENT ON COLUMN decide.cap_slot.created_at IS 'When it was first published: exposures from then on are in it';
 
 CREATE FUNCTION decide.cap_definition(cap decide.cap) RETURNS jsonb

@@ -15,7 +15,7 @@ use crate::math::choice::Choice;
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::locked::{Locked, Missed};
 use crate::pg::lookup::Seen;
-use crate::policy::{Budget, Bundle, Cap, Level, Limits, Per, Span, Stripe, UserRow};
+use crate::policy::{Budget, Bundle, Cap, Level, Limits, Per, Stripe, UserRow};
 
 /// Milliseconds that a decision waits for a lock: far from the second after which Postgres looks for
 /// deadlocks.
@@ -98,7 +98,7 @@ impl<'a> Limiting<'a> {
             }
             Per::All => {
                 let starts = cap.window(self.request.now).0;
-                match Budget(cap).level(starts, self.request.now) {
+                match Budget(cap).level(cap.level_window(starts), self.request.now) {
                     Level::Plenty => PLENTY,
                     Level::UsedUp => 0,
                     Level::Little => self.look(cap),
@@ -127,7 +127,7 @@ impl<'a> Limiting<'a> {
                 .iter()
                 .filter_map(|s| ledger::frees_at(&s.ledger, &terms));
             Budget(cap).mark(
-                level_window(cap, starts),
+                cap.level_window(starts),
                 Level::UsedUp,
                 frees.min().unwrap_or(ends),
             );
@@ -414,7 +414,7 @@ impl<'a> Limiting<'a> {
             let terms = cap.terms(now);
             let (starts, ends) = cap.window(now);
             if !cap.is_small() && held.stripe.free(&terms) < cap.little() {
-                let starts = level_window(cap, starts);
+                let starts = cap.level_window(starts);
                 if Budget(cap).level(starts, now) == Level::Plenty {
                     Budget(cap).mark(starts, Level::Little, ends);
                 }
@@ -449,13 +449,5 @@ impl<'a> Limiting<'a> {
         if changed {
             self.row.write_exposures(locked);
         }
-    }
-}
-
-/// The window that a level holds for: a sliding one has no beginning.
-fn level_window(cap: &Cap, starts: i64) -> i64 {
-    match cap.span {
-        Span::Sliding(_) => i64::MIN + 1,
-        _ => starts.max(i64::MIN + 1),
     }
 }

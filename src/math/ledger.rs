@@ -27,6 +27,8 @@ pub struct Terms {
     pub sliding: Option<i64>,
     /// How long a reservation is held.
     pub hold: i64,
+    /// The width of the grid in which reservations are brought together, the same for ever.
+    pub cell: i64,
 }
 
 impl Terms {
@@ -57,6 +59,34 @@ pub fn reserved(ledger: &[i64], terms: &Terms) -> i64 {
         .filter(|&(at, _, state)| state == -1 || state > COUNTED && terms.binds(at, state))
         .filter(|&(at, ..)| at >= terms.from)
         .fold(0, |sum, (_, amount, _)| sum.saturating_add(amount))
+}
+
+/// The beginning of the cell of a reservation, and of the next: all that it stands for was made in it.
+pub fn cell(at: i64, terms: &Terms) -> (i64, i64) {
+    let cell = cell_of(terms, -1);
+    let first = at.div_euclid(cell) * cell;
+    (first, first.saturating_add(cell))
+}
+
+/// How often reservations that are over are looked up once more, for events that come late.
+const LOOK_UPS: i64 = 7;
+
+/// Whether an entry of a stripe should be looked up: a reservation that is over, or one that was looked up
+/// before, each time twice as old.
+pub fn is_due((at, _, state): (i64, i64, i64), terms: &Terms, now: i64) -> bool {
+    let age = terms
+        .hold
+        .saturating_mul(1 << (-1 - state).clamp(0, LOOK_UPS));
+    state < COUNTED && cell(at, terms).1.saturating_add(age) <= now
+}
+
+/// What becomes of it, when events have told of so much. It never counts less than before.
+pub fn looked_up((at, amount, state): (i64, i64, i64), told: i64) -> [i64; WIDTH] {
+    let counted = if state == -1 { told } else { told.max(amount) };
+    match state - 1 {
+        next if next < -LOOK_UPS => [at, counted, COUNTED],
+        next => [at, counted, next],
+    }
 }
 
 /// When the first entry that binds stops to do so as time goes by; None if none does within the window.
@@ -106,7 +136,7 @@ fn cell_of(terms: &Terms, state: i64) -> i64 {
     match (state, terms.sliding) {
         (COUNTED, None) => i64::MAX,
         (COUNTED, Some(length)) => (length / CELLS).max(1),
-        _ => (terms.hold / 8).max(1),
+        _ => terms.cell.max(1),
     }
 }
 

@@ -52,12 +52,22 @@ thread_local! {
     static TAKE_ALL: Statement = const { Statement::new(
         "SELECT s.stripe, s.ledger FROM decide.budget_stripe AS s WHERE s.slot = $1 ORDER BY s.stripe FOR NO KEY UPDATE",
         &[INT4OID]) };
+    static TAKE_FREE: Statement = const { Statement::new(
+        "SELECT s.stripe, s.quota, s.ledger FROM decide.budget_stripe AS s WHERE s.slot = $1 \
+          ORDER BY s.stripe FOR NO KEY UPDATE SKIP LOCKED", &[INT4OID]) };
+    static PUT: Statement = const { Statement::new(
+        "UPDATE decide.budget_stripe AS s SET quota = $3, ledger = $4 WHERE s.slot = $1 AND s.stripe = $2",
+        &[INT4OID, INT4OID, INT8OID, INT8ARRAYOID]) };
     static SET_QUOTAS: Statement = const { Statement::new(
         "UPDATE decide.budget_stripe AS s SET quota = q.quota, allowed = 0, paced_at = NULL \
            FROM pg_catalog.unnest($2) WITH ORDINALITY AS q (quota, place) \
           WHERE s.slot = $1 AND s.stripe = q.place - 1", &[INT4OID, INT8ARRAYOID]) };
+    static TAKE_LEVEL: Statement = const { Statement::new(
+        "SELECT 1 FROM decide.budget_level AS l WHERE l.slot = $1 FOR NO KEY UPDATE", &[INT4OID]) };
     static REOPEN: Statement = const { Statement::new(
-        "UPDATE decide.budget_level AS l SET level = 0, window_start = $2, until = $3 WHERE l.slot = $1 \
+        "UPDATE decide.budget_level AS l SET level = 0, window_start = $2, until = $3 \
+          WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
+                           WHERE k.slot = $1 AND k.level > 0 FOR UPDATE SKIP LOCKED) \
          RETURNING 'decide.budget_level'::pg_catalog.regclass::pg_catalog.oid", &[INT4OID, INT8OID, INT8OID]) };
 }
 
@@ -209,7 +219,36 @@ impl Budget<'_> {
         LEVELS.with_borrow_mut(|levels| levels.closed.insert(self.0.slot, until));
     }
 
-    /// Lets all sessions look again.
+    /// Locks the stripes that no other transaction has. Needs an open session.
+    pub fn lock_free(&self) -> Vec<Stripe> {
+        let mut stripes = Vec::new();
+        TAKE_FREE.with(|statement| {
+            statement.write(&[datum::int4(self.0.slot)], |row| {
+                let mut stripe = Stripe {
+                    number: row.must(1),
+                    quota: row.must(2),
+                    ..Stripe::default()
+                };
+                row.datum(3)
+                    .map(|kept| array::read_into(kept, &mut stripe.ledger));
+                stripes.push(stripe);
+            })
+        });
+        stripes
+    }
+
+    /// Writes quota and ledger of a stripe that is locked. Needs an open session.
+    pub fn put(&self, stripe: &Stripe) {
+        let args = [
+            datum::int4(self.0.slot),
+            datum::int4(stripe.number),
+            datum::int8(stripe.quota),
+            datum::array(&stripe.ledger),
+        ];
+        PUT.with(|statement| statement.write(&args, |_| {}));
+    }
+
+    /// Lets all sessions look again, unless somebody is saying otherwise.
     pub fn reopen(&self) {
         let args = [
             datum::int4(self.0.slot),
@@ -223,7 +262,8 @@ impl Budget<'_> {
         });
     }
 
-    /// Gives it the rows that it should have, and all of them together the limit. Needs an open session.
+    /// Gives it the rows that it should have, and all of them together the limit. Waits for decisions
+    /// that hold one, but not for long. Needs an open session.
     pub fn settle(&self, now: i64) {
         let slot = datum::int4(self.0.slot);
         let (mut rows, mut total) = (0, 0);
@@ -234,6 +274,7 @@ impl Budget<'_> {
         }
         MAKE.with(|statement| statement.write(&[slot, datum::int4(self.0.stripes_wanted)], |_| {}));
         let terms = self.0.terms(now);
+        TAKE_LEVEL.with(|statement| statement.write(&[slot], |_| {}));
         let mut used: Vec<i64> = Vec::new();
         TAKE_ALL.with(|statement| {
             statement.write(&[slot], |row| {

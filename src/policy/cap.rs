@@ -57,6 +57,8 @@ pub struct Cap {
     pub counts: Option<String>,
     /// How long an exposure is reserved for its event, in microseconds.
     pub hold: i64,
+    /// The grid in which such reservations are brought together.
+    pub cell: i64,
     pub hard: bool,
     pub relax_order: i32,
     pub pacing: Pacing,
@@ -118,6 +120,14 @@ impl Cap {
         }
     }
 
+    /// The window that a level holds for, by its beginning: a sliding one has none.
+    pub fn level_window(&self, starts: i64) -> i64 {
+        match self.span {
+            Span::Sliding(_) => i64::MIN + 1,
+            _ => starts.max(i64::MIN + 1),
+        }
+    }
+
     /// Which entries of its ledgers bind at that moment. Needs an open session.
     pub fn terms(&self, now: i64) -> Terms {
         Terms {
@@ -131,6 +141,7 @@ impl Cap {
                 _ => None,
             },
             hold: self.hold,
+            cell: self.cell,
         }
     }
 
@@ -232,6 +243,7 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         span,
         counts: (row.counts != "decision").then(|| row.counts.clone()),
         hold: row.hold_us as i64,
+        cell: row.cell_us,
         hard: row.hard,
         relax_order: row.relax_order,
         pacing,

@@ -161,7 +161,7 @@ pub fn rollback(bundle: i64, note: Option<&str>) -> Result<(), Error> {
 fn settle_budgets(bundle: &Bundle) {
     let now = clock::now();
     for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
-        Budget(cap).settle(now);
+        impatient(|| Budget(cap).settle(now));
     }
 }
 

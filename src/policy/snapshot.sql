@@ -33,7 +33,7 @@ SELECT pg_catalog.jsonb_build_object(
              'window_part_us', EXTRACT(epoch FROM w.whole - pg_catalog.make_interval(
                 years => EXTRACT(year FROM w.whole)::int, months => EXTRACT(month FROM w.whole)::int,
                 days => EXTRACT(day FROM w.whole)::int)) * 1000000,
-             'hold_us', EXTRACT(epoch FROM c.hold) * 1000000
+             'hold_us', EXTRACT(epoch FROM c.hold) * 1000000, 'cell_us', s.cell_us
            ) ORDER BY c.cap COLLATE "C", s.slot)
       FROM decide.cap AS c
      CROSS JOIN LATERAL (SELECT pg_catalog.justify_hours(c.window_length)) AS w (whole)

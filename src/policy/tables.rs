@@ -95,6 +95,7 @@ pub struct CapRow {
     pub time_zone: String,
     pub week_start: i32,
     pub hold_us: f64,
+    pub cell_us: i64,
     pub stripes: Option<i32>,
     pub pacing: String,
 }

@@ -119,3 +119,36 @@ SELECT w.* FROM decide.cap_window('2026-11-24 12:00+00', '7 days', 'UTC', 7) AS 
 SELECT w.starts, w.ends, w.ends - w.starts AS length FROM decide.cap_window('2026-03-29 12:00+00', '1 day', 'Europe/Berlin', 1) AS w;
 SELECT w.starts, w.ends, w.ends - w.starts AS length FROM decide.cap_window('2026-10-25 12:00+00', '24 hours', 'Europe/Berlin', 1) AS w;
 SELECT w.starts, w.ends FROM decide.cap_window('2026-10-25 22:30+00', '7 hours', 'Europe/Berlin', 1) AS w;
+
+-- Impressions of all users: reserved rows are looked up when their time is over, counted or given back, late ones too.
+DELETE FROM decide.cap;
+INSERT INTO decide.cap (cap, surface, per, max_count, counts, hold) VALUES ('seen by all', 'home', 'all', 4, 'impression', '8 seconds');
+SELECT decide.publish('impressions of all');
+CREATE TEMP TABLE seen_by_all AS SELECT g AS n, d.* FROM generate_series(1, 6) AS g, LATERAL decide('all' || g, 'home') AS d;
+SELECT count(*) FILTER (WHERE reason IS NULL) AS reserved FROM seen_by_all;
+SELECT count(*) AS holds FROM decide.trace WHERE holds IS NOT NULL;
+SELECT track(jsonb_build_object('event_id', 'a' || n, 'type', 'impression', 'user_id', 'all' || n, 'at', now(), 'decision_id', decision_id, 'action', action))
+  FROM seen_by_all WHERE reason IS NULL AND n = 1;
+SELECT decide.run_job('budgets');
+-- Ten seconds later, which is said by moving all that was reserved into the past.
+CREATE FUNCTION stripe() RETURNS TABLE (quota bigint, amount bigint, state bigint) LANGUAGE sql AS $$
+  SELECT s.quota, s.ledger[i + 1], s.ledger[i + 2] FROM decide.budget_stripe AS s JOIN decide.cap_in_force AS c USING (slot),
+         generate_series(1, cardinality(s.ledger), 3) AS i ORDER BY 1, 2, 3
+$$;
+SELECT min(quota), sum(amount), max(state) FROM stripe();
+SELECT pg_sleep(1);
+UPDATE decide.cap SET hold = '10 milliseconds';
+SELECT decide.publish('its time is over');
+SELECT decide.run_job('budgets') LIKE '% reservations looked up';
+SELECT sum(amount) AS counted FROM stripe();
+SELECT count(*) FILTER (WHERE d.reason IS NULL) AS again FROM many('more', 'home', 6) AS d;
+SELECT track(jsonb_build_object('event_id', 'a' || n, 'type', 'impression', 'user_id', 'all' || n, 'at', now(), 'decision_id', decision_id, 'action', action))
+  FROM seen_by_all WHERE reason IS NULL AND n IN (1, 2);
+-- What people look at.
+SELECT cap, per, counts, max_count, hard, window_start, window_end FROM decide.cap_in_force;
+DELETE FROM decide.cap;
+INSERT INTO decide.cap (cap, campaign, per, max_count, window_length, unit) VALUES ('spring cost', 'spring', 'user', 5, '1 day', 'cost');
+SELECT decide.publish('exposure');
+SELECT count(*) FROM many('exp', 'home', 20);
+SELECT e.cap, e.max_count, e.counted <= 5 AND e.counted > 0 AS counted, e.reserved, e.last_at BETWEEN e.window_start AND e.window_end AS in_window
+  FROM decide.exposure AS e WHERE user_key = decide.user_key('exp');

@@ -6,6 +6,7 @@ const DAY: Terms = Terms {
     reserved_from: i64::MIN,
     sliding: None,
     hold: 800,
+    cell: 100,
 };
 
 fn sliding(now: i64, length: i64) -> Terms {
