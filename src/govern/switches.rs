@@ -86,6 +86,14 @@ impl Switches {
         switches
     }
 
+    /// Becomes those that a decision was made with, if it is not. Needs an open session.
+    pub fn turn_to(&mut self, number: Option<i64>, at: i64) {
+        if self.number != number || !self.hold_at(at) {
+            let read = |number| Switches::read(Some(number), at);
+            *self = number.map(read).unwrap_or_default();
+        }
+    }
+
     fn add(&mut self, kind: Kind, name: String, until: Option<i64>, at: i64) {
         match until {
             Some(until) if until <= at => {

@@ -71,23 +71,6 @@ impl Traced {
     }
 }
 
-/// The kill switches of the last decision that had any: what they kill is missing on purpose.
-#[derive(Default)]
-struct Killed(Switches);
-
-impl Killed {
-    /// Whether a feature was killed at a decision. Needs an open session.
-    fn has(&mut self, feature: &str, trace: &Traced) -> bool {
-        if self.0.number != trace.switches || !self.0.hold_at(trace.decided_at) {
-            self.0 = match trace.switches {
-                Some(number) => Switches::read(Some(number), trace.decided_at),
-                None => Switches::default(),
-            };
-        }
-        self.0.kill(Kind::Feature, feature)
-    }
-}
-
 /// A user's row, made again event by event under one bundle.
 struct Walk {
     user_key: Uuid,
@@ -130,7 +113,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
     let mut left_out: HashSet<Uuid> = HashSet::new();
     let mut report = Report::default();
     let mut walk: Option<Walk> = None;
-    let mut killed = Killed::default();
+    let mut switches = Switches::default();
     loop {
         session::check_interrupts();
         let mut batch = Vec::new();
@@ -157,7 +140,8 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
             }
             let walk = walk.as_mut().expect("made just now");
             if walk.go_to(trace.seen) {
-                judge(trace, walk, &mut killed, &mut report.features);
+                switches.turn_to(trace.switches, trace.decided_at);
+                judge(trace, walk, &switches, &mut report.features);
             } else {
                 left_out.insert(trace.user_key);
             }
@@ -168,7 +152,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
 fn judge(
     trace: &Traced,
     walk: &Walk,
-    killed: &mut Killed,
+    switches: &Switches,
     report: &mut BTreeMap<String, Agreement>,
 ) {
     let (bundle, row, now) = (&walk.bundle, &walk.row, trace.decided_at);
@@ -176,7 +160,8 @@ fn judge(
         return;
     }
     for (place, (feature, value)) in bundle.vector_of(&row.features, now).enumerate() {
-        if killed.has(&feature.name, trace) {
+        // What was killed is missing on purpose.
+        if switches.kill(Kind::Feature, &feature.name) {
             continue;
         }
         let was_there = !trace.missing.contains(&(place as i16 + 1));
@@ -195,7 +180,7 @@ fn judge(
         .collect();
     for affinity in &surface.affinities.kept {
         let name = &bundle.features[affinity.feature].name;
-        if killed.has(name, trace) {
+        if switches.kill(Kind::Feature, name) {
             continue;
         }
         let agreement = report.entry(name.clone()).or_default();

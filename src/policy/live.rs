@@ -178,8 +178,9 @@ pub fn made_with(made: Made) -> Result<Rc<Bundle>, Error> {
     }
     let _session = Session::open();
     let bundle = on_latest_snapshot(|| {
-        let switches = made.switches.map(|n| Switches::read(Some(n), made.at));
-        load(made.bundle, made.snapshot, switches.unwrap_or_default()).map(Rc::new)
+        let mut switches = Switches::default();
+        switches.turn_to(made.switches, made.at);
+        load(made.bundle, made.snapshot, switches).map(Rc::new)
     })?;
     OTHER.set(Some(Other {
         published,

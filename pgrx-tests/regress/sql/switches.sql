@@ -54,6 +54,18 @@ SELECT feature, decisions, mismatch, missing, extra FROM decide.feature_consiste
 SELECT decide.revive('feature', 'visits', 'x'), decide.revive('feature', 'liked', 'x'), decide.revive('feature', 'sold', 'x');
 SELECT * FROM scores();
 
+-- models learn from what decisions saw: here 2 for each that was sold, and nothing while that was not seen
+SELECT decide.kill('action', action, 'only a1 is wanted') FROM unnest('{a2,a3,a4}'::text[]) AS action;
+SELECT clock_timestamp() AS begun \gset
+CREATE TABLE made AS SELECT g, 2 AS value, d.decision_id FROM generate_series(1, 10) AS g, decide('u' || g, 'home') AS d;
+SELECT decide.kill('feature', 'sold', 'counted twice');
+INSERT INTO made SELECT g, 0 AS value, d.decision_id FROM generate_series(11, 20) AS g, decide('u' || g, 'home') AS d;
+SELECT count(*) FROM made, track(jsonb_build_object('event_id', g, 'type', 'bought', 'user_id', 'u' || g, 'at', clock_timestamp(), 'decision_id', decision_id, 'value', value));
+SELECT decide.train('learned', 'home', '{action.sold}', outcome => 'bought', family => 'linear', l2 => 1e-9, holdout => 0, decided_from => :'begun');
+SELECT (SELECT array_agg(round(w::numeric, 3)) FROM unnest(weights) AS w) AS weights FROM decide.model_version WHERE model = 'learned';
+SELECT decide.revive('feature', 'sold', 'x');
+SELECT decide.revive('action', action, 'x') FROM unnest('{a2,a3,a4}'::text[]) AS action;
+
 -- a coefficient of all versions of a model, whatever the order of its factors
 SELECT decide.kill('coefficient', 'm:user.visits * action.price', 'learned from a bug');
 SELECT * FROM scores();
