@@ -90,22 +90,23 @@ impl<'a> Limiting<'a> {
 
     /// What is left of a cap, as far as anyone has to look.
     fn room(&self, cap: &Cap, known: Result<(), i64>) -> i64 {
+        let limit = self.request.leeway.limit(cap.limit);
         match cap.per {
-            Per::Decision => cap.limit,
+            Per::Decision => limit,
             Per::User => {
                 if let Err(closed) = known {
                     return closed;
                 }
                 let block = ledger::block(&self.row.exposures, cap.slot.into());
                 let used = ledger::used(block, &cap.terms(self.request.now));
-                cap.limit.saturating_sub(used).max(0)
+                limit.saturating_sub(used).max(0)
             }
             Per::All => {
                 let starts = cap.window(self.request.now).0;
                 match Budget(cap).level(cap.level_window(starts), self.request.now) {
-                    Level::Plenty => PLENTY,
                     Level::UsedUp => 0,
-                    Level::Little => self.look(cap),
+                    Level::Plenty if limit == cap.limit => PLENTY,
+                    _ => self.look(cap).saturating_sub(cap.limit - limit).max(0),
                 }
             }
         }

@@ -3,12 +3,14 @@
 use uuid::Uuid;
 
 use crate::error::{Error, printable};
+use crate::govern::modes::Leeway;
 use crate::govern::pseudonym;
+use crate::math::choice::Choice;
 use crate::math::identifier::time_ordered;
 use crate::math::model::Value;
 use crate::pg::clock::{chance, to_unix_micros};
 use crate::pg::json::Json;
-use crate::policy::{Bundle, Surface, context_value};
+use crate::policy::{Bundle, Policy, Surface, context_value};
 use crate::settings;
 
 /// What the caller said.
@@ -36,6 +38,15 @@ pub struct Request<'a> {
     pub context_hash: i64,
     /// Values of the surface's context fields, in their order.
     pub fields: Vec<Value<'a>>,
+    /// What the mode of the surface allows.
+    pub leeway: Leeway,
+}
+
+impl Request<'_> {
+    /// How a policy chooses in the mode that is in force.
+    pub fn choice(&self, policy: &Policy) -> Choice {
+        policy.choice.exploring(self.leeway.exploration)
+    }
 }
 
 impl Request<'_> {
@@ -80,5 +91,6 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
             .iter()
             .map(|name| context_value(context.get(name)))
             .collect(),
+        leeway: Leeway::at(name, asked.now),
     })
 }
