@@ -109,6 +109,7 @@ pub fn find(request: &Request<'_>, asking: Asking, desk: &mut Desk) {
             _ => Verdict::Holds,
         };
         let blocked = match verdict {
+            _ if action.killed => Blocked::Killed,
             _ if request.now < action.starts => Blocked::NotStarted,
             _ if request.now >= action.ends => Blocked::Ended,
             Verdict::Holds => {

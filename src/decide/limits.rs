@@ -24,8 +24,9 @@ const PATIENCE: u32 = 20;
 /// Room where nobody has to look.
 const PLENTY: i64 = i64::MAX;
 
-/// Room of a cap whose counters cannot be had, and of one that cannot be told.
+/// Room of a cap whose counters cannot be had, and of one of a user that nobody knows.
 const BUSY: i64 = -1;
+const UNKNOWN: i64 = -2;
 
 /// What a decision has found out about its caps, and holds of their counters.
 pub struct Limiting<'a> {
@@ -67,10 +68,12 @@ impl<'a> Limiting<'a> {
             row: UserRow::default(),
             held: Vec::new(),
         };
-        let mut known = true;
-        if limits.of_users && takes {
+        let mut known = Ok(());
+        if !request.knows_user() {
+            known = Err(UNKNOWN);
+        } else if limits.of_users && takes {
             limiting.user = limiting.row.lock_within(request.user_key, PATIENCE);
-            known = limiting.user.is_some();
+            known = limiting.user.as_ref().map(|_| ()).ok_or(BUSY);
         } else if limits.of_users {
             limiting.row.read(request.user_key);
         }
@@ -86,57 +89,70 @@ impl<'a> Limiting<'a> {
     }
 
     /// What is left of a cap, as far as anyone has to look.
-    fn room(&self, cap: &Cap, known: bool) -> i64 {
+    fn room(&self, cap: &Cap, known: Result<(), i64>) -> i64 {
+        let limit = self.request.leeway.limit(cap.limit);
         match cap.per {
-            Per::Decision => cap.limit,
-            Per::User if !known => BUSY,
+            Per::Decision => limit,
             Per::User => {
+                if let Err(closed) = known {
+                    return closed;
+                }
                 let block = ledger::block(&self.row.exposures, cap.slot.into());
                 let used = ledger::used(block, &cap.terms(self.request.now));
-                cap.limit.saturating_sub(used).max(0)
+                limit.saturating_sub(used).max(0)
             }
             Per::All => {
                 let starts = cap.window(self.request.now).0;
                 match Budget(cap).level(cap.level_window(starts), self.request.now) {
-                    Level::Plenty if !cap.is_paced() => PLENTY,
                     Level::UsedUp => 0,
-                    _ => self.look(cap),
+                    Level::Plenty if limit == cap.limit && !cap.is_paced() => PLENTY,
+                    _ => self.look(cap, cap.limit - limit).max(0),
                 }
             }
         }
     }
 
-    /// What the counters of a budget leave, those included that others are about to write.
-    fn look(&self, cap: &Cap) -> i64 {
+    /// What the counters of a budget leave; for a decision, those included that others are about to write.
+    /// Where pacing says so it is less; and so much of it is kept back.
+    fn look(&self, cap: &Cap, kept_back: i64) -> i64 {
         let now = self.request.now;
         let terms = cap.terms(now);
-        let left = |seen| -> i64 {
-            let stripes = Budget(cap).stripes(seen, &terms);
-            let rooms = stripes.iter().map(|s| Budget(cap).room(s, now).max(0));
-            rooms.sum()
+        let sum_of = |stripes: &[Stripe], left: &dyn Fn(&Stripe) -> i64| -> i64 {
+            stripes.iter().map(|stripe| left(stripe).max(0)).sum()
         };
-        let room = left(Seen::Everything);
+        let room_of = |stripe: &Stripe| Budget(cap).room(stripe, now);
+        let free_of = |stripe: &Stripe| stripe.free(&terms);
+        let stripes = Budget(cap).stripes(
+            match self.takes {
+                true => Seen::Everything,
+                false => Seen::Committed,
+            },
+            &terms,
+        );
+        let room = sum_of(&stripes, &room_of);
+        let room_kept = room.min(sum_of(&stripes, &free_of).saturating_sub(kept_back));
         let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
-        if let Some(least) = least.filter(|&least| self.takes && room < least)
-            && left(Seen::Committed) < least
-        {
-            let (starts, ends) = cap.window(now);
-            let stripes = Budget(cap).stripes(Seen::Committed, &terms);
-            let free: i64 = stripes.iter().map(|s| s.free(&terms).max(0)).sum();
-            if cap.is_paced() && free >= least {
-                Budget(cap).close_until(Budget(cap).opens_at(&stripes, least, now));
-                return room;
-            }
-            let frees = stripes
-                .iter()
-                .filter_map(|s| ledger::frees_at(&s.ledger, &terms));
-            Budget(cap).mark(
-                cap.level_window(starts),
-                Level::UsedUp,
-                frees.min().unwrap_or(ends),
-            );
+        let Some(least) = least.filter(|&least| self.takes && room < least) else {
+            return room_kept;
+        };
+        let stripes = Budget(cap).stripes(Seen::Committed, &terms);
+        if sum_of(&stripes, &room_of) >= least {
+            return room_kept;
         }
-        room
+        if cap.is_paced() && sum_of(&stripes, &free_of) >= least {
+            Budget(cap).close_until(Budget(cap).opens_at(&stripes, least, now));
+            return room_kept;
+        }
+        let (starts, ends) = cap.window(now);
+        let frees = stripes
+            .iter()
+            .filter_map(|s| ledger::frees_at(&s.ledger, &terms));
+        Budget(cap).mark(
+            cap.level_window(starts),
+            Level::UsedUp,
+            frees.min().unwrap_or(ends),
+        );
+        room_kept
     }
 
     /// Leaves those candidates open for which every cap has room, `desk.allowed` being all there are.
@@ -159,6 +175,7 @@ impl<'a> Limiting<'a> {
                     desk.blocked.push(i);
                     desk.blocked_by.push(match self.rooms[place] {
                         BUSY => Blocked::Busy.code(),
+                        UNKNOWN => Blocked::UnknownUser.code(),
                         _ => Blocked::Cap(self.cap(place).slot).code(),
                     });
                 }
@@ -211,7 +228,7 @@ impl<'a> Limiting<'a> {
             return false;
         };
         self.relaxed += 1;
-        if self.rooms[place] != BUSY || self.cap(place).per != Per::User {
+        if self.rooms[place] >= 0 || self.cap(place).per != Per::User {
             self.rooms[place] = PLENTY;
             desk.relaxed.push(self.cap(place).slot);
         }

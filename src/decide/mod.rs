@@ -5,6 +5,7 @@ mod distribution;
 mod explain;
 mod features;
 mod limits;
+mod narrow;
 mod replay;
 mod request;
 mod score;
@@ -22,6 +23,7 @@ use candidates::Asking;
 use limits::Limiting;
 
 use crate::error::Error;
+use crate::govern::modes::Mode;
 use crate::math::choice::Slate;
 use crate::math::random::next_seed;
 use crate::pg::Session;
@@ -45,6 +47,7 @@ pub enum Reason {
     NoPolicy,
     NoModel,
     NoCandidate,
+    Paused,
     Failed(String),
 }
 
@@ -54,6 +57,7 @@ impl fmt::Display for Reason {
             Reason::NoPolicy => out.write_str("no_policy"),
             Reason::NoModel => out.write_str("no_model"),
             Reason::NoCandidate => out.write_str("no_candidate"),
+            Reason::Paused => out.write_str("paused"),
             Reason::Failed(code) => write!(out, "failed: {code}"),
         }
     }
@@ -146,7 +150,7 @@ pub fn consider<T>(
 ) -> Result<T, Error> {
     DESK.with(|desk| {
         let mut desk = desk.try_borrow_mut().map_err(|_| Error::Nested)?;
-        let bundle: Rc<Bundle> = policy::current()?;
+        let bundle: Rc<Bundle> = policy::current(asked.now)?;
         let decision = pipeline(asked, &bundle, &mut desk)?;
         Ok(then(&decision, &mut desk))
     })
@@ -198,6 +202,9 @@ fn weigh<'a>(
     watch: &mut Stopwatch,
 ) -> Result<&'a Policy, Reason> {
     let surface = request.surface;
+    if request.leeway.mode == Mode::Paused {
+        return Err(Reason::Paused);
+    }
     features::read(
         request.user_key,
         request.now,
@@ -226,10 +233,12 @@ fn choose(
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     let slots = request.surface.slots;
+    let choice = request.choice(policy);
+    let share = request.leeway.candidates;
     if request.surface.limits.caps.is_empty() {
         score::of_open(desk);
-        desk.slate
-            .choose(&policy.choice, &desk.scores, slots, desk.seed);
+        narrow::to_share(share, slots, desk);
+        desk.slate.choose(&choice, &desk.scores, slots, desk.seed);
         watch.lap();
     } else {
         let mut limiting = Limiting::begin(request, bundle, takes);
@@ -238,7 +247,8 @@ fn choose(
         loop {
             limiting.constrain(desk);
             score::of_open(desk);
-            limiting.draw(&policy.choice, desk);
+            narrow::to_share(share, slots, desk);
+            limiting.draw(&choice, desk);
             if desk.slate.picks.len() < slots && limiting.relax(desk) {
                 continue;
             }

@@ -30,7 +30,7 @@ pub use context::{context_text, context_value, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};
 pub use entity::{Snapshot, ever_kept, named as entity_feature, value as entity_value};
 pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
-pub use live::{by_number, current, live};
+pub use live::{Made, by_number, current, live, made_with};
 pub use pacing::{announce, prices};
 pub use publish::make_partitions;
 pub use rules::{Request as RuleRequest, Rules, Verdict, Verdicts};
