@@ -56,9 +56,14 @@ extension_sql_file!(
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
 extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["views"]);
 extension_sql_file!(
+    "../sql/envelope.sql",
+    name = "envelope",
+    requires = ["catalog"]
+);
+extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["catalog"],
+    requires = ["envelope"],
     finalize
 );
 
@@ -68,6 +73,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::session::without_backtraces();
     settings::init();
     pg::invalidation::init();
+    pg::admission::init();
     worker::init();
 }
 

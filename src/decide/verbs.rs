@@ -40,7 +40,10 @@ fn decide(call: &Call, user_id: Option<&str>) {
     if session::is_read_only() {
         Error::ReadOnly("decide").raise();
     }
-    let asked = asked(call, user_id, None);
+    let asked = Asked {
+        writes: true,
+        ..asked(call, user_id, None)
+    };
     consider(&asked, |decision, desk| {
         trace::write(decision, desk);
         let mut rows = call.rows();
@@ -107,6 +110,7 @@ fn asked<'a>(call: &'a Call, user_id: Option<&'a str>, seed: Option<u64>) -> Ask
         context: call.json(2).unwrap_or_else(Json::nothing),
         now: clock::now(),
         seed,
+        writes: false,
     }
 }
 

@@ -6,7 +6,7 @@ use pgrx::{pg_guard, pg_sys};
 
 thread_local! {
     static WATCHED: RefCell<Vec<(pg_sys::Oid, Watch)>> = const { RefCell::new(Vec::new()) };
-    static CHANGES: Cell<[u64; 4]> = const { Cell::new([1; 4]) };
+    static CHANGES: Cell<[u64; 5]> = const { Cell::new([1; 5]) };
 }
 
 /// What a backend keeps copies of.
@@ -20,6 +20,8 @@ pub enum Watch {
     Event = 2,
     /// The table whose newest row says what is known of actions and surfaces.
     Snapshot = 3,
+    /// The rules that are left out.
+    Breaker = 4,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

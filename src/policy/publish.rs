@@ -6,7 +6,7 @@ use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
 use super::compile::{compile, rule_sets};
 use super::feature::Feature;
-use super::rules;
+use super::rule_check;
 use super::stage::settle;
 use super::tables::{Content, FeatureRow};
 use super::validate::{self, Faults};
@@ -178,7 +178,7 @@ fn check(number: i64, content: &Content) -> Result<(), Error> {
         };
         let verdict = seen
             .entry(rule)
-            .or_insert_with(|| rules::check(rule, &features));
+            .or_insert_with(|| rule_check::check(rule, &features));
         if let Err(reason) = verdict {
             faults.add(
                 "decide.action",
