@@ -11,7 +11,7 @@ CREATE TABLE decide.breaker (
   last_error text
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE decide.breaker IS
-  'Rules that all sessions leave out, since they failed or were late too often; written by decisions, not dumped';
+  'Rules that all sessions leave out, since they failed or were late too often; written by decisions, not dumped. A row that is deleted is closed within a second';
 COMMENT ON COLUMN decide.breaker.rule_hash IS 'Hash of the rule''s text (FNV-1a)';
 COMMENT ON COLUMN decide.breaker.rule IS 'Text of the rule';
 COMMENT ON COLUMN decide.breaker.failures IS 'Failures that one session saw in a row, and of probes since';

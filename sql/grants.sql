@@ -17,6 +17,8 @@ AS $$
   UNION ALL
   SELECT 'UPDATE (every, enabled)', 'TABLE decide.job' WHERE job = 'operate'
   UNION ALL
+  SELECT 'SELECT, DELETE', 'TABLE decide.breaker' WHERE job = 'operate'
+  UNION ALL
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
    WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
       OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'candidate_names', 'decided_at', 'slot_probabilities',
@@ -28,7 +30,7 @@ AS $$
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
-    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'cap_slot', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features']
+    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'cap_slot', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features', 'slo']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
                               'action_number', 'feature_slot', 'cap_slot', 'budget_stripe', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',

@@ -51,10 +51,15 @@ thread_local! {
         &[INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID]) };
 }
 
-/// The open breakers, as of a change count: when each may be tried again.
+/// How long a copy with open breakers is good for, in microseconds: what people change or delete in the
+/// table is seen then.
+const GOOD_FOR: i64 = 1_000_000;
+
+/// The open breakers, as of a change count and a moment: when each may be tried again.
 #[derive(Default)]
 struct Kept {
     changes: u64,
+    at: i64,
     table: Option<pg_sys::Oid>,
     open: HashMap<i64, i64>,
 }
@@ -75,7 +80,7 @@ pub struct Probe {
 /// tried, unless another session is at it. Costs nothing while no breaker is open.
 pub fn round(rules: &Rules, now: i64, may_write: bool) -> (Round, Option<Probe>) {
     let mut round = Round::default();
-    look();
+    look(now);
     let due = KEPT.with_borrow(|kept| {
         if kept.open.is_empty() {
             return None;
@@ -95,9 +100,11 @@ pub fn round(rules: &Rules, now: i64, may_write: bool) -> (Round, Option<Probe>)
 }
 
 /// Reads the table where something has changed.
-fn look() {
+fn look(now: i64) {
     let changes = invalidation::changes_seen(Watch::Breaker);
-    if KEPT.with_borrow(|kept| kept.changes) == changes {
+    let is_good =
+        |kept: &Kept| kept.changes == changes && (kept.open.is_empty() || now - kept.at < GOOD_FOR);
+    if KEPT.with_borrow(is_good) {
         return;
     }
     let read = beside(|| {
@@ -118,6 +125,7 @@ fn look() {
         });
         Kept {
             changes,
+            at: now,
             table,
             open,
         }
