@@ -12,7 +12,7 @@ use crate::pg::timeout::Timer;
 const LEAST: Duration = Duration::from_millis(1);
 
 /// How long planning may take, which a session does once; it is not counted.
-const PLANNING: Duration = Duration::from_secs(1);
+const PLANNING: Duration = Duration::from_millis(250);
 
 /// A moment by which something must be done, if there is one.
 #[derive(Default)]

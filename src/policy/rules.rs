@@ -339,17 +339,21 @@ impl Rules {
         let answer = attempt(|| {
             let _acting = identity::act_as(asked.role);
             let mut plans = self.alone.borrow_mut();
-            let plan = plans.entry(rule).or_insert_with(|| {
-                let part = std::iter::once(Part::Between(&self.rules[rule]));
-                Plan::prepare(&self.statement(part, &[]), &TYPES)
-            });
-            untranslated(|| {
-                if !plan.is_ready() {
-                    self.plan(asked.until, || plan.make_ready());
-                }
-                let _timer = asked.until.timer();
-                self.run(plan, &[], &args)
-            })
+            if !plans.get(&rule).is_some_and(Plan::is_ready) {
+                self.plan(asked.until, || {
+                    let prepare = || {
+                        let part = std::iter::once(Part::Between(&self.rules[rule]));
+                        Plan::prepare(&self.statement(part, &[]), &TYPES)
+                    };
+                    let plan = plans.entry(rule).or_insert_with(prepare);
+                    untranslated(|| plan.make_ready());
+                });
+            }
+            let Some(plan) = plans.get(&rule) else {
+                return Verdicts::default();
+            };
+            let _timer = asked.until.timer();
+            untranslated(|| self.run(plan, &[], &args))
         });
         answer.map_err(|caught| {
             let error = match time.filter(|_| caught.timed_out) {
