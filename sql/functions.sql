@@ -183,11 +183,12 @@ COMMENT ON FUNCTION decide.candidate_names(integer[]) IS
   'The actions of the numbers by which a trace keeps its candidates, where -n stands for the n next ones';
 
 CREATE FUNCTION decide.slot_probabilities(
-  candidates integer[], scores real[], choice double precision[], picked integer[], slot integer
+  candidates integer[], scores real[], choice double precision[], picked integer[], slot integer,
+  dropped integer[] DEFAULT NULL
 ) RETURNS double precision[]
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'slot_probabilities_wrapper';
-COMMENT ON FUNCTION decide.slot_probabilities(integer[], real[], double precision[], integer[], integer) IS
+COMMENT ON FUNCTION decide.slot_probabilities(integer[], real[], double precision[], integer[], integer, integer[]) IS
   'The distribution that a slot was drawn from, in the bits of the decision, from what a trace keeps of it; null for a slot that the policy did not fill';
 
 CREATE FUNCTION decide.decided_at(decision_id uuid) RETURNS timestamptz

@@ -26,13 +26,13 @@ AS $$
       OR (job = 'operate' AND v.name IN (
             'publish', 'rollback', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
-            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'cap_definition', 'cap_window', 'decided_at',
+            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'cap_definition', 'cap_window', 'cap_values', 'exposure_entries', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
-    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'cap_slot', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features', 'slo']
+    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features', 'slo']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
-                              'action_number', 'feature_slot', 'cap_slot', 'budget_stripe', 'quarantine', 'tracked_tables', 'event_type_usage',
+                              'action_number', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
                               'entity_features', 'breaker_status', 'slo']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t

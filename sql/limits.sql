@@ -5,6 +5,7 @@ CREATE TABLE decide.cap_slot (
   cap text NOT NULL,
   value text,
   definition jsonb NOT NULL,
+  cell_us bigint NOT NULL,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 CREATE UNIQUE INDEX ON decide.cap_slot (cap, definition, (COALESCE(value, '')), (value IS NULL));
@@ -13,6 +14,7 @@ COMMENT ON COLUMN decide.cap_slot.slot IS 'Number';
 COMMENT ON COLUMN decide.cap_slot.cap IS 'Name';
 COMMENT ON COLUMN decide.cap_slot.value IS 'Value of the attribute, where each value is limited by itself';
 COMMENT ON COLUMN decide.cap_slot.definition IS 'What it counts, of whom, and over which window; not how much of it is allowed';
+COMMENT ON COLUMN decide.cap_slot.cell_us IS 'Grid in which reservations are brought together, in microseconds: an eighth of its first hold';
 COMMENT ON COLUMN decide.cap_slot.created_at IS 'When it was first published: exposures from then on are in it';
 
 CREATE FUNCTION decide.cap_definition(cap decide.cap) RETURNS jsonb
@@ -24,6 +26,18 @@ RETURN jsonb_build_object(
   'window_length', (cap).window_length::text, 'window_kind', CASE WHEN (cap).window_length IS NOT NULL THEN (cap).window_kind END,
   'time_zone', (cap).time_zone, 'week_start', (cap).week_start, 'counts', (cap).counts, 'unit', (cap).unit);
 COMMENT ON FUNCTION decide.cap_definition(decide.cap) IS 'What a cap counts, of whom, and over which window';
+
+CREATE FUNCTION decide.cap_values(cap decide.cap) RETURNS SETOF text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT DISTINCT a.attributes ->> (cap).attribute FROM decide.action AS a
+   WHERE (cap).attribute_value IS NULL AND a.attributes ->> (cap).attribute IS NOT NULL
+   UNION ALL
+  SELECT NULL WHERE (cap).attribute IS NULL OR (cap).attribute_value IS NOT NULL
+$$;
+COMMENT ON FUNCTION decide.cap_values(decide.cap) IS
+  'The values of its attribute that a cap limits each by itself; one null where it does not';
 
 CREATE FUNCTION decide.cap_window(at timestamptz, length interval, time_zone text, week_start int,
                                   OUT starts timestamptz, OUT ends timestamptz)

@@ -9,7 +9,7 @@ SELECT t.decision_id,
        decide.action_name(t.actions[s.place]) AS action,
        t.chosen[s.place] AS probability,
        decide.candidate_names(t.candidates) AS candidates,
-       decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], s.place) AS probabilities,
+       decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], s.place, t.dropped) AS probabilities,
        t.policy,
        t.bundle,
        t.model_version,
@@ -109,3 +109,77 @@ COMMENT ON COLUMN decide.event_type_usage.accepted_24h IS 'Events of the last 24
 COMMENT ON COLUMN decide.event_type_usage.last_seen IS
   'Time of the newest event that is kept; leave it out of a query that must be fast';
 COMMENT ON COLUMN decide.event_type_usage.quarantined_24h IS 'Events that came into quarantine in the last 24 hours and are there still';
+
+-- What caps leave, for people.
+
+CREATE FUNCTION decide.exposure_entries(exposures bigint[])
+RETURNS TABLE (slot int, at timestamptz, amount bigint, state bigint)
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH RECURSIVE block (first, slot, entries) AS (
+    SELECT 1, exposures[1], exposures[2] WHERE cardinality(exposures) >= 2
+     UNION ALL
+    SELECT b.first + 2 + 3 * b.entries::int, exposures[b.first + 2 + 3 * b.entries::int], exposures[b.first + 3 + 3 * b.entries::int]
+      FROM block AS b
+     WHERE b.entries BETWEEN 0 AND 100000 AND b.first + 3 + 3 * b.entries::int <= cardinality(exposures)
+  )
+  SELECT b.slot::int, timestamptz '2000-01-01 00:00+00' + make_interval(secs => exposures[i] / 1000000.0), exposures[i + 1], exposures[i + 2]
+    FROM block AS b CROSS JOIN LATERAL generate_series(b.first + 2, b.first + 3 * b.entries::int - 1, 3) AS i
+$$;
+COMMENT ON FUNCTION decide.exposure_entries(bigint[]) IS
+  'The entries of a user''s counters: number of the cap, time, amount, and 0 or the action that it is reserved for';
+
+CREATE VIEW decide.cap_in_force AS
+SELECT (c ->> 'slot')::int AS slot, c ->> 'cap' AS cap, c ->> 'value' AS value,
+       c ->> 'surface' AS surface, c ->> 'campaign' AS campaign, c ->> 'action' AS action,
+       c ->> 'per' AS per, c ->> 'counts' AS counts, c ->> 'unit' AS unit, (c ->> 'hard')::boolean AS hard,
+       (c ->> 'max_count')::bigint AS max_count, c ->> 'pacing' AS pacing, (c ->> 'hold')::interval AS hold,
+       CASE WHEN c ->> 'window_length' IS NULL THEN '-infinity'
+            WHEN c ->> 'window_kind' = 'sliding' THEN pg_catalog.now() - (c ->> 'window_length')::interval
+            ELSE w.starts END AS window_start,
+       CASE WHEN c ->> 'window_kind' = 'calendar' AND c ->> 'window_length' IS NOT NULL THEN w.ends ELSE 'infinity' END AS window_end
+  FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
+ CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(b.content -> 'caps') AS c
+  LEFT JOIN LATERAL decide.cap_window(pg_catalog.now(),
+              CASE WHEN c ->> 'window_kind' = 'calendar' THEN (c ->> 'window_length')::interval END,
+              c ->> 'time_zone', (c ->> 'week_start')::int) AS w ON true
+ WHERE p.publication = (SELECT pg_catalog.max(l.publication) FROM decide.publication AS l);
+COMMENT ON VIEW decide.cap_in_force IS 'The caps in force, each with the window that is now';
+COMMENT ON COLUMN decide.cap_in_force.slot IS 'Number by which counters and traces know it';
+COMMENT ON COLUMN decide.cap_in_force.cap IS 'Name';
+COMMENT ON COLUMN decide.cap_in_force.value IS 'Value of the attribute, where each is limited by itself';
+COMMENT ON COLUMN decide.cap_in_force.surface IS 'Surface that it limits (null: all)';
+COMMENT ON COLUMN decide.cap_in_force.campaign IS 'Campaign that it limits (null: all)';
+COMMENT ON COLUMN decide.cap_in_force.action IS 'Action that it limits (null: all)';
+COMMENT ON COLUMN decide.cap_in_force.per IS 'user, all or decision';
+COMMENT ON COLUMN decide.cap_in_force.counts IS 'What is counted: decision, or a type of event';
+COMMENT ON COLUMN decide.cap_in_force.unit IS 'count or cost';
+COMMENT ON COLUMN decide.cap_in_force.hard IS 'Whether it never gives way';
+COMMENT ON COLUMN decide.cap_in_force.max_count IS 'How many within the window';
+COMMENT ON COLUMN decide.cap_in_force.pacing IS 'How it is spread over the window';
+COMMENT ON COLUMN decide.cap_in_force.hold IS 'How long an exposure is reserved for its event';
+COMMENT ON COLUMN decide.cap_in_force.window_start IS 'Since when exposures count';
+COMMENT ON COLUMN decide.cap_in_force.window_end IS 'When it starts anew (infinity: it does not)';
+
+CREATE VIEW decide.exposure AS
+SELECT u.user_key, c.cap, c.value, c.max_count,
+       pg_catalog.sum(e.amount) FILTER (WHERE e.state = 0) / s.scale AS counted,
+       COALESCE(pg_catalog.sum(e.amount) FILTER (WHERE e.state > 0 AND e.at > pg_catalog.now() - c.hold), 0) / s.scale AS reserved,
+       c.window_start, c.window_end, pg_catalog.max(e.at) AS last_at
+  FROM decide.user_state AS u
+ CROSS JOIN LATERAL decide.exposure_entries(u.exposures) AS e
+  JOIN decide.cap_in_force AS c ON c.slot = e.slot AND c.per = 'user'
+ CROSS JOIN LATERAL (SELECT CASE c.unit WHEN 'cost' THEN 1000000.0::double precision ELSE 1 END) AS s (scale)
+ WHERE e.at >= c.window_start
+ GROUP BY u.user_key, c.cap, c.value, c.max_count, s.scale, c.window_start, c.window_end;
+COMMENT ON VIEW decide.exposure IS 'What users have had of each cap per user in its present window; filter by user_key = decide.user_key(…)';
+COMMENT ON COLUMN decide.exposure.user_key IS 'Pseudonym of the user';
+COMMENT ON COLUMN decide.exposure.cap IS 'Cap';
+COMMENT ON COLUMN decide.exposure.value IS 'Value of the attribute, where each is limited by itself';
+COMMENT ON COLUMN decide.exposure.max_count IS 'How many within the window';
+COMMENT ON COLUMN decide.exposure.counted IS 'How many counted (null: none)';
+COMMENT ON COLUMN decide.exposure.reserved IS 'How many wait for their event';
+COMMENT ON COLUMN decide.exposure.window_start IS 'Since when exposures count';
+COMMENT ON COLUMN decide.exposure.window_end IS 'When it starts anew (infinity: it does not)';
+COMMENT ON COLUMN decide.exposure.last_at IS 'The last one';

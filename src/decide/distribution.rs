@@ -13,6 +13,8 @@ pub struct Kept<'a> {
     pub choice: &'a [f64],
     /// What the policy chose, slot by slot.
     pub picked: &'a [i32],
+    /// Pairs of the first slot that could not have a candidate any more, from 2, and its number.
+    pub dropped: &'a [i32],
 }
 
 /// The probability of each candidate in slot `place` (from 1), given the slots before, in the bits of
@@ -31,7 +33,11 @@ pub fn of_slot(kept: Kept<'_>, place: usize) -> Option<Vec<f64>> {
         .map(|number| candidates.binary_search(number).ok())
         .collect();
     let mut slate = Slate::default();
-    slate.retrace(&choice, &scores, &picks?);
+    slate.retrace(&choice, &scores, &picks?, |slot, _, gone| {
+        let pairs = kept.dropped.as_chunks::<2>().0.iter();
+        let of_next = pairs.filter(|pair| pair[0] == slot as i32 + 2);
+        gone.extend(of_next.filter_map(|pair| candidates.binary_search(&pair[1]).ok()));
+    });
     let row = slate
         .probabilities
         .chunks_exact(scores.len().max(1))

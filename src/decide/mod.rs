@@ -6,6 +6,7 @@ mod envelope;
 mod explain;
 mod features;
 mod last_known;
+mod limits;
 mod replay;
 mod request;
 mod score;
@@ -20,9 +21,11 @@ use std::time::Instant;
 pub use request::{Asked, Request};
 
 use envelope::Envelope;
+use limits::Limiting;
 
 use crate::error::Error;
 use crate::math::choice::Slate;
+use crate::math::random::next_seed;
 use crate::pg::Session;
 use crate::pg::attempt::{Caught, attempt, sqlstate};
 use crate::policy::{self, Bundle, Policy, Surface, UserRow};
@@ -81,6 +84,11 @@ pub struct Desk {
     /// Positions in the surface's actions: candidates, and blocked ones with the reason.
     pub open: Vec<usize>,
     pub blocked: Vec<usize>,
+    /// Those that are open but for caps, and how many are blocked by something else.
+    pub allowed: Vec<usize>,
+    pub blocked_otherwise: usize,
+    /// The seed of the draw that counts.
+    pub seed: u64,
     pub blocked_by: Vec<i32>,
     pub errors: Vec<Option<String>>,
     /// Rules are being asked: what fails now is one of them.
@@ -109,6 +117,7 @@ impl Desk {
         self.seen = 0;
         self.open.clear();
         self.blocked.clear();
+        self.allowed.clear();
         self.blocked_by.clear();
         self.errors.clear();
         self.in_rules.set(false);
@@ -147,7 +156,7 @@ pub fn consider<T>(
     DESK.with(|desk| {
         let mut desk = desk.try_borrow_mut().map_err(|_| Error::Nested)?;
         let bundle: Rc<Bundle> = policy::current()?;
-        let place = match asked.writes {
+        let place = match asked.takes {
             true => envelope::admit(),
             false => Ok(None),
         };
@@ -167,14 +176,15 @@ fn pipeline<'a>(
     let mut watch = Stopwatch::start();
     desk.clear();
     let request = request::normalize(asked, bundle)?;
+    desk.seed = request.seed;
     watch.lap();
     let _session = Session::open();
     let weighed = match admitted {
-        true => within_limits(&request, bundle, asked.writes, desk, &mut watch),
+        true => within_limits(&request, bundle, asked.takes, desk, &mut watch),
         false => Ok(Err(Reason::Overload)),
     };
     let reason = match weighed {
-        Ok(Ok(policy)) => choose(policy, &request, desk, &mut watch).err(),
+        Ok(Ok(policy)) => choose(policy, &request, bundle, asked.takes, desk, &mut watch).err(),
         Ok(Err(reason)) => Some(reason),
         Err(error) => {
             desk.clear();
@@ -235,17 +245,41 @@ fn weigh<'a>(
     Ok(policy)
 }
 
-/// Draws an action for each slot from what may be had.
+/// Draws an action for each slot from what may be had, and takes it from the counters of its caps.
 fn choose(
     policy: &Policy,
     request: &Request<'_>,
+    bundle: &Bundle,
+    takes: bool,
     desk: &mut Desk,
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     let slots = request.surface.slots;
-    desk.slate
-        .choose(&policy.choice, &desk.scores, slots, request.seed);
-    watch.lap();
+    if request.surface.limits.caps.is_empty() {
+        score::of_open(desk);
+        desk.slate
+            .choose(&policy.choice, &desk.scores, slots, desk.seed);
+        watch.lap();
+    } else {
+        let mut limiting = Limiting::begin(request, bundle, takes);
+        desk.blocked_otherwise = desk.blocked.len();
+        std::mem::swap(&mut desk.allowed, &mut desk.open);
+        loop {
+            limiting.constrain(desk);
+            score::of_open(desk);
+            limiting.draw(&policy.choice, desk);
+            if desk.slate.picks.len() < slots && limiting.relax(desk) {
+                continue;
+            }
+            if limiting.reserve(desk) {
+                break;
+            }
+            desk.seed = next_seed(desk.seed);
+        }
+        watch.lap();
+        limiting.write(desk);
+        watch.lap();
+    }
     match desk.slate.picks.len() {
         filled if filled < slots => Err(Reason::NoCandidate),
         _ => Ok(()),

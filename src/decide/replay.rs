@@ -32,13 +32,14 @@ struct Trace {
     missing: Vec<i16>,
     affinities: Vec<f64>,
     fields: Vec<Option<String>>,
+    dropped: Vec<i32>,
 }
 
 thread_local! {
     static TRACE: Statement = const { Statement::new(
         "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
                 t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL, \
-                t.missing, t.affinities, t.snapshot \
+                t.missing, t.affinities, t.snapshot, t.dropped \
            FROM decide.trace AS t \
           WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
@@ -85,8 +86,8 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         Err(reason) => Some(reason),
         Ok(policy) => {
             score::score(policy, surface, &fields, &mut desk);
-            desk.slate
-                .choose(&policy.choice, &desk.scores, surface.slots, trace.seed);
+            score::of_open(&mut desk);
+            draw(policy, surface, &trace, &mut desk);
             (desk.slate.picks.len() < surface.slots).then_some(Reason::NoCandidate)
         }
     };
@@ -98,6 +99,25 @@ fn cut_short(reason: &str) -> bool {
     reason == Reason::Overload.to_string()
         || reason.starts_with("failed: ")
         || reason.starts_with("timeout: ")
+}
+
+/// The draw, with what earlier slots left no room for taken from the trace.
+fn draw(policy: &policy::Policy, surface: &policy::Surface, trace: &Trace, desk: &mut Desk) {
+    let place = |number: i32| {
+        let mut open = desk.open.iter();
+        open.position(|&i| surface.actions[i].number == number)
+    };
+    desk.slate.choose_within(
+        &policy.choice,
+        &desk.scores,
+        surface.slots,
+        trace.seed,
+        |slot, _, gone| {
+            let pairs = trace.dropped.as_chunks::<2>().0.iter();
+            let of_next = pairs.filter(|pair| pair[0] == slot as i32 + 2);
+            gone.extend(of_next.filter_map(|pair| place(pair[1])));
+        },
+    );
 }
 
 fn compare(
@@ -185,6 +205,7 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
             array(11).map(|d| array::read_into(d, &mut trace.features));
             array(14).map(|d| array::read_into(d, &mut trace.missing));
             array(15).map(|d| array::read_into(d, &mut trace.affinities));
+            array(17).map(|d| array::read_into(d, &mut trace.dropped));
             trace.fields = row.get(12).unwrap_or_default();
             found = Some(trace);
         })

@@ -20,8 +20,8 @@ pub struct Asked<'a> {
     pub now: i64,
     /// A seed to use instead of a new one.
     pub seed: Option<u64>,
-    /// It is to be decided, not only explained.
-    pub writes: bool,
+    /// Whether what is chosen is taken from the counters of caps.
+    pub takes: bool,
 }
 
 /// The request in one form.

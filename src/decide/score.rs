@@ -4,18 +4,21 @@ use super::Desk;
 use crate::math::model::Value;
 use crate::policy::{Policy, Surface};
 
-/// Scores all actions of the surface and keeps the scores of the open ones. Without a model, for a
-/// selection that needs none, every score is 0.
+/// Scores all actions of the surface. Without a model, for a selection that needs none, every score is 0.
 pub fn score(policy: &Policy, surface: &Surface, fields: &[Value<'_>], desk: &mut Desk) {
-    desk.scores.clear();
+    desk.all_scores.clear();
+    desk.all_scores.resize(surface.actions.len(), 0.0);
     let Some(model) = &policy.model else {
-        desk.scores.resize(desk.open.len(), 0.0);
         return;
     };
     fill_inputs(surface.affinities.places, desk);
     model.scorer.vector(&desk.inputs, fields, &mut desk.vector);
-    desk.all_scores.resize(surface.actions.len(), 0.0);
     model.scorer.score(&desk.vector, &mut desk.all_scores);
+}
+
+/// Keeps the scores of the open ones.
+pub fn of_open(desk: &mut Desk) {
+    desk.scores.clear();
     desk.scores
         .extend(desk.open.iter().map(|&i| desk.all_scores[i]));
 }

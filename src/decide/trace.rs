@@ -98,7 +98,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         datum::uuid(request.user_key),
         datum::timestamp(request.now),
         datum::int8(request.context_hash),
-        datum::int8(request.seed as i64),
+        datum::int8(desk.seed as i64),
         datum::int8(decision.bundle.number),
         datum::int2(filled as i16),
         datum::int2(1),

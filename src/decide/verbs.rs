@@ -41,7 +41,7 @@ fn decide(call: &Call, user_id: Option<&str>) {
         Error::ReadOnly("decide").raise();
     }
     let asked = Asked {
-        writes: true,
+        takes: true,
         ..asked(call, user_id, None)
     };
     consider(&asked, |decision, desk| {
@@ -110,7 +110,7 @@ fn asked<'a>(call: &'a Call, user_id: Option<&'a str>, seed: Option<u64>) -> Ask
         context: call.json(2).unwrap_or_else(Json::nothing),
         now: clock::now(),
         seed,
-        writes: false,
+        takes: false,
     }
 }
 
@@ -195,7 +195,7 @@ fn key_text(key: u64) -> String {
     text.unwrap_or_else(|| format!("#{key}"))
 }
 
-/// slot_probabilities(candidates, scores, choice, picked, slot): what a slot was drawn from.
+/// slot_probabilities(candidates, scores, choice, picked, slot, dropped): what a slot was drawn from.
 #[pg_extern(sql = false)]
 fn slot_probabilities(
     candidates: Option<Vec<i32>>,
@@ -203,12 +203,14 @@ fn slot_probabilities(
     choice: Option<Vec<f64>>,
     picked: Option<Vec<i32>>,
     slot: Option<i32>,
+    dropped: Option<Vec<i32>>,
 ) -> Option<Vec<f64>> {
     let kept = distribution::Kept {
         candidates: &candidates?,
         scores,
         choice: &choice?,
         picked: &picked?,
+        dropped: &dropped.unwrap_or_default(),
     };
     distribution::of_slot(kept, usize::try_from(slot?).ok()?)
 }

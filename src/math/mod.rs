@@ -16,6 +16,7 @@
 //! | `estimate` | off-policy estimators with confidence intervals |
 //! | `hash` | small stable hashes of text |
 //! | `identifier` | UUIDs that say when a decision was made |
+//! | `ledger` | what was taken from a cap, over calendar and sliding windows, and reserved |
 //! | `runs` | ascending numbers in little space |
 //!
 //! # The same bits everywhere
@@ -31,6 +32,7 @@ pub mod estimate;
 pub mod hash;
 pub mod identifier;
 pub mod keyed;
+pub mod ledger;
 pub mod model;
 pub mod random;
 pub mod runs;

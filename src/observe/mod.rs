@@ -5,6 +5,7 @@ pub mod backfill;
 mod consistency;
 mod contract;
 mod entity;
+mod exposure;
 mod fact;
 mod features;
 pub mod inbox;
@@ -155,6 +156,7 @@ impl Desk {
             row.events += 1;
             keys.extend(features::fold(&fact, event.kind, &mut row, &bundle));
             additions.fold(&fact, event.kind, &bundle);
+            exposure::count(event, &bundle, &mut row);
             if let Some(decision_id) = event.decision_id {
                 store::outcome(event, decision_id);
             }

@@ -6,8 +6,11 @@ use pgrx::{pg_guard, pg_sys};
 
 thread_local! {
     static WATCHED: RefCell<Vec<(pg_sys::Oid, Watch)>> = const { RefCell::new(Vec::new()) };
-    static CHANGES: Cell<[u64; 5]> = const { Cell::new([1; 5]) };
+    static CHANGES: Cell<[u64; WATCHES]> = const { Cell::new([1; WATCHES]) };
 }
+
+/// How many kinds there are.
+const WATCHES: usize = 6;
 
 /// What a backend keeps copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +23,10 @@ pub enum Watch {
     Event = 2,
     /// The table whose newest row says what is known of actions and surfaces.
     Snapshot = 3,
+    /// The table that says which budgets are running out.
+    Budget = 4,
     /// The rules that are left out.
-    Breaker = 4,
+    Breaker = 5,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

@@ -4,10 +4,9 @@
 use std::marker::PhantomData;
 
 use pgrx::{PgSqlErrorCode, ereport, pg_sys};
-use uuid::Uuid;
 
 use super::datum::Arg;
-use super::lookup::{Found, Keyed, find, newest, sees_one_snapshot};
+use super::lookup::{Found, Key, Keyed, find, newest, sees_one_snapshot};
 
 /// What to do about a row that another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,25 +20,52 @@ pub enum Wait {
 pub struct Locked {
     table: pg_sys::Oid,
     place: pg_sys::ItemPointerData,
+    /// As it was then, in the memory context in which it was locked.
+    tuple: pg_sys::HeapTuple,
+}
+
+/// Why a row was not locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// There is none.
+    Absent,
+    /// Another transaction has it.
+    Taken,
 }
 
 impl Keyed {
     /// Locks the row with that key until the transaction ends and hands it to `then` as it is now,
-    /// whoever has changed it meanwhile. None if there is no such row. In a transaction that sees one snapshot throughout, a row that was changed since is a
-    /// serialization failure. The rights of the current role are not asked.
-    pub fn lock(&self, key: Uuid, wait: Wait, then: impl FnOnce(Found<'_>)) -> Option<Locked> {
+    /// whoever has changed it meanwhile. In a transaction that sees one snapshot throughout, a row that
+    /// was changed since is a serialization failure. The rights of the current role are not asked.
+    /// A lock on the whole table is waited for as one on the row is.
+    pub fn lock(
+        &self,
+        key: impl Into<Key>,
+        wait: Wait,
+        then: impl FnOnce(Found<'_>),
+    ) -> Result<Locked, Missed> {
         // SAFETY: the relation stays open under a lock that is kept to the end of the transaction;
         // the snapshot is pushed and popped in pairs; the slot lives until the row was looked at.
         // What is called through the table's access method is guarded as other calls are. After an
         // ERROR the abort of the (sub)transaction releases all of it.
         unsafe {
-            let (relation, index) = self.open(pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+            let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+            let opened = match wait {
+                Wait::ForIt => Some(self.open(mode)),
+                Wait::Never => self.open_if_free(mode),
+            };
+            let Some((relation, index)) = opened else {
+                return Err(Missed::Taken);
+            };
             let snapshot = pg_sys::RegisterSnapshot(newest());
             let mut place = None;
-            find(relation, index, snapshot, key, |row| {
+            find(relation, index, snapshot, key.into(), |row| {
                 place = Some((*row.tuple).t_self);
             });
-            let locked = place.and_then(|place| lock(relation, place, snapshot, wait, then));
+            let locked = match place {
+                Some(place) => lock(relation, place, snapshot, wait, then),
+                None => Err(Missed::Absent),
+            };
             pg_sys::UnregisterSnapshot(snapshot);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
@@ -55,7 +81,7 @@ unsafe fn lock(
     snapshot: pg_sys::Snapshot,
     wait: Wait,
     then: impl FnOnce(Found<'_>),
-) -> Option<Locked> {
+) -> Result<Locked, Missed> {
     // SAFETY: the slot is of the kind that heaps take; the function pointer is the access method's.
     unsafe {
         let slot = pg_sys::MakeSingleTupleTableSlot(
@@ -87,18 +113,22 @@ unsafe fn lock(
                 &mut failure,
             )
         });
-        use pg_sys::TM_Result::{TM_Deleted as DELETED, TM_Ok as OK, TM_Updated as UPDATED};
+        use pg_sys::TM_Result::{
+            TM_Deleted as DELETED, TM_Ok as OK, TM_Updated as UPDATED, TM_WouldBlock as WOULD_BLOCK,
+        };
         let locked = match result {
             OK => {
                 let mut copied = false;
+                let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut copied);
                 then(Found {
-                    tuple: pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut copied),
+                    tuple,
                     shape: (*relation).rd_att,
                     lives: PhantomData,
                 });
-                Some(Locked {
+                Ok(Locked {
                     table: (*relation).rd_id,
                     place: (*slot).tts_tid,
+                    tuple: pg_sys::heap_copytuple(tuple),
                 })
             }
             DELETED | UPDATED if sees_one_snapshot() => {
@@ -108,7 +138,8 @@ unsafe fn lock(
                     "could not serialize access due to concurrent update"
                 );
             }
-            _ => None,
+            WOULD_BLOCK => Err(Missed::Taken),
+            _ => Err(Missed::Absent),
         };
         pg_sys::ExecDropSingleTupleTableSlot(slot);
         locked
@@ -133,6 +164,34 @@ impl Locked {
             let mut place = self.place;
             pg_sys::CatalogTupleUpdate(relation, &mut place, tuple);
             pg_sys::heap_freetuple(tuple);
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            pg_sys::CommandCounterIncrement();
+        }
+    }
+
+    /// Changes some columns, by their numbers from 1, none of them of its key. Later statements of the
+    /// transaction see it. Must be called within the session in which the row was locked.
+    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) {
+        let mut numbers = columns.map(|(column, _)| column);
+        let mut values = columns.map(|(_, value)| value.unwrap_or(pg_sys::Datum::from(0)));
+        let mut nulls = columns.map(|(_, value)| value.is_none());
+        // SAFETY: the relation is opened anew under the lock that is still held; the tuple was copied
+        // when it was locked, and belongs to this relation. The call is the one of `replace`.
+        unsafe {
+            let relation =
+                pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+            let tuple = pg_sys::heap_modify_tuple_by_cols(
+                self.tuple,
+                (*relation).rd_att,
+                N as i32,
+                numbers.as_mut_ptr(),
+                values.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+            );
+            let mut place = self.place;
+            pg_sys::CatalogTupleUpdate(relation, &mut place, tuple);
+            pg_sys::heap_freetuple(tuple);
+            pg_sys::heap_freetuple(self.tuple);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             pg_sys::CommandCounterIncrement();
         }

@@ -9,7 +9,72 @@ use uuid::Uuid;
 use super::daily::Day;
 use super::datum;
 
-/// A table whose primary key is one uuid.
+/// A value of a primary key.
+#[derive(Clone, Copy)]
+pub enum Key {
+    Uuid(Uuid),
+    Pair(i32, i32),
+}
+
+impl From<Uuid> for Key {
+    fn from(key: Uuid) -> Key {
+        Key::Uuid(key)
+    }
+}
+
+impl From<(i32, i32)> for Key {
+    fn from((first, second): (i32, i32)) -> Key {
+        Key::Pair(first, second)
+    }
+}
+
+impl Key {
+    /// As a scan takes it, and how many columns it has.
+    fn scan_keys(self) -> ([pg_sys::ScanKeyData; 2], i32) {
+        let mut keys = [pg_sys::ScanKeyData::default(); 2];
+        match self {
+            Key::Uuid(key) => {
+                // SAFETY: a uuid of this memory context, which lives as long as the scan.
+                if let Some(key) = datum::uuid(key) {
+                    keys[0] = unsafe { equal_uuid(key) };
+                }
+                (keys, 1)
+            }
+            Key::Pair(first, second) => {
+                keys[0] = equal_int4(1, first);
+                keys[1] = equal_int4(2, second);
+                (keys, 2)
+            }
+        }
+    }
+}
+
+fn equal_int4(column: pg_sys::AttrNumber, value: i32) -> pg_sys::ScanKeyData {
+    let mut key = pg_sys::ScanKeyData::default();
+    let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
+    // SAFETY: an operator of the column's type, and a value that is passed by value.
+    unsafe {
+        pg_sys::ScanKeyInit(
+            &mut key,
+            column,
+            equal,
+            pg_sys::F_INT4EQ.into(),
+            value.into(),
+        );
+    }
+    key
+}
+
+/// What of other transactions is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// What they have committed by now.
+    Committed,
+    /// What they are about to commit as well: of a row that is being changed both versions.
+    Everything,
+}
+
+/// A table whose primary key is one uuid, or two integers.
 pub struct Keyed {
     pub schema: &'static CStr,
     pub table: &'static CStr,
@@ -20,13 +85,67 @@ impl Keyed {
     /// Hands the row with that key to `then`, if there is one. Sees what a statement of the caller
     /// would see. The rights of the current role are not asked: it is for tables that only our own
     /// functions read.
-    pub fn read(&self, key: Uuid, then: impl FnOnce(Found<'_>)) {
+    pub fn read(&self, key: impl Into<Key>, then: impl FnOnce(Found<'_>)) {
         // SAFETY: the relation is opened under a lock that is kept to the end of the transaction,
         // and the snapshot is the one that is active. After an ERROR the abort of the
         // (sub)transaction releases all of it.
         unsafe {
             let (relation, index) = self.open(pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-            find(relation, index, pg_sys::GetActiveSnapshot(), key, then);
+            find(
+                relation,
+                index,
+                pg_sys::GetActiveSnapshot(),
+                key.into(),
+                then,
+            );
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+    }
+
+    /// The same of what is committed by now, whichever snapshot the caller has.
+    pub fn read_newest(&self, key: impl Into<Key>, then: impl FnOnce(Found<'_>)) {
+        // SAFETY: as in `read`; the snapshot is registered while it is used.
+        unsafe {
+            let (relation, index) = self.open(pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let snapshot = pg_sys::RegisterSnapshot(newest());
+            find(relation, index, snapshot, key.into(), then);
+            pg_sys::UnregisterSnapshot(snapshot);
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+    }
+
+    /// Hands every row whose key begins with that number to `then`, whichever snapshot the caller has.
+    /// The rights of the current role are not asked.
+    pub fn each(&self, first: i32, seen: Seen, mut then: impl FnMut(Found<'_>)) {
+        // SAFETY: as in `read`. A snapshot of everything is a plain structure, alive as long as the
+        // scan, which only notes in it who is writing; the other is registered while it is used.
+        unsafe {
+            let (relation, index) = self.open(pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let mut everything = pg_sys::SnapshotData {
+                snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
+                ..Default::default()
+            };
+            let snapshot = match seen {
+                Seen::Everything => &raw mut everything,
+                Seen::Committed => pg_sys::RegisterSnapshot(newest()),
+            };
+            let mut key = equal_int4(1, first);
+            let scan = pg_sys::systable_beginscan(relation, index, true, snapshot, 1, &mut key);
+            loop {
+                let tuple = pg_sys::systable_getnext(scan);
+                if tuple.is_null() {
+                    break;
+                }
+                then(Found {
+                    tuple,
+                    shape: (*relation).rd_att,
+                    lives: PhantomData,
+                });
+            }
+            pg_sys::systable_endscan(scan);
+            if seen == Seen::Committed {
+                pg_sys::UnregisterSnapshot(snapshot);
+            }
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         }
     }
@@ -36,12 +155,40 @@ impl Keyed {
     /// # Safety
     /// The caller closes it.
     pub(super) unsafe fn open(&self, lock: pg_sys::LOCKMODE) -> (pg_sys::Relation, pg_sys::Oid) {
-        // SAFETY: names are C strings; what is opened is locked.
+        // SAFETY: what is opened is locked.
+        unsafe {
+            let (table, index) = self.oids();
+            (pg_sys::table_open(table, lock), index)
+        }
+    }
+
+    /// The same, unless others hold the table in a way that would have to be waited for.
+    ///
+    /// # Safety
+    /// As above.
+    pub(super) unsafe fn open_if_free(
+        &self,
+        lock: pg_sys::LOCKMODE,
+    ) -> Option<(pg_sys::Relation, pg_sys::Oid)> {
+        // SAFETY: what is opened is locked already.
+        unsafe {
+            let (table, index) = self.oids();
+            let free =
+                table != pg_sys::InvalidOid && pg_sys::ConditionalLockRelationOid(table, lock);
+            let none = pg_sys::NoLock as pg_sys::LOCKMODE;
+            free.then(|| (pg_sys::table_open(table, none), index))
+        }
+    }
+
+    fn oids(&self) -> (pg_sys::Oid, pg_sys::Oid) {
+        // SAFETY: names are C strings; look-ups in the system cache.
         unsafe {
             let schema = pg_sys::get_namespace_oid(self.schema.as_ptr(), false);
             let table = pg_sys::get_relname_relid(self.table.as_ptr(), schema);
-            let index = pg_sys::get_relname_relid(self.primary_key.as_ptr(), schema);
-            (pg_sys::table_open(table, lock), index)
+            (
+                table,
+                pg_sys::get_relname_relid(self.primary_key.as_ptr(), schema),
+            )
         }
     }
 }
@@ -49,20 +196,20 @@ impl Keyed {
 /// Hands the row with that key to `then`.
 ///
 /// # Safety
-/// The relation must be open, the index be one on its first column, a uuid, and the snapshot be
-/// active or registered.
+/// The relation must be open, the index be one on its first columns, of the key's types, and the
+/// snapshot be active or registered.
 pub(super) unsafe fn find(
     relation: pg_sys::Relation,
     index: pg_sys::Oid,
     snapshot: pg_sys::Snapshot,
-    key: Uuid,
+    key: Key,
     then: impl FnOnce(Found<'_>),
 ) {
-    let Some(key) = datum::uuid(key) else { return };
+    let (mut keys, columns) = key.scan_keys();
     // SAFETY: the caller's promise; the row is looked at before the scan ends.
     unsafe {
-        let mut scan_key = equal_uuid(key);
-        let scan = pg_sys::systable_beginscan(relation, index, true, snapshot, 1, &mut scan_key);
+        let scan =
+            pg_sys::systable_beginscan(relation, index, true, snapshot, columns, keys.as_mut_ptr());
         let tuple = pg_sys::systable_getnext(scan);
         if !tuple.is_null() {
             then(Found {

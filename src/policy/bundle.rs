@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::cap::{Cap, Limits};
 use super::context::value_text;
 use super::contract::Contracts;
 use super::feature::{Entity, Feature, Path};
@@ -31,6 +32,10 @@ pub struct Bundle {
     /// All actions by name.
     pub actions: HashMap<String, Action>,
     pub contracts: Contracts,
+    /// In order of their slots.
+    pub caps: Vec<Cap>,
+    /// Caps per user, by the type of event that they count.
+    pub counted_by: HashMap<String, Vec<usize>>,
 }
 
 impl Bundle {
@@ -68,6 +73,7 @@ pub struct Surface {
     pub actions: Vec<Action>,
     pub rules: Rules,
     pub affinities: Affinities,
+    pub limits: Limits,
     pub policy: Option<Policy>,
 }
 

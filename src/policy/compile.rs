@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::bundle::{
     Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
 };
+use super::cap::{self, Cap, Limits};
 use super::contract::contracts;
 use super::entity::{self, Snapshot};
 use super::feature::Feature;
@@ -41,6 +42,7 @@ pub fn compile(
     let snapshot = snapshot.filter(|_| !entities.is_empty());
     let actions = actions(content, faults);
     let sets = rule_sets(content);
+    let caps = cap::caps(content, faults);
     let mut models = Models::new();
     let mut surfaces = HashMap::new();
     for row in &content.surfaces {
@@ -49,6 +51,7 @@ pub fn compile(
             features: &features,
             vector: &vector,
             sets: &sets,
+            caps: &caps,
             snapshot: snapshot.map(|(_, values)| values),
         };
         if let Some(mut surface) = surface(number, row, content, &known) {
@@ -75,6 +78,8 @@ pub fn compile(
             .map(|(name, action)| (name.to_owned(), action))
             .collect(),
         contracts: contracts(content, faults),
+        counted_by: cap::counted_by(&caps),
+        caps,
     }
 }
 
@@ -111,6 +116,7 @@ struct Known<'a> {
     features: &'a [Feature],
     vector: &'a [usize],
     sets: &'a HashMap<&'a str, i32>,
+    caps: &'a [Cap],
     snapshot: Option<&'a Snapshot>,
 }
 
@@ -212,7 +218,9 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
     let vector = known.vector.iter().map(|&i| &known.features[i]);
     let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
     let affinities = affinities(&row.surface, &listed, known.features);
+    let limits = Limits::of(&row.surface, &listed, known.caps);
     Some(Surface {
+        limits,
         name: row.surface.clone(),
         slots: row.slots,
         latency_budget: Duration::from_micros(row.latency_budget_us as u64).min(LONGEST_BUDGET),

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys::{self, INT8OID};
 
+use super::budget;
 use super::bundle::Bundle;
 use super::compile::compile;
 use super::entity::{self, Snapshot, is_fresh};
@@ -106,6 +107,7 @@ fn kept(will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> {
             None => {
                 let mut bundle = load(number, fresh)?;
                 add_staged(&mut bundle)?;
+                budget::count_stripes(&bundle.caps);
                 Rc::new(bundle)
             }
         };

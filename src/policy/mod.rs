@@ -2,7 +2,9 @@
 
 mod asking;
 pub mod breaker;
+mod budget;
 mod bundle;
+mod cap;
 mod compile;
 mod context;
 mod contract;
@@ -22,7 +24,9 @@ mod validate;
 mod verbs;
 
 pub use asking::{Deadline, Round, RuleFault, Verdict, Verdicts, timed_out};
+pub use budget::{Budget, Level, Stripe};
 pub use bundle::{Action, Bundle, Policy, Surface};
+pub use cap::{Cap, Limits, Pacing, Per, Span};
 pub use compile::attribute;
 pub use context::{context_text, context_value, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
+use super::budget::Budget;
+use super::bundle::Bundle;
+use super::cap::Per;
 use super::compile::{compile, rule_sets};
 use super::feature::Feature;
+use super::live::by_number;
 use super::rule_check;
 use super::stage::settle;
 use super::tables::{Content, FeatureRow};
@@ -14,7 +18,7 @@ use crate::error::Error;
 use crate::pg::attempt::attempt;
 use crate::pg::plan::impatient;
 use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Session, Statement, datum, invalidation};
+use crate::pg::{Session, Statement, clock, datum, invalidation};
 
 thread_local! {
     static LOCK: Statement = const { Statement::new(
@@ -26,6 +30,7 @@ thread_local! {
          SELECT COALESCE(pg_catalog.max(l.slot + l.width), 0), $1, $2::jsonb, $3 FROM decide.feature_slot AS l",
         &[TEXTOID, TEXTOID, INT4OID]) };
     static SNAPSHOT: Statement = const { Statement::new(include_str!("snapshot.sql"), &[]) };
+    static CAP_SLOTS: Statement = const { Statement::new(include_str!("cap_slot.sql"), &[]) };
     static SECRET: Statement = const { Statement::new(
         "INSERT INTO decide.secret (secret, key) \
          SELECT 'user_key', pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) \
@@ -65,12 +70,13 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     take_turn()?;
     run(&NUMBER);
     place_features(None)?;
+    run(&CAP_SLOTS);
     run(&SECRET);
     let text: String = one(&SNAPSHOT);
     let content: Content =
         serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
     let number = one::<i64>(&LAST_BUNDLE) + 1;
-    check(number, &content)?;
+    let bundle = check(number, &content)?;
     BUNDLE.with(|statement| {
         let args = [
             datum::int8(number),
@@ -87,6 +93,7 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     }
     // So that the plans of rules know how many actions each asks about.
     run(&ANALYZE);
+    settle_budgets(&bundle);
     put_in_force(number, "publish", note);
     try_to_make_partitions();
     Ok(number)
@@ -144,8 +151,17 @@ pub fn rollback(bundle: i64, note: Option<&str>) -> Result<(), Error> {
     if known == 0 {
         return Err(Error::UnknownBundle(bundle));
     }
+    settle_budgets(&*by_number(bundle, None)?);
     put_in_force(bundle, "rollback", note);
     Ok(())
+}
+
+/// Brings the counters of budgets in line with their limits; waits for decisions that hold one.
+fn settle_budgets(bundle: &Bundle) {
+    let now = clock::now();
+    for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
+        impatient(|| Budget(cap).settle(now));
+    }
 }
 
 /// Waits until no other session publishes: one at a time, while readers go on. A transaction whose
@@ -165,7 +181,7 @@ pub fn take_turn() -> Result<(), Error> {
 }
 
 /// All faults at once: of the tables, the rules and the models.
-fn check(number: i64, content: &Content) -> Result<(), Error> {
+fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
     let of_vector = |row: &&FeatureRow| Feature::of(row).is_ok_and(|f| f.is_of_vector());
@@ -187,11 +203,16 @@ fn check(number: i64, content: &Content) -> Result<(), Error> {
             );
         }
     }
-    compile(number, content, None, &mut faults);
+    let bundle = compile(number, content, None, &mut faults);
+    for cap in &bundle.caps {
+        if let Err(error) = attempt(|| cap.window(clock::now())) {
+            faults.add("decide.cap", &cap.name, error.message);
+        }
+    }
     faults.0.sort();
     faults.0.dedup();
     if faults.0.is_empty() {
-        Ok(())
+        Ok(bundle)
     } else {
         Err(Error::Faults(faults.0))
     }

@@ -25,8 +25,21 @@ SELECT pg_catalog.jsonb_build_object(
       FROM decide.feature AS f
       JOIN decide.feature_slot AS l ON l.feature = f.feature AND l.definition = decide.feature_definition(f)), '[]'),
   'caps', COALESCE((
-    SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(c) - 'description' ORDER BY c.cap COLLATE "C")
-      FROM decide.cap AS c), '[]'),
+    SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(c) - 'description' || pg_catalog.jsonb_build_object(
+             'slot', s.slot, 'value', s.value,
+             'window_us', EXTRACT(epoch FROM c.window_length) * 1000000,
+             'window_months', EXTRACT(year FROM w.whole) * 12 + EXTRACT(month FROM w.whole),
+             'window_days', EXTRACT(day FROM w.whole),
+             'window_part_us', EXTRACT(epoch FROM w.whole - pg_catalog.make_interval(
+                years => EXTRACT(year FROM w.whole)::int, months => EXTRACT(month FROM w.whole)::int,
+                days => EXTRACT(day FROM w.whole)::int)) * 1000000,
+             'hold_us', EXTRACT(epoch FROM c.hold) * 1000000, 'cell_us', s.cell_us
+           ) ORDER BY c.cap COLLATE "C", s.slot)
+      FROM decide.cap AS c
+     CROSS JOIN LATERAL (SELECT pg_catalog.justify_hours(c.window_length)) AS w (whole)
+     CROSS JOIN LATERAL decide.cap_values(c) AS v (value)
+      JOIN decide.cap_slot AS s ON s.cap = c.cap AND s.definition = decide.cap_definition(c)
+                               AND s.value IS NOT DISTINCT FROM v.value), '[]'),
   'policies', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'policy', p.policy, 'surface', p.surface, 'model', p.model,

@@ -42,6 +42,7 @@ pub struct ActionRow {
     /// Kept as text until it is looked at, so that one bad number spoils one action only.
     pub attributes: Box<RawValue>,
     pub eligible_when: Option<String>,
+    pub cost: f64,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +69,41 @@ pub struct FeatureRow {
 #[derive(Deserialize)]
 pub struct CapRow {
     pub cap: String,
+    pub slot: i32,
+    /// Of the attribute, where each value is limited by itself.
+    pub value: Option<String>,
+    pub surface: Option<String>,
+    pub campaign: Option<String>,
+    pub action: Option<String>,
+    pub attribute: Option<String>,
+    pub attribute_value: Option<String>,
+    pub per: String,
+    pub max_count: i64,
+    pub window_length: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub window_us: f64,
+    #[serde(default, deserialize_with = "number")]
+    pub window_months: f64,
+    #[serde(default, deserialize_with = "number")]
+    pub window_days: f64,
+    #[serde(default, deserialize_with = "number")]
+    pub window_part_us: f64,
+    pub window_kind: String,
+    pub counts: String,
+    pub unit: String,
+    pub hard: bool,
+    pub relax_order: i32,
+    pub time_zone: String,
+    pub week_start: i32,
+    pub hold_us: f64,
+    pub cell_us: i64,
+    pub stripes: Option<i32>,
+    pub pacing: String,
+}
+
+/// Null is 0.
+fn number<'de, D: serde::Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    Option::<f64>::deserialize(value).map(Option::unwrap_or_default)
 }
 
 #[derive(Deserialize)]

@@ -3,8 +3,10 @@
 use pgrx::pg_sys::UUIDOID;
 use uuid::Uuid;
 
-use crate::pg::locked::{Locked, Wait};
+use crate::pg::attempt::attempt;
+use crate::pg::locked::{Locked, Missed, Wait};
 use crate::pg::lookup::{Found, Keyed};
+use crate::pg::plan::patient_for;
 use crate::pg::{Statement, array, clock, datum, session};
 
 const USER_STATE: Keyed = Keyed {
@@ -84,18 +86,44 @@ impl UserRow {
 
     /// The same, if there is a row. Needs an open session.
     pub fn lock_existing(user_key: Uuid) -> Option<(UserRow, Locked)> {
-        UserRow::lock_as(user_key, Wait::ForIt)
+        UserRow::lock_as(user_key, Wait::ForIt).ok()
     }
 
     /// The same, if there is a row and nobody else has it. Needs an open session.
     pub fn lock_if_free(user_key: Uuid) -> Option<(UserRow, Locked)> {
-        UserRow::lock_as(user_key, Wait::Never)
+        UserRow::lock_as(user_key, Wait::Never).ok()
     }
 
-    fn lock_as(user_key: Uuid, wait: Wait) -> Option<(UserRow, Locked)> {
+    /// Locks the row, or makes one, and puts what is in it here; None if another transaction has it
+    /// for longer than that. Needs an open session.
+    pub fn lock_within(&mut self, user_key: Uuid, milliseconds: u32) -> Option<Locked> {
+        match self.try_to_lock(user_key, Wait::Never) {
+            Ok(locked) => return Some(locked),
+            Err(Missed::Absent) => {
+                let made =
+                    || MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
+                attempt(|| patient_for(milliseconds, made)).ok()?;
+            }
+            Err(Missed::Taken) => {}
+        }
+        let mut wait = || self.try_to_lock(user_key, Wait::ForIt);
+        attempt(|| patient_for(milliseconds, &mut wait)).ok()?.ok()
+    }
+
+    fn try_to_lock(&mut self, user_key: Uuid, wait: Wait) -> Result<Locked, Missed> {
+        self.clear();
+        USER_STATE.lock(user_key, wait, |kept| self.take(&kept))
+    }
+
+    fn lock_as(user_key: Uuid, wait: Wait) -> Result<(UserRow, Locked), Missed> {
         let mut row = UserRow::default();
-        let locked = USER_STATE.lock(user_key, wait, |kept| row.take(&kept));
-        locked.map(|locked| (row, locked))
+        let locked = row.try_to_lock(user_key, wait)?;
+        Ok((row, locked))
+    }
+
+    /// Writes the exposures only.
+    pub fn write_exposures(&self, locked: Locked) {
+        locked.change([(EXPOSURES, datum::array(&self.exposures))]);
     }
 
     /// Writes the row back.

@@ -10,6 +10,7 @@
 
 mod action_features;
 mod backfill;
+mod budgets;
 mod fold;
 mod freshness;
 mod launcher;
@@ -48,6 +49,7 @@ const JOBS: &[Job] = &[
     job("retention", "1 hour", retention::step, retention::says),
     job("quarantine", "1 hour", quarantine::step, quarantine::says),
     job("backfill", "1 minute", backfill::step, backfill::says),
+    job("budgets", "10 seconds", budgets::step, budgets::says),
     job("freshness", "1 hour", freshness::step, freshness::says),
     job(
         "action_features",

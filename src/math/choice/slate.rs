@@ -15,6 +15,7 @@ pub struct Slate {
     pub chosen: Vec<f64>,
     taken: Vec<bool>,
     weights: Vec<f64>,
+    dropped: Vec<usize>,
 }
 
 /// Below this sum, weights taken relative to the first slot's best score have lost precision, and are taken anew.
@@ -28,30 +29,61 @@ impl Slate {
     /// computed once for all slots, so rows after the first can differ from it in their last bits; the row here is the
     /// one that was drawn from.
     pub fn choose(&mut self, choice: &Choice, scores: &[f32], slots: usize, seed: u64) {
+        self.choose_within(choice, scores, slots, seed, |_, _, _| {});
+    }
+
+    /// The same where a pick can leave no room for others: `drop` is given the slot that was filled, what was picked,
+    /// and a list to which it adds the candidates that later slots cannot have.
+    pub fn choose_within(
+        &mut self,
+        choice: &Choice,
+        scores: &[f32],
+        slots: usize,
+        seed: u64,
+        drop: impl FnMut(usize, usize, &mut Vec<usize>),
+    ) {
         let mut draws = Draws::from_seed(seed);
-        self.fill(choice, scores, slots, |_, row| pick(row, draws.unit()));
+        self.fill(
+            choice,
+            scores,
+            slots,
+            |_, row| pick(row, draws.unit()),
+            drop,
+        );
     }
 
     /// Fills the slots with the candidates at these positions: what [`Slate::choose`] computed when it picked them.
     /// It ends before a position that is out of range or had no chance.
-    pub fn retrace(&mut self, choice: &Choice, scores: &[f32], picks: &[usize]) {
-        self.fill(choice, scores, picks.len(), |slot, row| {
+    pub fn retrace(
+        &mut self,
+        choice: &Choice,
+        scores: &[f32],
+        picks: &[usize],
+        drop: impl FnMut(usize, usize, &mut Vec<usize>),
+    ) {
+        let next = |slot: usize, row: &[f64]| {
             let picked = picks[slot];
             (row.get(picked).copied()? > 0.0).then_some(picked)
-        });
+        };
+        self.fill(choice, scores, picks.len(), next, drop);
     }
 
-    /// Fills the slots with what `next` picks, given the slot and its distribution.
+    /// Fills the slots with what `next` picks, given the slot and its distribution; what `drop` adds to the list
+    /// cannot be had any more.
     fn fill(
         &mut self,
         choice: &Choice,
         scores: &[f32],
         slots: usize,
         mut next: impl FnMut(usize, &[f64]) -> Option<usize>,
+        mut drop: impl FnMut(usize, usize, &mut Vec<usize>),
     ) {
         self.clear(scores.len());
-        for slot in 0..slots.min(scores.len()) {
-            let open = scores.len() - slot;
+        let mut open = scores.len();
+        for slot in 0..slots {
+            if open == 0 {
+                break;
+            }
             let total = self.weigh(choice, scores, open);
             let start = self.probabilities.len();
             self.probabilities.extend_from_slice(&self.weights);
@@ -62,8 +94,14 @@ impl Slate {
             };
             self.chosen.push(row[picked]);
             self.picks.push(picked);
-            self.taken[picked] = true;
-            self.weights[picked] = 0.0;
+            self.dropped.clear();
+            drop(slot, picked, &mut self.dropped);
+            for &gone in std::iter::once(&picked).chain(&self.dropped) {
+                if !std::mem::replace(&mut self.taken[gone], true) {
+                    self.weights[gone] = 0.0;
+                    open -= 1;
+                }
+            }
         }
     }
 

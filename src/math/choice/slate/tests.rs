@@ -138,9 +138,9 @@ fn a_slate_that_cannot_have_been_ends_early() {
         min_probability: 0.0,
     };
     let mut slate = Slate::default();
-    slate.retrace(&greedy, &[1.0, 3.0, 2.0], &[1, 0]);
+    slate.retrace(&greedy, &[1.0, 3.0, 2.0], &[1, 0], |_, _, _| {});
     assert_eq!(slate.picks, [1]);
-    slate.retrace(&greedy, &[1.0, 3.0, 2.0], &[7]);
+    slate.retrace(&greedy, &[1.0, 3.0, 2.0], &[7], |_, _, _| {});
     assert!(slate.picks.is_empty());
     for numbers in [&[4.0, 0.0, 0.0][..], &[f64::NAN, 0.0, 0.0], &[1.0], &[]] {
         assert_eq!(Choice::from_numbers(numbers), None);
@@ -177,7 +177,7 @@ proptest! {
         prop_assert_eq!(&slate.probabilities, &again.probabilities);
         prop_assert_eq!(&slate.picks, &again.picks);
         let kept = Choice::from_numbers(&choice.to_numbers()).expect("a choice");
-        again.retrace(&kept, &scores, &slate.picks);
+        again.retrace(&kept, &scores, &slate.picks, |_, _, _| {});
         prop_assert_eq!(&slate.probabilities, &again.probabilities);
         prop_assert_eq!(&slate.picks, &again.picks);
         prop_assert_eq!(&slate.chosen, &again.chosen);
@@ -195,5 +195,44 @@ proptest! {
             prop_assert!(slate.chosen[slot] > 0.0);
             taken[slate.picks[slot]] = true;
         }
+    }
+}
+
+#[test]
+fn what_a_pick_leaves_no_room_for_is_out_of_the_later_slots() {
+    let softmax = Choice {
+        selection: Selection::Softmax { temperature: 1.0 },
+        min_probability: 0.01,
+    };
+    let scores = [0.3f32, 0.1, 0.7, 0.2, 0.5];
+    // the two of a pair exclude each other
+    let others =
+        |picked: usize| (0..4).filter(move |&i| i != picked && i / 2 == picked / 2 && picked < 4);
+    for seed in 0..200 {
+        let mut slate = Slate::default();
+        slate.choose_within(&softmax, &scores, 5, seed, |_, picked, gone| {
+            gone.extend(others(picked))
+        });
+        assert_eq!(
+            slate.picks.len(),
+            3,
+            "one of each pair, and the one without"
+        );
+        let mut taken = [false; 5];
+        for (slot, row) in slate.probabilities.chunks_exact(5).enumerate() {
+            let mut alone = [0.0; 5];
+            softmax.distribution(&scores, &taken, &mut alone);
+            assert!(row.iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-12));
+            taken[slate.picks[slot]] = true;
+            others(slate.picks[slot]).for_each(|gone| taken[gone] = true);
+        }
+        let mut again = Slate::default();
+        again.retrace(&softmax, &scores, &slate.picks, |_, picked, gone| {
+            gone.extend(others(picked))
+        });
+        assert_eq!(
+            (again.probabilities, again.chosen),
+            (slate.probabilities, slate.chosen)
+        );
     }
 }

@@ -1,0 +1,323 @@
+//! The counters of caps for all users: several rows each, so that decisions need not wait for each other.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use pgrx::pg_sys::{self, INT2OID, INT4OID, INT8ARRAYOID, INT8OID};
+
+use super::cap::{Cap, Per};
+use crate::math::ledger::{self, Terms};
+use crate::pg::attempt::attempt;
+use crate::pg::invalidation::{self, Watch};
+use crate::pg::locked::{Locked, Missed, Wait};
+use crate::pg::lookup::{Found, Keyed, Seen};
+use crate::pg::plan::{on_latest_snapshot, patient_for};
+use crate::pg::{Statement, array, datum};
+
+const STRIPES: Keyed = Keyed {
+    schema: c"decide",
+    table: c"budget_stripe",
+    primary_key: c"budget_stripe_pkey",
+};
+
+/// Columns of decide.budget_stripe.
+const STRIPE: i32 = 2;
+const QUOTA: i32 = 3;
+const LEDGER: i32 = 4;
+const PACED_AT: i32 = 5;
+const ALLOWED: i32 = 6;
+
+thread_local! {
+    static LEVELS: RefCell<Levels> = RefCell::default();
+    static WATCHED: Statement = const { Statement::new(
+        "SELECT 'decide.budget_level'::pg_catalog.regclass::pg_catalog.oid", &[]) };
+    static LOAD: Statement = const { Statement::new(
+        "SELECT l.slot, l.window_start, l.level, l.until FROM decide.budget_level AS l WHERE l.level > 0", &[]) };
+    static MARK: Statement = const { Statement::new(
+        "UPDATE decide.budget_level AS l SET window_start = $2, level = $3, until = $4 \
+          WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
+                           WHERE k.slot = $1 AND (k.window_start, k.level, k.until) < ($2, $3, $4) FOR UPDATE SKIP LOCKED) \
+         RETURNING 'decide.budget_level'::pg_catalog.regclass::pg_catalog.oid",
+        &[INT4OID, INT8OID, INT2OID, INT8OID]) };
+    static COUNT: Statement = const { Statement::new(
+        "SELECT s.slot, pg_catalog.count(*)::int FROM decide.budget_stripe AS s GROUP BY s.slot", &[]) };
+    static SHARES: Statement = const { Statement::new(
+        "SELECT pg_catalog.count(*)::int, COALESCE(pg_catalog.sum(s.quota), 0)::bigint \
+           FROM decide.budget_stripe AS s WHERE s.slot = $1", &[INT4OID]) };
+    static MAKE: Statement = const { Statement::new(
+        "WITH level AS (INSERT INTO decide.budget_level (slot) VALUES ($1) ON CONFLICT DO NOTHING) \
+         INSERT INTO decide.budget_stripe (slot, stripe, quota) \
+         SELECT $1, g, 0 FROM pg_catalog.generate_series(0, $2 - 1) AS g ON CONFLICT DO NOTHING",
+        &[INT4OID, INT4OID]) };
+    static TAKE_ALL: Statement = const { Statement::new(
+        "SELECT s.stripe, s.ledger FROM decide.budget_stripe AS s WHERE s.slot = $1 ORDER BY s.stripe FOR NO KEY UPDATE",
+        &[INT4OID]) };
+    static TAKE_FREE: Statement = const { Statement::new(
+        "SELECT s.stripe, s.quota, s.ledger FROM decide.budget_stripe AS s WHERE s.slot = $1 \
+          ORDER BY s.stripe FOR NO KEY UPDATE SKIP LOCKED", &[INT4OID]) };
+    static PUT: Statement = const { Statement::new(
+        "UPDATE decide.budget_stripe AS s SET quota = $3, ledger = $4 WHERE s.slot = $1 AND s.stripe = $2",
+        &[INT4OID, INT4OID, INT8OID, INT8ARRAYOID]) };
+    static SET_QUOTAS: Statement = const { Statement::new(
+        "UPDATE decide.budget_stripe AS s SET quota = q.quota, allowed = 0, paced_at = NULL \
+           FROM pg_catalog.unnest($2) WITH ORDINALITY AS q (quota, place) \
+          WHERE s.slot = $1 AND s.stripe = q.place - 1", &[INT4OID, INT8ARRAYOID]) };
+    static TAKE_LEVEL: Statement = const { Statement::new(
+        "SELECT 1 FROM decide.budget_level AS l WHERE l.slot = $1 FOR NO KEY UPDATE", &[INT4OID]) };
+    static REOPEN: Statement = const { Statement::new(
+        "UPDATE decide.budget_level AS l SET level = 0, window_start = $2, until = $3 \
+          WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
+                           WHERE k.slot = $1 AND k.level > 0 FOR UPDATE SKIP LOCKED) \
+         RETURNING 'decide.budget_level'::pg_catalog.regclass::pg_catalog.oid", &[INT4OID, INT8OID, INT8OID]) };
+}
+
+/// How full a budget is, as this session knows without looking at its counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Plenty,
+    Little,
+    UsedUp,
+}
+
+#[derive(Default)]
+struct Levels {
+    changes: u64,
+    /// Window, level and until when it holds, by slot.
+    known: HashMap<i32, (i64, i16, i64)>,
+    /// Until when this session has found nothing to be had.
+    closed: HashMap<i32, i64>,
+}
+
+/// One row of a counter.
+#[derive(Default)]
+pub struct Stripe {
+    pub number: i32,
+    pub quota: i64,
+    pub ledger: Vec<i64>,
+    pub paced_at: Option<i64>,
+    pub allowed: f64,
+}
+
+impl Stripe {
+    fn of(found: &Found<'_>) -> Stripe {
+        let mut stripe = Stripe {
+            number: found.datum(STRIPE).map_or(0, |n| n.value() as i32),
+            quota: found.datum(QUOTA).map_or(0, |n| n.value() as i64),
+            paced_at: found.datum(PACED_AT).map(|at| at.value() as i64),
+            allowed: found
+                .datum(ALLOWED)
+                .map_or(0.0, |n| f64::from_bits(n.value() as u64)),
+            ..Stripe::default()
+        };
+        found
+            .datum(LEDGER)
+            .map(|ledger| array::read_into(ledger, &mut stripe.ledger));
+        stripe
+    }
+
+    /// How much of its quota is left; below 0 if the limit was cut.
+    pub fn free(&self, terms: &Terms) -> i64 {
+        self.quota.saturating_sub(ledger::used(&self.ledger, terms))
+    }
+
+    pub fn write(&self, locked: Locked) {
+        locked.change([
+            (QUOTA, datum::int8(self.quota)),
+            (LEDGER, datum::array(&self.ledger)),
+            (PACED_AT, self.paced_at.and_then(datum::timestamp)),
+            (ALLOWED, datum::float8(self.allowed)),
+        ]);
+    }
+}
+
+/// The counter of a cap.
+pub struct Budget<'a>(pub &'a Cap);
+
+impl Budget<'_> {
+    /// A stripe as it is committed.
+    pub fn peek(&self, stripe: i32) -> Option<Stripe> {
+        let mut found = None;
+        STRIPES.read_newest((self.0.slot, stripe), |row| found = Some(Stripe::of(&row)));
+        found
+    }
+
+    /// Locks a stripe unless another transaction has it.
+    pub fn lock(&self, stripe: i32) -> Result<(Stripe, Locked), Missed> {
+        self.lock_as(stripe, Wait::Never)
+    }
+
+    /// Locks a stripe, or waits so many milliseconds for it.
+    pub fn lock_within(&self, stripe: i32, milliseconds: u32) -> Result<(Stripe, Locked), Missed> {
+        attempt(|| patient_for(milliseconds, || self.lock_as(stripe, Wait::ForIt)))
+            .unwrap_or(Err(Missed::Taken))
+    }
+
+    fn lock_as(&self, stripe: i32, wait: Wait) -> Result<(Stripe, Locked), Missed> {
+        let mut found = Stripe::default();
+        let key = (self.0.slot, stripe);
+        let locked = STRIPES.lock(key, wait, |row| found = Stripe::of(&row))?;
+        Ok((found, locked))
+    }
+
+    /// Every stripe; of one that is being changed, the version that leaves less.
+    pub fn stripes(&self, seen: Seen, terms: &Terms) -> Vec<Stripe> {
+        let mut stripes: Vec<Stripe> = Vec::new();
+        STRIPES.each(self.0.slot, seen, |row| {
+            let stripe = Stripe::of(&row);
+            match stripes
+                .iter_mut()
+                .find(|other| other.number == stripe.number)
+            {
+                None => stripes.push(stripe),
+                Some(other) if stripe.free(terms) < other.free(terms) => *other = stripe,
+                Some(_) => {}
+            }
+        });
+        stripes
+    }
+
+    /// What this session knows of it. Needs an open session.
+    pub fn level(&self, window_start: i64, now: i64) -> Level {
+        let changes = invalidation::changes_seen(Watch::Budget);
+        if LEVELS.with_borrow(|levels| levels.changes != changes) {
+            load();
+        }
+        LEVELS.with_borrow(|levels| {
+            if levels
+                .closed
+                .get(&self.0.slot)
+                .is_some_and(|&until| now < until)
+            {
+                return Level::UsedUp;
+            }
+            match levels.known.get(&self.0.slot) {
+                Some(&(start, 2, until)) if start == window_start && now < until => Level::UsedUp,
+                Some(&(start, level, _)) if start == window_start && level > 0 => Level::Little,
+                _ if self.0.is_small() => Level::Little,
+                _ => Level::Plenty,
+            }
+        })
+    }
+
+    /// Lets all sessions know that it is running out, unless somebody else is doing so.
+    pub fn mark(&self, window_start: i64, level: Level, until: i64) {
+        let args = [
+            datum::int4(self.0.slot),
+            datum::int8(window_start),
+            datum::int2(level as i16),
+            datum::int8(until),
+        ];
+        MARK.with(|statement| {
+            statement.write(&args, |row| {
+                invalidation::announce(row.must::<pg_sys::Oid>(1))
+            })
+        });
+    }
+
+    /// Has this session not look again before that.
+    pub fn close_until(&self, until: i64) {
+        LEVELS.with_borrow_mut(|levels| levels.closed.insert(self.0.slot, until));
+    }
+
+    /// Locks the stripes that no other transaction has. Needs an open session.
+    pub fn lock_free(&self) -> Vec<Stripe> {
+        let mut stripes = Vec::new();
+        TAKE_FREE.with(|statement| {
+            statement.write(&[datum::int4(self.0.slot)], |row| {
+                let mut stripe = Stripe {
+                    number: row.must(1),
+                    quota: row.must(2),
+                    ..Stripe::default()
+                };
+                row.datum(3)
+                    .map(|kept| array::read_into(kept, &mut stripe.ledger));
+                stripes.push(stripe);
+            })
+        });
+        stripes
+    }
+
+    /// Writes quota and ledger of a stripe that is locked. Needs an open session.
+    pub fn put(&self, stripe: &Stripe) {
+        let args = [
+            datum::int4(self.0.slot),
+            datum::int4(stripe.number),
+            datum::int8(stripe.quota),
+            datum::array(&stripe.ledger),
+        ];
+        PUT.with(|statement| statement.write(&args, |_| {}));
+    }
+
+    /// Lets all sessions look again, unless somebody is saying otherwise.
+    pub fn reopen(&self) {
+        let args = [
+            datum::int4(self.0.slot),
+            datum::int8(i64::MIN),
+            datum::int8(i64::MAX),
+        ];
+        REOPEN.with(|statement| {
+            statement.write(&args, |row| {
+                invalidation::announce(row.must::<pg_sys::Oid>(1))
+            })
+        });
+    }
+
+    /// Gives it the rows that it should have, and all of them together the limit. Waits for decisions
+    /// that hold one, but not for long. Needs an open session.
+    pub fn settle(&self, now: i64) {
+        let slot = datum::int4(self.0.slot);
+        let (mut rows, mut total) = (0, 0);
+        let count = |row: crate::pg::Row<'_>| (rows, total) = (row.must(1), row.must(2));
+        SHARES.with(|statement| statement.write(&[slot], count));
+        if rows >= self.0.stripes_wanted && total == self.0.limit {
+            return;
+        }
+        MAKE.with(|statement| statement.write(&[slot, datum::int4(self.0.stripes_wanted)], |_| {}));
+        let terms = self.0.terms(now);
+        TAKE_LEVEL.with(|statement| statement.write(&[slot], |_| {}));
+        let mut used: Vec<i64> = Vec::new();
+        TAKE_ALL.with(|statement| {
+            statement.write(&[slot], |row| {
+                let mut ledger = Vec::new();
+                row.datum(2).map(|kept| array::read_into(kept, &mut ledger));
+                used.push(ledger::used(&ledger, &terms));
+            })
+        });
+        let quotas = ledger::shares(self.0.limit, &used);
+        SET_QUOTAS.with(|statement| statement.write(&[slot, datum::array(&quotas)], |_| {}));
+        self.reopen();
+    }
+}
+
+/// Notes how many rows the counters of a bundle have. Needs an open session.
+pub fn count_stripes(caps: &[Cap]) {
+    let mut counts: HashMap<i32, i32> = HashMap::new();
+    COUNT.with(|statement| {
+        statement.read(&[], |row| {
+            counts.extend([(row.must::<i32>(1), row.must::<i32>(2))])
+        })
+    });
+    for cap in caps.iter().filter(|cap| cap.per == Per::All) {
+        cap.stripes.set(counts.get(&cap.slot).copied().unwrap_or(0));
+    }
+}
+
+fn load() {
+    WATCHED.with(|statement| {
+        statement.read(&[], |row| invalidation::watch(Watch::Budget, row.must(1)))
+    });
+    let changes = invalidation::changes_seen(Watch::Budget);
+    let mut known = HashMap::new();
+    on_latest_snapshot(|| {
+        LOAD.with(|statement| {
+            statement.read(&[], |row| {
+                known.insert(row.must(1), (row.must(2), row.must(3), row.must(4)));
+            })
+        })
+    });
+    LEVELS.set(Levels {
+        changes,
+        known,
+        closed: HashMap::new(),
+    });
+}

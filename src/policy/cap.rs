@@ -1,0 +1,423 @@
+//! Caps as decisions hold them: which actions each binds, by how much, over which window.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID};
+use serde_json::value::RawValue;
+
+use super::bundle::{Action, Bundle};
+use super::tables::{ActionRow, CapRow, Content};
+use super::validate::Faults;
+use crate::math::ledger::Terms;
+use crate::pg::{Statement, datum};
+
+/// Who shares a cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Per {
+    User,
+    All,
+    /// The slots of one answer.
+    Decision,
+}
+
+/// Over which time it counts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Span {
+    Forever,
+    /// The last so many microseconds.
+    Sliding(i64),
+    /// Calendar windows, as decide.cap_window has them.
+    Calendar {
+        length: String,
+        time_zone: String,
+        week_start: i32,
+    },
+}
+
+/// How a budget is spread over its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pacing {
+    None,
+    Even,
+    Frontloaded,
+    Forecast,
+}
+
+/// A cap; of one that limits each value of an attribute by itself, one of its values.
+pub struct Cap {
+    /// The number by which counters and traces know it.
+    pub slot: i32,
+    pub name: String,
+    pub per: Per,
+    /// How much, in units: exposures, or millionths of cost.
+    pub limit: i64,
+    pub span: Span,
+    /// The type of event that is counted; None: decisions are.
+    pub counts: Option<String>,
+    /// How long an exposure is reserved for its event, in microseconds.
+    pub hold: i64,
+    /// The grid in which such reservations are brought together.
+    pub cell: i64,
+    pub hard: bool,
+    pub relax_order: i32,
+    pub pacing: Pacing,
+    /// How many rows its counter should have, and has.
+    pub stripes_wanted: i32,
+    pub stripes: Cell<i32>,
+    /// Where it holds; None is everywhere.
+    pub surface: Option<String>,
+    /// What an exposure of each action that it binds takes, by the action's number.
+    pub amounts: HashMap<i32, i64>,
+    /// The calendar window that was asked for last.
+    window: Cell<(i64, i64)>,
+}
+
+thread_local! {
+    static WINDOW: Statement = const { Statement::new(
+        "SELECT w.starts, w.ends FROM decide.cap_window($1, $2::interval, $3, $4) AS w",
+        &[TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID]) };
+}
+
+/// Units of a cost of 1.
+const COST: f64 = 1e6;
+
+/// Exposures of a stripe of a budget that is large enough for several, and most stripes.
+const SHARE: i64 = 64;
+const MOST_STRIPES: i64 = 32;
+const MOST_PACED: i64 = 4;
+
+impl Cap {
+    /// The window that `now` is in: from and up to. Needs an open session.
+    pub fn window(&self, now: i64) -> (i64, i64) {
+        match &self.span {
+            Span::Forever => (i64::MIN, i64::MAX),
+            Span::Sliding(length) => (now.saturating_sub(*length) + 1, i64::MAX),
+            Span::Calendar {
+                length,
+                time_zone,
+                week_start,
+            } => {
+                let (starts, ends) = self.window.get();
+                if (starts..ends).contains(&now) {
+                    return (starts, ends);
+                }
+                let args = [
+                    datum::timestamp(now),
+                    datum::text(length),
+                    datum::text(time_zone),
+                    datum::int4(*week_start),
+                ];
+                let mut window = (i64::MIN, i64::MAX);
+                WINDOW.with(|statement| {
+                    statement.read(&args, |row| {
+                        window = row.timestamp(1).zip(row.timestamp(2)).unwrap_or(window);
+                    })
+                });
+                self.window.set(window);
+                window
+            }
+        }
+    }
+
+    /// The window that a level holds for, by its beginning: a sliding one has none.
+    pub fn level_window(&self, starts: i64) -> i64 {
+        match self.span {
+            Span::Sliding(_) => i64::MIN + 1,
+            _ => starts.max(i64::MIN + 1),
+        }
+    }
+
+    /// Which entries of its ledgers bind at that moment. Needs an open session.
+    pub fn terms(&self, now: i64) -> Terms {
+        Terms {
+            from: self.window(now).0,
+            reserved_from: match self.per {
+                Per::User => now.saturating_sub(self.hold) + 1,
+                _ => i64::MIN,
+            },
+            sliding: match self.span {
+                Span::Sliding(length) => Some(length),
+                _ => None,
+            },
+            hold: self.hold,
+            cell: self.cell,
+        }
+    }
+
+    /// The amount of an exposure of that action on that surface; None where the cap does not bind it.
+    pub fn amount(&self, action: i32, surface: &str) -> Option<i64> {
+        let here = self.surface.as_deref().is_none_or(|only| only == surface);
+        here.then(|| self.amounts.get(&action).copied()).flatten()
+    }
+
+    /// Whether so few units are left to a stripe that decisions look at the counters before they choose.
+    pub fn is_small(&self) -> bool {
+        self.limit / i64::from(self.stripes.get().max(1)) < SHARE * self.largest()
+    }
+
+    fn largest(&self) -> i64 {
+        self.amounts.values().copied().max().unwrap_or(1).max(1)
+    }
+
+    /// What is left of a stripe when others should begin to look before they choose.
+    pub fn little(&self) -> i64 {
+        (self.limit / i64::from(self.stripes.get().max(1)) / 8)
+            .clamp(self.largest(), SHARE * self.largest())
+    }
+}
+
+/// The caps of a bundle; what is wrong with them is among the faults.
+pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
+    let mut caps = Vec::new();
+    for row in &content.caps {
+        match cap(row, content) {
+            Ok(cap) => caps.push(cap),
+            Err(reason) => faults.add("decide.cap", &row.cap, reason),
+        }
+    }
+    caps.sort_by_key(|cap| cap.slot);
+    caps
+}
+
+fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
+    let per = match row.per.as_str() {
+        "user" => Per::User,
+        "all" => Per::All,
+        "decision" => Per::Decision,
+        other => return Err(format!("per \"{other}\" is none of user, all, decision")),
+    };
+    let is_cost = row.unit == "cost";
+    let scale = if is_cost { COST as i64 } else { 1 };
+    let limit = row.max_count.checked_mul(scale);
+    let limit = limit.ok_or("max_count: it is too large for a cap that counts cost")?;
+    let bound = content.actions.iter().filter(|action| binds(row, action));
+    let amount = |action: &ActionRow| if is_cost { units(action.cost) } else { 1 };
+    let amounts = bound
+        .map(|action| (action.number, amount(action)))
+        .collect();
+    let pacing = match row.pacing.as_str() {
+        "none" => Pacing::None,
+        "even" => Pacing::Even,
+        "frontloaded" => Pacing::Frontloaded,
+        "forecast" => Pacing::Forecast,
+        other => {
+            return Err(format!(
+                "pacing \"{other}\" is none of none, even, frontloaded, forecast"
+            ));
+        }
+    };
+    let span = span(row)?;
+    if pacing != Pacing::None && !(per == Per::All && matches!(span, Span::Calendar { .. })) {
+        return Err("pacing: only a cap for all users over a calendar window can be paced".into());
+    }
+    if per == Per::Decision && row.counts != "decision" {
+        return Err("counts: a cap within a decision counts decisions".into());
+    }
+    let types = &content.event_types;
+    if row.counts != "decision"
+        && !types.is_empty()
+        && !types.iter().any(|t| t.event_type == row.counts)
+    {
+        return Err(format!(
+            "counts: event type \"{}\" is not in decide.event_type",
+            row.counts
+        ));
+    }
+    let most = match pacing {
+        Pacing::None => MOST_STRIPES,
+        _ => MOST_PACED,
+    };
+    let stripes = row
+        .stripes
+        .map_or_else(|| (row.max_count / SHARE).clamp(1, most) as i32, |n| n);
+    let name = match &row.value {
+        Some(value) => format!("{} ({value})", row.cap),
+        None => row.cap.clone(),
+    };
+    Ok(Cap {
+        slot: row.slot,
+        name,
+        per,
+        limit,
+        span,
+        counts: (row.counts != "decision").then(|| row.counts.clone()),
+        hold: row.hold_us as i64,
+        cell: row.cell_us,
+        hard: row.hard,
+        relax_order: row.relax_order,
+        pacing,
+        stripes_wanted: stripes,
+        stripes: Cell::new(stripes),
+        surface: row.surface.clone(),
+        amounts,
+        window: Cell::new((0, 0)),
+    })
+}
+
+fn span(row: &CapRow) -> Result<Span, String> {
+    let Some(length) = &row.window_length else {
+        return Ok(Span::Forever);
+    };
+    if row.window_kind == "sliding" {
+        return Ok(Span::Sliding((row.window_us as i64).max(1)));
+    }
+    let parts = [row.window_months, row.window_days, row.window_part_us];
+    if parts.iter().filter(|&&part| part != 0.0).count() != 1
+        || parts.iter().any(|&part| part < 0.0)
+    {
+        return Err(format!(
+            "window_length {length}: a calendar window is of whole months, of whole days, or of a part of a day"
+        ));
+    }
+    Ok(Span::Calendar {
+        length: length.clone(),
+        time_zone: row.time_zone.clone(),
+        week_start: row.week_start,
+    })
+}
+
+/// A cost in millionths; what is finer counts as one more.
+fn units(cost: f64) -> i64 {
+    let exact = cost * COST;
+    let near = exact.round();
+    let whole = if (exact - near).abs() <= 1e-6 * near.abs().max(1.0) {
+        near
+    } else {
+        exact.ceil()
+    };
+    whole.clamp(0.0, 1e18) as i64
+}
+
+/// Whether the cap limits that action, wherever it is shown.
+fn binds(row: &CapRow, action: &ActionRow) -> bool {
+    let of_campaign = row.campaign.is_none() || row.campaign == action.campaign;
+    let of_action = row
+        .action
+        .as_ref()
+        .is_none_or(|only| *only == action.action);
+    let has_value = || {
+        let Some(attribute) = &row.attribute else {
+            return true;
+        };
+        let wanted = row.attribute_value.as_ref().or(row.value.as_ref());
+        wanted.is_some() && attribute_text(action, attribute).as_ref() == wanted
+    };
+    of_campaign && of_action && has_value()
+}
+
+/// An attribute as `attributes ->> name` gives it.
+fn attribute_text(action: &ActionRow, name: &str) -> Option<String> {
+    let attributes: HashMap<String, Box<RawValue>> =
+        serde_json::from_str(action.attributes.get()).ok()?;
+    let raw = attributes.get(name)?.get();
+    match raw.as_bytes().first()? {
+        b'"' => serde_json::from_str(raw).ok(),
+        b'n' => None,
+        _ => Some(raw.to_owned()),
+    }
+}
+
+/// A hard cap must not bind what is shown without limit.
+pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
+    for surface in &content.surfaces {
+        let fallback = content
+            .actions
+            .iter()
+            .find(|action| surface.fallback_action.as_ref() == Some(&action.action));
+        for row in content
+            .caps
+            .iter()
+            .filter(|row| row.hard && row.per != "decision")
+        {
+            let names_it =
+                row.campaign.is_some() || row.action.is_some() || row.attribute.is_some();
+            let is_here = row
+                .surface
+                .as_ref()
+                .is_none_or(|only| *only == surface.surface);
+            if let Some(action) =
+                fallback.filter(|action| names_it && is_here && binds(row, action))
+            {
+                let reason = format!(
+                    "it limits \"{}\", the fallback_action of surface \"{}\", which is shown without limit",
+                    action.action, surface.surface
+                );
+                faults.add("decide.cap", &row.cap, reason);
+            }
+        }
+    }
+}
+
+/// The caps that bear on a surface.
+#[derive(Default)]
+pub struct Limits {
+    /// By their place in the bundle, in order of their slots.
+    pub caps: Vec<usize>,
+    /// Per action of the surface: places among `caps`, and amounts.
+    pub of_action: Vec<Vec<(usize, i64)>>,
+    /// The largest amount that an action here takes, per cap.
+    pub largest: Vec<i64>,
+    /// Places of the soft ones, in the order in which they give way.
+    pub soft: Vec<usize>,
+    /// Whether one of them is per user.
+    pub of_users: bool,
+}
+
+impl Limits {
+    /// What bears on these actions of a surface.
+    pub fn of(surface: &str, actions: &[Action], caps: &[Cap]) -> Limits {
+        let mut limits = Limits {
+            of_action: vec![Vec::new(); actions.len()],
+            ..Limits::default()
+        };
+        for (i, cap) in caps.iter().enumerate() {
+            let amounts: Vec<(usize, i64)> = actions
+                .iter()
+                .enumerate()
+                .filter_map(|(a, action)| Some((a, cap.amount(action.number, surface)?)))
+                .collect();
+            let Some(largest) = amounts.iter().map(|&(_, amount)| amount).max() else {
+                continue;
+            };
+            let place = limits.caps.len();
+            for (a, amount) in amounts {
+                limits.of_action[a].push((place, amount));
+            }
+            limits.caps.push(i);
+            limits.largest.push(largest);
+            limits.of_users |= cap.per == Per::User;
+            if !cap.hard {
+                limits.soft.push(place);
+            }
+        }
+        limits.soft.sort_by_key(|&place| {
+            let cap = &caps[limits.caps[place]];
+            (cap.relax_order, cap.slot)
+        });
+        limits
+    }
+}
+
+impl Bundle {
+    /// Caps per user that count events of a type.
+    pub fn counting(&self, kind: &str) -> impl Iterator<Item = &Cap> {
+        let places = self.counted_by.get(kind).into_iter().flatten();
+        places.map(|&i| &self.caps[i])
+    }
+}
+
+/// Caps per user by the type of event that they count.
+pub fn counted_by(caps: &[Cap]) -> HashMap<String, Vec<usize>> {
+    let mut by: HashMap<String, Vec<usize>> = HashMap::new();
+    for (i, cap) in caps
+        .iter()
+        .enumerate()
+        .filter(|(_, cap)| cap.per == Per::User)
+    {
+        if let Some(kind) = &cap.counts {
+            by.entry(kind.clone()).or_default().push(i);
+        }
+    }
+    by
+}

@@ -1,0 +1,152 @@
+//! The counters of budgets: reservations that are over are counted or given back, and what is left is
+//! spread evenly again over the rows of a counter that is running out.
+
+use std::collections::{BTreeSet, HashMap};
+
+use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+
+use super::Step;
+use crate::error::Error;
+use crate::math::identifier::time_ordered;
+use crate::math::ledger;
+use crate::pg::clock::{self, to_unix_micros};
+use crate::pg::lookup::Seen;
+use crate::pg::{Statement, datum};
+use crate::policy::{self, Budget, Cap, Level, Per, Stripe};
+
+thread_local! {
+    static TOLD: Statement = const { Statement::new(include_str!("budgets.sql"),
+        &[INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, UUIDOID, TEXTOID]) };
+}
+
+/// Every budget once.
+pub fn step() -> Result<Step, Error> {
+    let mut rows = 0;
+    let bundle = match policy::live() {
+        Err(Error::NothingPublished) => return Ok(Step { rows, more: false }),
+        bundle => bundle?,
+    };
+    for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
+        let now = clock::now();
+        if let Some(kind) = &cap.counts {
+            rows += look_up(cap, kind, now);
+        }
+        match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
+            Level::Little if !cap.is_small() => spread(cap, now),
+            Level::UsedUp => look_again(cap, now),
+            _ => {}
+        }
+    }
+    Ok(Step { rows, more: false })
+}
+
+pub fn says(rows: i64) -> String {
+    format!("{rows} reservations looked up")
+}
+
+/// Counts the reservations that are over of which events have told, and gives the others back. Rows that
+/// a transaction holds are left for the next time.
+fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
+    let terms = cap.terms(now);
+    let due = |stripe: &Stripe| -> Vec<(i64, i64, i64)> {
+        let entries = ledger::entries(&stripe.ledger);
+        entries
+            .filter(|&entry| ledger::is_due(entry, &terms, now))
+            .collect()
+    };
+    let stripes = Budget(cap).lock_free();
+    let cells: BTreeSet<(i64, i64)> = stripes
+        .iter()
+        .flat_map(|stripe| {
+            due(stripe)
+                .into_iter()
+                .map(|(at, ..)| ledger::cell(at, &terms))
+        })
+        .collect();
+    let told: HashMap<(i64, i64), HashMap<i32, i64>> = cells
+        .into_iter()
+        .map(|cell| (cell, told(cap, kind, cell)))
+        .collect();
+    let mut looked_up = 0;
+    for mut stripe in stripes {
+        let number = stripe.number;
+        let of_stripe = |at: i64| told[&ledger::cell(at, &terms)].get(&number).copied();
+        let (mut changed, mut kept) = (0, Vec::with_capacity(stripe.ledger.len()));
+        for entry in ledger::entries(&stripe.ledger) {
+            if ledger::is_due(entry, &terms, now) {
+                kept.extend(ledger::looked_up(entry, of_stripe(entry.0).unwrap_or(0)));
+                changed += 1;
+            } else {
+                kept.extend([entry.0, entry.1, entry.2]);
+            }
+        }
+        if changed > 0 {
+            stripe.ledger = kept;
+            Budget(cap).put(&stripe);
+            looked_up += changed;
+        }
+    }
+    looked_up
+}
+
+/// How much of what was reserved from each stripe within a cell events have told of.
+fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
+    let first = |at| datum::uuid(time_ordered(to_unix_micros(at), 0));
+    let args = [
+        datum::int4(cap.slot),
+        datum::timestamp(from),
+        datum::timestamp(to),
+        first(from),
+        first(to),
+        datum::text(kind),
+    ];
+    let mut told = HashMap::new();
+    TOLD.with(|statement| {
+        statement.write(&args, |row| {
+            let amount = cap.amounts.get(&row.must(2)).copied().unwrap_or(0);
+            *told.entry(row.must(1)).or_insert(0) += amount;
+        })
+    });
+    told
+}
+
+/// A budget that was used up may have been given something back.
+fn look_again(cap: &Cap, now: i64) {
+    let terms = cap.terms(now);
+    let stripes = Budget(cap).stripes(Seen::Committed, &terms);
+    let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
+    let left: i64 = stripes
+        .iter()
+        .map(|stripe| stripe.free(&terms).max(0))
+        .sum();
+    if least.is_some_and(|least| left >= least) {
+        Budget(cap).reopen();
+    }
+}
+
+/// Spreads what is left over the rows that nobody holds; all sessions stop looking before they choose if
+/// each has plenty then.
+fn spread(cap: &Cap, now: i64) {
+    let terms = cap.terms(now);
+    let mut stripes = Budget(cap).lock_free();
+    let used: Vec<i64> = stripes
+        .iter()
+        .map(|s| ledger::used(&s.ledger, &terms))
+        .collect();
+    let total: i64 = stripes.iter().map(|stripe| stripe.quota).sum();
+    let quotas = ledger::shares(total, &used);
+    for (stripe, quota) in stripes.iter_mut().zip(quotas) {
+        if stripe.quota != quota {
+            stripe.quota = quota;
+            Budget(cap).put(stripe);
+        }
+    }
+    let all = stripes.len() == cap.stripes.get() as usize;
+    if all
+        && stripes
+            .iter()
+            .all(|stripe| stripe.free(&terms) >= 2 * cap.little())
+    {
+        Budget(cap).reopen();
+    }
+}
