@@ -175,8 +175,31 @@ pub fn serves_what_was_last_known(database: &Database) -> Result<()> {
     )?;
     timed(&mut client, "home")?;
     let mut other = database.connect()?;
+    locked_out(&mut client, &mut other)?;
+    // What counts by the user cannot be told without the row: then it is the fallback, in time.
+    client.batch_execute(
+        "INSERT INTO decide.cap (cap, surface, per, max_count) VALUES ('often', 'home', 'user', 1000); SELECT decide.publish('cap')",
+    )?;
+    timed(&mut client, "home")?;
     other.batch_execute("BEGIN; LOCK TABLE decide.user_state IN ACCESS EXCLUSIVE MODE")?;
     let (time, reason) = timed(&mut client, "home")?;
+    other.batch_execute("ROLLBACK")?;
+    ensure!(
+        time < SLACK,
+        "with a cap and the table of users locked it took {time:?}"
+    );
+    ensure!(
+        reason.as_deref() == Some("no_candidate"),
+        "with a cap it has the reason {reason:?}"
+    );
+    shop::replay_all(&mut client)?;
+    Ok(())
+}
+
+/// One decision while the table of users is locked by another session.
+fn locked_out(client: &mut Client, other: &mut Client) -> Result<()> {
+    other.batch_execute("BEGIN; LOCK TABLE decide.user_state IN ACCESS EXCLUSIVE MODE")?;
+    let (time, reason) = timed(client, "home")?;
     ensure!(
         time < SLACK,
         "with the table of users locked it took {time:?}"
@@ -195,7 +218,6 @@ pub fn serves_what_was_last_known(database: &Database) -> Result<()> {
         errors.as_deref() == Some(&["features: last known good".to_owned()]),
         "the trace says {errors:?}"
     );
-    shop::replay_all(&mut client)?;
     Ok(())
 }
 
