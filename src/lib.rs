@@ -57,9 +57,14 @@ extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
 extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["views"]);
 extension_sql_file!("../sql/modes.sql", name = "modes", requires = ["catalog"]);
 extension_sql_file!(
+    "../sql/envelope.sql",
+    name = "envelope",
+    requires = ["modes"]
+);
+extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["modes"],
+    requires = ["envelope"],
     finalize
 );
 
@@ -69,6 +74,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::session::without_backtraces();
     settings::init();
     pg::invalidation::init();
+    pg::admission::init();
     worker::init();
 }
 

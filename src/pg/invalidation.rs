@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// How many kinds there are.
-const WATCHES: usize = 7;
+const WATCHES: usize = 8;
 
 /// What a backend keeps copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum Watch {
     Mode = 5,
     /// The table of changes of kill switches.
     Switch = 6,
+    /// The rules that are left out.
+    Breaker = 7,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.
