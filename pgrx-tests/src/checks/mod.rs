@@ -15,6 +15,7 @@ mod frequencies;
 mod fuzz;
 mod interruptions;
 mod modes;
+mod pacing;
 mod restore;
 mod sessions;
 mod shop;
@@ -119,6 +120,7 @@ pub const ALL: &[(&str, Check)] = &[
         "restore/brings_everything_back",
         restore::brings_everything_back,
     ),
+    ("pacing/follows_its_line", pacing::follows_its_line),
     ("crashes/of_a_backend", crashes::of_a_backend),
     ("crashes/of_the_server", crashes::of_the_server),
     (
