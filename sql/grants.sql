@@ -17,6 +17,8 @@ AS $$
   UNION ALL
   SELECT 'UPDATE (every, enabled)', 'TABLE decide.job' WHERE job = 'operate'
   UNION ALL
+  SELECT 'SELECT, DELETE', 'TABLE decide.breaker' WHERE job = 'operate'
+  UNION ALL
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
    WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
       OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'candidate_names', 'decided_at', 'slot_probabilities',
@@ -29,11 +31,11 @@ AS $$
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
     WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
-                              'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'budget', 'cap_hit', 'pacing', 'pacing_log']
+                              'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
                               'action_number', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
-                              'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile']
+                              'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
   SELECT 'SELECT, INSERT, UPDATE, DELETE', 'TABLE decide.' || t

@@ -58,9 +58,14 @@ extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["views"]
 extension_sql_file!("../sql/modes.sql", name = "modes", requires = ["catalog"]);
 extension_sql_file!("../sql/pacing.sql", name = "pacing", requires = ["modes"]);
 extension_sql_file!(
+    "../sql/envelope.sql",
+    name = "envelope",
+    requires = ["pacing"]
+);
+extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["pacing"],
+    requires = ["envelope"],
     finalize
 );
 
@@ -70,6 +75,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::session::without_backtraces();
     settings::init();
     pg::invalidation::init();
+    pg::admission::init();
     worker::init();
 }
 

@@ -220,6 +220,7 @@ fn settings(preload: &str) -> Vec<(&'static str, String)> {
         ("log_timezone", "UTC"),
         ("lc_messages", "C"),
         ("log_line_prefix", "%m [%p] %d "),
+        ("pg_decide.enforce_latency_budget", "off"),
     ]
     .map(|(name, value)| (name, value.to_owned()))
     .to_vec()

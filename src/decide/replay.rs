@@ -85,14 +85,10 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         .surfaces
         .get(&trace.surface)
         .ok_or_else(|| Error::Damaged(format!("bundle {number} has no such surface")))?;
-    if let Some(code) = trace
-        .reason
-        .as_deref()
-        .and_then(|r| r.strip_prefix("failed: "))
-    {
+    if let Some(reason) = trace.reason.as_deref().filter(|r| cut_short(r)) {
         return Ok(differs(
             trace.filled == 0 && trace.actions.iter().all(|&a| a == surface.fallback.number),
-            || format!("a stage failed with {code}, but it is not the fallback that was shown"),
+            || format!("it was cut short ({reason}), but it is not the fallback that was shown"),
         ));
     }
     let mut desk = Desk {
@@ -128,6 +124,13 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         }
     };
     Ok(compare(&trace, surface, &mut desk, reason.as_ref()))
+}
+
+/// Whether the reason says that nothing was chosen, so that there is nothing to recompute.
+fn cut_short(reason: &str) -> bool {
+    reason == Reason::Overload.to_string()
+        || reason.starts_with("failed: ")
+        || reason.starts_with("timeout: ")
 }
 
 /// The draw, with what earlier slots left no room for taken from the trace.

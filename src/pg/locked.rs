@@ -37,6 +37,7 @@ impl Keyed {
     /// Locks the row with that key until the transaction ends and hands it to `then` as it is now,
     /// whoever has changed it meanwhile. In a transaction that sees one snapshot throughout, a row that
     /// was changed since is a serialization failure. The rights of the current role are not asked.
+    /// A lock on the whole table is waited for as one on the row is.
     pub fn lock(
         &self,
         key: impl Into<Key>,
@@ -48,7 +49,14 @@ impl Keyed {
         // What is called through the table's access method is guarded as other calls are. After an
         // ERROR the abort of the (sub)transaction releases all of it.
         unsafe {
-            let (relation, index) = self.open(pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+            let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+            let opened = match wait {
+                Wait::ForIt => Some(self.open(mode)),
+                Wait::Never => self.open_if_free(mode),
+            };
+            let Some((relation, index)) = opened else {
+                return Err(Missed::Taken);
+            };
             let snapshot = pg_sys::RegisterSnapshot(self.newest());
             let mut place = None;
             find(relation, index, snapshot, key.into(), |row| {

@@ -177,12 +177,40 @@ impl Keyed {
     /// # Safety
     /// The caller closes it.
     pub(super) unsafe fn open(&self, lock: pg_sys::LOCKMODE) -> (pg_sys::Relation, pg_sys::Oid) {
-        // SAFETY: names are C strings; what is opened is locked.
+        // SAFETY: what is opened is locked.
+        unsafe {
+            let (table, index) = self.oids();
+            (pg_sys::table_open(table, lock), index)
+        }
+    }
+
+    /// The same, unless others hold the table in a way that would have to be waited for.
+    ///
+    /// # Safety
+    /// As above.
+    pub(super) unsafe fn open_if_free(
+        &self,
+        lock: pg_sys::LOCKMODE,
+    ) -> Option<(pg_sys::Relation, pg_sys::Oid)> {
+        // SAFETY: what is opened is locked already.
+        unsafe {
+            let (table, index) = self.oids();
+            let free =
+                table != pg_sys::InvalidOid && pg_sys::ConditionalLockRelationOid(table, lock);
+            let none = pg_sys::NoLock as pg_sys::LOCKMODE;
+            free.then(|| (pg_sys::table_open(table, none), index))
+        }
+    }
+
+    fn oids(&self) -> (pg_sys::Oid, pg_sys::Oid) {
+        // SAFETY: names are C strings; look-ups in the system cache.
         unsafe {
             let schema = pg_sys::get_namespace_oid(self.schema.as_ptr(), false);
             let table = pg_sys::get_relname_relid(self.table.as_ptr(), schema);
-            let index = pg_sys::get_relname_relid(self.primary_key.as_ptr(), schema);
-            (pg_sys::table_open(table, lock), index)
+            (
+                table,
+                pg_sys::get_relname_relid(self.primary_key.as_ptr(), schema),
+            )
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A bundle as decide() uses it: names resolved, models compiled, nothing left to look up.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::cap::{Cap, Limits};
 use super::context::value_text;
@@ -66,6 +67,8 @@ pub struct Moved {
 pub struct Surface {
     pub name: String,
     pub slots: usize,
+    /// How long a decision may take.
+    pub latency_budget: Duration,
     /// What is shown when the policy cannot choose.
     pub fallback: Action,
     pub context_fields: Vec<String>,

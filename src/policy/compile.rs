@@ -2,6 +2,7 @@
 //! backend, which keeps it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::bundle::{
     Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
@@ -20,6 +21,9 @@ use crate::math::model::{LinearModel, ModelError, Source, Value};
 use crate::math::scorer::{Position, Scorer};
 use crate::pg::clock;
 use validate::Faults;
+
+/// A budget beyond this one is none.
+const LONGEST_BUDGET: Duration = Duration::from_secs(86_400);
 
 /// Compiles what can be compiled, the models with the values of a snapshot and when it was taken, and
 /// without what the switches kill; what cannot is among the faults. Needs an open session.
@@ -233,6 +237,7 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
         limits,
         name: row.surface.clone(),
         slots: row.slots,
+        latency_budget: Duration::from_micros(row.latency_budget_us as u64).min(LONGEST_BUDGET),
         fallback,
         context_fields: row.context_fields.clone(),
         actions: listed,

@@ -10,7 +10,7 @@ use super::cap::Per;
 use super::compile::{compile, rule_sets};
 use super::feature::Feature;
 use super::live::by_number;
-use super::rules;
+use super::rule_check;
 use super::stage::settle;
 use super::tables::{Content, FeatureRow};
 use super::validate::{self, Faults};
@@ -195,7 +195,7 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
         };
         let verdict = seen
             .entry(rule)
-            .or_insert_with(|| rules::check(rule, &features));
+            .or_insert_with(|| rule_check::check(rule, &features));
         if let Err(reason) = verdict {
             faults.add(
                 "decide.action",

@@ -47,6 +47,14 @@ impl UserRow {
         USER_STATE.read(user_key, |kept| self.take(&kept));
     }
 
+    /// Takes over what decisions look at.
+    pub fn become_like(&mut self, other: &UserRow) {
+        self.clear();
+        self.features.extend_from_slice(&other.features);
+        self.keyed.extend_from_slice(&other.keyed);
+        self.events = other.events;
+    }
+
     fn clear(&mut self) {
         self.features.clear();
         self.keyed.clear();

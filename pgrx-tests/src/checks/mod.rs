@@ -9,6 +9,7 @@ mod catalog;
 mod crashes;
 mod docs;
 mod entities;
+mod envelope;
 mod extension;
 mod frequencies;
 mod fuzz;
@@ -62,6 +63,27 @@ pub const ALL: &[(&str, Check)] = &[
     (
         "entities/reach_every_session",
         entities::reach_every_session,
+    ),
+    (
+        "envelope/survives_hung_and_failing_rules",
+        envelope::survives_hung_and_failing_rules,
+    ),
+    (
+        "envelope/lets_one_try_at_a_time",
+        envelope::lets_one_try_at_a_time,
+    ),
+    ("envelope/waits_for_no_lock", envelope::waits_for_no_lock),
+    (
+        "envelope/leaves_the_caller_its_own_timeouts",
+        envelope::leaves_the_caller_its_own_timeouts,
+    ),
+    (
+        "envelope/serves_what_was_last_known",
+        envelope::serves_what_was_last_known,
+    ),
+    (
+        "envelope/bounds_decisions_at_once",
+        envelope::bounds_decisions_at_once,
     ),
     ("frequencies/of_uniform", frequencies::of_uniform),
     ("frequencies/of_greedy", frequencies::of_greedy),
