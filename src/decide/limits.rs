@@ -106,22 +106,36 @@ impl<'a> Limiting<'a> {
         }
     }
 
-    /// What the counters of a budget leave, those included that others are about to write.
+    /// What the counters of a budget leave, those included that others are about to write. Where others
+    /// were found to hold all of them, those that they hold are none.
     fn look(&self, cap: &Cap) -> i64 {
         let now = self.request.now;
         let terms = cap.terms(now);
-        let left = |seen| -> i64 {
-            let stripes = Budget(cap).stripes(seen, &terms);
-            stripes
-                .iter()
-                .map(|stripe| stripe.free(&terms).max(0))
-                .sum()
+        let left = |stripes: &[Stripe]| -> i64 {
+            let free = stripes.iter().map(|stripe| stripe.free(&terms).max(0));
+            free.sum()
         };
-        let room = left(Seen::Everything);
+        let mut stripes = Budget(cap).stripes(Seen::Everything, &terms);
+        let room = left(&stripes);
         let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
-        if self.takes && least.is_some_and(|least| room < least && left(Seen::Committed) < least) {
+        let Some(least) = least.filter(|_| self.takes) else {
+            return room;
+        };
+        if room >= least {
+            if !Budget(cap).looks_out(now) {
+                return room;
+            }
+            stripes.retain(|stripe| !stripe.changing);
+            let room = left(&stripes);
+            if room < least {
+                Budget(cap).look_out(now);
+                return BUSY;
+            }
+            return room;
+        }
+        let stripes = Budget(cap).stripes(Seen::Committed, &terms);
+        if left(&stripes) < least {
             let (starts, ends) = cap.window(now);
-            let stripes = Budget(cap).stripes(Seen::Committed, &terms);
             let frees = stripes
                 .iter()
                 .filter_map(|s| ledger::frees_at(&s.ledger, &terms));
@@ -318,7 +332,12 @@ impl<'a> Limiting<'a> {
         }
         let gathered = self.gather(place, amount, taken);
         if gathered.is_none() {
-            self.rooms[place] = if waiting.is_empty() { 0 } else { BUSY };
+            self.rooms[place] = if waiting.is_empty() {
+                0
+            } else {
+                Budget(cap).look_out(self.request.now);
+                BUSY
+            };
         }
         gathered
     }
@@ -368,6 +387,10 @@ impl<'a> Limiting<'a> {
         let &(into, has) = of_cap.iter().max_by_key(|(_, spare)| *spare)?;
         if total < amount {
             return None;
+        }
+        // One that was in use a moment ago may have enough by itself.
+        if has >= amount {
+            return Some(into);
         }
         let mut needed = amount - has;
         for &(which, spare) in of_cap.iter().filter(|(which, _)| *which != into) {

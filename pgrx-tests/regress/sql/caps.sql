@@ -21,7 +21,7 @@ SELECT decide.publish('per user');
 SELECT sum(n) FILTER (WHERE action IN ('a', 'b')) AS spring, sum(n) FILTER (WHERE action = 'c') AS other FROM shown('ann', 'home', 30);
 SELECT sum(n) FILTER (WHERE action IN ('a', 'b')) AS spring FROM shown('bob', 'home', 30);
 -- In one answer too; and the probability is that among what could be had.
-SELECT d.slot, d.action IN ('a', 'b') AS spring, d.probability FROM decide('cas', 'feed') AS d;
+SELECT d.slot, d.probability FROM decide('cas', 'feed') AS d;
 SELECT d.slot, d.probability, array_length(d.candidates, 1) AS candidates, d.blocked_reasons
   FROM decide.decision AS d WHERE d.user_key = decide.user_key('ann') ORDER BY d.decided_at DESC LIMIT 1;
 SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id);
