@@ -106,14 +106,15 @@ impl<'a> Limiting<'a> {
                 match Budget(cap).level(cap.level_window(starts), self.request.now) {
                     Level::UsedUp => 0,
                     Level::Plenty if limit == cap.limit && !cap.is_paced() => PLENTY,
-                    _ => self.look(cap, cap.limit - limit).max(0),
+                    _ => self.look(cap, cap.limit - limit),
                 }
             }
         }
     }
 
     /// What the counters of a budget leave; for a decision, those included that others are about to write.
-    /// Where pacing says so it is less; and so much of it is kept back.
+    /// Where others were found to hold all of them, those that they hold are none. Where pacing says so
+    /// it is less; and so much of it is kept back.
     fn look(&self, cap: &Cap, kept_back: i64) -> i64 {
         let now = self.request.now;
         let terms = cap.terms(now);
@@ -122,7 +123,7 @@ impl<'a> Limiting<'a> {
         };
         let room_of = |stripe: &Stripe| Budget(cap).room(stripe, now);
         let free_of = |stripe: &Stripe| stripe.free(&terms);
-        let stripes = Budget(cap).stripes(
+        let mut stripes = Budget(cap).stripes(
             match self.takes {
                 true => Seen::Everything,
                 false => Seen::Committed,
@@ -130,11 +131,24 @@ impl<'a> Limiting<'a> {
             &terms,
         );
         let room = sum_of(&stripes, &room_of);
-        let room_kept = room.min(sum_of(&stripes, &free_of).saturating_sub(kept_back));
+        let free = sum_of(&stripes, &free_of).saturating_sub(kept_back);
+        let room_kept = room.min(free).max(0);
         let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
-        let Some(least) = least.filter(|&least| self.takes && room < least) else {
+        let Some(least) = least.filter(|_| self.takes) else {
             return room_kept;
         };
+        if room >= least {
+            if !Budget(cap).looks_out(now) {
+                return room_kept;
+            }
+            stripes.retain(|stripe| !stripe.changing);
+            let room = sum_of(&stripes, &room_of);
+            if room < least {
+                Budget(cap).look_out(now);
+                return BUSY;
+            }
+            return room_kept.min(room);
+        }
         let stripes = Budget(cap).stripes(Seen::Committed, &terms);
         if sum_of(&stripes, &room_of) >= least {
             return room_kept;
@@ -342,7 +356,12 @@ impl<'a> Limiting<'a> {
         }
         let gathered = self.gather(place, amount, taken);
         if gathered.is_none() {
-            self.rooms[place] = if waiting.is_empty() { 0 } else { BUSY };
+            self.rooms[place] = if waiting.is_empty() {
+                0
+            } else {
+                Budget(cap).look_out(self.request.now);
+                BUSY
+            };
         }
         gathered
     }
@@ -396,6 +415,10 @@ impl<'a> Limiting<'a> {
         let &(into, has) = of_cap.iter().max_by_key(|(_, spare)| *spare)?;
         if total < amount {
             return None;
+        }
+        // One that was in use a moment ago may have enough by itself.
+        if has >= amount {
+            return Some(into);
         }
         let mut needed = amount - has;
         for &(which, spare) in of_cap.iter().filter(|(which, _)| *which != into) {
