@@ -13,11 +13,15 @@ static PARTITIONS_AHEAD: GucSetting<i32> = GucSetting::<i32>::new(7);
 static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TRACE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static QUARANTINE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
+static UNKNOWN_USERS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static SNAPSHOT_MAX_AGE: GucSetting<i32> = GucSetting::<i32>::new(3_600);
 static ENFORCE_LATENCY_BUDGET: GucSetting<bool> = GucSetting::<bool>::new(true);
 static BREAKER_FAILURES: GucSetting<i32> = GucSetting::<i32>::new(5);
 static BREAKER_PAUSE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static MAX_CONCURRENT_DECISIONS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static CAUTIOUS_CANDIDATES: GucSetting<f64> = GucSetting::<f64>::new(0.5);
+static CAUTIOUS_EXPLORATION: GucSetting<f64> = GucSetting::<f64>::new(0.25);
+static CAUTIOUS_CAPS: GucSetting<f64> = GucSetting::<f64>::new(0.8);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static WORKER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
@@ -91,6 +95,26 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::UNIT_S,
     );
+    for (name, what, setting) in [
+        (
+            c"pg_decide.cautious_candidates",
+            c"Share of the open candidates, the best, that the mode cautious keeps.",
+            &CAUTIOUS_CANDIDATES,
+        ),
+        (
+            c"pg_decide.cautious_exploration",
+            c"What epsilon, temperature and min_probability are multiplied by in the mode cautious.",
+            &CAUTIOUS_EXPLORATION,
+        ),
+        (
+            c"pg_decide.cautious_caps",
+            c"What limits of caps are multiplied by in the mode cautious.",
+            &CAUTIOUS_CAPS,
+        ),
+    ] {
+        let flags = GucFlags::default();
+        GucRegistry::define_float_guc(name, what, c"", setting, 0.0, 1.0, GucContext::Suset, flags);
+    }
     GucRegistry::define_string_guc(
         c"pg_decide.databases",
         c"Names of the databases that background workers look after, with commas between them.",
@@ -118,6 +142,14 @@ pub fn init() {
         GucFlags::default(),
     );
     envelope();
+    GucRegistry::define_bool_guc(
+        c"pg_decide.unknown_users",
+        c"Decides for users that nobody knows, whose user_id is null; without it that is an error.",
+        c"Nothing is known of them, so that actions with a cap per user are not eligible.",
+        &UNKNOWN_USERS,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     crate::pg::session::reserve_settings(c"pg_decide");
 }
 
@@ -197,6 +229,11 @@ pub fn seed() -> Option<u64> {
     }
 }
 
+/// Whether a user may be nobody that is known.
+pub fn unknown_users() -> bool {
+    UNKNOWN_USERS.get()
+}
+
 pub fn max_context_bytes() -> usize {
     MAX_CONTEXT_BYTES.get() as usize
 }
@@ -231,6 +268,21 @@ pub fn snapshot_max_age() -> Option<i64> {
         0 => None,
         seconds => Some(i64::from(seconds) * 1_000_000),
     }
+}
+
+/// The share of candidates that the mode cautious keeps.
+pub fn cautious_candidates() -> f64 {
+    CAUTIOUS_CANDIDATES.get()
+}
+
+/// What exploration is multiplied by in the mode cautious.
+pub fn cautious_exploration() -> f64 {
+    CAUTIOUS_EXPLORATION.get()
+}
+
+/// What limits of caps are multiplied by in the mode cautious.
+pub fn cautious_caps() -> f64 {
+    CAUTIOUS_CAPS.get()
 }
 
 /// The databases that have a worker, each once.

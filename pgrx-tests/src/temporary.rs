@@ -158,6 +158,10 @@ impl Standby {
     /// Copies a running server and starts the copy.
     pub fn of(server: &TemporaryServer) -> Result<Self> {
         let folder = server.scratch("standby")?.join("server");
+        // of a standby before this one
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
         user::create_private_dir(&folder)?;
         let standby = Self(Server::at(
             &server.install,

@@ -112,6 +112,7 @@ pub fn find(request: &Request<'_>, envelope: &Envelope, desk: &mut Desk) {
             _ => Verdict::Holds,
         };
         let blocked = match verdict {
+            _ if action.killed => Blocked::Killed,
             _ if request.now < action.starts => Blocked::NotStarted,
             _ if request.now >= action.ends => Blocked::Ended,
             _ if action

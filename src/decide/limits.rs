@@ -19,13 +19,14 @@ use crate::policy::{Budget, Bundle, Cap, Level, Limits, Per, Stripe, UserRow};
 
 /// Milliseconds that a decision waits for a lock: far from the second after which Postgres looks for
 /// deadlocks.
-const PATIENCE: u32 = 20;
+pub const PATIENCE: u32 = 20;
 
 /// Room where nobody has to look.
 const PLENTY: i64 = i64::MAX;
 
-/// Room of a cap whose counters cannot be had, and of one that cannot be told.
+/// Room of a cap whose counters cannot be had, and of one of a user that nobody knows.
 const BUSY: i64 = -1;
+const UNKNOWN: i64 = -2;
 
 /// What a decision has found out about its caps, and holds of their counters.
 pub struct Limiting<'a> {
@@ -41,6 +42,8 @@ pub struct Limiting<'a> {
     user: Option<Locked>,
     row: UserRow,
     held: Vec<Held>,
+    /// Milliseconds that it waits for a lock; at most [`PATIENCE`].
+    pub patience: u32,
 }
 
 /// A stripe that this transaction has locked.
@@ -54,7 +57,12 @@ struct Held {
 impl<'a> Limiting<'a> {
     /// Locks the row of the user if there is a cap per user, and looks at what is near its end. Needs an
     /// open session that lasts until the counters are written.
-    pub fn begin(request: &'a Request<'a>, bundle: &'a Bundle, takes: bool) -> Limiting<'a> {
+    pub fn begin(
+        request: &'a Request<'a>,
+        bundle: &'a Bundle,
+        takes: bool,
+        patience: u32,
+    ) -> Limiting<'a> {
         let limits = &request.surface.limits;
         let mut limiting = Limiting {
             request,
@@ -66,11 +74,14 @@ impl<'a> Limiting<'a> {
             user: None,
             row: UserRow::default(),
             held: Vec::new(),
+            patience,
         };
-        let mut known = true;
-        if limits.of_users && takes {
-            limiting.user = limiting.row.lock_within(request.user_key, PATIENCE);
-            known = limiting.user.is_some();
+        let mut known = Ok(());
+        if !request.knows_user() {
+            known = Err(UNKNOWN);
+        } else if limits.of_users && takes {
+            limiting.user = limiting.row.lock_within(request.user_key, patience);
+            known = limiting.user.as_ref().map(|_| ()).ok_or(BUSY);
         } else if limits.of_users {
             limiting.row.read(request.user_key);
         }
@@ -86,27 +97,30 @@ impl<'a> Limiting<'a> {
     }
 
     /// What is left of a cap, as far as anyone has to look.
-    fn room(&self, cap: &Cap, known: bool) -> i64 {
+    fn room(&self, cap: &Cap, known: Result<(), i64>) -> i64 {
+        let limit = self.request.leeway.limit(cap.limit);
         match cap.per {
-            Per::Decision => cap.limit,
-            Per::User if !known => BUSY,
+            Per::Decision => limit,
             Per::User => {
+                if let Err(closed) = known {
+                    return closed;
+                }
                 let block = ledger::block(&self.row.exposures, cap.slot.into());
                 let used = ledger::used(block, &cap.terms(self.request.now));
-                cap.limit.saturating_sub(used).max(0)
+                limit.saturating_sub(used).max(0)
             }
             Per::All => {
                 let starts = cap.window(self.request.now).0;
                 match Budget(cap).level(cap.level_window(starts), self.request.now) {
-                    Level::Plenty => PLENTY,
                     Level::UsedUp => 0,
-                    Level::Little => self.look(cap),
+                    Level::Plenty if limit == cap.limit => PLENTY,
+                    _ => self.look(cap).saturating_sub(cap.limit - limit).max(0),
                 }
             }
         }
     }
 
-    /// What the counters of a budget leave, those included that others are about to write.
+    /// What the counters of a budget leave; for a decision, those included that others are about to write.
     fn look(&self, cap: &Cap) -> i64 {
         let now = self.request.now;
         let terms = cap.terms(now);
@@ -117,7 +131,10 @@ impl<'a> Limiting<'a> {
                 .map(|stripe| stripe.free(&terms).max(0))
                 .sum()
         };
-        let room = left(Seen::Everything);
+        let room = left(match self.takes {
+            true => Seen::Everything,
+            false => Seen::Committed,
+        });
         let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
         if self.takes && least.is_some_and(|least| room < least && left(Seen::Committed) < least) {
             let (starts, ends) = cap.window(now);
@@ -154,6 +171,7 @@ impl<'a> Limiting<'a> {
                     desk.blocked.push(i);
                     desk.blocked_by.push(match self.rooms[place] {
                         BUSY => Blocked::Busy.code(),
+                        UNKNOWN => Blocked::UnknownUser.code(),
                         _ => Blocked::Cap(self.cap(place).slot).code(),
                     });
                 }
@@ -206,7 +224,7 @@ impl<'a> Limiting<'a> {
             return false;
         };
         self.relaxed += 1;
-        if self.rooms[place] != BUSY || self.cap(place).per != Per::User {
+        if self.rooms[place] >= 0 || self.cap(place).per != Per::User {
             self.rooms[place] = PLENTY;
             desk.relaxed.push(self.cap(place).slot);
         }
@@ -308,7 +326,7 @@ impl<'a> Limiting<'a> {
         }
         // All that have room are in use: one of them will be free in a moment.
         if let Some(&number) = waiting.first()
-            && let Ok((stripe, locked)) = Budget(cap).lock_within(number, PATIENCE)
+            && let Ok((stripe, locked)) = Budget(cap).lock_within(number, self.patience)
         {
             let room = stripe.free(&terms);
             self.hold(place, stripe, locked);

@@ -7,6 +7,7 @@ mod explain;
 mod features;
 mod last_known;
 mod limits;
+mod narrow;
 mod replay;
 mod request;
 mod score;
@@ -24,6 +25,7 @@ use envelope::Envelope;
 use limits::Limiting;
 
 use crate::error::Error;
+use crate::govern::modes::Mode;
 use crate::math::choice::Slate;
 use crate::math::random::next_seed;
 use crate::pg::Session;
@@ -51,6 +53,7 @@ pub enum Reason {
     Timeout(&'static str),
     /// As many decisions as may be were being made.
     Overload,
+    Paused,
     Failed(String),
 }
 
@@ -62,6 +65,7 @@ impl fmt::Display for Reason {
             Reason::NoCandidate => out.write_str("no_candidate"),
             Reason::Timeout(stage) => write!(out, "timeout: {stage}"),
             Reason::Overload => out.write_str("overload"),
+            Reason::Paused => out.write_str("paused"),
             Reason::Failed(code) => write!(out, "failed: {code}"),
         }
     }
@@ -122,6 +126,11 @@ impl Desk {
         self.errors.clear();
         self.in_rules.set(false);
         self.in_features.set(false);
+        self.choose_nothing();
+    }
+
+    /// Takes back the choice: what is shown is the fallback.
+    fn choose_nothing(&mut self) {
         self.scores.clear();
         self.dropped.clear();
         self.relaxed.clear();
@@ -155,7 +164,7 @@ pub fn consider<T>(
 ) -> Result<T, Error> {
     DESK.with(|desk| {
         let mut desk = desk.try_borrow_mut().map_err(|_| Error::Nested)?;
-        let bundle: Rc<Bundle> = policy::current()?;
+        let bundle: Rc<Bundle> = policy::current(asked.now)?;
         let place = match asked.takes {
             true => envelope::admit(),
             false => Ok(None),
@@ -179,12 +188,13 @@ fn pipeline<'a>(
     desk.seed = request.seed;
     watch.lap();
     let _session = Session::open();
+    let mut envelope = Envelope::open(&request, watch.began, asked.takes && admitted);
     let weighed = match admitted {
-        true => within_limits(&request, bundle, asked.takes, desk, &mut watch),
+        true => weigh_within(&mut envelope, &request, bundle, desk, &mut watch),
         false => Ok(Err(Reason::Overload)),
     };
     let reason = match weighed {
-        Ok(Ok(policy)) => choose(policy, &request, bundle, asked.takes, desk, &mut watch).err(),
+        Ok(Ok(policy)) => choose(policy, &request, bundle, &envelope, desk, &mut watch).err(),
         Ok(Err(reason)) => Some(reason),
         Err(error) => {
             desk.clear();
@@ -203,16 +213,15 @@ fn pipeline<'a>(
 
 /// Weighs, and does it otherwise where something has failed or was late.
 #[allow(clippy::result_large_err)] // as that of `attempt`
-fn within_limits<'a>(
+fn weigh_within<'a>(
+    envelope: &mut Envelope,
     request: &Request<'a>,
     bundle: &Bundle,
-    may_write: bool,
     desk: &mut Desk,
     watch: &mut Stopwatch,
 ) -> Result<Result<&'a Policy, Reason>, Caught> {
-    let mut envelope = Envelope::open(request, watch.began, may_write);
     let weighed = loop {
-        let weighed = attempt(|| weigh(request, bundle, &envelope, desk, watch));
+        let weighed = attempt(|| weigh(request, bundle, envelope, desk, watch));
         match &weighed {
             Err(error) if envelope.learn(error, request, desk) => {
                 desk.clear();
@@ -234,6 +243,9 @@ fn weigh<'a>(
     watch: &mut Stopwatch,
 ) -> Result<&'a Policy, Reason> {
     let surface = request.surface;
+    if request.leeway.mode == Mode::Paused {
+        return Err(Reason::Paused);
+    }
     features::read(request, bundle, envelope, desk);
     watch.lap();
     candidates::find(request, envelope, desk);
@@ -250,29 +262,38 @@ fn choose(
     policy: &Policy,
     request: &Request<'_>,
     bundle: &Bundle,
-    takes: bool,
+    envelope: &Envelope,
     desk: &mut Desk,
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     let slots = request.surface.slots;
+    let choice = request.choice(policy);
+    let share = request.leeway.candidates;
     if request.surface.limits.caps.is_empty() {
         score::of_open(desk);
-        desk.slate
-            .choose(&policy.choice, &desk.scores, slots, desk.seed);
+        narrow::to_share(share, slots, desk);
+        desk.slate.choose(&choice, &desk.scores, slots, desk.seed);
         watch.lap();
     } else {
-        let mut limiting = Limiting::begin(request, bundle, takes);
+        let patience = envelope.patience();
+        let mut limiting = Limiting::begin(request, bundle, envelope.takes, patience);
         desk.blocked_otherwise = desk.blocked.len();
         std::mem::swap(&mut desk.allowed, &mut desk.open);
         loop {
             limiting.constrain(desk);
             score::of_open(desk);
-            limiting.draw(&policy.choice, desk);
+            narrow::to_share(share, slots, desk);
+            limiting.draw(&choice, desk);
             if desk.slate.picks.len() < slots && limiting.relax(desk) {
                 continue;
             }
+            limiting.patience = envelope.patience();
             if limiting.reserve(desk) {
                 break;
+            }
+            if envelope.is_over() {
+                desk.choose_nothing();
+                return Err(Reason::Timeout("reserve"));
             }
             desk.seed = next_seed(desk.seed);
         }

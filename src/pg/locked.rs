@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use pgrx::{PgSqlErrorCode, ereport, pg_sys};
 
 use super::datum::Arg;
-use super::lookup::{Found, Key, Keyed, find, newest, sees_one_snapshot};
+use super::lookup::{Found, Key, Keyed, find};
 
 /// What to do about a row that another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +57,13 @@ impl Keyed {
             let Some((relation, index)) = opened else {
                 return Err(Missed::Taken);
             };
-            let snapshot = pg_sys::RegisterSnapshot(newest());
+            let snapshot = pg_sys::RegisterSnapshot(self.newest());
             let mut place = None;
             find(relation, index, snapshot, key.into(), |row| {
                 place = Some((*row.tuple).t_self);
             });
             let locked = match place {
-                Some(place) => lock(relation, place, snapshot, wait, then),
+                Some(place) => self.lock_at(relation, place, snapshot, wait, then),
                 None => Err(Missed::Absent),
             };
             pg_sys::UnregisterSnapshot(snapshot);
@@ -71,78 +71,80 @@ impl Keyed {
             locked
         }
     }
-}
 
-/// # Safety
-/// The relation must be open for writing, and the place that of a tuple that the snapshot sees.
-unsafe fn lock(
-    relation: pg_sys::Relation,
-    mut place: pg_sys::ItemPointerData,
-    snapshot: pg_sys::Snapshot,
-    wait: Wait,
-    then: impl FnOnce(Found<'_>),
-) -> Result<Locked, Missed> {
-    // SAFETY: the slot is of the kind that heaps take; the function pointer is the access method's.
-    unsafe {
-        let slot = pg_sys::MakeSingleTupleTableSlot(
-            (*relation).rd_att,
-            &raw const pg_sys::TTSOpsBufferHeapTuple,
-        );
-        let flags = if sees_one_snapshot() {
-            0
-        } else {
-            pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8
-        };
-        let mut failure = pg_sys::TM_FailureData::default();
-        let lock_tuple = (*(*relation).rd_tableam)
-            .tuple_lock
-            .expect("a heap can lock tuples");
-        let result = pg_sys::ffi::pg_guard_ffi_boundary(|| {
-            lock_tuple(
-                relation,
-                &mut place,
-                snapshot,
-                slot,
-                pg_sys::GetCurrentCommandId(false),
-                pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
-                match wait {
-                    Wait::ForIt => pg_sys::LockWaitPolicy::LockWaitBlock,
-                    Wait::Never => pg_sys::LockWaitPolicy::LockWaitSkip,
-                },
-                flags,
-                &mut failure,
-            )
-        });
-        use pg_sys::TM_Result::{
-            TM_Deleted as DELETED, TM_Ok as OK, TM_Updated as UPDATED, TM_WouldBlock as WOULD_BLOCK,
-        };
-        let locked = match result {
-            OK => {
-                let mut copied = false;
-                let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut copied);
-                then(Found {
-                    tuple,
-                    shape: (*relation).rd_att,
-                    lives: PhantomData,
-                });
-                Ok(Locked {
-                    table: (*relation).rd_id,
-                    place: (*slot).tts_tid,
-                    tuple: pg_sys::heap_copytuple(tuple),
-                })
-            }
-            DELETED | UPDATED if sees_one_snapshot() => {
-                ereport!(
-                    ERROR,
-                    PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-                    "could not serialize access due to concurrent update"
-                );
-            }
-            WOULD_BLOCK => Err(Missed::Taken),
-            _ => Err(Missed::Absent),
-        };
-        pg_sys::ExecDropSingleTupleTableSlot(slot);
-        locked
+    /// # Safety
+    /// The relation must be open for writing, and the place that of a tuple that the snapshot sees.
+    unsafe fn lock_at(
+        &self,
+        relation: pg_sys::Relation,
+        mut place: pg_sys::ItemPointerData,
+        snapshot: pg_sys::Snapshot,
+        wait: Wait,
+        then: impl FnOnce(Found<'_>),
+    ) -> Result<Locked, Missed> {
+        // SAFETY: the slot is of the kind that heaps take; the function pointer is the access method's.
+        unsafe {
+            let slot = pg_sys::MakeSingleTupleTableSlot(
+                (*relation).rd_att,
+                &raw const pg_sys::TTSOpsBufferHeapTuple,
+            );
+            let flags = if self.sees_one_snapshot() {
+                0
+            } else {
+                pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8
+            };
+            let mut failure = pg_sys::TM_FailureData::default();
+            let lock_tuple = (*(*relation).rd_tableam)
+                .tuple_lock
+                .expect("a heap can lock tuples");
+            let result = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                lock_tuple(
+                    relation,
+                    &mut place,
+                    snapshot,
+                    slot,
+                    pg_sys::GetCurrentCommandId(false),
+                    pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
+                    match wait {
+                        Wait::ForIt => pg_sys::LockWaitPolicy::LockWaitBlock,
+                        Wait::Never => pg_sys::LockWaitPolicy::LockWaitSkip,
+                    },
+                    flags,
+                    &mut failure,
+                )
+            });
+            use pg_sys::TM_Result::{
+                TM_Deleted as DELETED, TM_Ok as OK, TM_Updated as UPDATED,
+                TM_WouldBlock as WOULD_BLOCK,
+            };
+            let locked = match result {
+                OK => {
+                    let mut copied = false;
+                    let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut copied);
+                    then(Found {
+                        tuple,
+                        shape: (*relation).rd_att,
+                        lives: PhantomData,
+                    });
+                    Ok(Locked {
+                        table: (*relation).rd_id,
+                        place: (*slot).tts_tid,
+                        tuple: pg_sys::heap_copytuple(tuple),
+                    })
+                }
+                DELETED | UPDATED if self.sees_one_snapshot() => {
+                    ereport!(
+                        ERROR,
+                        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+                        "could not serialize access due to concurrent update"
+                    );
+                }
+                WOULD_BLOCK => Err(Missed::Taken),
+                _ => Err(Missed::Absent),
+            };
+            pg_sys::ExecDropSingleTupleTableSlot(slot);
+            locked
+        }
     }
 }
 

@@ -79,6 +79,9 @@ pub struct Keyed {
     pub schema: &'static CStr,
     pub table: &'static CStr,
     pub primary_key: &'static CStr,
+    /// Whether its rows are counters: those are always seen and locked as they are now, also in a
+    /// transaction that sees one snapshot throughout.
+    pub counts: bool,
 }
 
 impl Keyed {
@@ -107,7 +110,7 @@ impl Keyed {
         // SAFETY: as in `read`; the snapshot is registered while it is used.
         unsafe {
             let (relation, index) = self.open(pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-            let snapshot = pg_sys::RegisterSnapshot(newest());
+            let snapshot = pg_sys::RegisterSnapshot(self.newest());
             find(relation, index, snapshot, key.into(), then);
             pg_sys::UnregisterSnapshot(snapshot);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
@@ -127,7 +130,7 @@ impl Keyed {
             };
             let snapshot = match seen {
                 Seen::Everything => &raw mut everything,
-                Seen::Committed => pg_sys::RegisterSnapshot(newest()),
+                Seen::Committed => pg_sys::RegisterSnapshot(self.newest()),
             };
             let mut key = equal_int4(1, first);
             let scan = pg_sys::systable_beginscan(relation, index, true, snapshot, 1, &mut key);
@@ -147,6 +150,25 @@ impl Keyed {
                 pg_sys::UnregisterSnapshot(snapshot);
             }
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+    }
+
+    /// Whether its rows are those of one snapshot throughout the transaction.
+    pub(super) fn sees_one_snapshot(&self) -> bool {
+        !self.counts && sees_one_snapshot()
+    }
+
+    /// The newest snapshot that its rows may be looked at through.
+    ///
+    /// # Safety
+    /// To be registered before anything else is called.
+    pub(super) unsafe fn newest(&self) -> pg_sys::Snapshot {
+        // SAFETY: within a transaction; the caller's promise.
+        unsafe {
+            match self.counts {
+                true => pg_sys::GetLatestSnapshot(),
+                false => newest(),
+            }
         }
     }
 

@@ -32,7 +32,7 @@ pub use context::{context_text, context_value, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};
 pub use entity::{Snapshot, ever_kept, named as entity_feature, value as entity_value};
 pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
-pub use live::{by_number, current, live};
+pub use live::{Made, by_number, current, live, made_with};
 pub use publish::make_partitions;
 pub use rules::Request as RuleRequest;
 pub use stage::{Stage, filled_to, next_to_fill, stage, take_to_fill};

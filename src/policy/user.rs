@@ -13,6 +13,7 @@ const USER_STATE: Keyed = Keyed {
     schema: c"decide",
     table: c"user_state",
     primary_key: c"user_state_pkey",
+    counts: false,
 };
 
 /// The columns of decide.user_state after the key.

@@ -14,6 +14,7 @@ mod extension;
 mod frequencies;
 mod fuzz;
 mod interruptions;
+mod modes;
 mod restore;
 mod sessions;
 mod shop;
@@ -91,6 +92,7 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("frequencies/of_softmax", frequencies::of_softmax),
     ("frequencies/of_a_floor", frequencies::of_a_floor),
+    ("frequencies/of_caution", frequencies::of_caution),
     ("interruptions/by_a_timeout", interruptions::by_a_timeout),
     ("interruptions/by_a_cancel", interruptions::by_a_cancel),
     (
@@ -102,6 +104,8 @@ pub const ALL: &[(&str, Check)] = &[
         "interruptions/by_a_lock_timeout_of_a_rule",
         interruptions::by_a_lock_timeout_of_a_rule,
     ),
+    ("modes/hold_on_a_standby", modes::hold_on_a_standby),
+    ("modes/need_no_preload", modes::need_no_preload),
     (
         "sessions/outlive_the_extension",
         sessions::outlive_the_extension,
