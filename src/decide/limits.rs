@@ -19,7 +19,7 @@ use crate::policy::{Budget, Bundle, Cap, Level, Limits, Per, Stripe, UserRow};
 
 /// Milliseconds that a decision waits for a lock: far from the second after which Postgres looks for
 /// deadlocks.
-const PATIENCE: u32 = 20;
+pub const PATIENCE: u32 = 20;
 
 /// Room where nobody has to look.
 const PLENTY: i64 = i64::MAX;
@@ -42,6 +42,8 @@ pub struct Limiting<'a> {
     user: Option<Locked>,
     row: UserRow,
     held: Vec<Held>,
+    /// Milliseconds that it waits for a lock; at most [`PATIENCE`].
+    pub patience: u32,
 }
 
 /// A stripe that this transaction has locked.
@@ -55,7 +57,12 @@ struct Held {
 impl<'a> Limiting<'a> {
     /// Locks the row of the user if there is a cap per user, and looks at what is near its end. Needs an
     /// open session that lasts until the counters are written.
-    pub fn begin(request: &'a Request<'a>, bundle: &'a Bundle, takes: bool) -> Limiting<'a> {
+    pub fn begin(
+        request: &'a Request<'a>,
+        bundle: &'a Bundle,
+        takes: bool,
+        patience: u32,
+    ) -> Limiting<'a> {
         let limits = &request.surface.limits;
         let mut limiting = Limiting {
             request,
@@ -67,12 +74,13 @@ impl<'a> Limiting<'a> {
             user: None,
             row: UserRow::default(),
             held: Vec::new(),
+            patience,
         };
         let mut known = Ok(());
         if !request.knows_user() {
             known = Err(UNKNOWN);
         } else if limits.of_users && takes {
-            limiting.user = limiting.row.lock_within(request.user_key, PATIENCE);
+            limiting.user = limiting.row.lock_within(request.user_key, patience);
             known = limiting.user.as_ref().map(|_| ()).ok_or(BUSY);
         } else if limits.of_users {
             limiting.row.read(request.user_key);
@@ -106,14 +114,15 @@ impl<'a> Limiting<'a> {
                 match Budget(cap).level(cap.level_window(starts), self.request.now) {
                     Level::UsedUp => 0,
                     Level::Plenty if limit == cap.limit && !cap.is_paced() => PLENTY,
-                    _ => self.look(cap, cap.limit - limit).max(0),
+                    _ => self.look(cap, cap.limit - limit),
                 }
             }
         }
     }
 
     /// What the counters of a budget leave; for a decision, those included that others are about to write.
-    /// Where pacing says so it is less; and so much of it is kept back.
+    /// Where others were found to hold all of them, those that they hold are none. Where pacing says so
+    /// it is less; and so much of it is kept back.
     fn look(&self, cap: &Cap, kept_back: i64) -> i64 {
         let now = self.request.now;
         let terms = cap.terms(now);
@@ -122,7 +131,7 @@ impl<'a> Limiting<'a> {
         };
         let room_of = |stripe: &Stripe| Budget(cap).room(stripe, now);
         let free_of = |stripe: &Stripe| stripe.free(&terms);
-        let stripes = Budget(cap).stripes(
+        let mut stripes = Budget(cap).stripes(
             match self.takes {
                 true => Seen::Everything,
                 false => Seen::Committed,
@@ -130,11 +139,24 @@ impl<'a> Limiting<'a> {
             &terms,
         );
         let room = sum_of(&stripes, &room_of);
-        let room_kept = room.min(sum_of(&stripes, &free_of).saturating_sub(kept_back));
+        let free = sum_of(&stripes, &free_of).saturating_sub(kept_back);
+        let room_kept = room.min(free).max(0);
         let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
-        let Some(least) = least.filter(|&least| self.takes && room < least) else {
+        let Some(least) = least.filter(|_| self.takes) else {
             return room_kept;
         };
+        if room >= least {
+            if !Budget(cap).looks_out(now) {
+                return room_kept;
+            }
+            stripes.retain(|stripe| !stripe.changing);
+            let room = sum_of(&stripes, &room_of);
+            if room < least {
+                Budget(cap).look_out(now);
+                return BUSY;
+            }
+            return room_kept.min(room);
+        }
         let stripes = Budget(cap).stripes(Seen::Committed, &terms);
         if sum_of(&stripes, &room_of) >= least {
             return room_kept;
@@ -332,7 +354,7 @@ impl<'a> Limiting<'a> {
         }
         // All that have room are in use: one of them will be free in a moment.
         if let Some(&number) = waiting.first()
-            && let Ok((stripe, locked)) = Budget(cap).lock_within(number, PATIENCE)
+            && let Ok((stripe, locked)) = Budget(cap).lock_within(number, self.patience)
         {
             let room = Budget(cap).room(&stripe, now);
             self.hold(place, stripe, locked);
@@ -342,7 +364,12 @@ impl<'a> Limiting<'a> {
         }
         let gathered = self.gather(place, amount, taken);
         if gathered.is_none() {
-            self.rooms[place] = if waiting.is_empty() { 0 } else { BUSY };
+            self.rooms[place] = if waiting.is_empty() {
+                0
+            } else {
+                Budget(cap).look_out(self.request.now);
+                BUSY
+            };
         }
         gathered
     }
@@ -396,6 +423,10 @@ impl<'a> Limiting<'a> {
         let &(into, has) = of_cap.iter().max_by_key(|(_, spare)| *spare)?;
         if total < amount {
             return None;
+        }
+        // One that was in use a moment ago may have enough by itself.
+        if has >= amount {
+            return Some(into);
         }
         let mut needed = amount - has;
         for &(which, spare) in of_cap.iter().filter(|(which, _)| *which != into) {

@@ -440,3 +440,6 @@ pub fn counted_by(caps: &[Cap]) -> HashMap<String, Vec<usize>> {
     }
     by
 }
+
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
