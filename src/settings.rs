@@ -15,13 +15,13 @@ static TRACE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static QUARANTINE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
 static UNKNOWN_USERS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static SNAPSHOT_MAX_AGE: GucSetting<i32> = GucSetting::<i32>::new(3_600);
+static CAUTIOUS_CANDIDATES: GucSetting<f64> = GucSetting::<f64>::new(0.5);
+static CAUTIOUS_EXPLORATION: GucSetting<f64> = GucSetting::<f64>::new(0.25);
+static CAUTIOUS_CAPS: GucSetting<f64> = GucSetting::<f64>::new(0.8);
 static ENFORCE_LATENCY_BUDGET: GucSetting<bool> = GucSetting::<bool>::new(true);
 static BREAKER_FAILURES: GucSetting<i32> = GucSetting::<i32>::new(5);
 static BREAKER_PAUSE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static MAX_CONCURRENT_DECISIONS: GucSetting<i32> = GucSetting::<i32>::new(0);
-static CAUTIOUS_CANDIDATES: GucSetting<f64> = GucSetting::<f64>::new(0.5);
-static CAUTIOUS_EXPLORATION: GucSetting<f64> = GucSetting::<f64>::new(0.25);
-static CAUTIOUS_CAPS: GucSetting<f64> = GucSetting::<f64>::new(0.8);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static WORKER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
@@ -141,7 +141,6 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
-    envelope();
     GucRegistry::define_bool_guc(
         c"pg_decide.unknown_users",
         c"Decides for users that nobody knows, whose user_id is null; without it that is an error.",
@@ -150,6 +149,7 @@ pub fn init() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    envelope();
     crate::pg::session::reserve_settings(c"pg_decide");
 }
 

@@ -34,9 +34,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
   f float8[];
   id uuid := bench.new_id();
+  one integer := floor(random() * 64);
 BEGIN
   UPDATE bench.floor_user SET n = n + 1 WHERE user_id = p_user RETURNING features INTO f;
-  UPDATE bench.counter AS c SET n = c.n + 1 WHERE c.id = (random() * 63)::int;
+  UPDATE bench.counter AS c SET n = c.n + 1 WHERE c.id = one;
   INSERT INTO bench.floor_trace
   VALUES (id, p_user, clock_timestamp(), 1, 'home', ARRAY[1], ARRAY[0.01::float8], bench.numbers(), bench.probabilities(), f[1:32]);
   RETURN QUERY SELECT 1, 'a-1', 0.01::float8, id;

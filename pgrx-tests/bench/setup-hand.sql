@@ -31,6 +31,7 @@ DECLARE
   draw float8 := random();
   epoch float8 := extract(epoch FROM clock_timestamp());
   id uuid := bench.new_id();
+  one integer := floor(random() * 64);
 BEGIN
   UPDATE bench.hand_user SET n = n + 1 WHERE user_id = p_user RETURNING amounts, at INTO u;
   SELECT array_agg(x.amount * 2 ^ ((x.at - epoch) / h.half_life) ORDER BY x.n) INTO f
@@ -50,7 +51,7 @@ BEGIN
   )
   SELECT array_agg(s.n ORDER BY s.n), array_agg(s.p ORDER BY s.n), coalesce(min(s.n) FILTER (WHERE s.upto > draw), max(s.n))
     INTO candidates, probabilities, pick FROM shared AS s;
-  UPDATE bench.counter AS c SET n = c.n + 1 WHERE c.id = (random() * 63)::int;
+  UPDATE bench.counter AS c SET n = c.n + 1 WHERE c.id = one;
   INSERT INTO bench.hand_trace
   VALUES (id, p_user, clock_timestamp(), 1, 'home', ARRAY[pick], ARRAY[probabilities[array_position(candidates, pick)]],
           candidates, probabilities, f);

@@ -49,11 +49,11 @@ pub enum Reason {
     NoPolicy,
     NoModel,
     NoCandidate,
+    Paused,
     /// The latency budget was used up, by that stage.
     Timeout(&'static str),
     /// As many decisions as may be were being made.
     Overload,
-    Paused,
     Failed(String),
 }
 
@@ -63,9 +63,9 @@ impl fmt::Display for Reason {
             Reason::NoPolicy => out.write_str("no_policy"),
             Reason::NoModel => out.write_str("no_model"),
             Reason::NoCandidate => out.write_str("no_candidate"),
+            Reason::Paused => out.write_str("paused"),
             Reason::Timeout(stage) => write!(out, "timeout: {stage}"),
             Reason::Overload => out.write_str("overload"),
-            Reason::Paused => out.write_str("paused"),
             Reason::Failed(code) => write!(out, "failed: {code}"),
         }
     }
@@ -101,6 +101,8 @@ pub struct Desk {
     pub in_features: Cell<bool>,
     pub vector: Vec<f32>,
     pub all_scores: Vec<f32>,
+    /// Pairs of the slot of a budget and the price of its units.
+    pub duals: Vec<f64>,
     /// Per candidate.
     pub scores: Vec<f32>,
     pub slate: Slate,
@@ -126,6 +128,7 @@ impl Desk {
         self.errors.clear();
         self.in_rules.set(false);
         self.in_features.set(false);
+        self.duals.clear();
         self.choose_nothing();
     }
 
@@ -253,6 +256,8 @@ fn weigh<'a>(
     envelope.narrow(watch.last, &watch.laps, request, desk)?;
     let policy = able(surface.policy.as_ref())?;
     score::score(policy, surface, &request.fields, desk);
+    policy::prices(surface, bundle, &mut desk.duals);
+    score::price(policy, surface, bundle, desk);
     watch.lap();
     Ok(policy)
 }

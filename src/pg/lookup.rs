@@ -117,9 +117,10 @@ impl Keyed {
         }
     }
 
-    /// Hands every row whose key begins with that number to `then`, whichever snapshot the caller has.
-    /// The rights of the current role are not asked.
-    pub fn each(&self, first: i32, seen: Seen, mut then: impl FnMut(Found<'_>)) {
+    /// Hands every row whose key begins with that number to `then`, whichever snapshot the caller has,
+    /// and whether it is seen that another transaction is changing it. The rights of the current role
+    /// are not asked.
+    pub fn each(&self, first: i32, seen: Seen, mut then: impl FnMut(Found<'_>, bool)) {
         // SAFETY: as in `read`. A snapshot of everything is a plain structure, alive as long as the
         // scan, which only notes in it who is writing; the other is registered while it is used.
         unsafe {
@@ -139,11 +140,14 @@ impl Keyed {
                 if tuple.is_null() {
                     break;
                 }
-                then(Found {
+                let none = pg_sys::InvalidTransactionId;
+                let changing = everything.xmin != none || everything.xmax != none;
+                let row = Found {
                     tuple,
                     shape: (*relation).rd_att,
                     lives: PhantomData,
-                });
+                };
+                then(row, changing);
             }
             pg_sys::systable_endscan(scan);
             if seen == Seen::Committed {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{self, INT2OID, INT4OID, INT8ARRAYOID, INT8OID};
+use pgrx::pg_sys::{self, INT2OID, INT4OID, INT8ARRAYOID, INT8OID, TIMESTAMPTZOID};
 
 use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
@@ -60,9 +60,9 @@ thread_local! {
         "UPDATE decide.budget_stripe AS s SET quota = $3, ledger = $4 WHERE s.slot = $1 AND s.stripe = $2",
         &[INT4OID, INT4OID, INT8OID, INT8ARRAYOID]) };
     static SET_QUOTAS: Statement = const { Statement::new(
-        "UPDATE decide.budget_stripe AS s SET quota = q.quota, allowed = 0, paced_at = NULL \
+        "UPDATE decide.budget_stripe AS s SET quota = q.quota, allowed = 0, paced_at = $3 \
            FROM pg_catalog.unnest($2) WITH ORDINALITY AS q (quota, place) \
-          WHERE s.slot = $1 AND s.stripe = q.place - 1", &[INT4OID, INT8ARRAYOID]) };
+          WHERE s.slot = $1 AND s.stripe = q.place - 1", &[INT4OID, INT8ARRAYOID, TIMESTAMPTZOID]) };
     static TAKE_LEVEL: Statement = const { Statement::new(
         "SELECT 1 FROM decide.budget_level AS l WHERE l.slot = $1 FOR NO KEY UPDATE", &[INT4OID]) };
     static REOPEN: Statement = const { Statement::new(
@@ -87,7 +87,18 @@ struct Levels {
     known: HashMap<i32, (i64, i16, i64)>,
     /// Until when this session has found nothing to be had.
     closed: HashMap<i32, i64>,
+    /// Until when it looks whether others hold all of a counter, having found that once.
+    busy: HashMap<i32, i64>,
 }
+
+impl Levels {
+    fn looks_out(&self, slot: i32, now: i64) -> bool {
+        self.busy.get(&slot).is_some_and(|&until| now < until)
+    }
+}
+
+/// How long it looks, in microseconds.
+const BUSY_FOR: i64 = 1_000_000;
 
 /// One row of a counter.
 #[derive(Default)]
@@ -97,6 +108,8 @@ pub struct Stripe {
     pub ledger: Vec<i64>,
     pub paced_at: Option<i64>,
     pub allowed: f64,
+    /// Another transaction is changing it, as far as that was looked for.
+    pub changing: bool,
 }
 
 impl Stripe {
@@ -163,18 +176,35 @@ impl Budget<'_> {
     /// Every stripe; of one that is being changed, the version that leaves less.
     pub fn stripes(&self, seen: Seen, terms: &Terms) -> Vec<Stripe> {
         let mut stripes: Vec<Stripe> = Vec::new();
-        STRIPES.each(self.0.slot, seen, |row| {
-            let stripe = Stripe::of(&row);
+        STRIPES.each(self.0.slot, seen, |row, changing| {
+            let mut stripe = Stripe::of(&row);
+            stripe.changing = changing;
             match stripes
                 .iter_mut()
                 .find(|other| other.number == stripe.number)
             {
                 None => stripes.push(stripe),
-                Some(other) if stripe.free(terms) < other.free(terms) => *other = stripe,
-                Some(_) => {}
+                Some(other) => {
+                    stripe.changing |= other.changing;
+                    other.changing = stripe.changing;
+                    if stripe.free(terms) < other.free(terms) {
+                        *other = stripe;
+                    }
+                }
             }
         });
         stripes
+    }
+
+    /// Has this session look before it chooses, for some time, whether others hold all of the counter.
+    pub fn look_out(&self, now: i64) {
+        let until = now.saturating_add(BUSY_FOR);
+        LEVELS.with_borrow_mut(|levels| levels.busy.insert(self.0.slot, until));
+    }
+
+    /// Whether it does.
+    pub fn looks_out(&self, now: i64) -> bool {
+        LEVELS.with_borrow(|levels| levels.looks_out(self.0.slot, now))
     }
 
     /// What this session knows of it. Needs an open session.
@@ -194,7 +224,7 @@ impl Budget<'_> {
             match levels.known.get(&self.0.slot) {
                 Some(&(start, 2, until)) if start == window_start && now < until => Level::UsedUp,
                 Some(&(start, level, _)) if start == window_start && level > 0 => Level::Little,
-                _ if self.0.is_small() => Level::Little,
+                _ if self.0.is_small() || levels.looks_out(self.0.slot, now) => Level::Little,
                 _ => Level::Plenty,
             }
         })
@@ -285,7 +315,8 @@ impl Budget<'_> {
             })
         });
         let quotas = ledger::shares(self.0.limit, &used);
-        SET_QUOTAS.with(|statement| statement.write(&[slot, datum::array(&quotas)], |_| {}));
+        let args = [slot, datum::array(&quotas), datum::timestamp(now)];
+        SET_QUOTAS.with(|statement| statement.write(&args, |_| {}));
         self.reopen();
     }
 }
@@ -316,9 +347,12 @@ fn load() {
             })
         })
     });
-    LEVELS.set(Levels {
-        changes,
-        known,
-        closed: HashMap::new(),
+    LEVELS.with_borrow_mut(|levels| {
+        *levels = Levels {
+            changes,
+            known,
+            closed: HashMap::new(),
+            busy: std::mem::take(&mut levels.busy),
+        };
     });
 }

@@ -16,6 +16,7 @@ const POLICY: &str = include_str!("../../bench/setup-policy.sql");
 const STATES: &str = include_str!("../../bench/setup-users.sql");
 const FLOOR: &str = include_str!("../../bench/setup-floor.sql");
 const HAND: &str = include_str!("../../bench/setup-hand.sql");
+const CAPS: &str = include_str!("../../bench/setup-caps.sql");
 const TRACKING: &str = include_str!("../../bench/setup-tracking.sql");
 
 const SETTLE: &str = include_str!("../../bench/settle.sql");
@@ -29,6 +30,8 @@ pub enum Purpose {
     Many,
     /// decide() with so many features.
     Features(u32),
+    /// decide() with so many more caps that bear on other decisions.
+    Caps(u32),
     /// track() beside what it is compared with.
     Track,
 }
@@ -40,6 +43,7 @@ impl Purpose {
             Self::Compare => "bench".into(),
             Self::Many => "bench_many".into(),
             Self::Features(number) => format!("bench_features_{number}"),
+            Self::Caps(number) => format!("bench_caps_{number}"),
             Self::Track => "bench_track".into(),
         }
     }
@@ -51,8 +55,10 @@ impl Purpose {
                 ("setup-policy.sql", POLICY),
                 ("setup-floor.sql", FLOOR),
                 ("setup-hand.sql", HAND),
+                ("setup-caps.sql", CAPS),
             ],
-            Self::Many | Self::Features(_) => &[("setup-policy.sql", POLICY)],
+            Self::Many | Self::Caps(_) => &[("setup-policy.sql", POLICY), ("setup-caps.sql", CAPS)],
+            Self::Features(_) => &[("setup-policy.sql", POLICY)],
             Self::Track => &[("setup-tracking.sql", TRACKING)],
         }
     }
@@ -60,9 +66,17 @@ impl Purpose {
     /// How many features each user has.
     fn features(self) -> u32 {
         match self {
-            Self::Compare | Self::Many => 32,
+            Self::Compare | Self::Many | Self::Caps(_) => 32,
             Self::Features(number) => number,
             Self::Track => 10,
+        }
+    }
+
+    /// How many caps bear on nothing that is measured.
+    fn caps_elsewhere(self) -> u32 {
+        match self {
+            Self::Caps(number) => number,
+            _ => 0,
         }
     }
 }
@@ -110,7 +124,11 @@ impl Database {
         ))?;
         client.batch_execute(&format!("CREATE DATABASE {}", self.name))?;
         let mut filler = server.connect(&self.name)?;
-        filler.batch_execute(&format!("SET bench.features = {}", self.purpose.features()))?;
+        filler.batch_execute(&format!(
+            "SET bench.features = {}; SET bench.caps_elsewhere = {}",
+            self.purpose.features(),
+            self.purpose.caps_elsewhere()
+        ))?;
         for (file, script) in self.purpose.scripts() {
             filler
                 .batch_execute(script)

@@ -74,10 +74,15 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
         .filter(|_| options.wants(plan::OF_FEATURES))
         .map(|number| Database::ensure(&server, USERS, Purpose::Features(number)))
         .collect::<Result<Vec<_>>>()?;
+    let elsewhere = options
+        .wants(plan::SIZES_OF_CAPS)
+        .then(|| Database::ensure(&server, USERS, Purpose::Caps(plan::ELSEWHERE)))
+        .transpose()?;
     let databases = Databases {
         small: &small,
         many: many.as_ref(),
         track: track.as_ref(),
+        elsewhere: elsewhere.as_ref(),
         features: &features,
     };
     let seconds = options.seconds.unwrap_or(if options.quick { 2 } else { 3 });

@@ -17,6 +17,20 @@ pub const OF_FEATURES: &str = "features";
 /// How many.
 pub const FEATURES: [u32; 2] = [10, 100];
 
+/// The sets of decide() with caps begin with this.
+pub const CAPS: &str = "caps";
+
+/// decide() with a cap per user and a budget, with five of each, with a budget alone, beside many caps
+/// that do not bear on it, and with many users.
+pub const ONE_CAP: &str = "decide, caps";
+pub const TEN_CAPS: &str = "decide, 10 caps";
+pub const BUDGET: &str = "decide, budget";
+pub const CAPS_ELSEWHERE: &str = "decide, caps, 1,000 elsewhere";
+pub const CAPS_OF_MANY: &str = "decide, caps, many users";
+
+/// How many elsewhere.
+pub const ELSEWHERE: u32 = 1000;
+
 /// track() of a thousand events.
 pub const BULK: &str = "track, 1,000 events";
 
@@ -50,6 +64,8 @@ pub struct Work<'a> {
     pub database: &'a Database,
     pub candidates: u32,
     pub slots: u32,
+    /// The surface, where its shape does not say which.
+    pub asked: Option<&'static str>,
 }
 
 impl<'a> Work<'a> {
@@ -61,6 +77,15 @@ impl<'a> Work<'a> {
             database,
             candidates: 100,
             slots: 1,
+            asked: None,
+        }
+    }
+
+    /// decide() under the caps of a surface of its own.
+    fn capped(name: &str, database: &'a Database, surface: &'static str) -> Self {
+        Self {
+            asked: Some(surface),
+            ..Self::decide(name, database, 100, 1)
         }
     }
 
@@ -72,6 +97,7 @@ impl<'a> Work<'a> {
             database,
             candidates,
             slots,
+            asked: None,
         }
     }
 
@@ -83,12 +109,14 @@ impl<'a> Work<'a> {
             database,
             candidates: 0,
             slots: 0,
+            asked: None,
         }
     }
 
     /// The surface of that shape.
     pub fn surface(&self) -> String {
-        format!("c{}s{}", self.candidates, self.slots)
+        let of_its_shape = || format!("c{}s{}", self.candidates, self.slots);
+        self.asked.map_or_else(of_its_shape, Into::into)
     }
 
     /// Fails unless one call answers what it should: all slots, by the policy, among all candidates; or that every
@@ -156,6 +184,7 @@ pub struct Databases<'a> {
     pub small: &'a Database,
     pub many: Option<&'a Database>,
     pub track: Option<&'a Database>,
+    pub elsewhere: Option<&'a Database>,
     /// As many features as `FEATURES` says.
     pub features: &'a [Database],
 }
@@ -218,6 +247,8 @@ impl<'a> Plan<'a> {
                 .map(|(&number, database)| Work::decide(&with_features(number), database, 100, 1))
                 .collect(),
         });
+        sets.extend([false, true].map(|durable| capped(small, durable)));
+        sets.extend(caps_at_a_size(databases));
         let track = databases.track;
         sets.extend(
             [false, true]
@@ -226,6 +257,53 @@ impl<'a> Plan<'a> {
         );
         Self { sets }
     }
+}
+
+/// The title of the set of decide() with caps beside its floor.
+pub fn caps_title(durable: bool) -> String {
+    let sync = if durable { "on" } else { "off" };
+    format!("{CAPS}, synchronous_commit {sync}")
+}
+
+/// The titles of those with one budget for 32 clients, and of what should make no difference.
+pub const CROWD: &str = "caps, 32 clients";
+pub const SIZES_OF_CAPS: &str = "caps, sizes";
+
+/// decide() with caps, beside what it is compared with.
+fn capped(database: &Database, durable: bool) -> Set<'_> {
+    let mut work: Vec<Work> = ["floor", "hand", "decide"]
+        .map(|script| Work::plain(script, database))
+        .into();
+    work.push(Work::capped(ONE_CAP, database, "caps_1"));
+    work.push(Work::capped(TEN_CAPS, database, "caps_10"));
+    Set {
+        title: caps_title(durable),
+        clients: 8,
+        durable,
+        work,
+    }
+}
+
+/// One budget for a crowd of clients; and many users, and many caps that are none of its business.
+fn caps_at_a_size<'a>(databases: &Databases<'a>) -> [Set<'a>; 2] {
+    let small = databases.small;
+    let crowd = vec![
+        Work::plain("decide", small),
+        Work::capped(BUDGET, small, "budget"),
+    ];
+    let mut sizes = vec![Work::capped(ONE_CAP, small, "caps_1")];
+    if let Some(elsewhere) = databases.elsewhere {
+        sizes.push(Work::capped(CAPS_ELSEWHERE, elsewhere, "caps_1"));
+    }
+    if let Some(many) = databases.many {
+        sizes.push(Work::capped(CAPS_OF_MANY, many, "caps_1"));
+    }
+    [(CROWD, 32, crowd), (SIZES_OF_CAPS, 8, sizes)].map(|(title, clients, work)| Set {
+        title: title.into(),
+        clients,
+        durable: false,
+        work,
+    })
 }
 
 /// The title of a set of track().

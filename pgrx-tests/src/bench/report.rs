@@ -22,9 +22,9 @@ pub fn print(results: &Results) {
     );
     println!(
         "Medians of {} rounds of {} s; tps are transactions per second, CPU is the server's per transaction, and ratios\n\
-         are of tps, within each round. `floor` and `hand` update the user's row and a counter, as caps will ask for;\n\
-         `decide` holds no caps yet and updates nothing, like `floor, no updates`. `track` and its floor store an event and move\n\
-         ten numbers of its user; tps of 1,000 events are calls.\n",
+         are of tps, within each round. `floor` and `hand` update the user's row and a counter, as `decide, caps` does with a cap\n\
+         per user and a budget; `decide` holds no caps and updates nothing, like `floor, no updates`. `track` and its floor store\n\
+         an event and move ten numbers of its user; tps of 1,000 events are calls.\n",
         results.rounds, results.seconds
     );
     table(results).print("  ");
@@ -127,6 +127,21 @@ fn goals(results: &Results) -> Vec<String> {
         to,
         wanted: 0.0..=goal,
     };
+    let (caps_off, caps_on) = (plan::caps_title(false), plan::caps_title(true));
+    let capped = |what, goal: f64, durable, to: &str| Goal {
+        what,
+        set: if durable { &caps_on } else { &caps_off },
+        workload: plan::ONE_CAP.into(),
+        to: to.into(),
+        wanted: goal..=f64::INFINITY,
+    };
+    let same = |what, to: &str| Goal {
+        what,
+        set: plan::SIZES_OF_CAPS,
+        workload: plan::ONE_CAP.into(),
+        to: to.into(),
+        wanted: 0.0..=1.2,
+    };
     let track = |what, goal: f64, workload: &str, durable| Goal {
         what,
         set: if durable { &tracking_on } else { &tracking_off },
@@ -162,6 +177,46 @@ fn goals(results: &Results) -> Vec<String> {
             "many users at most 1.2 × the time of 100,000",
             1.2,
             plan::MANY.into(),
+        ),
+        capped(
+            "with caps at least 1.0 × floor, 8 clients, sync off",
+            1.0,
+            false,
+            "floor",
+        ),
+        capped(
+            "with caps at least 1.0 × floor, 8 clients, sync on",
+            1.0,
+            true,
+            "floor",
+        ),
+        capped(
+            "with caps at least 8 × hand, 8 clients, sync off",
+            8.0,
+            false,
+            "hand",
+        ),
+        Goal {
+            what: "ten caps at most 1.6 × the time of two",
+            set: &caps_off,
+            workload: plan::ONE_CAP.into(),
+            to: plan::TEN_CAPS.into(),
+            wanted: 0.0..=1.6,
+        },
+        Goal {
+            what: "one budget, 32 clients, at least 0.85 × without",
+            set: plan::CROWD,
+            workload: plan::BUDGET.into(),
+            to: "decide".into(),
+            wanted: 0.85..=f64::INFINITY,
+        },
+        same(
+            "1,000 caps elsewhere at most 1.2 × the time",
+            plan::CAPS_ELSEWHERE,
+        ),
+        same(
+            "with caps, many users at most 1.2 × the time",
+            plan::CAPS_OF_MANY,
         ),
         track(
             "track at least 0.8 × its floor, 8 clients, sync off",

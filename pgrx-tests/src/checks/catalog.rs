@@ -63,6 +63,7 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
         "rules-and-models.md",
         "envelope.md",
         "modes.md",
+        "pacing.md",
     ] {
         reference += &fs::read_to_string(root.root().join("docs").join(page))?;
     }

@@ -146,19 +146,24 @@ fn decide(database: &Database) -> Result<()> {
 
 /// What was drawn for a slot after the same slots before it, and the probabilities logged.
 #[derive(Default)]
-struct Cells {
+pub struct Cells {
     drawn: u32,
     by_action: BTreeMap<String, (u32, f64)>,
 }
 
 impl Cells {
     /// One more draw. The same situation must have the same probability each time.
-    fn add(&mut self, action: &str, p: f64) -> Result<()> {
+    pub fn add(&mut self, action: &str, p: f64) -> Result<()> {
         let cell = self.by_action.entry(action.to_owned()).or_insert((0, p));
         ensure!(cell.1 == p, "{action} had probability {} and {p}", cell.1);
         cell.0 += 1;
         self.drawn += 1;
         Ok(())
+    }
+
+    /// One that can still be drawn, with the probability logged for it.
+    pub fn expect(&mut self, action: &str, p: f64) {
+        self.by_action.entry(action.to_owned()).or_insert((0, p));
     }
 
     /// Observed and expected numbers; what was never drawn is one cell with the rest.
@@ -184,7 +189,7 @@ impl Cells {
 }
 
 /// Pearson's test over all situations of a slot.
-fn check<'a>(slot: usize, situations: impl Iterator<Item = &'a Cells>) -> Result<()> {
+pub fn check<'a>(slot: usize, situations: impl Iterator<Item = &'a Cells>) -> Result<()> {
     let (mut statistic, mut freedom) = (0.0, 0);
     for cells in situations {
         let table = cells.table();

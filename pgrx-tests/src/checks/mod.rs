@@ -5,6 +5,7 @@
 //! check finds it as usual. To add one, write a function and name it in `ALL`.
 
 mod backfill;
+mod caps;
 mod catalog;
 mod crashes;
 mod docs;
@@ -15,6 +16,7 @@ mod frequencies;
 mod fuzz;
 mod interruptions;
 mod modes;
+mod pacing;
 mod restore;
 mod sessions;
 mod shop;
@@ -119,8 +121,16 @@ pub const ALL: &[(&str, Check)] = &[
         "restore/brings_everything_back",
         restore::brings_everything_back,
     ),
+    ("pacing/follows_its_line", pacing::follows_its_line),
     ("crashes/of_a_backend", crashes::of_a_backend),
     ("crashes/of_the_server", crashes::of_the_server),
+    ("caps/of_a_campaign", caps::of_a_campaign),
+    ("caps/of_many_caps_at_once", caps::of_many_caps_at_once),
+    ("caps/for_one_user_at_once", caps::for_one_user_at_once),
+    ("caps/one_holds", caps::one_holds),
+    ("caps/all_of_them_hold", caps::all_of_them_hold),
+    ("caps/agree_while_caps_bite", caps::agree_while_caps_bite),
+    ("caps/without_deadlocks", caps::without_deadlocks),
     (
         "backfill/counts_every_event_once",
         backfill::counts_every_event_once,

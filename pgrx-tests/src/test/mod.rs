@@ -136,6 +136,10 @@ impl<'a> Plan<'a> {
         for (name, check) in &self.checks {
             report.record(name, || run_check(&server, *check));
         }
+        if !self.checks.is_empty() {
+            let name = format!("{}/no_deadlock", self.label);
+            report.record(&name, || no_deadlock(&server));
+        }
         Ok(())
     }
 }
@@ -158,6 +162,15 @@ fn run_check(server: &TemporaryServer, check: Check) -> Result<()> {
             begun.elapsed()
         )
     })
+}
+
+/// None of the tests so far has run into a deadlock, whether somebody noticed or not.
+fn no_deadlock(server: &TemporaryServer) -> Result<()> {
+    let log = log_since(&server.log_file(), 0);
+    match log.find("deadlock detected") {
+        None => Ok(()),
+        Some(place) => bail!("{}", tail(&log[..log.len().min(place + 2_000)], 25)),
+    }
 }
 
 /// What a failed assertion said.

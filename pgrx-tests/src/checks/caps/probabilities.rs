@@ -1,0 +1,90 @@
+//! What is drawn, against the probabilities that are logged, while caps take candidates away.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::super::frequencies::{Cells, check};
+use super::super::shop;
+use crate::temporary::Database;
+
+const SESSIONS: usize = 8;
+const EACH: usize = 2_000;
+const SLOTS: i32 = 2;
+
+/// Some candidates are capped per user, and budgets run out on the way: one that is large, one that is
+/// small from the beginning, one that counts cost.
+pub fn agree_while_caps_bite(database: &Database) -> Result<()> {
+    let mut client = database.connect()?;
+    shop::open(&mut client)?;
+    client.batch_execute(
+        "INSERT INTO decide.campaign (campaign) VALUES ('spring');
+         UPDATE decide.action SET campaign = 'spring', cost = 0.7 WHERE action IN ('a4', 'a5');
+         INSERT INTO decide.cap (cap, action, per, max_count) VALUES
+           ('often enough', 'a6', 'user', 12), ('large', 'a3', 'all', 2500), ('small', 'a2', 'all', 50);
+         INSERT INTO decide.cap (cap, campaign, per, max_count, unit) VALUES ('cost', 'spring', 'all', 3000, 'cost');
+         INSERT INTO decide.cap (cap, campaign, per, max_count) VALUES ('one of them', 'spring', 'decision', 1)",
+    )?;
+    shop::choose_by(&mut client, "softmax", r#"{"temperature": 0.5}"#, SLOTS)?;
+    decide(database)?;
+    super::agree(&mut client)?;
+    let (mut situations, mut bitten) = (BTreeMap::<_, Cells>::new(), 0);
+    for row in client.query(
+        "SELECT slot, action, probability, candidates, probabilities FROM decide.decision WHERE reason IS NULL",
+        &[],
+    )? {
+        let (slot, action, p): (i32, String, f64) = (row.get(0), row.get(1), row.get(2));
+        let candidates: Vec<String> = row.get(3);
+        let probabilities: Vec<f64> = row.get(4);
+        bitten += u32::from(candidates.len() < 6);
+        let bits: Vec<u64> = probabilities.iter().map(|p| p.to_bits()).collect();
+        let cells = situations
+            .entry((slot, candidates.clone(), bits))
+            .or_default();
+        for (candidate, &p) in candidates.iter().zip(&probabilities) {
+            if p > 0.0 {
+                cells.expect(candidate, p);
+            }
+        }
+        cells.add(&action, p)?;
+    }
+    ensure!(bitten > 1_000, "caps bound only {bitten} times");
+    for slot in 1..=SLOTS {
+        let of_slot = situations.iter().filter(|((of, ..), _)| *of == slot);
+        let cells: Vec<&Cells> = of_slot.map(|(_, cells)| cells).collect();
+        ensure!(cells.len() > 5, "{} situations of slot {slot}", cells.len());
+        check(slot as usize - 1, cells.into_iter())?;
+    }
+    shop::replay_all(&mut client)?;
+    Ok(())
+}
+
+/// Each session decides in transactions of its own, for users whom others decide for as well.
+fn decide(database: &Database) -> Result<()> {
+    let clients = (0..SESSIONS)
+        .map(|_| database.connect())
+        .collect::<Result<Vec<_>>>()?;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = clients
+            .into_iter()
+            .enumerate()
+            .map(|(number, mut client)| {
+                scope.spawn(move || -> Result<()> {
+                    let mut chance = StdRng::seed_from_u64(number as u64);
+                    let decide = client.prepare("SELECT count(*) FROM decide($1::text, 'home')")?;
+                    for _ in 0..EACH {
+                        let user = format!("user {}", chance.random_range(0..300));
+                        client.query(&decide, &[&user])?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().expect("a client panicked")?;
+        }
+        Ok(())
+    })
+}
