@@ -32,7 +32,8 @@ SELECT t.decision_id,
        t.stage_us[4] AS score_us,
        t.stage_us[5] AS choose_us,
        t.snapshot,
-       t.stage_us[6] AS reserve_us
+       t.stage_us[6] AS reserve_us,
+       t.switches
   FROM decide.trace AS t
  CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place);
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
@@ -65,6 +66,7 @@ COMMENT ON COLUMN decide.decision.score_us IS 'Microseconds to score';
 COMMENT ON COLUMN decide.decision.choose_us IS 'Microseconds to choose';
 COMMENT ON COLUMN decide.decision.reserve_us IS 'Microseconds to take it from the counters of caps';
 COMMENT ON COLUMN decide.decision.snapshot IS 'When the features of actions and surfaces were taken that models saw (null: none were)';
+COMMENT ON COLUMN decide.decision.switches IS 'Newest change of a kill switch that was applied (null: there had been none)';
 
 CREATE VIEW decide.entity_features AS
 SELECT e.entity, v.name, f.feature, v.value::double precision AS value, s.taken_at

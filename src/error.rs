@@ -38,6 +38,23 @@ pub enum Error {
     UnknownFeature(String),
     UnknownSnapshot(i64),
     UnknownQuarantined(String),
+    UnknownMode(String),
+    UnknownKind(String),
+    /// Something that an operator has named is not there.
+    Unknown {
+        kind: &'static str,
+        name: String,
+        detail: &'static str,
+        hint: &'static str,
+    },
+    NotKilled {
+        kind: &'static str,
+        name: String,
+    },
+    /// An operator does not say why.
+    NoReason,
+    /// It would end before it begins.
+    Expired,
     PatchNotObject,
     /// The reasons, and which of several events it is, from 1.
     BadEvent(Vec<String>, Option<usize>),
@@ -47,7 +64,8 @@ pub enum Error {
     },
     ReadOnly(&'static str),
     Nested,
-    Overtaken,
+    /// What another session has done.
+    Overtaken(&'static str),
     Damaged(String),
     Training(String, &'static str),
     Import(String, &'static str),
@@ -145,6 +163,47 @@ impl Error {
                 Some("It was released, has expired, or was never there.".into()),
                 None,
             ),
+            Error::UnknownMode(mode) => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("mode \"{mode}\" does not exist"),
+                None,
+                hint("Modes are: normal, cautious, paused."),
+            ),
+            Error::UnknownKind(kind) => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("there is no kill switch of the kind \"{kind}\""),
+                None,
+                hint("Kinds are: campaign, action, feature, coefficient."),
+            ),
+            Error::Unknown {
+                kind,
+                name,
+                detail,
+                hint: todo,
+            } => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("{kind} \"{name}\" does not exist"),
+                hint(detail),
+                hint(todo),
+            ),
+            Error::NotKilled { kind, name } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{kind} \"{name}\" is not killed"),
+                Some("It never was, was revived, or its kill has expired.".into()),
+                hint("decide.switch_in_force lists what is killed."),
+            ),
+            Error::NoReason => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                "why must not be empty".into(),
+                None,
+                hint("Say in a few words why this is done: those who find it in force will ask."),
+            ),
+            Error::Expired => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                "until has passed already".into(),
+                Some("What has expired before it begins would never be in force.".into()),
+                hint("Pass a moment to come, or nothing to let it hold until it is changed."),
+            ),
             Error::PatchNotObject => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 "patch must be a JSON object".into(),
@@ -184,9 +243,9 @@ impl Error {
                 None,
                 hint("A rule must not decide by itself."),
             ),
-            Error::Overtaken => (
+            Error::Overtaken(done) => (
                 ERRCODE_T_R_SERIALIZATION_FAILURE,
-                "another session has published since this transaction began".into(),
+                format!("another session has {done} since this transaction began"),
                 None,
                 hint("Retry the transaction."),
             ),

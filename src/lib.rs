@@ -7,8 +7,8 @@
 //! | --- | --- | --- |
 //! | `math` | arithmetic; nothing of Postgres | nobody |
 //! | `pg` | the glue to Postgres, all unsafe code | nobody |
-//! | `policy` | tables → validated → bundle → kept by each backend; the row of a user, as bundles lay it out | math, pg |
-//! | `govern` | pseudonyms | pg |
+//! | `govern` | pseudonyms, modes, kill switches | math, pg |
+//! | `policy` | tables → validated → bundle → kept by each backend; the row of a user, as bundles lay it out | govern, math, pg |
 //! | `observe` | event → contract → once → features, outcomes; quarantine | policy, govern, math, pg |
 //! | `decide` | the pipeline of a decision; one file a stage | policy, govern, math, pg |
 //! | `learn` | decisions made elsewhere, and models trained from traces | policy, govern, math, pg |
@@ -55,10 +55,16 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
 extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["views"]);
+extension_sql_file!("../sql/modes.sql", name = "modes", requires = ["catalog"]);
+extension_sql_file!(
+    "../sql/envelope.sql",
+    name = "envelope",
+    requires = ["modes"]
+);
 extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["catalog"],
+    requires = ["envelope"],
     finalize
 );
 
@@ -68,6 +74,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::session::without_backtraces();
     settings::init();
     pg::invalidation::init();
+    pg::admission::init();
     worker::init();
 }
 

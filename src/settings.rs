@@ -13,7 +13,15 @@ static PARTITIONS_AHEAD: GucSetting<i32> = GucSetting::<i32>::new(7);
 static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TRACE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static QUARANTINE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
+static UNKNOWN_USERS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static SNAPSHOT_MAX_AGE: GucSetting<i32> = GucSetting::<i32>::new(3_600);
+static CAUTIOUS_CANDIDATES: GucSetting<f64> = GucSetting::<f64>::new(0.5);
+static CAUTIOUS_EXPLORATION: GucSetting<f64> = GucSetting::<f64>::new(0.25);
+static CAUTIOUS_CAPS: GucSetting<f64> = GucSetting::<f64>::new(0.8);
+static ENFORCE_LATENCY_BUDGET: GucSetting<bool> = GucSetting::<bool>::new(true);
+static BREAKER_FAILURES: GucSetting<i32> = GucSetting::<i32>::new(5);
+static BREAKER_PAUSE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static MAX_CONCURRENT_DECISIONS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static WORKER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
@@ -87,6 +95,26 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::UNIT_S,
     );
+    for (name, what, setting) in [
+        (
+            c"pg_decide.cautious_candidates",
+            c"Share of the open candidates, the best, that the mode cautious keeps.",
+            &CAUTIOUS_CANDIDATES,
+        ),
+        (
+            c"pg_decide.cautious_exploration",
+            c"What epsilon, temperature and min_probability are multiplied by in the mode cautious.",
+            &CAUTIOUS_EXPLORATION,
+        ),
+        (
+            c"pg_decide.cautious_caps",
+            c"What limits of caps are multiplied by in the mode cautious.",
+            &CAUTIOUS_CAPS,
+        ),
+    ] {
+        let flags = GucFlags::default();
+        GucRegistry::define_float_guc(name, what, c"", setting, 0.0, 1.0, GucContext::Suset, flags);
+    }
     GucRegistry::define_string_guc(
         c"pg_decide.databases",
         c"Names of the databases that background workers look after, with commas between them.",
@@ -113,7 +141,79 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_bool_guc(
+        c"pg_decide.unknown_users",
+        c"Decides for users that nobody knows, whose user_id is null; without it that is an error.",
+        c"Nothing is known of them, so that actions with a cap per user are not eligible.",
+        &UNKNOWN_USERS,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    envelope();
     crate::pg::session::reserve_settings(c"pg_decide");
+}
+
+/// Those that keep a decision within its limits.
+fn envelope() {
+    GucRegistry::define_bool_guc(
+        c"pg_decide.enforce_latency_budget",
+        c"Cuts a decision short when the latency budget of its surface is used up.",
+        c"Off for tests and debuggers.",
+        &ENFORCE_LATENCY_BUDGET,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_decide.breaker_failures",
+        c"Failures of a rule in a row after which all sessions leave it out; 0: never.",
+        c"Each session counts those that it sees.",
+        &BREAKER_FAILURES,
+        0,
+        1_000_000,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_decide.breaker_pause",
+        c"Time from which on a rule that is left out is tried again; twice as long each time it fails.",
+        c"",
+        &BREAKER_PAUSE,
+        1,
+        300_000,
+        GucContext::Suset,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_decide.max_concurrent_decisions",
+        c"Decisions that may be made at once in a database; beyond, the fallback answers. 0 is no bound.",
+        c"Has an effect only where the library is in shared_preload_libraries.",
+        &MAX_CONCURRENT_DECISIONS,
+        0,
+        1_000_000,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+pub fn enforce_latency_budget() -> bool {
+    ENFORCE_LATENCY_BUDGET.get()
+}
+
+pub fn breaker_failures() -> i32 {
+    BREAKER_FAILURES.get()
+}
+
+/// In microseconds.
+pub fn breaker_pause() -> i64 {
+    i64::from(BREAKER_PAUSE.get()) * 1_000
+}
+
+/// How many decisions may be made at once, if there is a bound.
+pub fn max_concurrent_decisions() -> Option<u32> {
+    match MAX_CONCURRENT_DECISIONS.get() {
+        0 => None,
+        most => Some(most as u32),
+    }
 }
 
 pub fn rule_role() -> Option<String> {
@@ -127,6 +227,11 @@ pub fn seed() -> Option<u64> {
         0 => None,
         seed => Some(seed as u64),
     }
+}
+
+/// Whether a user may be nobody that is known.
+pub fn unknown_users() -> bool {
+    UNKNOWN_USERS.get()
 }
 
 pub fn max_context_bytes() -> usize {
@@ -163,6 +268,21 @@ pub fn snapshot_max_age() -> Option<i64> {
         0 => None,
         seconds => Some(i64::from(seconds) * 1_000_000),
     }
+}
+
+/// The share of candidates that the mode cautious keeps.
+pub fn cautious_candidates() -> f64 {
+    CAUTIOUS_CANDIDATES.get()
+}
+
+/// What exploration is multiplied by in the mode cautious.
+pub fn cautious_exploration() -> f64 {
+    CAUTIOUS_EXPLORATION.get()
+}
+
+/// What limits of caps are multiplied by in the mode cautious.
+pub fn cautious_caps() -> f64 {
+    CAUTIOUS_CAPS.get()
 }
 
 /// The databases that have a worker, each once.

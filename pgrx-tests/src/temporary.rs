@@ -158,6 +158,10 @@ impl Standby {
     /// Copies a running server and starts the copy.
     pub fn of(server: &TemporaryServer) -> Result<Self> {
         let folder = server.scratch("standby")?.join("server");
+        // of a standby before this one
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
         user::create_private_dir(&folder)?;
         let standby = Self(Server::at(
             &server.install,
@@ -216,6 +220,7 @@ fn settings(preload: &str) -> Vec<(&'static str, String)> {
         ("log_timezone", "UTC"),
         ("lc_messages", "C"),
         ("log_line_prefix", "%m [%p] %d "),
+        ("pg_decide.enforce_latency_budget", "off"),
     ]
     .map(|(name, value)| (name, value.to_owned()))
     .to_vec()

@@ -1,9 +1,10 @@
 //! Third stage: which of the surface's actions can be had now, and why the others cannot.
 
 use super::Desk;
+use super::envelope::Envelope;
 use super::request::Request;
 use crate::pg::datum;
-use crate::policy::{self, Rules, Verdict};
+use crate::policy::{self, Verdict, Verdicts};
 
 /// Why an action is out, as traces number it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,14 +93,16 @@ pub enum Asking {
     Together,
     /// Each alone, after that has failed.
     Each,
+    /// Not again: together they took too long.
+    No,
 }
 
 /// Fills the desk's list of open candidates and of blocked actions. Needs an open session.
-pub fn find(request: &Request<'_>, asking: Asking, desk: &mut Desk) {
+pub fn find(request: &Request<'_>, envelope: &Envelope, desk: &mut Desk) {
     let surface = request.surface;
     let verdicts = (!surface.rules.is_empty()).then(|| {
         desk.in_rules.set(true);
-        let verdicts = ask(&surface.rules, request, asking, &desk.features);
+        let verdicts = ask(request, envelope, &desk.features);
         desk.in_rules.set(false);
         verdicts
     });
@@ -109,8 +112,15 @@ pub fn find(request: &Request<'_>, asking: Asking, desk: &mut Desk) {
             _ => Verdict::Holds,
         };
         let blocked = match verdict {
+            _ if action.killed => Blocked::Killed,
             _ if request.now < action.starts => Blocked::NotStarted,
             _ if request.now >= action.ends => Blocked::Ended,
+            _ if action
+                .rule
+                .is_some_and(|rule| envelope.round.leaves_out(rule)) =>
+            {
+                Blocked::Breaker
+            }
             Verdict::Holds => {
                 desk.open.push(i);
                 continue;
@@ -128,15 +138,19 @@ pub fn find(request: &Request<'_>, asking: Asking, desk: &mut Desk) {
     }
 }
 
-fn ask(rules: &Rules, request: &Request<'_>, asking: Asking, features: &[f64]) -> policy::Verdicts {
+fn ask(request: &Request<'_>, envelope: &Envelope, features: &[f64]) -> Verdicts {
     let asked = policy::RuleRequest {
         user_key: datum::uuid(request.user_key),
         context: Some(request.context.datum()),
         features,
     };
-    let actions = &request.surface.actions;
-    match asking {
-        Asking::Together => rules.ask(&asked, actions),
-        Asking::Each => rules.ask_each(&asked, actions),
-    }
+    let (rules, actions) = (&request.surface.rules, &request.surface.actions);
+    let (round, until) = (&envelope.round, &envelope.rules_until);
+    let mut verdicts = match envelope.asking {
+        Asking::Together => rules.ask(&asked, actions, round, until),
+        Asking::Each => rules.ask_each(&asked, actions, round, until),
+        Asking::No => return Verdicts::all_failed(&envelope.late(), actions),
+    };
+    envelope.answered(std::mem::take(&mut verdicts.faults));
+    verdicts
 }

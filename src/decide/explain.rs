@@ -1,8 +1,8 @@
 //! What a decision would be and why, without making it.
 
 use super::candidates::Blocked;
-use super::consider;
 use super::request::Asked;
+use super::{Reason, consider};
 use crate::error::OrRaise;
 use crate::pg::call::Call;
 use crate::pg::datum::{self, Arg};
@@ -50,6 +50,16 @@ pub fn explain(asked: &Asked<'_>, call: &Call) {
                 None => reason.to_owned(),
             };
             rows.push(left_out(action, step, &reason, None));
+        }
+        if decision.reason == Some(Reason::Paused) {
+            for action in &surface.actions {
+                rows.push(left_out(
+                    &action.name,
+                    "mode",
+                    "the surface is paused",
+                    None,
+                ));
+            }
         }
         let Some(reason) = &decision.reason else {
             return;

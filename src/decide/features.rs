@@ -1,17 +1,34 @@
 //! Second stage: what is known of the user as of now, in one look-up.
 
-use uuid::Uuid;
-
-use super::Desk;
-use crate::policy::{Affinities, Bundle};
+use super::envelope::{Envelope, Knowing};
+use super::{Desk, Request, last_known};
+use crate::policy::Bundle;
 
 /// Fills the desk with the vector, in the bundle's order, and with what is kept per key of the
 /// surface's actions.
-pub fn read(user_key: Uuid, now: i64, bundle: &Bundle, affinities: &Affinities, desk: &mut Desk) {
+pub fn read(request: &Request<'_>, bundle: &Bundle, envelope: &Envelope, desk: &mut Desk) {
     if bundle.features.is_empty() {
         return;
     }
-    desk.state.read(user_key);
+    let now = request.now;
+    match envelope.knowing {
+        Knowing::FromTheRow => {
+            desk.in_features.set(true);
+            let timer = envelope.features_until.timer();
+            desk.state.read(request.user_key);
+            drop(timer);
+            desk.in_features.set(false);
+            last_known::keep(request.user_key, now, &desk.state);
+        }
+        Knowing::LastKnown => {
+            let known = last_known::recall(request.user_key, &mut desk.state);
+            let said = match known {
+                true => "features: last known good",
+                false => "features: default values, nothing is known of the user here",
+            };
+            desk.errors.push(Some(said.to_owned()));
+        }
+    }
     desk.seen = desk.state.events;
     for (place, (feature, value)) in bundle.vector_of(&desk.state.features, now).enumerate() {
         if value.is_none() {
@@ -19,7 +36,7 @@ pub fn read(user_key: Uuid, now: i64, bundle: &Bundle, affinities: &Affinities, 
         }
         desk.features.push(value.unwrap_or(feature.default_value));
     }
-    for affinity in &affinities.kept {
+    for affinity in &request.surface.affinities.kept {
         for (place, value) in bundle.affinity_of(affinity, &desk.state.keyed, now) {
             desk.affinities.extend([place as f64, value]);
         }

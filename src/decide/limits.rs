@@ -24,8 +24,9 @@ const PATIENCE: u32 = 20;
 /// Room where nobody has to look.
 const PLENTY: i64 = i64::MAX;
 
-/// Room of a cap whose counters cannot be had, and of one that cannot be told.
+/// Room of a cap whose counters cannot be had, and of one of a user that nobody knows.
 const BUSY: i64 = -1;
+const UNKNOWN: i64 = -2;
 
 /// What a decision has found out about its caps, and holds of their counters.
 pub struct Limiting<'a> {
@@ -67,10 +68,12 @@ impl<'a> Limiting<'a> {
             row: UserRow::default(),
             held: Vec::new(),
         };
-        let mut known = true;
-        if limits.of_users && takes {
+        let mut known = Ok(());
+        if !request.knows_user() {
+            known = Err(UNKNOWN);
+        } else if limits.of_users && takes {
             limiting.user = limiting.row.lock_within(request.user_key, PATIENCE);
-            known = limiting.user.is_some();
+            known = limiting.user.as_ref().map(|_| ()).ok_or(BUSY);
         } else if limits.of_users {
             limiting.row.read(request.user_key);
         }
@@ -86,28 +89,31 @@ impl<'a> Limiting<'a> {
     }
 
     /// What is left of a cap, as far as anyone has to look.
-    fn room(&self, cap: &Cap, known: bool) -> i64 {
+    fn room(&self, cap: &Cap, known: Result<(), i64>) -> i64 {
+        let limit = self.request.leeway.limit(cap.limit);
         match cap.per {
-            Per::Decision => cap.limit,
-            Per::User if !known => BUSY,
+            Per::Decision => limit,
             Per::User => {
+                if let Err(closed) = known {
+                    return closed;
+                }
                 let block = ledger::block(&self.row.exposures, cap.slot.into());
                 let used = ledger::used(block, &cap.terms(self.request.now));
-                cap.limit.saturating_sub(used).max(0)
+                limit.saturating_sub(used).max(0)
             }
             Per::All => {
                 let starts = cap.window(self.request.now).0;
                 match Budget(cap).level(cap.level_window(starts), self.request.now) {
-                    Level::Plenty => PLENTY,
                     Level::UsedUp => 0,
-                    Level::Little => self.look(cap),
+                    Level::Plenty if limit == cap.limit => PLENTY,
+                    _ => self.look(cap).saturating_sub(cap.limit - limit).max(0),
                 }
             }
         }
     }
 
-    /// What the counters of a budget leave, those included that others are about to write. Where others
-    /// were found to hold all of them, those that they hold are none.
+    /// What the counters of a budget leave; for a decision, those included that others are about to write.
+    /// Where others were found to hold all of them, it cannot have those that they hold.
     fn look(&self, cap: &Cap) -> i64 {
         let now = self.request.now;
         let terms = cap.terms(now);
@@ -115,7 +121,11 @@ impl<'a> Limiting<'a> {
             let free = stripes.iter().map(|stripe| stripe.free(&terms).max(0));
             free.sum()
         };
-        let mut stripes = Budget(cap).stripes(Seen::Everything, &terms);
+        let seen = match self.takes {
+            true => Seen::Everything,
+            false => Seen::Committed,
+        };
+        let mut stripes = Budget(cap).stripes(seen, &terms);
         let room = left(&stripes);
         let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
         let Some(least) = least.filter(|_| self.takes) else {
@@ -168,6 +178,7 @@ impl<'a> Limiting<'a> {
                     desk.blocked.push(i);
                     desk.blocked_by.push(match self.rooms[place] {
                         BUSY => Blocked::Busy.code(),
+                        UNKNOWN => Blocked::UnknownUser.code(),
                         _ => Blocked::Cap(self.cap(place).slot).code(),
                     });
                 }
@@ -220,7 +231,7 @@ impl<'a> Limiting<'a> {
             return false;
         };
         self.relaxed += 1;
-        if self.rooms[place] != BUSY || self.cap(place).per != Per::User {
+        if self.rooms[place] >= 0 || self.cap(place).per != Per::User {
             self.rooms[place] = PLENTY;
             desk.relaxed.push(self.cap(place).slot);
         }

@@ -2,9 +2,12 @@
 
 mod candidates;
 mod distribution;
+mod envelope;
 mod explain;
 mod features;
+mod last_known;
 mod limits;
+mod narrow;
 mod replay;
 mod request;
 mod score;
@@ -18,14 +21,15 @@ use std::time::Instant;
 
 pub use request::{Asked, Request};
 
-use candidates::Asking;
+use envelope::Envelope;
 use limits::Limiting;
 
 use crate::error::Error;
+use crate::govern::modes::Mode;
 use crate::math::choice::Slate;
 use crate::math::random::next_seed;
 use crate::pg::Session;
-use crate::pg::attempt::{attempt, sqlstate};
+use crate::pg::attempt::{Caught, attempt, sqlstate};
 use crate::policy::{self, Bundle, Policy, Surface, UserRow};
 
 /// One decision, with all that its trace needs to know.
@@ -45,6 +49,11 @@ pub enum Reason {
     NoPolicy,
     NoModel,
     NoCandidate,
+    Paused,
+    /// The latency budget was used up, by that stage.
+    Timeout(&'static str),
+    /// As many decisions as may be were being made.
+    Overload,
     Failed(String),
 }
 
@@ -54,6 +63,9 @@ impl fmt::Display for Reason {
             Reason::NoPolicy => out.write_str("no_policy"),
             Reason::NoModel => out.write_str("no_model"),
             Reason::NoCandidate => out.write_str("no_candidate"),
+            Reason::Paused => out.write_str("paused"),
+            Reason::Timeout(stage) => write!(out, "timeout: {stage}"),
+            Reason::Overload => out.write_str("overload"),
             Reason::Failed(code) => write!(out, "failed: {code}"),
         }
     }
@@ -85,6 +97,8 @@ pub struct Desk {
     pub errors: Vec<Option<String>>,
     /// Rules are being asked: what fails now is one of them.
     pub in_rules: Cell<bool>,
+    /// The row of the user is being read: what fails now is that.
+    pub in_features: Cell<bool>,
     pub vector: Vec<f32>,
     pub all_scores: Vec<f32>,
     /// Per candidate.
@@ -111,6 +125,7 @@ impl Desk {
         self.blocked_by.clear();
         self.errors.clear();
         self.in_rules.set(false);
+        self.in_features.set(false);
         self.scores.clear();
         self.dropped.clear();
         self.relaxed.clear();
@@ -136,15 +151,20 @@ thread_local! {
     static DESK: RefCell<Desk> = RefCell::default();
 }
 
-/// Decides, and hands the decision and the desk it was made on to `then`. Reads only.
+/// Decides, and hands the decision and the desk it was made on to `then`. Reads only, but for the
+/// breakers of rules where the asker writes.
 pub fn consider<T>(
     asked: &Asked<'_>,
     then: impl FnOnce(&Decision<'_>, &mut Desk) -> T,
 ) -> Result<T, Error> {
     DESK.with(|desk| {
         let mut desk = desk.try_borrow_mut().map_err(|_| Error::Nested)?;
-        let bundle: Rc<Bundle> = policy::current()?;
-        let decision = pipeline(asked, &bundle, &mut desk)?;
+        let bundle: Rc<Bundle> = policy::current(asked.now)?;
+        let place = match asked.takes {
+            true => envelope::admit(),
+            false => Ok(None),
+        };
+        let decision = pipeline(asked, &bundle, place.is_ok(), &mut desk)?;
         Ok(then(&decision, &mut desk))
     })
 }
@@ -154,6 +174,7 @@ pub fn consider<T>(
 fn pipeline<'a>(
     asked: &Asked<'a>,
     bundle: &'a Bundle,
+    admitted: bool,
     desk: &mut Desk,
 ) -> Result<Decision<'a>, Error> {
     let mut watch = Stopwatch::start();
@@ -162,12 +183,10 @@ fn pipeline<'a>(
     desk.seed = request.seed;
     watch.lap();
     let _session = Session::open();
-    let mut weighed = attempt(|| weigh(&request, bundle, Asking::Together, desk, &mut watch));
-    if weighed.is_err() && desk.in_rules.get() {
-        desk.clear();
-        watch.back_to(1);
-        weighed = attempt(|| weigh(&request, bundle, Asking::Each, desk, &mut watch));
-    }
+    let weighed = match admitted {
+        true => within_limits(&request, bundle, asked.takes, desk, &mut watch),
+        false => Ok(Err(Reason::Overload)),
+    };
     let reason = match weighed {
         Ok(Ok(policy)) => choose(policy, &request, bundle, asked.takes, desk, &mut watch).err(),
         Ok(Err(reason)) => Some(reason),
@@ -186,25 +205,47 @@ fn pipeline<'a>(
     })
 }
 
+/// Weighs, and does it otherwise where something has failed or was late.
+#[allow(clippy::result_large_err)] // as that of `attempt`
+fn within_limits<'a>(
+    request: &Request<'a>,
+    bundle: &Bundle,
+    may_write: bool,
+    desk: &mut Desk,
+    watch: &mut Stopwatch,
+) -> Result<Result<&'a Policy, Reason>, Caught> {
+    let mut envelope = Envelope::open(request, watch.began, may_write);
+    let weighed = loop {
+        let weighed = attempt(|| weigh(request, bundle, &envelope, desk, watch));
+        match &weighed {
+            Err(error) if envelope.learn(error, request, desk) => {
+                desk.clear();
+                watch.back_to(1);
+            }
+            _ => break weighed,
+        }
+    };
+    envelope.account(request);
+    weighed
+}
+
 /// What may fail: each stage leaves its result on the desk.
 fn weigh<'a>(
     request: &Request<'a>,
     bundle: &Bundle,
-    asking: Asking,
+    envelope: &Envelope,
     desk: &mut Desk,
     watch: &mut Stopwatch,
 ) -> Result<&'a Policy, Reason> {
     let surface = request.surface;
-    features::read(
-        request.user_key,
-        request.now,
-        bundle,
-        &surface.affinities,
-        desk,
-    );
+    if request.leeway.mode == Mode::Paused {
+        return Err(Reason::Paused);
+    }
+    features::read(request, bundle, envelope, desk);
     watch.lap();
-    candidates::find(request, asking, desk);
+    candidates::find(request, envelope, desk);
     watch.lap();
+    envelope.narrow(watch.last, &watch.laps, request, desk)?;
     let policy = able(surface.policy.as_ref())?;
     score::score(policy, surface, &request.fields, desk);
     watch.lap();
@@ -221,10 +262,12 @@ fn choose(
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     let slots = request.surface.slots;
+    let choice = request.choice(policy);
+    let share = request.leeway.candidates;
     if request.surface.limits.caps.is_empty() {
         score::of_open(desk);
-        desk.slate
-            .choose(&policy.choice, &desk.scores, slots, desk.seed);
+        narrow::to_share(share, slots, desk);
+        desk.slate.choose(&choice, &desk.scores, slots, desk.seed);
         watch.lap();
     } else {
         let mut limiting = Limiting::begin(request, bundle, takes);
@@ -233,7 +276,8 @@ fn choose(
         loop {
             limiting.constrain(desk);
             score::of_open(desk);
-            limiting.draw(&policy.choice, desk);
+            narrow::to_share(share, slots, desk);
+            limiting.draw(&choice, desk);
             if desk.slate.picks.len() < slots && limiting.relax(desk) {
                 continue;
             }
@@ -263,6 +307,7 @@ fn able(policy: Option<&Policy>) -> Result<&Policy, Reason> {
 
 /// Microseconds per stage.
 struct Stopwatch {
+    began: Instant,
     last: Instant,
     laps: [i32; 6],
     lap: usize,
@@ -270,8 +315,10 @@ struct Stopwatch {
 
 impl Stopwatch {
     fn start() -> Stopwatch {
+        let now = Instant::now();
         Stopwatch {
-            last: Instant::now(),
+            began: now,
+            last: now,
             laps: [0; 6],
             lap: 0,
         }

@@ -7,17 +7,22 @@ use uuid::Uuid;
 use super::score;
 use super::{Desk, Reason, able};
 use crate::error::Error;
+use crate::govern::modes::Mode;
+use crate::math::choice::Choice;
 use crate::math::identifier::moment_of;
 use crate::math::model::Value;
 use crate::math::runs::expand;
 use crate::pg::{Session, Statement, array, clock, datum};
-use crate::policy;
+use crate::policy::{self, Policy};
 
 /// What a trace says that a replay needs.
 #[derive(Default)]
 struct Trace {
     bundle: Option<i64>,
     snapshot: Option<i64>,
+    switches: Option<i64>,
+    decided_at: i64,
+    mode: Mode,
     imported: bool,
     surface: String,
     seed: u64,
@@ -35,11 +40,29 @@ struct Trace {
     dropped: Vec<i32>,
 }
 
+impl Trace {
+    /// How a policy chose: in the mode cautious with less exploration, which the trace has the numbers of.
+    fn choice_of(&self, policy: &Policy) -> Choice {
+        let own = policy.choice;
+        let noted = self.choice.as_deref().and_then(Choice::from_numbers);
+        match noted {
+            Some(noted) if self.mode == Mode::Cautious && is_less(&noted, &own) => noted,
+            _ => own,
+        }
+    }
+}
+
+/// Whether a choice is the same selection with no more exploration.
+fn is_less(noted: &Choice, own: &Choice) -> bool {
+    let (noted, own) = (noted.to_numbers(), own.to_numbers());
+    noted[0] == own[0] && noted[1] <= own[1] && noted[2] <= own[2]
+}
+
 thread_local! {
     static TRACE: Statement = const { Statement::new(
         "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
                 t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL, \
-                t.missing, t.affinities, t.snapshot, t.dropped \
+                t.missing, t.affinities, t.snapshot, t.dropped, t.switches, t.mode \
            FROM decide.trace AS t \
           WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
@@ -51,19 +74,20 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     let Some(number) = trace.bundle.filter(|_| !trace.imported) else {
         return Ok(Some("it was made elsewhere and imported".into()));
     };
-    let bundle = policy::by_number(number, trace.snapshot)?;
+    let bundle = policy::made_with(policy::Made {
+        bundle: number,
+        snapshot: trace.snapshot,
+        switches: trace.switches,
+        at: trace.decided_at,
+    })?;
     let surface = bundle
         .surfaces
         .get(&trace.surface)
         .ok_or_else(|| Error::Damaged(format!("bundle {number} has no such surface")))?;
-    if let Some(code) = trace
-        .reason
-        .as_deref()
-        .and_then(|r| r.strip_prefix("failed: "))
-    {
+    if let Some(reason) = trace.reason.as_deref().filter(|r| cut_short(r)) {
         return Ok(differs(
             trace.filled == 0 && trace.actions.iter().all(|&a| a == surface.fallback.number),
-            || format!("a stage failed with {code}, but it is not the fallback that was shown"),
+            || format!("it was cut short ({reason}), but it is not the fallback that was shown"),
         ));
     }
     let mut desk = Desk {
@@ -87,6 +111,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         .map(|field| field.as_deref().map_or(Value::Missing, Value::Text))
         .collect();
     let reason = match able(surface.policy.as_ref()) {
+        _ if trace.mode == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
         Ok(policy) => {
             score::score(policy, surface, &fields, &mut desk);
@@ -98,6 +123,13 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     Ok(compare(&trace, surface, &mut desk, reason.as_ref()))
 }
 
+/// Whether the reason says that nothing was chosen, so that there is nothing to recompute.
+fn cut_short(reason: &str) -> bool {
+    reason == Reason::Overload.to_string()
+        || reason.starts_with("failed: ")
+        || reason.starts_with("timeout: ")
+}
+
 /// The draw, with what earlier slots left no room for taken from the trace.
 fn draw(policy: &policy::Policy, surface: &policy::Surface, trace: &Trace, desk: &mut Desk) {
     let place = |number: i32| {
@@ -105,7 +137,7 @@ fn draw(policy: &policy::Policy, surface: &policy::Surface, trace: &Trace, desk:
         open.position(|&i| surface.actions[i].number == number)
     };
     desk.slate.choose_within(
-        &policy.choice,
+        &trace.choice_of(policy),
         &desk.scores,
         surface.slots,
         trace.seed,
@@ -165,7 +197,7 @@ fn same_scores(trace: &Trace, desk: &Desk) -> bool {
 fn same_choice(trace: &Trace, surface: &policy::Surface) -> bool {
     let choice = surface.policy.as_ref().filter(|_| trace.filled > 0);
     match (&trace.choice, choice) {
-        (Some(kept), Some(policy)) => same_bits(kept, &policy.choice.to_numbers()),
+        (Some(kept), Some(policy)) => same_bits(kept, &trace.choice_of(policy).to_numbers()),
         (None, None) => true,
         _ => false,
     }
@@ -191,6 +223,9 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
                 reason: row.get(5),
                 imported: row.must(13),
                 snapshot: row.timestamp(16),
+                switches: row.get(18),
+                mode: Mode::named(row.must(19)).unwrap_or_default(),
+                decided_at,
                 ..Trace::default()
             };
             let array = |column| row.datum(column);

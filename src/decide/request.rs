@@ -3,12 +3,14 @@
 use uuid::Uuid;
 
 use crate::error::{Error, printable};
+use crate::govern::modes::Leeway;
 use crate::govern::pseudonym;
+use crate::math::choice::Choice;
 use crate::math::identifier::time_ordered;
 use crate::math::model::Value;
 use crate::pg::clock::{chance, to_unix_micros};
 use crate::pg::json::Json;
-use crate::policy::{Bundle, Surface, context_value};
+use crate::policy::{Bundle, Policy, Surface, context_value};
 use crate::settings;
 
 /// What the caller said.
@@ -27,6 +29,7 @@ pub struct Asked<'a> {
 /// The request in one form.
 pub struct Request<'a> {
     pub decision_id: Uuid,
+    /// The nil one where nobody knows the user.
     pub user_key: Uuid,
     pub now: i64,
     pub seed: u64,
@@ -35,11 +38,29 @@ pub struct Request<'a> {
     pub context_hash: i64,
     /// Values of the surface's context fields, in their order.
     pub fields: Vec<Value<'a>>,
+    /// What the mode of the surface allows.
+    pub leeway: Leeway,
+}
+
+impl Request<'_> {
+    /// How a policy chooses in the mode that is in force.
+    pub fn choice(&self, policy: &Policy) -> Choice {
+        policy.choice.exploring(self.leeway.exploration)
+    }
+}
+
+impl Request<'_> {
+    pub fn knows_user(&self) -> bool {
+        !self.user_key.is_nil()
+    }
 }
 
 /// Checks the request. Whatever is wrong here is the caller's own mistake, and an error.
 pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a>, Error> {
-    let user_id = pseudonym::user_id(asked.user_id)?;
+    let known = asked.user_id.is_some() || !settings::unknown_users();
+    let user_id = known
+        .then(|| pseudonym::user_id(asked.user_id))
+        .transpose()?;
     let name = asked.surface.ok_or(Error::Null("surface"))?;
     let surface = bundle
         .surfaces
@@ -59,7 +80,7 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
     let key = pseudonym::key()?;
     Ok(Request {
         decision_id: time_ordered(to_unix_micros(asked.now), chance()),
-        user_key: key.of(user_id),
+        user_key: user_id.map_or(Uuid::nil(), |user_id| key.of(user_id)),
         now: asked.now,
         seed: asked.seed.or_else(settings::seed).unwrap_or_else(chance),
         surface,
@@ -70,5 +91,6 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
             .iter()
             .map(|name| context_value(context.get(name)))
             .collect(),
+        leeway: Leeway::at(name, asked.now),
     })
 }

@@ -25,14 +25,14 @@ thread_local! {
         "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
            first_slot, surface, policy, model_version, mode, reason, origin, stage_us, actions, chosen, \
            candidates, scores, choice, features, context_values, blocked, blocked_by, errors, \
-           missing, affinities, seen, snapshot, dropped, relaxed, holds) \
+           missing, affinities, seen, snapshot, dropped, relaxed, holds, switches) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)",
+           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
         &TYPES) };
 }
 
 /// The columns of decide.trace, in their order.
-const TYPES: [pg_sys::Oid; 32] = [
+const TYPES: [pg_sys::Oid; 33] = [
     UUIDOID,
     UUIDOID,
     TIMESTAMPTZOID,
@@ -65,6 +65,7 @@ const TYPES: [pg_sys::Oid; 32] = [
     INT4ARRAYOID,
     INT4ARRAYOID,
     INT4ARRAYOID,
+    INT8OID,
 ];
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
@@ -105,7 +106,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         datum::text(&surface.name),
         datum::optional_text(decision.policy.map(|policy| policy.name.as_str())),
         datum::optional_text(label),
-        datum::text("normal"),
+        datum::text(request.leeway.mode.as_str()),
         datum::optional_text(reason.as_deref()),
         None,
         datum::array(&decision.stage_us),
@@ -113,7 +114,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         datum::array(&desk.slate.chosen),
         candidates,
         scored.and_then(|_| datum::array(&desk.scores)),
-        chosen_by.and_then(|policy| datum::array(&policy.choice.to_numbers())),
+        chosen_by.and_then(|policy| datum::array(&request.choice(policy).to_numbers())),
         datum::array(&desk.features),
         texts(&request.fields),
         blocked,
@@ -128,6 +129,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         some_of(&desk.dropped),
         some_of(&desk.relaxed),
         some_of(&desk.holds),
+        decision.bundle.switches.number.and_then(datum::int8),
     ];
     let day = DAILY.day(request.now);
     let added = day.is_some_and(|day| append(day.partition, &row));

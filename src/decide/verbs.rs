@@ -145,11 +145,11 @@ fn features_uuid(call: FunctionCallInfo) {
 
 /// features(user_id): what a decision of this moment would see; a row per feature, or per key of it.
 fn show_features(call: &Call, user_id: Option<&str>) {
-    let bundle = policy::live().or_raise();
+    let now = clock::now();
+    let bundle = policy::current(now).or_raise();
     let user_key = pseudonym::key()
         .or_raise()
         .of(pseudonym::user_id(user_id).or_raise());
-    let now = clock::now();
     let mut rows = call.rows();
     let _session = Session::open();
     let mut state = UserRow::default();
@@ -160,12 +160,16 @@ fn show_features(call: &Call, user_id: Option<&str>) {
         let name = datum::text(&feature.name);
         let Some(kept) = &feature.key else {
             let cells = cells_at(&state.features, feature.slot, aggregate);
+            let cells = cells.filter(|_| !feature.killed);
             let value = cells.and_then(|cells| aggregate.read(cells, now));
             let newest = cells.and_then(|cells| aggregate.newest(cells));
             let value = datum::float8(value.unwrap_or(feature.default_value));
             rows.push([name, None, value, newest.and_then(datum::timestamp)]);
             continue;
         };
+        if feature.killed {
+            continue;
+        }
         let slot = feature.slot as u32;
         for (key, value) in keyed::entries(&state.keyed, slot, aggregate, now, kept.limit) {
             let newest = keyed::newest(&state.keyed, slot, aggregate, key);

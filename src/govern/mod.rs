@@ -1,4 +1,7 @@
-//! What keeps people safe from the rest: pseudonyms; later modes, consent, erasure, audit.
+//! What keeps people safe from the rest: pseudonyms, modes and kill switches; later consent, erasure, audit.
 
+pub mod modes;
 pub mod pseudonym;
+pub mod switches;
+mod turn;
 mod verbs;

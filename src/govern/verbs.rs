@@ -1,9 +1,11 @@
 //! The SQL functions of this room.
 
+use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
-use super::pseudonym;
-use crate::error::OrRaise;
+use super::{modes, pseudonym, switches};
+use crate::error::{Error, OrRaise};
+use crate::pg::call::Call;
 use crate::pg::invalidation::{self, Watch};
 
 #[pg_extern(sql = false)]
@@ -30,4 +32,37 @@ fn user_key(user_id: Option<&str>) -> pgrx::Uuid {
     let user_id = pseudonym::user_id(user_id).or_raise();
     let key = pseudonym::key().or_raise();
     pgrx::Uuid::from_bytes(*key.of(user_id).as_bytes())
+}
+
+/// set_mode(surface, mode, why, until).
+#[pg_extern(sql = false)]
+fn set_mode(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let mode = given(&call, 1, "mode");
+    modes::set(call.text(0), mode, why(&call, 2), call.timestamp(3)).or_raise();
+}
+
+/// kill(kind, name, why, until).
+#[pg_extern(sql = false)]
+fn kill(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let (kind, name) = (given(&call, 0, "kind"), given(&call, 1, "name"));
+    switches::kill(kind, name, why(&call, 2), call.timestamp(3)).or_raise();
+}
+
+/// revive(kind, name, why).
+#[pg_extern(sql = false)]
+fn revive(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let (kind, name) = (given(&call, 0, "kind"), given(&call, 1, "name"));
+    switches::revive(kind, name, why(&call, 2)).or_raise();
+}
+
+fn given<'a>(call: &'a Call, argument: usize, what: &'static str) -> &'a str {
+    call.text(argument).ok_or(Error::Null(what)).or_raise()
+}
+
+/// A reason that is null is as empty as ''.
+fn why(call: &Call, argument: usize) -> &str {
+    call.text(argument).unwrap_or_default()
 }

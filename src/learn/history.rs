@@ -6,6 +6,7 @@ use std::rc::Rc;
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
 use crate::error::Error;
+use crate::govern::switches::{Kind, Switches};
 use crate::math::model::{Source, Value};
 use crate::pg::{Session, Statement, array, datum};
 use crate::policy::{self, Action, Bundle, Snapshot, Surface};
@@ -30,6 +31,7 @@ pub struct Shown {
     /// Made here, with that snapshot.
     own: bool,
     snapshot: Option<i64>,
+    switches: Option<i64>,
     /// The features of its action and of the surface, in the bundle's order; none where they are not known.
     entities: Vec<f64>,
 }
@@ -91,6 +93,7 @@ impl History {
                     fields: row.get(6).unwrap_or_default(),
                     snapshot: row.timestamp(10),
                     own: row.must(11),
+                    switches: row.get(12),
                     entities: Vec::new(),
                     reward: row.must(7),
                 });
@@ -99,7 +102,7 @@ impl History {
         drop(session);
         let bundles: Vec<Rc<Bundle>> = numbers
             .into_iter()
-            .map(|number| policy::by_number(number, None))
+            .map(policy::by_number)
             .collect::<Result<_, _>>()?;
         let actions = bundles.iter().map(|bundle| {
             let surface = bundle.surfaces.get(span.surface);
@@ -126,6 +129,7 @@ impl History {
     fn find_entities(&mut self) -> Result<(), Error> {
         let _session = Session::open();
         let mut read: (Option<i64>, Option<Snapshot>) = (None, None);
+        let mut switches = Switches::default();
         for i in 0..self.rows.len() {
             let shown = &self.rows[i];
             let bundle = &self.bundles[shown.bundle];
@@ -142,10 +146,12 @@ impl History {
             if read.0.is_some() && read.1.is_none() {
                 continue;
             }
+            switches.turn_to(shown.switches, shown.decided_at);
             let values = bundle.entities.iter().map(|&i| {
                 let feature = &bundle.features[i];
+                let killed = switches.kill(Kind::Feature, &feature.name);
                 let name = feature.entity.choose(&action.name, &self.surface);
-                policy::entity_value(read.1.as_ref(), feature, name)
+                policy::entity_value(read.1.as_ref().filter(|_| !killed), feature, name)
             });
             self.rows[i].entities = values.collect();
         }

@@ -83,6 +83,23 @@ impl Choice {
         Ok(())
     }
 
+    /// The same choice with its exploration in a measure: ε, temperature and floor times `share`.
+    pub fn exploring(self, share: f64) -> Choice {
+        let selection = match self.selection {
+            Selection::EpsilonGreedy { epsilon } => Selection::EpsilonGreedy {
+                epsilon: epsilon * share,
+            },
+            Selection::Softmax { temperature } => Selection::Softmax {
+                temperature: temperature * share,
+            },
+            sure => sure,
+        };
+        Choice {
+            selection,
+            min_probability: self.min_probability * share,
+        }
+    }
+
     /// The choice in three numbers: which rule, its ε or temperature (0 where it has none), and the floor.
     pub fn to_numbers(self) -> [f64; 3] {
         let (rule, number) = match self.selection {

@@ -183,6 +183,19 @@ impl LinearModel {
         LinearModel { weights, ..self }
     }
 
+    /// Gives the terms that `is_out` names the weight 0. The model should be valid.
+    pub fn silence(&mut self, is_out: impl Fn(&Term) -> bool) {
+        let mut weights = self.weights.as_mut_slice();
+        for term in &self.terms {
+            let width = term.width().unwrap_or(0).min(weights.len());
+            let (of_term, rest) = weights.split_at_mut(width);
+            if is_out(term) {
+                of_term.fill(0.0);
+            }
+            weights = rest;
+        }
+    }
+
     /// Whether the parts fit together: as many weights as the terms ask for, all finite; levels sorted bytewise and
     /// unique; at least one bucket where a fact is hashed.
     pub fn validate(&self) -> Result<(), ModelError> {

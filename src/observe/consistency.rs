@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{features, stored};
 use crate::error::Error;
+use crate::govern::switches::{Kind, Switches};
 use crate::pg::plan::{Access, Cursor};
 use crate::pg::{Plan, Row, Session, array, datum, session};
 use crate::policy::{self, Bundle, UserRow};
@@ -47,6 +48,7 @@ struct Traced {
     features: Vec<f64>,
     missing: Vec<i16>,
     affinities: Vec<f64>,
+    switches: Option<i64>,
 }
 
 impl Traced {
@@ -64,6 +66,7 @@ impl Traced {
             features,
             missing,
             affinities,
+            switches: row.get(9),
         }
     }
 }
@@ -110,6 +113,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
     let mut left_out: HashSet<Uuid> = HashSet::new();
     let mut report = Report::default();
     let mut walk: Option<Walk> = None;
+    let mut switches = Switches::default();
     loop {
         session::check_interrupts();
         let mut batch = Vec::new();
@@ -124,7 +128,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
             if !walk.as_ref().is_some_and(same) {
                 let bundle = match bundles.get(&trace.bundle) {
                     Some(bundle) => bundle.clone(),
-                    None => policy::by_number(trace.bundle, None)?,
+                    None => policy::by_number(trace.bundle)?,
                 };
                 bundles.insert(trace.bundle, bundle.clone());
                 walk = Some(Walk {
@@ -136,7 +140,8 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
             }
             let walk = walk.as_mut().expect("made just now");
             if walk.go_to(trace.seen) {
-                judge(trace, walk, &mut report.features);
+                switches.turn_to(trace.switches, trace.decided_at);
+                judge(trace, walk, &switches, &mut report.features);
             } else {
                 left_out.insert(trace.user_key);
             }
@@ -144,12 +149,21 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
     }
 }
 
-fn judge(trace: &Traced, walk: &Walk, report: &mut BTreeMap<String, Agreement>) {
+fn judge(
+    trace: &Traced,
+    walk: &Walk,
+    switches: &Switches,
+    report: &mut BTreeMap<String, Agreement>,
+) {
     let (bundle, row, now) = (&walk.bundle, &walk.row, trace.decided_at);
     if trace.features.len() != bundle.vector.len() {
         return;
     }
     for (place, (feature, value)) in bundle.vector_of(&row.features, now).enumerate() {
+        // What was killed is missing on purpose.
+        if switches.kill(Kind::Feature, &feature.name) {
+            continue;
+        }
         let was_there = !trace.missing.contains(&(place as i16 + 1));
         let traced = was_there.then_some(trace.features[place]);
         let agreement = report.entry(feature.name.clone()).or_default();
@@ -166,6 +180,9 @@ fn judge(trace: &Traced, walk: &Walk, report: &mut BTreeMap<String, Agreement>) 
         .collect();
     for affinity in &surface.affinities.kept {
         let name = &bundle.features[affinity.feature].name;
+        if switches.kill(Kind::Feature, name) {
+            continue;
+        }
         let agreement = report.entry(name.clone()).or_default();
         agreement.decisions += 1;
         for (place, value) in bundle.affinity_of(affinity, &row.keyed, now) {

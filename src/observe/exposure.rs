@@ -57,17 +57,20 @@ fn confirm(
     else {
         return false;
     };
+    let itself = ledger::entries(block).any(|(at, _, state)| (at, state) == (decided_at, number));
+    if !itself && is_known(event) {
+        return false;
+    }
     if ledger::confirm(block, decided_at, amount, number, &terms) {
         return true;
     }
     let here = event
         .surface
         .is_none_or(|surface| cap.amount(number as i32, surface).is_some());
-    if !here || is_known(event) {
-        return false;
+    if here {
+        ledger::take(block, (decided_at, amount, COUNTED), &terms);
     }
-    ledger::take(block, (decided_at, amount, COUNTED), &terms);
-    true
+    here
 }
 
 /// It does not: the oldest reservation of its action, or else the event by itself.

@@ -1,7 +1,7 @@
 -- Decisions made here, with what they saw, by user and in the order of what they had seen.
-SELECT t.user_key, t.bundle, t.seen, t.surface, t.decided_at, t.features, t.missing, t.affinities
+SELECT t.user_key, t.bundle, t.seen, t.surface, t.decided_at, t.features, t.missing, t.affinities, t.switches
   FROM decide.trace AS t
  WHERE t.decided_at >= $1 AND t.decided_at < $2
    AND t.bundle IS NOT NULL AND t.seen IS NOT NULL AND t.origin IS NULL
-   AND (t.reason IS NULL OR t.reason NOT LIKE 'failed:%')
+   AND t.mode <> 'paused' AND (t.reason IS NULL OR t.reason NOT LIKE 'failed:%')
  ORDER BY t.user_key, t.bundle, t.seen

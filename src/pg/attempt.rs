@@ -5,16 +5,23 @@ use std::panic::AssertUnwindSafe;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
+use super::timeout;
+
 /// An error that was caught and undone.
 #[derive(Debug, Clone)]
 pub struct Caught {
     pub code: PgSqlErrorCode,
     pub message: String,
+    /// It is the cancel of a `Timer`.
+    pub timed_out: bool,
 }
 
 impl Caught {
     /// Raises it again.
     pub fn raise(&self) -> ! {
+        if self.timed_out {
+            timeout::goes_on();
+        }
         pgrx::pg_sys::panic::ErrorReport::new(self.code, self.message.clone(), "pg_decide")
             .report(pgrx::PgLogLevel::ERROR);
         unreachable!("an ERROR does not return")
@@ -36,10 +43,25 @@ impl Caught {
 
 /// Runs `work` in a subtransaction. An error, or a panic, undoes what it did and is returned.
 ///
-/// Errors that belong to the caller are passed on: a cancelled statement, a shutdown, and a
-/// serialization failure or deadlock, which only a retry of the whole transaction can cure.
+/// Errors that belong to the caller are passed on: a cancelled statement (unless by a timer of ours),
+/// a shutdown, and a serialization failure or deadlock, which only a retry of the whole transaction can
+/// cure.
 #[allow(clippy::result_large_err)] // the error that pgrx hands on is as large as it is
 pub fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
+    subtransaction(work, is_the_callers)
+}
+
+/// The same for work beside the decision: also a serialization failure of it is nobody else's.
+pub fn attempt_aside<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
+    subtransaction(work, |code| {
+        is_the_callers(code) && !is_of_concurrency(code)
+    })
+}
+
+fn subtransaction<T>(
+    work: impl FnOnce() -> T,
+    goes_on: impl Fn(PgSqlErrorCode) -> bool,
+) -> Result<T, Caught> {
     // SAFETY: the pair of begin and release (or roll back) is the one that PL/pgSQL uses around a
     // block with an exception handler; memory context and resource owner are put back after both.
     unsafe {
@@ -56,15 +78,17 @@ pub fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
         }
         pg_sys::MemoryContextSwitchTo(context);
         pg_sys::CurrentResourceOwner = owner;
-        result.map_err(caught)
+        result.map_err(|error| caught(error, goes_on))
     }
 }
 
 /// What was caught, unless it must go on to the caller. The subtransaction is over by then: one that
 /// an error left open would stay open, aborted, until the caller says ROLLBACK.
-fn caught(error: CaughtError) -> Caught {
-    let caught = report_of(&error);
-    if is_the_callers(caught.code) {
+fn caught(error: CaughtError, goes_on: impl Fn(PgSqlErrorCode) -> bool) -> Caught {
+    let mut caught = report_of(&error);
+    let cancelled = caught.code == PgSqlErrorCode::ERRCODE_QUERY_CANCELED;
+    caught.timed_out = timeout::is_ours(cancelled);
+    if !caught.timed_out && goes_on(caught.code) {
         error.rethrow();
     }
     caught
@@ -82,6 +106,7 @@ pub fn report_of(error: &CaughtError) -> Caught {
     Caught {
         code: report.sql_error_code(),
         message: report.message().to_owned(),
+        timed_out: false,
     }
 }
 
@@ -96,6 +121,14 @@ fn is_the_callers(code: PgSqlErrorCode) -> bool {
             | ERRCODE_DATABASE_DROPPED
             | ERRCODE_T_R_SERIALIZATION_FAILURE
             | ERRCODE_T_R_DEADLOCK_DETECTED
+    )
+}
+
+fn is_of_concurrency(code: PgSqlErrorCode) -> bool {
+    use PgSqlErrorCode::*;
+    matches!(
+        code,
+        ERRCODE_T_R_SERIALIZATION_FAILURE | ERRCODE_T_R_DEADLOCK_DETECTED
     )
 }
 

@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// How many kinds there are.
-const WATCHES: usize = 5;
+const WATCHES: usize = 8;
 
 /// What a backend keeps copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,12 @@ pub enum Watch {
     Snapshot = 3,
     /// The table that says which budgets are running out.
     Budget = 4,
+    /// The table of changes of modes.
+    Mode = 5,
+    /// The table of changes of kill switches.
+    Switch = 6,
+    /// The rules that are left out.
+    Breaker = 7,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

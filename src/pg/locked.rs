@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use pgrx::{PgSqlErrorCode, ereport, pg_sys};
 
 use super::datum::Arg;
-use super::lookup::{Found, Key, Keyed, find, newest, sees_one_snapshot};
+use super::lookup::{Found, Key, Keyed, find};
 
 /// What to do about a row that another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ impl Keyed {
     /// Locks the row with that key until the transaction ends and hands it to `then` as it is now,
     /// whoever has changed it meanwhile. In a transaction that sees one snapshot throughout, a row that
     /// was changed since is a serialization failure. The rights of the current role are not asked.
+    /// A lock on the whole table is waited for as one on the row is.
     pub fn lock(
         &self,
         key: impl Into<Key>,
@@ -48,14 +49,21 @@ impl Keyed {
         // What is called through the table's access method is guarded as other calls are. After an
         // ERROR the abort of the (sub)transaction releases all of it.
         unsafe {
-            let (relation, index) = self.open(pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
-            let snapshot = pg_sys::RegisterSnapshot(newest());
+            let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+            let opened = match wait {
+                Wait::ForIt => Some(self.open(mode)),
+                Wait::Never => self.open_if_free(mode),
+            };
+            let Some((relation, index)) = opened else {
+                return Err(Missed::Taken);
+            };
+            let snapshot = pg_sys::RegisterSnapshot(self.newest());
             let mut place = None;
             find(relation, index, snapshot, key.into(), |row| {
                 place = Some((*row.tuple).t_self);
             });
             let locked = match place {
-                Some(place) => lock(relation, place, snapshot, wait, then),
+                Some(place) => self.lock_at(relation, place, snapshot, wait, then),
                 None => Err(Missed::Absent),
             };
             pg_sys::UnregisterSnapshot(snapshot);
@@ -63,78 +71,80 @@ impl Keyed {
             locked
         }
     }
-}
 
-/// # Safety
-/// The relation must be open for writing, and the place that of a tuple that the snapshot sees.
-unsafe fn lock(
-    relation: pg_sys::Relation,
-    mut place: pg_sys::ItemPointerData,
-    snapshot: pg_sys::Snapshot,
-    wait: Wait,
-    then: impl FnOnce(Found<'_>),
-) -> Result<Locked, Missed> {
-    // SAFETY: the slot is of the kind that heaps take; the function pointer is the access method's.
-    unsafe {
-        let slot = pg_sys::MakeSingleTupleTableSlot(
-            (*relation).rd_att,
-            &raw const pg_sys::TTSOpsBufferHeapTuple,
-        );
-        let flags = if sees_one_snapshot() {
-            0
-        } else {
-            pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8
-        };
-        let mut failure = pg_sys::TM_FailureData::default();
-        let lock_tuple = (*(*relation).rd_tableam)
-            .tuple_lock
-            .expect("a heap can lock tuples");
-        let result = pg_sys::ffi::pg_guard_ffi_boundary(|| {
-            lock_tuple(
-                relation,
-                &mut place,
-                snapshot,
-                slot,
-                pg_sys::GetCurrentCommandId(false),
-                pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
-                match wait {
-                    Wait::ForIt => pg_sys::LockWaitPolicy::LockWaitBlock,
-                    Wait::Never => pg_sys::LockWaitPolicy::LockWaitSkip,
-                },
-                flags,
-                &mut failure,
-            )
-        });
-        use pg_sys::TM_Result::{
-            TM_Deleted as DELETED, TM_Ok as OK, TM_Updated as UPDATED, TM_WouldBlock as WOULD_BLOCK,
-        };
-        let locked = match result {
-            OK => {
-                let mut copied = false;
-                let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut copied);
-                then(Found {
-                    tuple,
-                    shape: (*relation).rd_att,
-                    lives: PhantomData,
-                });
-                Ok(Locked {
-                    table: (*relation).rd_id,
-                    place: (*slot).tts_tid,
-                    tuple: pg_sys::heap_copytuple(tuple),
-                })
-            }
-            DELETED | UPDATED if sees_one_snapshot() => {
-                ereport!(
-                    ERROR,
-                    PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-                    "could not serialize access due to concurrent update"
-                );
-            }
-            WOULD_BLOCK => Err(Missed::Taken),
-            _ => Err(Missed::Absent),
-        };
-        pg_sys::ExecDropSingleTupleTableSlot(slot);
-        locked
+    /// # Safety
+    /// The relation must be open for writing, and the place that of a tuple that the snapshot sees.
+    unsafe fn lock_at(
+        &self,
+        relation: pg_sys::Relation,
+        mut place: pg_sys::ItemPointerData,
+        snapshot: pg_sys::Snapshot,
+        wait: Wait,
+        then: impl FnOnce(Found<'_>),
+    ) -> Result<Locked, Missed> {
+        // SAFETY: the slot is of the kind that heaps take; the function pointer is the access method's.
+        unsafe {
+            let slot = pg_sys::MakeSingleTupleTableSlot(
+                (*relation).rd_att,
+                &raw const pg_sys::TTSOpsBufferHeapTuple,
+            );
+            let flags = if self.sees_one_snapshot() {
+                0
+            } else {
+                pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8
+            };
+            let mut failure = pg_sys::TM_FailureData::default();
+            let lock_tuple = (*(*relation).rd_tableam)
+                .tuple_lock
+                .expect("a heap can lock tuples");
+            let result = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                lock_tuple(
+                    relation,
+                    &mut place,
+                    snapshot,
+                    slot,
+                    pg_sys::GetCurrentCommandId(false),
+                    pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
+                    match wait {
+                        Wait::ForIt => pg_sys::LockWaitPolicy::LockWaitBlock,
+                        Wait::Never => pg_sys::LockWaitPolicy::LockWaitSkip,
+                    },
+                    flags,
+                    &mut failure,
+                )
+            });
+            use pg_sys::TM_Result::{
+                TM_Deleted as DELETED, TM_Ok as OK, TM_Updated as UPDATED,
+                TM_WouldBlock as WOULD_BLOCK,
+            };
+            let locked = match result {
+                OK => {
+                    let mut copied = false;
+                    let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut copied);
+                    then(Found {
+                        tuple,
+                        shape: (*relation).rd_att,
+                        lives: PhantomData,
+                    });
+                    Ok(Locked {
+                        table: (*relation).rd_id,
+                        place: (*slot).tts_tid,
+                        tuple: pg_sys::heap_copytuple(tuple),
+                    })
+                }
+                DELETED | UPDATED if self.sees_one_snapshot() => {
+                    ereport!(
+                        ERROR,
+                        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+                        "could not serialize access due to concurrent update"
+                    );
+                }
+                WOULD_BLOCK => Err(Missed::Taken),
+                _ => Err(Missed::Absent),
+            };
+            pg_sys::ExecDropSingleTupleTableSlot(slot);
+            locked
+        }
     }
 }
 

@@ -79,6 +79,9 @@ pub struct Keyed {
     pub schema: &'static CStr,
     pub table: &'static CStr,
     pub primary_key: &'static CStr,
+    /// Whether its rows are counters: those are always seen and locked as they are now, also in a
+    /// transaction that sees one snapshot throughout.
+    pub counts: bool,
 }
 
 impl Keyed {
@@ -107,7 +110,7 @@ impl Keyed {
         // SAFETY: as in `read`; the snapshot is registered while it is used.
         unsafe {
             let (relation, index) = self.open(pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-            let snapshot = pg_sys::RegisterSnapshot(newest());
+            let snapshot = pg_sys::RegisterSnapshot(self.newest());
             find(relation, index, snapshot, key.into(), then);
             pg_sys::UnregisterSnapshot(snapshot);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
@@ -128,7 +131,7 @@ impl Keyed {
             };
             let snapshot = match seen {
                 Seen::Everything => &raw mut everything,
-                Seen::Committed => pg_sys::RegisterSnapshot(newest()),
+                Seen::Committed => pg_sys::RegisterSnapshot(self.newest()),
             };
             let mut key = equal_int4(1, first);
             let scan = pg_sys::systable_beginscan(relation, index, true, snapshot, 1, &mut key);
@@ -154,17 +157,64 @@ impl Keyed {
         }
     }
 
+    /// Whether its rows are those of one snapshot throughout the transaction.
+    pub(super) fn sees_one_snapshot(&self) -> bool {
+        !self.counts && sees_one_snapshot()
+    }
+
+    /// The newest snapshot that its rows may be looked at through.
+    ///
+    /// # Safety
+    /// To be registered before anything else is called.
+    pub(super) unsafe fn newest(&self) -> pg_sys::Snapshot {
+        // SAFETY: within a transaction; the caller's promise.
+        unsafe {
+            match self.counts {
+                true => pg_sys::GetLatestSnapshot(),
+                false => newest(),
+            }
+        }
+    }
+
     /// The table, opened under that lock, and its index.
     ///
     /// # Safety
     /// The caller closes it.
     pub(super) unsafe fn open(&self, lock: pg_sys::LOCKMODE) -> (pg_sys::Relation, pg_sys::Oid) {
-        // SAFETY: names are C strings; what is opened is locked.
+        // SAFETY: what is opened is locked.
+        unsafe {
+            let (table, index) = self.oids();
+            (pg_sys::table_open(table, lock), index)
+        }
+    }
+
+    /// The same, unless others hold the table in a way that would have to be waited for.
+    ///
+    /// # Safety
+    /// As above.
+    pub(super) unsafe fn open_if_free(
+        &self,
+        lock: pg_sys::LOCKMODE,
+    ) -> Option<(pg_sys::Relation, pg_sys::Oid)> {
+        // SAFETY: what is opened is locked already.
+        unsafe {
+            let (table, index) = self.oids();
+            let free =
+                table != pg_sys::InvalidOid && pg_sys::ConditionalLockRelationOid(table, lock);
+            let none = pg_sys::NoLock as pg_sys::LOCKMODE;
+            free.then(|| (pg_sys::table_open(table, none), index))
+        }
+    }
+
+    fn oids(&self) -> (pg_sys::Oid, pg_sys::Oid) {
+        // SAFETY: names are C strings; look-ups in the system cache.
         unsafe {
             let schema = pg_sys::get_namespace_oid(self.schema.as_ptr(), false);
             let table = pg_sys::get_relname_relid(self.table.as_ptr(), schema);
-            let index = pg_sys::get_relname_relid(self.primary_key.as_ptr(), schema);
-            (pg_sys::table_open(table, lock), index)
+            (
+                table,
+                pg_sys::get_relname_relid(self.primary_key.as_ptr(), schema),
+            )
         }
     }
 }

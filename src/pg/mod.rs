@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod admission;
 pub mod append;
 pub mod array;
 pub mod attempt;
@@ -20,6 +21,7 @@ pub mod lookup;
 pub mod plan;
 pub mod rule_text;
 pub mod session;
+pub mod timeout;
 pub mod worker;
 
 pub use plan::{Plan, Row, Session, Statement};

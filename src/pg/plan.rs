@@ -72,6 +72,27 @@ impl Plan {
         })
     }
 
+    /// Whether a run would begin at once: it has been planned, and that still holds.
+    pub fn is_ready(&self) -> bool {
+        // SAFETY: the plan is kept as long as self.
+        self.planned.get() && unsafe { pg_sys::SPI_plan_is_valid(self.plan) }
+    }
+
+    /// Plans it now, without running it. Needs an open session.
+    pub fn make_ready(&self) {
+        // SAFETY: the plan is kept as long as self; what is made of it is counted by the owner of the
+        // moment, released at once, and stays with the plan.
+        pinned(|| {
+            in_memory(|| unsafe {
+                let made = pg_sys::SPI_plan_get_cached_plan(self.plan);
+                if !made.is_null() {
+                    pg_sys::ReleaseCachedPlan(made, pg_sys::CurrentResourceOwner);
+                }
+            })
+        });
+        self.planned.set(true);
+    }
+
     /// Runs the plan, hands each row to `each`, and answers how many rows there were: returned by
     /// a query or RETURNING, else changed.
     pub fn run(&self, access: Access, args: &[Arg], mut each: impl FnMut(Row<'_>)) -> u64 {
@@ -88,7 +109,7 @@ impl Plan {
                     0,
                 )
             };
-            let code = if self.planned.get() && pg_sys::SPI_plan_is_valid(self.plan) {
+            let code = if self.is_ready() {
                 execute()
             } else {
                 pinned(|| in_memory(execute))

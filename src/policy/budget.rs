@@ -18,6 +18,7 @@ const STRIPES: Keyed = Keyed {
     schema: c"decide",
     table: c"budget_stripe",
     primary_key: c"budget_stripe_pkey",
+    counts: true,
 };
 
 /// Columns of decide.budget_stripe.

@@ -1,12 +1,14 @@
 //! A bundle as decide() uses it: names resolved, models compiled, nothing left to look up.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::cap::{Cap, Limits};
 use super::context::value_text;
 use super::contract::Contracts;
 use super::feature::{Entity, Feature, Path};
 use super::rules::Rules;
+use crate::govern::switches::Switches;
 use crate::math::aggregate::Side;
 use crate::math::choice::Choice;
 use crate::math::keyed;
@@ -26,6 +28,8 @@ pub struct Bundle {
     pub entities: Vec<usize>,
     /// When their values were taken that the models have; None: they have the default values.
     pub snapshot: Option<i64>,
+    /// The kill switches that it was compiled with.
+    pub switches: Switches,
     /// Features by the type of event that moves them.
     pub moved_by: HashMap<String, Vec<Moved>>,
     /// All actions by name.
@@ -63,6 +67,8 @@ pub struct Moved {
 pub struct Surface {
     pub name: String,
     pub slots: usize,
+    /// How long a decision may take.
+    pub latency_budget: Duration,
     /// What is shown when the policy cannot choose.
     pub fallback: Action,
     pub context_fields: Vec<String>,
@@ -106,6 +112,8 @@ pub struct Action {
     /// From the campaign, in microseconds since 2000: shown from and until.
     pub starts: i64,
     pub ends: i64,
+    /// Taken out by a kill switch, of its own or of its campaign.
+    pub killed: bool,
     /// Which of the surface's rules must hold.
     pub rule: Option<usize>,
     pub attributes: HashMap<String, Attribute>,

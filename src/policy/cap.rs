@@ -82,8 +82,10 @@ thread_local! {
 /// Units of a cost of 1.
 const COST: f64 = 1e6;
 
-/// Exposures of a stripe of a budget that is large enough for several, and most stripes.
+/// Exposures of a stripe of a budget that is large enough for many; and how many stripes at least, so that
+/// one long transaction does not stop a campaign, and at most.
 const SHARE: i64 = 64;
+const LEAST_STRIPES: i64 = 4;
 const MOST_STRIPES: i64 = 32;
 const MOST_PACED: i64 = 4;
 
@@ -228,9 +230,11 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         Pacing::None => MOST_STRIPES,
         _ => MOST_PACED,
     };
-    let stripes = row
-        .stripes
-        .map_or_else(|| (row.max_count / SHARE).clamp(1, most) as i32, |n| n);
+    let stripes = row.stripes.unwrap_or_else(|| {
+        (row.max_count / SHARE)
+            .max(LEAST_STRIPES.min(row.max_count))
+            .clamp(1, most) as i32
+    });
     let name = match &row.value {
         Some(value) => format!("{} ({value})", row.cap),
         None => row.cap.clone(),

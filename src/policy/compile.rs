@@ -2,6 +2,7 @@
 //! backend, which keeps it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::bundle::{
     Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
@@ -13,6 +14,7 @@ use super::feature::Feature;
 use super::rules::{Rule, Rules, looks_at_action};
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
 use super::{models, validate};
+use crate::govern::switches::{Kind, Switches};
 use crate::math::aggregate::Side;
 use crate::math::choice::Selection;
 use crate::math::model::{LinearModel, ModelError, Source, Value};
@@ -20,15 +22,19 @@ use crate::math::scorer::{Position, Scorer};
 use crate::pg::clock;
 use validate::Faults;
 
-/// Compiles what can be compiled, the models with the values of a snapshot and when it was taken; what
-/// cannot is among the faults. Needs an open session.
+/// A budget beyond this one is none.
+const LONGEST_BUDGET: Duration = Duration::from_secs(86_400);
+
+/// Compiles what can be compiled, the models with the values of a snapshot and when it was taken, and
+/// without what the switches kill; what cannot is among the faults. Needs an open session.
 pub fn compile(
     number: i64,
     content: &Content,
     snapshot: Option<&(i64, Snapshot)>,
+    switches: Switches,
     faults: &mut Faults,
 ) -> Bundle {
-    let features = features(content, faults);
+    let features = features(content, &switches, faults);
     let vector: Vec<usize> = (0..features.len())
         .filter(|&i| features[i].is_of_vector())
         .collect();
@@ -36,7 +42,7 @@ pub fn compile(
         .filter(|&i| features[i].is_of_snapshot())
         .collect();
     let snapshot = snapshot.filter(|_| !entities.is_empty());
-    let actions = actions(content, faults);
+    let actions = actions(content, &switches, faults);
     let sets = rule_sets(content);
     let caps = cap::caps(content, faults);
     let mut models = Models::new();
@@ -49,6 +55,7 @@ pub fn compile(
             sets: &sets,
             caps: &caps,
             snapshot: snapshot.map(|(_, values)| values),
+            switches: &switches,
         };
         if let Some(mut surface) = surface(number, row, content, &known) {
             let policy = content
@@ -74,6 +81,7 @@ pub fn compile(
             .map(|(name, action)| (name.to_owned(), action))
             .collect(),
         contracts: contracts(content, faults),
+        switches,
         counted_by: cap::counted_by(&caps),
         caps,
     }
@@ -95,11 +103,12 @@ pub fn rule_sets(content: &Content) -> HashMap<&str, i32> {
     sets
 }
 
-fn features(content: &Content, faults: &mut Faults) -> Vec<Feature> {
+fn features(content: &Content, switches: &Switches, faults: &mut Faults) -> Vec<Feature> {
     let mut features = Vec::new();
     for row in &content.features {
+        let killed = switches.kill(Kind::Feature, &row.feature);
         match Feature::of(row) {
-            Ok(feature) => features.push(feature),
+            Ok(feature) => features.push(Feature { killed, ..feature }),
             Err(reason) => faults.add("decide.feature", &row.feature, reason),
         }
     }
@@ -114,6 +123,7 @@ struct Known<'a> {
     sets: &'a HashMap<&'a str, i32>,
     caps: &'a [Cap],
     snapshot: Option<&'a Snapshot>,
+    switches: &'a Switches,
 }
 
 fn moved_by(features: &[Feature]) -> HashMap<String, Vec<Moved>> {
@@ -139,7 +149,11 @@ pub fn note_moves(moved: &mut HashMap<String, Vec<Moved>>, place: usize, feature
     }
 }
 
-fn actions<'a>(content: &'a Content, faults: &mut Faults) -> HashMap<&'a str, Action> {
+fn actions<'a>(
+    content: &'a Content,
+    switches: &Switches,
+    faults: &mut Faults,
+) -> HashMap<&'a str, Action> {
     let dates: HashMap<&str, (i64, i64)> = content
         .campaigns
         .iter()
@@ -158,11 +172,15 @@ fn actions<'a>(content: &'a Content, faults: &mut Faults) -> HashMap<&'a str, Ac
             HashMap::new()
         });
         let name = row.action.clone();
+        let mut campaign = row.campaign.iter();
+        let killed = switches.kill(Kind::Action, &name)
+            || campaign.any(|name| switches.kill(Kind::Campaign, name));
         let action = Action {
             number: row.number,
             name,
             starts,
             ends,
+            killed,
             rule: None,
             attributes,
         };
@@ -219,6 +237,7 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
         limits,
         name: row.surface.clone(),
         slots: row.slots,
+        latency_budget: Duration::from_micros(row.latency_budget_us as u64).min(LONGEST_BUDGET),
         fallback,
         context_fields: row.context_fields.clone(),
         actions: listed,
@@ -291,7 +310,7 @@ fn model(
     let label = format!("{name}:{version}");
     let model = models
         .entry(label.clone())
-        .or_insert_with(|| models::read(name, version))
+        .or_insert_with(|| models::read(name, version, known.switches))
         .as_ref()
         .map_err(|reason| format!("model {label}: {reason}"))?
         .as_ref()

@@ -71,8 +71,9 @@ pub fn is_fresh(taken_at: i64) -> bool {
     settings::snapshot_max_age().is_none_or(|most| clock::now() - taken_at <= most)
 }
 
-/// The value of a feature, or its default where the snapshot has none.
+/// The value of a feature, or its default where the snapshot has none or a switch has killed it.
 pub fn value(snapshot: Option<&Snapshot>, feature: &Feature, name: &str) -> f64 {
+    let snapshot = snapshot.filter(|_| !feature.killed);
     let known = snapshot.and_then(|snapshot| snapshot.value(feature, name));
     known.unwrap_or(feature.default_value)
 }

@@ -23,6 +23,8 @@ pub struct Feature {
     pub default_value: f64,
     /// Whether decisions may look at it.
     pub served: bool,
+    /// Taken out by a kill switch: it counts as missing.
+    pub killed: bool,
 }
 
 /// Whose number it is.
@@ -140,6 +142,7 @@ impl Feature {
             key,
             default_value: row.default_value,
             served: !row.offline_only,
+            killed: false,
             aggregate,
         })
     }

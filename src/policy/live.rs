@@ -12,9 +12,10 @@ use super::entity::{self, Snapshot, is_fresh};
 use super::stage::add_staged;
 use super::validate::Faults;
 use crate::error::Error;
+use crate::govern::switches::Switches;
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Session, Statement, datum};
+use crate::pg::{Session, Statement, clock, datum};
 
 thread_local! {
     static LIVE: RefCell<Option<Kept>> = const { RefCell::new(None) };
@@ -23,7 +24,8 @@ thread_local! {
 
     static WATCHED: Statement = const { Statement::new(
         "SELECT 'decide.publication'::pg_catalog.regclass::pg_catalog.oid, \
-                'decide.entity_snapshot'::pg_catalog.regclass::pg_catalog.oid",
+                'decide.entity_snapshot'::pg_catalog.regclass::pg_catalog.oid, \
+                'decide.switch_change'::pg_catalog.regclass::pg_catalog.oid",
         &[],
     ) };
     static NEWEST: Statement = const { Statement::new(
@@ -41,6 +43,7 @@ thread_local! {
 struct Kept {
     published: u64,
     snapshots: u64,
+    switched: u64,
     /// The newest snapshot of then, used or not.
     newest: Option<i64>,
     bundle: Rc<Bundle>,
@@ -49,30 +52,37 @@ struct Kept {
 #[derive(Clone)]
 struct Other {
     published: u64,
-    snapshot: Option<i64>,
     bundle: Rc<Bundle>,
 }
 
 impl Kept {
-    /// Whether its models have the values that they should have now.
-    fn is_current(&self) -> bool {
-        self.bundle.entities.is_empty()
-            || self.snapshots == invalidation::changes_seen(Watch::Snapshot)
-                && self.newest.filter(|&at| is_fresh(at)) == self.bundle.snapshot
+    /// Whether its models have the values that they should have now, and the switches are those of now.
+    fn is_current(&self, now: i64) -> bool {
+        self.has_switches_of(now)
+            && (self.bundle.entities.is_empty()
+                || self.snapshots == invalidation::changes_seen(Watch::Snapshot)
+                    && self.newest.filter(|&at| is_fresh(at)) == self.bundle.snapshot)
+    }
+
+    fn has_switches_of(&self, now: i64) -> bool {
+        self.switched == invalidation::changes_seen(Watch::Switch)
+            && self.bundle.switches.hold_at(now)
     }
 }
 
-/// The bundle in force, for whoever asks no model. Costs nothing while nobody publishes.
+/// The bundle in force, for whoever asks no model and takes no decision. Costs nothing while nobody
+/// publishes.
 pub fn live() -> Result<Rc<Bundle>, Error> {
-    kept(|_| true)
+    kept(clock::now(), |_| true)
 }
 
-/// The bundle in force, with the newest snapshot of features that is not too old.
-pub fn current() -> Result<Rc<Bundle>, Error> {
-    kept(Kept::is_current)
+/// The bundle in force, with the newest snapshot of features that is not too old, and with the kill
+/// switches of that moment.
+pub fn current(now: i64) -> Result<Rc<Bundle>, Error> {
+    kept(now, |kept| kept.is_current(now))
 }
 
-fn kept(will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> {
+fn kept(now: i64, will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> {
     let published = invalidation::changes(Watch::Publication);
     let known = LIVE.with_borrow(Option::clone);
     let known = known.filter(|kept| kept.published == published);
@@ -86,11 +96,13 @@ fn kept(will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> {
         statement.read(&[], |row| {
             invalidation::watch(Watch::Publication, row.must::<pg_sys::Oid>(1));
             invalidation::watch(Watch::Snapshot, row.must::<pg_sys::Oid>(2));
+            invalidation::watch(Watch::Switch, row.must::<pg_sys::Oid>(3));
         })
     });
     // Whatever is committed from here on moves the counts again.
     let published = invalidation::changes(Watch::Publication);
     let snapshots = invalidation::changes_seen(Watch::Snapshot);
+    let switched = invalidation::changes_seen(Watch::Switch);
     on_latest_snapshot(|| {
         let mut number = None;
         NEWEST.with(|statement| statement.read(&[], |row| number = row.get::<i64>(1)));
@@ -101,11 +113,12 @@ fn kept(will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> {
             kept.published == published
                 && kept.bundle.number == number
                 && kept.bundle.snapshot == fresh
+                && kept.has_switches_of(now)
         });
         let bundle = match same {
             Some(kept) => kept.bundle,
             None => {
-                let mut bundle = load(number, fresh)?;
+                let mut bundle = load(number, fresh, Switches::read(None, now))?;
                 add_staged(&mut bundle)?;
                 budget::count_stripes(&bundle.caps);
                 Rc::new(bundle)
@@ -114,6 +127,7 @@ fn kept(will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> {
         LIVE.set(Some(Kept {
             published,
             snapshots,
+            switched,
             newest,
             bundle: bundle.clone(),
         }));
@@ -121,31 +135,61 @@ fn kept(will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> {
     })
 }
 
-/// A bundle by its number, with the snapshot of then: the live one, or an old one for a replay.
-pub fn by_number(number: i64, snapshot: Option<i64>) -> Result<Rc<Bundle>, Error> {
+/// What a decision was made with, as its trace names it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Made {
+    pub bundle: i64,
+    pub snapshot: Option<i64>,
+    /// The newest change of a kill switch.
+    pub switches: Option<i64>,
+    pub at: i64,
+}
+
+impl Made {
+    fn is_with(&self, bundle: &Bundle) -> bool {
+        (bundle.number, bundle.snapshot) == (self.bundle, self.snapshot)
+            && bundle.switches.number == self.switches
+            && bundle.switches.hold_at(self.at)
+    }
+}
+
+/// A bundle by its number, without any snapshot, and with nothing killed.
+pub fn by_number(bundle: i64) -> Result<Rc<Bundle>, Error> {
+    made_with(Made {
+        bundle,
+        ..Made::default()
+    })
+}
+
+/// The bundle of a decision, with the snapshot and the kill switches of then: the live one, or an old
+/// one for a replay.
+pub fn made_with(made: Made) -> Result<Rc<Bundle>, Error> {
     if let Ok(bundle) = live()
-        && (bundle.number, bundle.snapshot) == (number, snapshot)
+        && made.is_with(&bundle)
     {
         return Ok(bundle);
     }
     let published = invalidation::changes_seen(Watch::Publication);
     if let Some(other) = OTHER.with_borrow(Option::clone)
-        && (other.published, other.snapshot) == (published, snapshot)
-        && other.bundle.number == number
+        && other.published == published
+        && made.is_with(&other.bundle)
     {
         return Ok(other.bundle);
     }
     let _session = Session::open();
-    let bundle = on_latest_snapshot(|| load(number, snapshot).map(Rc::new))?;
+    let bundle = on_latest_snapshot(|| {
+        let mut switches = Switches::default();
+        switches.turn_to(made.switches, made.at);
+        load(made.bundle, made.snapshot, switches).map(Rc::new)
+    })?;
     OTHER.set(Some(Other {
         published,
-        snapshot,
         bundle: bundle.clone(),
     }));
     Ok(bundle)
 }
 
-fn load(number: i64, snapshot: Option<i64>) -> Result<Bundle, Error> {
+fn load(number: i64, snapshot: Option<i64>, switches: Switches) -> Result<Bundle, Error> {
     let mut text = None;
     CONTENT.with(|statement| {
         statement.read(&[datum::int8(number)], |row| text = row.get::<String>(1))
@@ -160,7 +204,7 @@ fn load(number: i64, snapshot: Option<i64>) -> Result<Bundle, Error> {
         }
     };
     let mut faults = Faults::default();
-    let bundle = compile(number, &content, snapshot.as_ref(), &mut faults);
+    let bundle = compile(number, &content, snapshot.as_ref(), switches, &mut faults);
     match faults.0.first() {
         None => Ok(bundle),
         Some(fault) => Err(Error::Damaged(fault.to_string())),

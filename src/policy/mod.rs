@@ -1,5 +1,7 @@
 //! Rules come in: policy tables, validated, compiled into a bundle, kept by each backend.
 
+mod asking;
+pub mod breaker;
 mod budget;
 mod bundle;
 mod cap;
@@ -13,6 +15,7 @@ mod models;
 mod names;
 mod publish;
 mod reading;
+mod rule_check;
 mod rules;
 mod stage;
 mod tables;
@@ -20,17 +23,18 @@ mod user;
 mod validate;
 mod verbs;
 
+pub use asking::{Deadline, Round, RuleFault, Verdict, Verdicts, timed_out};
 pub use budget::{Budget, Level, Stripe};
-pub use bundle::{Action, Affinities, Bundle, Policy, Surface};
+pub use bundle::{Action, Bundle, Policy, Surface};
 pub use cap::{Cap, Limits, Pacing, Per, Span};
 pub use compile::attribute;
 pub use context::{context_text, context_value, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};
 pub use entity::{Snapshot, ever_kept, named as entity_feature, value as entity_value};
 pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
-pub use live::{by_number, current, live};
+pub use live::{Made, by_number, current, live, made_with};
 pub use publish::make_partitions;
-pub use rules::{Request as RuleRequest, Rules, Verdict, Verdicts};
+pub use rules::Request as RuleRequest;
 pub use stage::{Stage, filled_to, next_to_fill, stage, take_to_fill};
 pub use user::UserRow;
 pub use validate::is_name;

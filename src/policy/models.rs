@@ -2,6 +2,7 @@
 
 use pgrx::pg_sys::{INT4OID, TEXTOID};
 
+use crate::govern::switches::Switches;
 use crate::math::model::LinearModel;
 use crate::pg::{Statement, array, datum};
 
@@ -13,11 +14,12 @@ thread_local! {
     ) };
 }
 
-/// The model version, None if there is none, or what is wrong with it. Needs an open session.
-pub fn read(model: &str, version: i32) -> Result<Option<LinearModel>, String> {
+/// The model version without what the switches kill, None if there is none, or what is wrong with it.
+/// Needs an open session.
+pub fn read(name: &str, version: i32, switches: &Switches) -> Result<Option<LinearModel>, String> {
     let mut found = None;
     MODEL.with(|statement| {
-        statement.read(&[datum::text(model), datum::int4(version)], |row| {
+        statement.read(&[datum::text(name), datum::int4(version)], |row| {
             let mut weights: Vec<f32> = Vec::new();
             let plain = row
                 .datum(2)
@@ -32,7 +34,8 @@ pub fn read(model: &str, version: i32) -> Result<Option<LinearModel>, String> {
         return Err("its weights have a null".into());
     }
     let model: LinearModel = serde_json::from_str(&spec).map_err(|e| format!("its spec: {e}"))?;
-    let model = model.with_weights(weights);
+    let mut model = model.with_weights(weights);
     model.validate().map_err(|e| e.to_string())?;
+    model.silence(|term| switches.silence(name, term));
     Ok(Some(model))
 }

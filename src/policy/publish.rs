@@ -10,11 +10,12 @@ use super::cap::Per;
 use super::compile::{compile, rule_sets};
 use super::feature::Feature;
 use super::live::by_number;
-use super::rules;
+use super::rule_check;
 use super::stage::settle;
 use super::tables::{Content, FeatureRow};
 use super::validate::{self, Faults};
 use crate::error::Error;
+use crate::govern::switches::Switches;
 use crate::pg::attempt::attempt;
 use crate::pg::plan::impatient;
 use crate::pg::plan::on_latest_snapshot;
@@ -151,7 +152,7 @@ pub fn rollback(bundle: i64, note: Option<&str>) -> Result<(), Error> {
     if known == 0 {
         return Err(Error::UnknownBundle(bundle));
     }
-    settle_budgets(&*by_number(bundle, None)?);
+    settle_budgets(&*by_number(bundle)?);
     put_in_force(bundle, "rollback", note);
     Ok(())
 }
@@ -176,7 +177,7 @@ pub fn take_turn() -> Result<(), Error> {
     if seen == newest {
         Ok(())
     } else {
-        Err(Error::Overtaken)
+        Err(Error::Overtaken("published"))
     }
 }
 
@@ -194,7 +195,7 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
         };
         let verdict = seen
             .entry(rule)
-            .or_insert_with(|| rules::check(rule, &features));
+            .or_insert_with(|| rule_check::check(rule, &features));
         if let Err(reason) = verdict {
             faults.add(
                 "decide.action",
@@ -203,7 +204,7 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
             );
         }
     }
-    let bundle = compile(number, content, None, &mut faults);
+    let bundle = compile(number, content, None, Switches::default(), &mut faults);
     for cap in &bundle.caps {
         if let Err(error) = attempt(|| cap.window(clock::now())) {
             faults.add("decide.cap", &cap.name, error.message);

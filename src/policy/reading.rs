@@ -15,6 +15,7 @@ impl Bundle {
         self.vector.iter().map(move |&i| {
             let feature = &self.features[i];
             let state = cells_at(cells, feature.slot, &feature.aggregate);
+            let state = state.filter(|_| !feature.killed);
             let value = state.and_then(|state| feature.aggregate.read(state, now));
             (feature, value)
         })
@@ -28,7 +29,8 @@ impl Bundle {
         now: i64,
     ) -> impl Iterator<Item = (usize, f64)> {
         let feature = &self.features[affinity.feature];
-        let limit = feature.key.as_ref().map_or(0, |key| key.limit);
+        let served = feature.key.as_ref().filter(|_| !feature.killed);
+        let limit = served.map_or(0, |key| key.limit);
         let slot = feature.slot as u32;
         keyed::entries(keyed, slot, &feature.aggregate, now, limit)
             .filter_map(|(key, value)| Some((*affinity.places.get(&key)?, value)))

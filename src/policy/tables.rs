@@ -21,6 +21,7 @@ pub struct SurfaceRow {
     pub surface: String,
     pub slots: usize,
     pub fallback_action: Option<String>,
+    pub latency_budget_us: f64,
     pub context_fields: Vec<String>,
 }
 

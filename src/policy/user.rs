@@ -13,6 +13,7 @@ const USER_STATE: Keyed = Keyed {
     schema: c"decide",
     table: c"user_state",
     primary_key: c"user_state_pkey",
+    counts: false,
 };
 
 /// The columns of decide.user_state after the key.
@@ -44,6 +45,14 @@ impl UserRow {
     pub fn read(&mut self, user_key: Uuid) {
         self.clear();
         USER_STATE.read(user_key, |kept| self.take(&kept));
+    }
+
+    /// Takes over what decisions look at.
+    pub fn become_like(&mut self, other: &UserRow) {
+        self.clear();
+        self.features.extend_from_slice(&other.features);
+        self.keyed.extend_from_slice(&other.keyed);
+        self.events = other.events;
     }
 
     fn clear(&mut self) {

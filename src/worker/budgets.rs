@@ -19,17 +19,28 @@ thread_local! {
         &[INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, UUIDOID, TEXTOID]) };
 }
 
-/// Every budget once.
+/// One budget that has something to look up, or else all of them once: its rows are held no longer than
+/// that takes.
 pub fn step() -> Result<Step, Error> {
-    let mut rows = 0;
+    let done = Step {
+        rows: 0,
+        more: false,
+    };
     let bundle = match policy::live() {
-        Err(Error::NothingPublished) => return Ok(Step { rows, more: false }),
+        Err(Error::NothingPublished) => return Ok(done),
         bundle => bundle?,
     };
     for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
         let now = clock::now();
         if let Some(kind) = &cap.counts {
-            rows += look_up(cap, kind, now);
+            let looked_up = look_up(cap, kind, now);
+            if looked_up > 0 {
+                let more = true;
+                return Ok(Step {
+                    rows: looked_up,
+                    more,
+                });
+            }
         }
         match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
             Level::Little if !cap.is_small() => spread(cap, now),
@@ -37,7 +48,7 @@ pub fn step() -> Result<Step, Error> {
             _ => {}
         }
     }
-    Ok(Step { rows, more: false })
+    Ok(done)
 }
 
 pub fn says(rows: i64) -> String {
@@ -54,6 +65,10 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
             .filter(|&entry| ledger::is_due(entry, &terms, now))
             .collect()
     };
+    let committed = Budget(cap).stripes(Seen::Committed, &terms);
+    if committed.iter().all(|stripe| due(stripe).is_empty()) {
+        return 0;
+    }
     let stripes = Budget(cap).lock_free();
     let cells: BTreeSet<(i64, i64)> = stripes
         .iter()
@@ -124,10 +139,15 @@ fn look_again(cap: &Cap, now: i64) {
     }
 }
 
-/// Spreads what is left over the rows that nobody holds; all sessions stop looking before they choose if
-/// each has plenty then.
+/// Spreads what is left over the rows that nobody holds, if that gives each plenty; all sessions stop
+/// looking before they choose then.
 fn spread(cap: &Cap, now: i64) {
     let terms = cap.terms(now);
+    let committed = Budget(cap).stripes(Seen::Committed, &terms);
+    let left: i64 = committed.iter().map(|stripe| stripe.free(&terms)).sum();
+    if left / (committed.len().max(1) as i64) < 2 * cap.little() {
+        return;
+    }
     let mut stripes = Budget(cap).lock_free();
     let used: Vec<i64> = stripes
         .iter()

@@ -91,7 +91,9 @@ SELECT count(*) FILTER (WHERE d.reason IS NULL) AS shown FROM many('gap', 'home'
 DELETE FROM decide.cap;
 INSERT INTO decide.cap (cap, surface, per, max_count, counts, hold) VALUES ('seen', 'home', 'user', 2, 'impression', '1 hour');
 SELECT decide.publish('impressions');
+SET pg_decide.seed = 5; -- the same action twice
 CREATE TEMP TABLE seen AS SELECT d.* FROM many('imp', 'home', 4) AS d;
+RESET pg_decide.seed;
 SELECT count(*) FILTER (WHERE reason IS NULL) AS reserved FROM seen;
 SELECT track(jsonb_build_object('event_id', 'i1', 'type', 'impression', 'user_id', 'imp', 'at', now(), 'decision_id', decision_id, 'action', action))
   FROM seen WHERE reason IS NULL ORDER BY decision_id LIMIT 1;
@@ -152,3 +154,21 @@ SELECT decide.publish('exposure');
 SELECT count(*) FROM many('exp', 'home', 20);
 SELECT e.cap, e.max_count, e.counted <= 5 AND e.counted > 0 AS counted, e.reserved, e.last_at BETWEEN e.window_start AND e.window_end AS in_window
   FROM decide.exposure AS e WHERE user_key = decide.user_key('exp');
+
+-- A user that nobody knows: an error, or, if that is wanted, a decision without what has a cap per user.
+SELECT * FROM decide(NULL::text, 'home');
+SET pg_decide.unknown_users = on;
+SELECT action, probability, reason FROM decide(NULL::text, 'home');
+SELECT blocked, blocked_reasons, user_key FROM decide.decision ORDER BY decided_at DESC LIMIT 1;
+SELECT action, step, reason FROM decide.explain(NULL::text, 'home') ORDER BY action;
+RESET pg_decide.unknown_users;
+
+-- Counters are seen as they are, also by a transaction that sees one snapshot throughout.
+UPDATE decide.cap SET per = 'all', max_count = 3, unit = 'count', window_length = NULL, campaign = NULL;
+SELECT decide.publish('counters');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FILTER (WHERE d.reason IS NULL) AS shown FROM many('rr', 'home', 2) AS d;
+SELECT count(*) FILTER (WHERE d.reason IS NULL) AS shown FROM many('rr', 'home', 5) AS d;
+COMMIT;
+SELECT count(*) FILTER (WHERE d.reason IS NULL) AS shown FROM many('rr', 'home', 5) AS d;
+SELECT sum(ledger[2]) FROM decide.budget_stripe AS s JOIN decide.cap_in_force USING (slot);

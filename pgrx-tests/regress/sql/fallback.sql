@@ -35,7 +35,7 @@ SELECT action, score, probability, step, reason, slot, slot_probability FROM dec
 SELECT action, score, probability, step, reason, slot, slot_probability FROM decide.explain('ann', 'no_candidate');
 SELECT action, score, probability, step, reason, slot, slot_probability FROM decide.explain('ann', 'too_few', '{}', 5);
 
--- a stage that fails: the user's row cannot be read
+-- the row of the user cannot be read: the default values of features serve
 ALTER TABLE decide.user_state RENAME TO hidden;
 INSERT INTO decide.feature (feature, event_type, aggregate) VALUES ('clicks', 'click', 'decayed_count');
 SELECT decide.publish();

@@ -32,7 +32,7 @@ INSERT INTO calls VALUES
   ('SELECT public.track(''{}''::jsonb, true)'), ('SELECT decide.release_quarantine(''01920000-0000-7000-8000-000000000000'')'), ('SELECT * FROM decide.release_all(''absent'')'),
   ('SELECT count(*) FROM decide.explain(''ann'', ''home'')'), ('SELECT count(*) FROM decide.features(''ann'')'),
   ('SELECT decide.user_key(''ann'')'), ('SELECT decide.user_key(1)'), ('SELECT decide.user_key(''a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11''::uuid)'),
-  ('SELECT decide.publish()'), ('SELECT decide.rollback(1)'), ('SELECT * FROM decide.bundle_diff(1, 1)'),
+  ('SELECT decide.publish()'), ('SELECT decide.set_mode(NULL, ''normal'', ''x'')'), ('SELECT decide.kill(''action'', ''nothing'', ''x'')'), ('SELECT decide.revive(''action'', ''nothing'', ''x'')'), ('SELECT decide.rollback(1)'), ('SELECT * FROM decide.bundle_diff(1, 1)'),
   ('SELECT decide.replay(''01920000-0000-7000-8000-000000000000'')'), ('SELECT decide.run_job(''partitions'')'),
   ('SELECT decide.import_decisions(''pg_class'')'), ('SELECT decide.train(''m'', ''home'', ''{action}'', holdout => 0)'), ('SELECT decide.approve(''m'', 1)'),
   ('SELECT decide.backfill(''clicks'')'), ('SELECT * FROM decide.feature_consistency(now(), now())'), ('SELECT * FROM decide.training_set(''m'', now(), now())'),
@@ -49,7 +49,7 @@ INSERT INTO calls VALUES
   ('SELECT decide.quarantine_rows(''calls'', ''order'', 1, ''XX000'', ''x'')'),
   ('SELECT decide.default_jobs()'), ('SELECT decide.expire(''event'', ''at'', ''-infinity'')'), ('SELECT decide.expire_type(''click'', ''-infinity'')'), ('SELECT decide.put_job()'), ('SELECT decide.receive_event()'),
   ('INSERT INTO decide.event_inbox (event) VALUES (''{}'')'), ('INSERT INTO decide.event_inbox (event, user_key) VALUES (''{}'', NULL)'), ('UPDATE decide.job SET every = ''1 hour'', enabled = true WHERE false'),
-  ('SET pg_decide.seed = 1'), ('SET pg_decide.erasing = on'), ('SET pg_decide.rule_role = postgres'), ('SET pg_decide.max_context_bytes = ''16MB'''), ('SET pg_decide.partitions_ahead = 366'), ('SET pg_decide.event_retention = 1'), ('SET pg_decide.trace_retention = 1'), ('SET pg_decide.quarantine_retention = 1'), ('SET pg_decide.snapshot_max_age = 1'),
+  ('SET pg_decide.seed = 1'), ('SET pg_decide.erasing = on'), ('SET pg_decide.rule_role = postgres'), ('SET pg_decide.max_context_bytes = ''16MB'''), ('SET pg_decide.partitions_ahead = 366'), ('SET pg_decide.event_retention = 1'), ('SET pg_decide.trace_retention = 1'), ('SET pg_decide.quarantine_retention = 1'), ('SET pg_decide.snapshot_max_age = 1'), ('SET pg_decide.cautious_candidates = 1'), ('SET pg_decide.cautious_exploration = 1'), ('SET pg_decide.cautious_caps = 1'),
   ('CREATE TABLE decide.mine ()');
 CREATE FUNCTION attempt(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

@@ -21,11 +21,12 @@ pub fn first_steps_run(database: &Database) -> Result<()> {
     run(database, "README.md")
 }
 
-/// The tutorial runs from its first line to its last, and what operations and upkeep show runs after it.
+/// The tutorial runs from its first line to its last, and what operations, modes and upkeep show runs after it.
 pub fn tutorial_and_operations_run(database: &Database) -> Result<()> {
     run(database, "docs/tutorial.md")?;
     run(database, "docs/tutorial-more.md")?;
     run(database, "docs/operations.md")?;
+    run(database, "docs/modes.md")?;
     run(database, "docs/upkeep.md")
 }
 

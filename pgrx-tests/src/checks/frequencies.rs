@@ -42,6 +42,30 @@ pub fn of_a_floor(database: &Database) -> Result<()> {
     agree(database, "greedy", r#"{"min_probability": 0.05}"#)
 }
 
+/// In the mode cautious, where half of the six candidates are left and a quarter of the exploration.
+pub fn of_caution(database: &Database) -> Result<()> {
+    let mut client = database.connect()?;
+    shop::open(&mut client)?;
+    client.batch_execute("SELECT decide.set_mode('home', 'cautious', 'a test')")?;
+    agree(database, "softmax", r#"{"temperature": 2}"#)?;
+    agree(
+        database,
+        "epsilon_greedy",
+        r#"{"epsilon": 0.8, "min_probability": 0.2}"#,
+    )?;
+    let narrowed = shop::count(
+        &mut client,
+        "SELECT count(*) FROM decide.trace AS t WHERE t.mode = 'cautious' \
+            AND t.blocked_by = '{7,7,7}' AND pg_catalog.cardinality(decide.candidate_names(t.candidates)) = 3 \
+            AND t.choice IN ('{3,0.5,0}', '{2,0.2,0.05}')",
+    )?;
+    ensure!(
+        narrowed == 4 * DECISIONS as i64,
+        "{narrowed} decisions were cautious"
+    );
+    Ok(())
+}
+
 /// One slot and three.
 fn agree(database: &Database, selection: &str, params: &str) -> Result<()> {
     for slots in [1, 3] {

@@ -10,10 +10,12 @@ mod catalog;
 mod crashes;
 mod docs;
 mod entities;
+mod envelope;
 mod extension;
 mod frequencies;
 mod fuzz;
 mod interruptions;
+mod modes;
 mod restore;
 mod sessions;
 mod shop;
@@ -62,6 +64,27 @@ pub const ALL: &[(&str, Check)] = &[
         "entities/reach_every_session",
         entities::reach_every_session,
     ),
+    (
+        "envelope/survives_hung_and_failing_rules",
+        envelope::survives_hung_and_failing_rules,
+    ),
+    (
+        "envelope/lets_one_try_at_a_time",
+        envelope::lets_one_try_at_a_time,
+    ),
+    ("envelope/waits_for_no_lock", envelope::waits_for_no_lock),
+    (
+        "envelope/leaves_the_caller_its_own_timeouts",
+        envelope::leaves_the_caller_its_own_timeouts,
+    ),
+    (
+        "envelope/serves_what_was_last_known",
+        envelope::serves_what_was_last_known,
+    ),
+    (
+        "envelope/bounds_decisions_at_once",
+        envelope::bounds_decisions_at_once,
+    ),
     ("frequencies/of_uniform", frequencies::of_uniform),
     ("frequencies/of_greedy", frequencies::of_greedy),
     (
@@ -70,6 +93,7 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("frequencies/of_softmax", frequencies::of_softmax),
     ("frequencies/of_a_floor", frequencies::of_a_floor),
+    ("frequencies/of_caution", frequencies::of_caution),
     ("interruptions/by_a_timeout", interruptions::by_a_timeout),
     ("interruptions/by_a_cancel", interruptions::by_a_cancel),
     (
@@ -81,6 +105,8 @@ pub const ALL: &[(&str, Check)] = &[
         "interruptions/by_a_lock_timeout_of_a_rule",
         interruptions::by_a_lock_timeout_of_a_rule,
     ),
+    ("modes/hold_on_a_standby", modes::hold_on_a_standby),
+    ("modes/need_no_preload", modes::need_no_preload),
     (
         "sessions/outlive_the_extension",
         sessions::outlive_the_extension,

@@ -97,6 +97,8 @@ fn live(client: &mut Client) -> Result<()> {
         SELECT decide.import_decisions('log');
         SELECT decide.train('value', 'home', '{action}', outcome => 'reward');
         SELECT decide.make_partitions('2030-01-01', '2030-01-02');
+        SELECT decide.set_mode('elsewhere', 'paused', 'a test'), decide.kill('action', 'a6', 'a test'),
+               decide.kill('coefficient', 'value:user.clicks*action.value', 'a test');
         SELECT count(*) FROM generate_series(1, 200) AS i, decide(i, 'home', '{"device": "x"}') AS d,
                track(jsonb_build_object('event_id', i, 'type', 'click', 'user_id', i, 'at', clock_timestamp(),
                                         'decision_id', d.decision_id));
@@ -147,6 +149,14 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
     let row = client.query_one("SELECT action, reason FROM decide('ann', 'home')", &[])?;
     let reason: Option<String> = row.get(1);
     ensure!(reason.is_none(), "the copy decides by fallback: {reason:?}");
+    let row = client.query_one("SELECT reason FROM decide('ann', 'elsewhere')", &[])?;
+    let reason: Option<String> = row.get(0);
+    ensure!(
+        reason.as_deref() == Some("paused"),
+        "the copy is not paused: {reason:?}"
+    );
+    let killed = shop::count(client, "SELECT count(*) FROM decide.switch_in_force")?;
+    ensure!(killed == 2, "{killed} of 2 things are killed in the copy");
     let duplicate: String = client
         .query_one(
             "SELECT track('{\"event_id\": \"early\", \"type\": \"click\", \"user_id\": \"ann\", \

@@ -1,0 +1,250 @@
+//! Modes: how freely a surface may choose, set by people while everything runs.
+//!
+//! `decide.mode_change` keeps every change. Of a surface's changes the newest holds until it expires by
+//! the clock, and so does the newest of those for all surfaces; the stricter of the two is in force.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use pgrx::pg_sys::{self, TEXTOID, TIMESTAMPTZOID};
+
+use super::turn;
+use crate::error::{Error, printable};
+use crate::pg::invalidation::{self, Watch};
+use crate::pg::plan::on_latest_snapshot;
+use crate::pg::{Session, Statement, datum};
+use crate::settings;
+
+/// From the freest to the strictest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    #[default]
+    Normal,
+    /// Fewer candidates, less exploration, tighter caps.
+    Cautious,
+    /// The fallback only.
+    Paused,
+}
+
+const ALL: [Mode; 3] = [Mode::Normal, Mode::Cautious, Mode::Paused];
+
+impl Mode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Normal => "normal",
+            Mode::Cautious => "cautious",
+            Mode::Paused => "paused",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Mode> {
+        ALL.into_iter().find(|mode| mode.as_str() == name)
+    }
+}
+
+/// How freely a surface may choose at a moment, by the mode that is in force.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Leeway {
+    pub mode: Mode,
+    /// The share of the open candidates that is kept, the best.
+    pub candidates: f64,
+    /// What exploration is multiplied by.
+    pub exploration: f64,
+    /// What limits of caps are multiplied by.
+    pub caps: f64,
+}
+
+impl Leeway {
+    /// Reads nothing while nobody changes a mode, and never writes.
+    pub fn at(surface: &str, now: i64) -> Leeway {
+        match strictest(&kept(), surface, now) {
+            Mode::Normal => Leeway::of(Mode::Normal, 1.0, 1.0, 1.0),
+            mode => Leeway::of(
+                mode,
+                settings::cautious_candidates(),
+                settings::cautious_exploration(),
+                settings::cautious_caps(),
+            ),
+        }
+    }
+
+    /// A limit as it is tightened: rounded down, but never from something to nothing by that alone.
+    pub fn limit(&self, limit: i64) -> i64 {
+        if self.caps >= 1.0 || limit <= 0 {
+            return limit;
+        }
+        let least = i64::from(self.caps > 0.0);
+        ((limit as f64 * self.caps) as i64).clamp(least, limit)
+    }
+
+    fn of(mode: Mode, candidates: f64, exploration: f64, caps: f64) -> Leeway {
+        Leeway {
+            mode,
+            candidates,
+            exploration,
+            caps,
+        }
+    }
+}
+
+thread_local! {
+    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+
+    static WATCHED: Statement = const { Statement::new(
+        "SELECT 'decide.mode_change'::pg_catalog.regclass::pg_catalog.oid", &[]) };
+    static READ: Statement = const { Statement::new(
+        "SELECT DISTINCT ON (m.surface) m.surface, m.mode, m.until \
+           FROM decide.mode_change AS m ORDER BY m.surface, m.number DESC", &[]) };
+    static LOCK: Statement = const { Statement::new(
+        "LOCK TABLE decide.mode_change IN SHARE ROW EXCLUSIVE MODE", &[]) };
+    static NEWEST: Statement = const { Statement::new(
+        "SELECT pg_catalog.max(m.number) FROM decide.mode_change AS m", &[]) };
+    static KNOWN: Statement = const { Statement::new(
+        "SELECT 1 FROM decide.surface AS s WHERE s.surface = $1 \
+          UNION ALL \
+         SELECT 1 FROM decide.bundle AS b, pg_catalog.jsonb_array_elements(b.content -> 'surfaces') AS s \
+          WHERE b.bundle = (SELECT p.bundle FROM decide.publication AS p ORDER BY p.publication DESC LIMIT 1) \
+            AND s ->> 'surface' = $1", &[TEXTOID]) };
+    static CHANGE: Statement = const { Statement::new(
+        "INSERT INTO decide.mode_change (number, surface, mode, why, until) \
+         SELECT COALESCE(pg_catalog.max(m.number), 0) + 1, $1, $2, $3, $4 FROM decide.mode_change AS m \
+         RETURNING 'decide.mode_change'::pg_catalog.regclass::pg_catalog.oid",
+        &[TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID]) };
+}
+
+/// What was set, and at which change count that was read.
+#[derive(Clone)]
+struct Kept {
+    changes: u64,
+    set: Rc<[Set]>,
+}
+
+/// The newest change of one surface, or of all, that is not back to normal.
+struct Set {
+    surface: Option<String>,
+    mode: Mode,
+    until: Option<i64>,
+}
+
+fn strictest(set: &[Set], surface: &str, now: i64) -> Mode {
+    let binds = |set: &&Set| set.surface.as_deref().is_none_or(|name| name == surface);
+    let lasts = |set: &&Set| set.until.is_none_or(|until| now < until);
+    let here = set.iter().filter(binds).filter(lasts);
+    here.map(|set| set.mode).max().unwrap_or_default()
+}
+
+fn kept() -> Rc<[Set]> {
+    let changes = invalidation::changes_seen(Watch::Mode);
+    if let Some(kept) = KEPT.with_borrow(Option::clone)
+        && kept.changes == changes
+    {
+        return kept.set;
+    }
+    let _session = Session::open();
+    WATCHED.with(|statement| {
+        statement.read(&[], |row| {
+            invalidation::watch(Watch::Mode, row.must::<pg_sys::Oid>(1))
+        })
+    });
+    // Whatever is committed from here on moves the count again.
+    let changes = invalidation::changes(Watch::Mode);
+    let mut set = Vec::new();
+    on_latest_snapshot(|| {
+        READ.with(|statement| {
+            statement.read(&[], |row| {
+                let mode = Mode::named(row.must(2)).unwrap_or_default();
+                if mode != Mode::Normal {
+                    let (surface, until) = (row.get(1), row.timestamp(3));
+                    set.push(Set {
+                        surface,
+                        mode,
+                        until,
+                    });
+                }
+            })
+        })
+    });
+    let set: Rc<[Set]> = set.into();
+    KEPT.set(Some(Kept {
+        changes,
+        set: set.clone(),
+    }));
+    set
+}
+
+/// Sets the mode of a surface, or of all, from commit on.
+pub fn set(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>) -> Result<(), Error> {
+    if Mode::named(mode).is_none() {
+        return Err(Error::UnknownMode(printable(mode)));
+    }
+    turn::check(why, until)?;
+    let _session = Session::open();
+    turn::take(&LOCK, &NEWEST, "changed a mode")?;
+    if let Some(surface) = surface
+        && KNOWN.with(|statement| statement.write(&[datum::text(surface)], |_| {})) == 0
+    {
+        return Err(Error::Unknown {
+            kind: "surface",
+            name: printable(surface),
+            detail: "Neither decide.surface nor the bundle in force has one of that name.",
+            hint: "decide.surface lists them; null stands for all.",
+        });
+    }
+    CHANGE.with(|statement| {
+        let args = [
+            datum::optional_text(surface),
+            datum::text(mode),
+            datum::text(why),
+            until.and_then(datum::timestamp),
+        ];
+        statement.write(&args, |row| {
+            invalidation::announce(row.must::<pg_sys::Oid>(1))
+        })
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(surface: Option<&str>, mode: Mode, until: Option<i64>) -> Set {
+        let surface = surface.map(str::to_owned);
+        Set {
+            surface,
+            mode,
+            until,
+        }
+    }
+
+    #[test]
+    fn the_stricter_holds_until_it_expires() {
+        let set = [
+            set(None, Mode::Cautious, None),
+            set(Some("home"), Mode::Paused, Some(10)),
+        ];
+        assert_eq!(strictest(&set, "home", 9), Mode::Paused);
+        assert_eq!(strictest(&set, "home", 10), Mode::Cautious);
+        assert_eq!(strictest(&set, "feed", 9), Mode::Cautious);
+        assert_eq!(strictest(&[], "home", 9), Mode::Normal);
+    }
+
+    #[test]
+    fn limits_are_tightened() {
+        let limits = |caps| {
+            [0, 1, 2, 3, 10, i64::MAX].map(|n| Leeway::of(Mode::Cautious, 1.0, 1.0, caps).limit(n))
+        };
+        assert_eq!(limits(1.0), [0, 1, 2, 3, 10, i64::MAX]);
+        assert_eq!(limits(0.8)[..5], [0, 1, 1, 2, 8]);
+        assert_eq!(limits(0.0), [0; 6]);
+    }
+
+    #[test]
+    fn names_lead_back() {
+        assert!(
+            ALL.iter()
+                .all(|mode| Mode::named(mode.as_str()) == Some(*mode))
+        );
+        assert_eq!(Mode::named("Paused"), None);
+    }
+}

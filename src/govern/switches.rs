@@ -1,0 +1,335 @@
+//! Kill switches: a campaign, an action, a feature or a coefficient of models, taken out while
+//! everything runs.
+//!
+//! `decide.switch_change` keeps every change, by number and never altered, so that what held at a
+//! decision can be told from the number of the newest change and the moment.
+
+use std::collections::HashSet;
+
+use pgrx::pg_sys::{self, BOOLOID, INT8OID, TEXTOID, TIMESTAMPTZOID};
+
+use super::turn;
+use crate::error::{Error, printable};
+use crate::math::model::{LinearModel, Source, Term, parse_term};
+use crate::pg::{Session, Statement, datum, invalidation};
+
+/// What can be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Campaign,
+    Action,
+    Feature,
+    Coefficient,
+}
+
+const KINDS: [Kind; 4] = [
+    Kind::Campaign,
+    Kind::Action,
+    Kind::Feature,
+    Kind::Coefficient,
+];
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Campaign => "campaign",
+            Kind::Action => "action",
+            Kind::Feature => "feature",
+            Kind::Coefficient => "coefficient",
+        }
+    }
+
+    fn named(name: &str) -> Result<Kind, Error> {
+        let mut kinds = KINDS.into_iter();
+        let kind = kinds.find(|kind| kind.as_str() == name);
+        kind.ok_or_else(|| Error::UnknownKind(printable(name)))
+    }
+}
+
+/// What is killed at a moment, as far as the changes up to a number go.
+#[derive(Clone, Debug)]
+pub struct Switches {
+    /// The newest change; None if there has been none.
+    pub number: Option<i64>,
+    killed: HashSet<(Kind, String)>,
+    coefficients: Vec<Coefficient>,
+    /// From when on, and until when, the clock changes nothing about it.
+    since: i64,
+    until: i64,
+}
+
+impl Default for Switches {
+    /// Nothing is killed, and nothing ever was.
+    fn default() -> Switches {
+        Switches {
+            number: None,
+            killed: HashSet::new(),
+            coefficients: Vec::new(),
+            since: i64::MIN,
+            until: i64::MAX,
+        }
+    }
+}
+
+impl Switches {
+    /// Those of a moment: as the changes up to that number say, or all. Needs an open session.
+    pub fn read(up_to: Option<i64>, at: i64) -> Switches {
+        let mut switches = Switches::default();
+        READ.with(|statement| {
+            statement.read(&[datum::int8(up_to.unwrap_or(i64::MAX))], |row| {
+                switches.number = switches.number.max(row.get(1));
+                if let (Ok(kind), true) = (Kind::named(row.must(2)), row.must(4)) {
+                    switches.add(kind, row.must(3), row.timestamp(5), at);
+                }
+            })
+        });
+        switches
+    }
+
+    /// Becomes those that a decision was made with, if it is not. Needs an open session.
+    pub fn turn_to(&mut self, number: Option<i64>, at: i64) {
+        if self.number != number || !self.hold_at(at) {
+            let read = |number| Switches::read(Some(number), at);
+            *self = number.map(read).unwrap_or_default();
+        }
+    }
+
+    fn add(&mut self, kind: Kind, name: String, until: Option<i64>, at: i64) {
+        match until {
+            Some(until) if until <= at => {
+                self.since = self.since.max(until);
+                return;
+            }
+            Some(until) => self.until = self.until.min(until),
+            None => {}
+        }
+        match Coefficient::parse(&name) {
+            Some(coefficient) if kind == Kind::Coefficient => self.coefficients.push(coefficient),
+            _ => {
+                self.killed.insert((kind, name));
+            }
+        }
+    }
+
+    /// Whether they are the same at that moment.
+    pub fn hold_at(&self, now: i64) -> bool {
+        self.since <= now && now < self.until
+    }
+
+    pub fn kill(&self, kind: Kind, name: &str) -> bool {
+        !self.killed.is_empty() && self.killed.contains(&(kind, name.to_owned()))
+    }
+
+    /// Whether a term of a model has the weight 0.
+    pub fn silence(&self, model: &str, term: &Term) -> bool {
+        let is_it = |killed: &Coefficient| killed.model == model && killed.is_of(term);
+        self.coefficients.iter().any(is_it)
+    }
+}
+
+/// A term of all versions of a model, whatever the order of its factors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Coefficient {
+    model: String,
+    sources: Vec<Source>,
+}
+
+impl Coefficient {
+    /// From `model:term`.
+    fn parse(name: &str) -> Option<Coefficient> {
+        let (model, term) = name.rsplit_once(':')?;
+        let mut sources = parse_term(term).ok()?;
+        sources.sort();
+        let model = model.to_owned();
+        Some(Coefficient { model, sources })
+    }
+
+    fn is_of(&self, term: &Term) -> bool {
+        let factors = term.factors.iter();
+        let mut sources: Vec<&Source> = factors.map(|factor| &factor.source).collect();
+        sources.sort();
+        sources.into_iter().eq(&self.sources)
+    }
+}
+
+thread_local! {
+    static READ: Statement = const { Statement::new(
+        "SELECT DISTINCT ON (s.kind, s.name) s.number, s.kind, s.name, s.change = 'kill', s.until \
+           FROM decide.switch_change AS s WHERE s.number <= $1 ORDER BY s.kind, s.name, s.number DESC",
+        &[INT8OID]) };
+    static LOCK: Statement = const { Statement::new(
+        "LOCK TABLE decide.switch_change IN SHARE ROW EXCLUSIVE MODE", &[]) };
+    static NEWEST: Statement = const { Statement::new(
+        "SELECT pg_catalog.max(s.number) FROM decide.switch_change AS s", &[]) };
+    static KNOWN: Statement = const { Statement::new(include_str!("known.sql"), &[TEXTOID, TEXTOID]) };
+    static SPECS: Statement = const { Statement::new(
+        "SELECT m.spec::text FROM decide.model_version AS m WHERE m.model = $1", &[TEXTOID]) };
+    static SPELLINGS: Statement = const { Statement::new(
+        "SELECT DISTINCT s.name FROM decide.switch_change AS s WHERE s.kind = 'coefficient'", &[]) };
+    static HOLDS: Statement = const { Statement::new(
+        "SELECT 1 FROM decide.switch_in_force AS s WHERE s.kind = $1 AND s.name = $2",
+        &[TEXTOID, TEXTOID]) };
+    static CHANGE: Statement = const { Statement::new(
+        "INSERT INTO decide.switch_change (number, kind, name, change, why, until) \
+         SELECT COALESCE(pg_catalog.max(s.number), 0) + 1, $1, $2, CASE WHEN $3 THEN 'kill' ELSE 'revive' END, $4, $5 \
+           FROM decide.switch_change AS s \
+         RETURNING 'decide.switch_change'::pg_catalog.regclass::pg_catalog.oid",
+        &[TEXTOID, TEXTOID, BOOLOID, TEXTOID, TIMESTAMPTZOID]) };
+}
+
+/// Kills from commit on.
+pub fn kill(kind: &str, name: &str, why: &str, until: Option<i64>) -> Result<(), Error> {
+    let kind = Kind::named(kind)?;
+    turn::check(why, until)?;
+    let _session = Session::open();
+    take_turn()?;
+    let name = match kind {
+        Kind::Coefficient => coefficient(name)?,
+        _ if is_known(kind, name) => name.to_owned(),
+        _ => return Err(unknown(kind, name)),
+    };
+    change(kind, &name, true, why, until);
+    Ok(())
+}
+
+/// Takes a kill back from commit on.
+pub fn revive(kind: &str, name: &str, why: &str) -> Result<(), Error> {
+    let kind = Kind::named(kind)?;
+    turn::check(why, None)?;
+    let _session = Session::open();
+    take_turn()?;
+    let name = match kind {
+        Kind::Coefficient => spelling(name).unwrap_or_else(|| name.to_owned()),
+        _ => name.to_owned(),
+    };
+    let args = [datum::text(kind.as_str()), datum::text(&name)];
+    if HOLDS.with(|statement| statement.write(&args, |_| {})) == 0 {
+        let kind = kind.as_str();
+        let name = printable(&name);
+        return Err(Error::NotKilled { kind, name });
+    }
+    change(kind, &name, false, why, None);
+    Ok(())
+}
+
+fn take_turn() -> Result<(), Error> {
+    turn::take(&LOCK, &NEWEST, "changed a switch")
+}
+
+fn change(kind: Kind, name: &str, kills: bool, why: &str, until: Option<i64>) {
+    CHANGE.with(|statement| {
+        let args = [
+            datum::text(kind.as_str()),
+            datum::text(name),
+            datum::bool(kills),
+            datum::text(why),
+            until.and_then(datum::timestamp),
+        ];
+        statement.write(&args, |row| {
+            invalidation::announce(row.must::<pg_sys::Oid>(1))
+        })
+    });
+}
+
+/// Whether there is one in the policy tables, or was in a bundle.
+fn is_known(kind: Kind, name: &str) -> bool {
+    let args = [datum::text(kind.as_str()), datum::text(name)];
+    KNOWN.with(|statement| statement.write(&args, |_| {})) > 0
+}
+
+fn unknown(kind: Kind, name: &str) -> Error {
+    Error::Unknown {
+        kind: kind.as_str(),
+        name: printable(name),
+        detail: match kind {
+            Kind::Coefficient => "No version of such a model has such a term.",
+            _ => "It is not in its table, nor in any bundle.",
+        },
+        hint: match kind {
+            Kind::Campaign => "decide.campaign lists them.",
+            Kind::Action => "decide.action lists them.",
+            Kind::Feature => "decide.feature lists them.",
+            Kind::Coefficient => {
+                "Write model:term, such as clicks:user.visits*action.price; decide.model_version.terms lists the terms."
+            }
+        },
+    }
+}
+
+/// The name under which a coefficient that some version of its model has is kept.
+fn coefficient(name: &str) -> Result<String, Error> {
+    let unknown = || unknown(Kind::Coefficient, name);
+    let wanted = Coefficient::parse(name).ok_or_else(unknown)?;
+    let mut has = false;
+    SPECS.with(|statement| {
+        statement.write(&[datum::text(&wanted.model)], |row| {
+            let model: Option<LinearModel> = serde_json::from_str(row.must(1)).ok();
+            has |= model.is_some_and(|model| model.terms.iter().any(|term| wanted.is_of(term)));
+        })
+    });
+    if !has {
+        return Err(unknown());
+    }
+    Ok(spelling(name).unwrap_or_else(|| name.split_whitespace().collect()))
+}
+
+/// As it was written before, so that one coefficient has one name.
+fn spelling(name: &str) -> Option<String> {
+    let wanted = Coefficient::parse(name)?;
+    let mut found = None;
+    SPELLINGS.with(|statement| {
+        statement.write(&[], |row| {
+            let known: String = row.must(1);
+            if Coefficient::parse(&known).as_ref() == Some(&wanted) {
+                found = Some(known);
+            }
+        })
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::model::{Encoding, Factor};
+
+    fn term(sources: &[&str]) -> Term {
+        let factor = |text: &&str| Factor {
+            source: text.parse().unwrap(),
+            encoding: Encoding::Number,
+        };
+        Term {
+            factors: sources.iter().map(factor).collect(),
+        }
+    }
+
+    #[test]
+    fn a_coefficient_is_a_term_in_any_order() {
+        let mut switches = Switches::default();
+        switches.add(
+            Kind::Coefficient,
+            "clicks:user.visits*action.price".into(),
+            None,
+            0,
+        );
+        assert!(switches.silence("clicks", &term(&["user.visits", "action.price"])));
+        assert!(switches.silence("clicks", &term(&["action.price", "user.visits"])));
+        assert!(!switches.silence("clicks", &term(&["action.price"])));
+        assert!(!switches.silence("orders", &term(&["user.visits", "action.price"])));
+        switches.add(Kind::Coefficient, "clicks:1".into(), None, 0);
+        assert!(switches.silence("clicks", &term(&[])));
+    }
+
+    #[test]
+    fn what_expires_does_so_by_the_clock() {
+        let mut switches = Switches::default();
+        switches.add(Kind::Action, "past".into(), Some(5), 10);
+        switches.add(Kind::Action, "soon".into(), Some(20), 10);
+        switches.add(Kind::Action, "later".into(), Some(30), 10);
+        assert!(!switches.kill(Kind::Action, "past"));
+        assert!(switches.kill(Kind::Action, "soon") && switches.kill(Kind::Action, "later"));
+        assert!(!switches.kill(Kind::Campaign, "soon"));
+        let held: Vec<i64> = (0..40).filter(|&now| switches.hold_at(now)).collect();
+        assert_eq!((held.first(), held.last()), (Some(&5), Some(&19)));
+    }
+}

@@ -1,0 +1,38 @@
+//! What changes of modes and of switches have in common: one at a time, each with a reason.
+
+use std::thread::LocalKey;
+
+use crate::error::Error;
+use crate::pg::plan::on_latest_snapshot;
+use crate::pg::{Statement, clock};
+
+/// Whether a change says why, and does not end before it begins.
+pub fn check(why: &str, until: Option<i64>) -> Result<(), Error> {
+    if why.trim().is_empty() {
+        return Err(Error::NoReason);
+    }
+    if until.is_some_and(|until| until <= clock::now()) {
+        return Err(Error::Expired);
+    }
+    Ok(())
+}
+
+/// Waits until no other session changes the table, while readers go on: numbers are in the order of
+/// commits. Who cannot see the newest change would change what they do not know. Needs an open session.
+pub fn take(
+    lock: &'static LocalKey<Statement>,
+    newest: &'static LocalKey<Statement>,
+    what: &'static str,
+) -> Result<(), Error> {
+    lock.with(|statement| statement.write(&[], |_| {}));
+    let (mut seen, mut there) = (None, None);
+    newest.with(|statement| {
+        statement.write(&[], |row| seen = row.get::<i64>(1));
+        on_latest_snapshot(|| statement.read(&[], |row| there = row.get::<i64>(1)));
+    });
+    if seen == there {
+        Ok(())
+    } else {
+        Err(Error::Overtaken(what))
+    }
+}

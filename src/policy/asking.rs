@@ -1,0 +1,191 @@
+//! How the rules are asked in one decision: which, until when, and what they answer.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::bundle::Action;
+use crate::pg::attempt::{Caught, sqlstate};
+use crate::pg::timeout::Timer;
+
+/// The least that a rule is given, for the timer of the server counts in such steps.
+const LEAST: Duration = Duration::from_millis(1);
+
+/// How long planning may take, which a session does once; it is not counted.
+const PLANNING: Duration = Duration::from_millis(250);
+
+/// A moment by which something must be done, if there is one.
+#[derive(Default)]
+pub struct Deadline {
+    at: Cell<Option<Instant>>,
+    /// What was not counted.
+    pardoned: Cell<Duration>,
+}
+
+impl Deadline {
+    pub fn at(at: Option<Instant>) -> Deadline {
+        Deadline {
+            at: Cell::new(at),
+            pardoned: Cell::default(),
+        }
+    }
+
+    /// What is left; None where there is no bound.
+    pub fn left(&self) -> Option<Duration> {
+        let at = self.at.get()?;
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// One of `parts` equal parts of what is left.
+    pub fn share(&self, parts: usize) -> Deadline {
+        let part = self
+            .left()
+            .map(|left| (left / parts.max(1) as u32).max(LEAST));
+        Deadline::at(part.map(|part| Instant::now() + part))
+    }
+
+    /// Cancels what runs while the answer lives and the time is over. To be called in an attempt.
+    pub fn timer(&self) -> Option<Timer> {
+        self.left().map(|left| Timer::arm(left.max(LEAST)))
+    }
+
+    /// Does what is not counted: it has a time of its own.
+    pub fn pardon<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(at) = self.at.get() else {
+            return work();
+        };
+        let _pardon = Pardon {
+            deadline: self,
+            at,
+            begun: Instant::now(),
+        };
+        let _timer = Timer::arm(PLANNING);
+        work()
+    }
+
+    pub fn pardoned(&self) -> Duration {
+        self.pardoned.get()
+    }
+}
+
+/// Time that is not counted, from when it is made until it is dropped.
+struct Pardon<'a> {
+    deadline: &'a Deadline,
+    at: Instant,
+    begun: Instant,
+}
+
+impl Drop for Pardon<'_> {
+    fn drop(&mut self) {
+        let taken = self.begun.elapsed();
+        let pardoned = &self.deadline.pardoned;
+        self.deadline.at.set(Some(self.at + taken));
+        pardoned.set(pardoned.get() + taken);
+    }
+}
+
+/// Which rules one decision leaves out, since their breakers are open.
+#[derive(Default)]
+pub struct Round {
+    pub out: Vec<usize>,
+    /// One of them that is tried again, alone.
+    pub probed: Option<usize>,
+}
+
+impl Round {
+    /// Whether the rule is not asked at all.
+    pub fn leaves_out(&self, rule: usize) -> bool {
+        !self.out.is_empty() && self.out.contains(&rule) && self.probed != Some(rule)
+    }
+}
+
+/// A rule that failed as a whole, or took too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleFault {
+    pub rule: usize,
+    pub error: String,
+    pub slow: bool,
+}
+
+impl RuleFault {
+    /// None where what the caller said may be to blame: nobody shall be able to break a rule for all.
+    pub fn of(rule: usize, text: &str, error: &Caught, said: &str) -> Option<RuleFault> {
+        let looks_at_it = || {
+            let text = text.to_ascii_lowercase();
+            text.contains("context") || text.contains("request")
+        };
+        let of_data = sqlstate(error.code).starts_with("22");
+        (error.timed_out || !of_data || !looks_at_it()).then(|| RuleFault {
+            rule,
+            error: said.to_owned(),
+            slow: error.timed_out,
+        })
+    }
+}
+
+/// What the rules say of one request.
+#[derive(Default)]
+pub struct Verdicts {
+    /// Per rule, for those that do not look at the action.
+    pub(super) plain: Vec<Result<bool, String>>,
+    /// Numbers of the actions for which their rule holds, sorted.
+    pub(super) holds: Vec<i32>,
+    pub(super) failed: HashMap<i32, String>,
+    /// Of those that were asked alone.
+    pub faults: Vec<RuleFault>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Holds,
+    No,
+    Failed(String),
+}
+
+impl Verdicts {
+    /// What rule `rule` says of `action`.
+    pub fn of(&self, rule: usize, action: &Action) -> Verdict {
+        if !self.failed.is_empty()
+            && let Some(error) = self.failed.get(&action.number)
+        {
+            return Verdict::Failed(error.clone());
+        }
+        let holds = match self.plain.get(rule) {
+            Some(Err(error)) => return Verdict::Failed(error.clone()),
+            Some(Ok(holds)) => *holds,
+            None => self.holds.binary_search(&action.number).is_ok(),
+        };
+        if holds { Verdict::Holds } else { Verdict::No }
+    }
+
+    /// Takes in what one rule has said alone.
+    pub(super) fn take_in(&mut self, rule: usize, mut alone: Verdicts) {
+        if let (Some(mine), Some(its)) = (self.plain.get_mut(rule), alone.plain.get_mut(rule)) {
+            std::mem::swap(mine, its);
+        }
+        self.holds.append(&mut alone.holds);
+        self.holds.sort_unstable();
+        self.failed.extend(alone.failed);
+        self.faults.append(&mut alone.faults);
+    }
+
+    /// All actions that have a rule have failed.
+    pub fn all_failed(reason: &str, actions: &[Action]) -> Verdicts {
+        let ruled = actions.iter().filter(|action| action.rule.is_some());
+        Verdicts {
+            failed: ruled
+                .map(|action| (action.number, reason.to_owned()))
+                .collect(),
+            ..Verdicts::default()
+        }
+    }
+}
+
+/// What is said of a rule that did not come to an end.
+pub fn timed_out(after: Duration) -> String {
+    format!("timed out after {} ms", after.as_millis())
+}

@@ -1,0 +1,236 @@
+//! Circuit breakers: a rule that fails or is late again and again is left out by all sessions, and is
+//! tried again later by one decision at a time.
+//!
+//! Nothing is written while all is well. Each backend counts failures in its own memory; at so many in
+//! a row it puts the rule into `decide.breaker`, where all see it. A rule is known by a hash of its
+//! text, so a breaker outlives a publish.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
+
+use super::asking::{Round, RuleFault};
+use super::rules::Rules;
+use crate::pg::attempt::attempt_aside;
+use crate::pg::invalidation::{self, Watch};
+use crate::pg::plan::on_latest_snapshot;
+use crate::pg::timeout::Timer;
+use crate::pg::{Session, Statement, datum};
+use crate::settings;
+
+/// How long a decision waits for what is beside it: other sessions that hold the table or a row.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// Longest pause before an open breaker is tried again, in microseconds.
+const LONGEST_PAUSE: i64 = 300_000_000;
+
+thread_local! {
+    static KEPT: RefCell<Kept> = RefCell::default();
+    /// Failures in a row, by the rule's hash.
+    static COUNTS: RefCell<HashMap<i64, Count>> = RefCell::default();
+
+    static TABLE: Statement = const { Statement::new(
+        "SELECT 'decide.breaker'::pg_catalog.regclass::pg_catalog.oid", &[]) };
+    static READ: Statement = const { Statement::new(
+        "SELECT b.rule_hash, b.probe_at FROM decide.breaker AS b", &[]) };
+    static OPEN: Statement = const { Statement::new(
+        "INSERT INTO decide.breaker (rule_hash, rule, failures, slow, openings, opened_at, probe_at, last_error) \
+         VALUES ($1, $2, $3, $4, 1, $5, $6, $7) ON CONFLICT (rule_hash) DO NOTHING",
+        &[INT8OID, TEXTOID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID]) };
+    static CLAIM: Statement = const { Statement::new(
+        "SELECT b.openings FROM decide.breaker AS b WHERE b.rule_hash = $1 AND b.probe_at <= $2 \
+         FOR UPDATE SKIP LOCKED",
+        &[INT8OID, TIMESTAMPTZOID]) };
+    static CLOSE: Statement = const { Statement::new(
+        "DELETE FROM decide.breaker AS b WHERE b.rule_hash = $1", &[INT8OID]) };
+    static AGAIN: Statement = const { Statement::new(
+        "UPDATE decide.breaker AS b SET failures = b.failures + 1, slow = b.slow + $2, \
+           openings = b.openings + 1, probe_at = $3, last_error = $4 WHERE b.rule_hash = $1",
+        &[INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID]) };
+}
+
+/// How long a copy with open breakers is good for, in microseconds: what people change or delete in the
+/// table is seen then.
+const GOOD_FOR: i64 = 1_000_000;
+
+/// The open breakers, as of a change count and a moment: when each may be tried again.
+#[derive(Default)]
+struct Kept {
+    changes: u64,
+    at: i64,
+    table: Option<pg_sys::Oid>,
+    open: HashMap<i64, i64>,
+}
+
+#[derive(Default)]
+struct Count {
+    failures: i32,
+    slow: i32,
+}
+
+/// A rule that this decision tries, and how often it has been opened.
+pub struct Probe {
+    rule: usize,
+    openings: i32,
+}
+
+/// Which rules are left out at this moment. Where the caller may write, one whose pause is over is
+/// tried, unless another session is at it. Costs nothing while no breaker is open.
+pub fn round(rules: &Rules, now: i64, may_write: bool) -> (Round, Option<Probe>) {
+    let mut round = Round::default();
+    look(now);
+    let due = KEPT.with_borrow(|kept| {
+        if kept.open.is_empty() {
+            return None;
+        }
+        let at = |rule: usize| kept.open.get(&rules.hashes()[rule]);
+        round.out = (0..rules.len())
+            .filter(|&rule| at(rule).is_some())
+            .collect();
+        let mut due = round.out.iter().copied();
+        due.find(|&rule| at(rule).is_some_and(|&at| at <= now))
+    });
+    let probe = due
+        .filter(|_| may_write)
+        .and_then(|rule| claim(rule, rules.hashes()[rule], now));
+    round.probed = probe.as_ref().map(|probe| probe.rule);
+    (round, probe)
+}
+
+/// Reads the table where something has changed.
+fn look(now: i64) {
+    let changes = invalidation::changes_seen(Watch::Breaker);
+    let is_good =
+        |kept: &Kept| kept.changes == changes && (kept.open.is_empty() || now - kept.at < GOOD_FOR);
+    if KEPT.with_borrow(is_good) {
+        return;
+    }
+    let read = beside(|| {
+        let mut table = None;
+        TABLE.with(|statement| statement.read(&[], |row| table = row.get::<pg_sys::Oid>(1)));
+        if let Some(table) = table {
+            invalidation::watch(Watch::Breaker, table);
+        }
+        // Whatever is committed from here on moves the count again.
+        let changes = invalidation::changes(Watch::Breaker);
+        let mut open = HashMap::new();
+        on_latest_snapshot(|| {
+            READ.with(|statement| {
+                statement.read(&[], |row| {
+                    open.insert(row.must(1), row.timestamp(2).unwrap_or(i64::MAX));
+                })
+            })
+        });
+        Kept {
+            changes,
+            at: now,
+            table,
+            open,
+        }
+    });
+    if let Some(kept) = read {
+        KEPT.set(kept);
+    }
+}
+
+fn claim(rule: usize, hash: i64, now: i64) -> Option<Probe> {
+    let mut openings = None;
+    beside(|| {
+        CLAIM.with(|statement| {
+            let args = [datum::int8(hash), datum::timestamp(now)];
+            statement.write(&args, |row| openings = row.get::<i32>(1))
+        })
+    });
+    openings.map(|openings| Probe { rule, openings })
+}
+
+/// Counts how the rules that were asked have done, and opens and closes what is due. Writes only then.
+pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, faults: &[RuleFault], now: i64) {
+    let fault_of = |rule: usize| faults.iter().find(|fault| fault.rule == rule);
+    if let Some(probe) = probe {
+        match fault_of(probe.rule) {
+            Some(fault) => open_again(rules.hashes()[probe.rule], fault, probe.openings, now),
+            None => close(rules.hashes()[probe.rule]),
+        }
+    }
+    if faults.is_empty() && COUNTS.with_borrow(HashMap::is_empty) {
+        return;
+    }
+    for rule in (0..rules.len()).filter(|rule| !round.out.contains(rule)) {
+        let hash = rules.hashes()[rule];
+        match fault_of(rule) {
+            Some(fault) => count(rules.text(rule), hash, fault, now),
+            None => COUNTS.with_borrow_mut(|counts| drop(counts.remove(&hash))),
+        }
+    }
+}
+
+fn count(text: &str, hash: i64, fault: &RuleFault, now: i64) {
+    let most = settings::breaker_failures();
+    let full = COUNTS.with_borrow_mut(|counts| {
+        let count = counts.entry(hash).or_default();
+        count.failures += 1;
+        count.slow += i32::from(fault.slow);
+        let full = most > 0 && count.failures >= most;
+        full.then(|| counts.remove(&hash)).flatten()
+    });
+    let Some(count) = full else { return };
+    changing(|| {
+        let args = [
+            datum::int8(hash),
+            datum::text(text),
+            datum::int4(count.failures),
+            datum::int4(count.slow),
+            datum::timestamp(now),
+            datum::timestamp(now.saturating_add(pause(0))),
+            datum::text(&fault.error),
+        ];
+        OPEN.with(|statement| statement.write(&args, |_| {}))
+    });
+}
+
+fn close(hash: i64) {
+    changing(|| CLOSE.with(|statement| statement.write(&[datum::int8(hash)], |_| {})));
+}
+
+fn open_again(hash: i64, fault: &RuleFault, openings: i32, now: i64) {
+    changing(|| {
+        let args = [
+            datum::int8(hash),
+            datum::int4(i32::from(fault.slow)),
+            datum::timestamp(now.saturating_add(pause(openings))),
+            datum::text(&fault.error),
+        ];
+        AGAIN.with(|statement| statement.write(&args, |_| {}))
+    });
+}
+
+/// The pause after so many openings before this one: twice as long each time.
+fn pause(openings: i32) -> i64 {
+    let first = settings::breaker_pause();
+    let longer = first.saturating_mul(1 << openings.clamp(0, 20));
+    longer.min(LONGEST_PAUSE).max(first)
+}
+
+/// Changes the table and tells every session.
+fn changing(change: impl FnOnce() -> u64) {
+    beside(|| {
+        if change() > 0
+            && let Some(table) = KEPT.with_borrow(|kept| kept.table)
+        {
+            invalidation::announce(table);
+        }
+    });
+}
+
+/// Work that must not hold up the decision, nor make it fail.
+fn beside<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let _session = Session::open();
+    attempt_aside(|| {
+        let _timer = Timer::arm(PATIENCE);
+        work()
+    })
+    .ok()
+}
