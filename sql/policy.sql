@@ -115,6 +115,7 @@ CREATE TABLE decide.cap (
   week_start int NOT NULL DEFAULT 1 CHECK (week_start BETWEEN 1 AND 7),
   hold interval NOT NULL DEFAULT '30 minutes' CHECK (hold > interval '0' AND pg_catalog.isfinite(hold)),
   stripes int CHECK (stripes BETWEEN 1 AND 256),
+  min_count bigint CHECK (min_count >= 0),
   CHECK (attribute IS NOT NULL OR attribute_value IS NULL)
 );
 CREATE INDEX ON decide.cap (surface);
@@ -136,6 +137,7 @@ COMMENT ON COLUMN decide.cap.week_start IS 'Day on which a window of weeks start
 COMMENT ON COLUMN decide.cap.hold IS 'How long an exposure stays reserved for its event, where a type of event is counted';
 COMMENT ON COLUMN decide.cap.stripes IS 'Into how many rows its counter is split (null: by its size)';
 COMMENT ON COLUMN decide.cap.max_count IS 'How many within the window';
+COMMENT ON COLUMN decide.cap.min_count IS 'How many should at least be delivered within the window: a soft goal, for which scores get a bonus (null: no goal)';
 COMMENT ON COLUMN decide.cap.window_length IS 'Length of the window (null: for ever)';
 COMMENT ON COLUMN decide.cap.window_kind IS 'calendar: starts anew at its boundary; sliding: looks back from now';
 COMMENT ON COLUMN decide.cap.counts IS 'What is counted: decision, or a type of event';

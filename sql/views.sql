@@ -140,7 +140,8 @@ SELECT (c ->> 'slot')::int AS slot, c ->> 'cap' AS cap, c ->> 'value' AS value,
        CASE WHEN c ->> 'window_length' IS NULL THEN '-infinity'
             WHEN c ->> 'window_kind' = 'sliding' THEN pg_catalog.now() - (c ->> 'window_length')::interval
             ELSE w.starts END AS window_start,
-       CASE WHEN c ->> 'window_kind' = 'calendar' AND c ->> 'window_length' IS NOT NULL THEN w.ends ELSE 'infinity' END AS window_end
+       CASE WHEN c ->> 'window_kind' = 'calendar' AND c ->> 'window_length' IS NOT NULL THEN w.ends ELSE 'infinity' END AS window_end,
+       (c ->> 'min_count')::bigint AS min_count
   FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
  CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(b.content -> 'caps') AS c
   LEFT JOIN LATERAL decide.cap_window(pg_catalog.now(),
@@ -163,6 +164,7 @@ COMMENT ON COLUMN decide.cap_in_force.pacing IS 'How it is spread over the windo
 COMMENT ON COLUMN decide.cap_in_force.hold IS 'How long an exposure is reserved for its event';
 COMMENT ON COLUMN decide.cap_in_force.window_start IS 'Since when exposures count';
 COMMENT ON COLUMN decide.cap_in_force.window_end IS 'When it starts anew (infinity: it does not)';
+COMMENT ON COLUMN decide.cap_in_force.min_count IS 'How many should at least be delivered within the window (null: no goal)';
 
 CREATE VIEW decide.exposure AS
 SELECT u.user_key, c.cap, c.value, c.max_count,

@@ -69,6 +69,7 @@ pub enum Error {
     Damaged(String),
     Training(String, &'static str),
     Import(String, &'static str),
+    Simulation(String, &'static str),
 }
 
 impl Error {
@@ -255,7 +256,9 @@ impl Error {
                 None,
                 hint("Publish again, or roll back to another bundle."),
             ),
-            Error::Training(what, todo) | Error::Import(what, todo) => (
+            Error::Training(what, todo)
+            | Error::Import(what, todo)
+            | Error::Simulation(what, todo) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 what.clone(),
                 None,

@@ -105,57 +105,68 @@ impl<'a> Limiting<'a> {
                 let starts = cap.window(self.request.now).0;
                 match Budget(cap).level(cap.level_window(starts), self.request.now) {
                     Level::UsedUp => 0,
-                    Level::Plenty if limit == cap.limit => PLENTY,
-                    _ => self.look(cap).saturating_sub(cap.limit - limit).max(0),
+                    Level::Plenty if limit == cap.limit && !cap.is_paced() => PLENTY,
+                    _ => self.look(cap, cap.limit - limit),
                 }
             }
         }
     }
 
     /// What the counters of a budget leave; for a decision, those included that others are about to write.
-    /// Where others were found to hold all of them, it cannot have those that they hold.
-    fn look(&self, cap: &Cap) -> i64 {
+    /// Where others were found to hold all of them, those that they hold are none. Where pacing says so
+    /// it is less; and so much of it is kept back.
+    fn look(&self, cap: &Cap, kept_back: i64) -> i64 {
         let now = self.request.now;
         let terms = cap.terms(now);
-        let left = |stripes: &[Stripe]| -> i64 {
-            let free = stripes.iter().map(|stripe| stripe.free(&terms).max(0));
-            free.sum()
+        let sum_of = |stripes: &[Stripe], left: &dyn Fn(&Stripe) -> i64| -> i64 {
+            stripes.iter().map(|stripe| left(stripe).max(0)).sum()
         };
-        let seen = match self.takes {
-            true => Seen::Everything,
-            false => Seen::Committed,
-        };
-        let mut stripes = Budget(cap).stripes(seen, &terms);
-        let room = left(&stripes);
+        let room_of = |stripe: &Stripe| Budget(cap).room(stripe, now);
+        let free_of = |stripe: &Stripe| stripe.free(&terms);
+        let mut stripes = Budget(cap).stripes(
+            match self.takes {
+                true => Seen::Everything,
+                false => Seen::Committed,
+            },
+            &terms,
+        );
+        let room = sum_of(&stripes, &room_of);
+        let free = sum_of(&stripes, &free_of).saturating_sub(kept_back);
+        let room_kept = room.min(free).max(0);
         let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
         let Some(least) = least.filter(|_| self.takes) else {
-            return room;
+            return room_kept;
         };
         if room >= least {
             if !Budget(cap).looks_out(now) {
-                return room;
+                return room_kept;
             }
             stripes.retain(|stripe| !stripe.changing);
-            let room = left(&stripes);
+            let room = sum_of(&stripes, &room_of);
             if room < least {
                 Budget(cap).look_out(now);
                 return BUSY;
             }
-            return room;
+            return room_kept.min(room);
         }
         let stripes = Budget(cap).stripes(Seen::Committed, &terms);
-        if left(&stripes) < least {
-            let (starts, ends) = cap.window(now);
-            let frees = stripes
-                .iter()
-                .filter_map(|s| ledger::frees_at(&s.ledger, &terms));
-            Budget(cap).mark(
-                cap.level_window(starts),
-                Level::UsedUp,
-                frees.min().unwrap_or(ends),
-            );
+        if sum_of(&stripes, &room_of) >= least {
+            return room_kept;
         }
-        room
+        if cap.is_paced() && sum_of(&stripes, &free_of) >= least {
+            Budget(cap).close_until(Budget(cap).opens_at(&stripes, least, now));
+            return room_kept;
+        }
+        let (starts, ends) = cap.window(now);
+        let frees = stripes
+            .iter()
+            .filter_map(|s| ledger::frees_at(&s.ledger, &terms));
+        Budget(cap).mark(
+            cap.level_window(starts),
+            Level::UsedUp,
+            frees.min().unwrap_or(ends),
+        );
+        room_kept
     }
 
     /// Leaves those candidates open for which every cap has room, `desk.allowed` being all there are.
@@ -269,6 +280,8 @@ impl<'a> Limiting<'a> {
             }
         }
         for (which, amount) in taken {
+            let cap = self.cap(self.held[which].place);
+            Budget(cap).advance(&mut self.held[which].stripe, self.request.now);
             self.take(which, amount);
         }
         true
@@ -284,12 +297,12 @@ impl<'a> Limiting<'a> {
         desk: &Desk,
     ) -> Option<usize> {
         let cap = self.cap(place);
-        let terms = cap.terms(self.request.now);
+        let now = self.request.now;
         let gives_way = self.limits.soft[..self.relaxed].contains(&place);
         let left = |held: &Held, which: usize| {
             let mine = taken.iter().filter(|(other, _)| *other == which);
             let mine: i64 = mine.map(|(_, amount)| amount).sum();
-            held.stripe.free(&terms) - mine
+            Budget(cap).room(&held.stripe, now) - mine
         };
         let mut fitting = self.held.iter().enumerate();
         let fits = |(which, held): &(usize, &Held)| {
@@ -314,14 +327,14 @@ impl<'a> Limiting<'a> {
                 gives_way
                     || Budget(cap)
                         .peek(number)
-                        .is_some_and(|s| s.free(&terms) >= amount)
+                        .is_some_and(|s| Budget(cap).room(&s, now) >= amount)
             };
-            if (step > 0 || cap.is_small()) && !worth() {
+            if (step > 0 || cap.is_small() || cap.is_paced()) && !worth() {
                 continue;
             }
             match Budget(cap).lock(number) {
                 Ok((stripe, locked)) => {
-                    let room = stripe.free(&terms);
+                    let room = Budget(cap).room(&stripe, now);
                     self.hold(place, stripe, locked);
                     if gives_way || room >= amount {
                         return Some(self.held.len() - 1);
@@ -335,7 +348,7 @@ impl<'a> Limiting<'a> {
         if let Some(&number) = waiting.first()
             && let Ok((stripe, locked)) = Budget(cap).lock_within(number, PATIENCE)
         {
-            let room = stripe.free(&terms);
+            let room = Budget(cap).room(&stripe, now);
             self.hold(place, stripe, locked);
             if gives_way || room >= amount {
                 return Some(self.held.len() - 1);
@@ -368,13 +381,17 @@ impl<'a> Limiting<'a> {
         if amount <= 1 {
             return None;
         }
-        let terms = cap.terms(self.request.now);
+        let now = self.request.now;
         for number in 0..cap.stripes.get() {
             let held = self
                 .held
                 .iter()
                 .any(|held| held.place == place && held.stripe.number == number);
-            let some = || Budget(cap).peek(number).is_some_and(|s| s.free(&terms) > 0);
+            let some = || {
+                Budget(cap)
+                    .peek(number)
+                    .is_some_and(|s| Budget(cap).room(&s, now) > 0)
+            };
             if !held
                 && some()
                 && let Ok((stripe, locked)) = Budget(cap).lock(number)
@@ -385,7 +402,7 @@ impl<'a> Limiting<'a> {
         let spare = |which: usize, held: &Held| {
             let mine = taken.iter().filter(|(other, _)| *other == which);
             let mine: i64 = mine.map(|(_, amount)| amount).sum();
-            (held.stripe.free(&terms) - mine).max(0)
+            (Budget(cap).room(&held.stripe, now) - mine).max(0)
         };
         let of_cap: Vec<(usize, i64)> = self
             .held
@@ -407,12 +424,16 @@ impl<'a> Limiting<'a> {
         for &(which, spare) in of_cap.iter().filter(|(which, _)| *which != into) {
             let moved = spare.min(needed);
             if moved > 0 {
+                Budget(cap).advance(&mut self.held[which].stripe, now);
                 self.held[which].stripe.quota -= moved;
+                self.held[which].stripe.allowed -= moved as f64;
                 self.held[which].changed = true;
                 needed -= moved;
             }
         }
+        Budget(cap).advance(&mut self.held[into].stripe, now);
         self.held[into].stripe.quota += amount - has;
+        self.held[into].stripe.allowed += (amount - has) as f64;
         self.held[into].changed = true;
         Some(into)
     }

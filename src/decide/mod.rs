@@ -101,6 +101,8 @@ pub struct Desk {
     pub in_features: Cell<bool>,
     pub vector: Vec<f32>,
     pub all_scores: Vec<f32>,
+    /// Pairs of the slot of a budget and the price of its units.
+    pub duals: Vec<f64>,
     /// Per candidate.
     pub scores: Vec<f32>,
     pub slate: Slate,
@@ -126,6 +128,7 @@ impl Desk {
         self.errors.clear();
         self.in_rules.set(false);
         self.in_features.set(false);
+        self.duals.clear();
         self.scores.clear();
         self.dropped.clear();
         self.relaxed.clear();
@@ -248,6 +251,8 @@ fn weigh<'a>(
     envelope.narrow(watch.last, &watch.laps, request, desk)?;
     let policy = able(surface.policy.as_ref())?;
     score::score(policy, surface, &request.fields, desk);
+    policy::prices(surface, bundle, &mut desk.duals);
+    score::price(policy, surface, bundle, desk);
     watch.lap();
     Ok(policy)
 }

@@ -36,6 +36,7 @@ struct Trace {
     features: Vec<f64>,
     missing: Vec<i16>,
     affinities: Vec<f64>,
+    duals: Vec<f64>,
     fields: Vec<Option<String>>,
     dropped: Vec<i32>,
 }
@@ -62,7 +63,7 @@ thread_local! {
     static TRACE: Statement = const { Statement::new(
         "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
                 t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL, \
-                t.missing, t.affinities, t.snapshot, t.dropped, t.switches, t.mode \
+                t.missing, t.affinities, t.snapshot, t.dropped, t.switches, t.mode, t.duals \
            FROM decide.trace AS t \
           WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
@@ -94,6 +95,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         features: trace.features.clone(),
         missing: trace.missing.clone(),
         affinities: trace.affinities.clone(),
+        duals: trace.duals.clone(),
         ..Desk::default()
     };
     for number in expand(&trace.candidates) {
@@ -115,6 +117,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         Err(reason) => Some(reason),
         Ok(policy) => {
             score::score(policy, surface, &fields, &mut desk);
+            score::price(policy, surface, &bundle, &mut desk);
             score::of_open(&mut desk);
             draw(policy, surface, &trace, &mut desk);
             (desk.slate.picks.len() < surface.slots).then_some(Reason::NoCandidate)
@@ -238,6 +241,7 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
             array(14).map(|d| array::read_into(d, &mut trace.missing));
             array(15).map(|d| array::read_into(d, &mut trace.affinities));
             array(17).map(|d| array::read_into(d, &mut trace.dropped));
+            array(20).map(|d| array::read_into(d, &mut trace.duals));
             trace.fields = row.get(12).unwrap_or_default();
             found = Some(trace);
         })

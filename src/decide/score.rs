@@ -2,7 +2,8 @@
 
 use super::Desk;
 use crate::math::model::Value;
-use crate::policy::{Policy, Surface};
+use crate::math::to_f32;
+use crate::policy::{Bundle, Policy, Surface};
 
 /// Scores all actions of the surface. Without a model, for a selection that needs none, every score is 0.
 pub fn score(policy: &Policy, surface: &Surface, fields: &[Value<'_>], desk: &mut Desk) {
@@ -14,6 +15,27 @@ pub fn score(policy: &Policy, surface: &Surface, fields: &[Value<'_>], desk: &mu
     fill_inputs(surface.affinities.places, desk);
     model.scorer.vector(&desk.inputs, fields, &mut desk.vector);
     model.scorer.score(&desk.vector, &mut desk.all_scores);
+}
+
+/// Takes off each score what the budgets of its action ask for the units that it takes: Σ λ · amount. The
+/// prices are on the desk. Where no model was asked there is nothing to weigh them against.
+pub fn price(policy: &Policy, surface: &Surface, bundle: &Bundle, desk: &mut Desk) {
+    if policy.model.is_none() {
+        desk.duals.clear();
+    }
+    for &[slot, lambda] in desk.duals.as_chunks::<2>().0 {
+        let limits = &surface.limits;
+        let of_slot = |&i: &usize| f64::from(bundle.caps[i].slot) == slot;
+        let Some(place) = limits.caps.iter().position(of_slot) else {
+            continue;
+        };
+        let scale = bundle.caps[limits.caps[place]].scale as f64;
+        for (score, needs) in desk.all_scores.iter_mut().zip(&limits.of_action) {
+            if let Some((_, amount)) = needs.iter().find(|(of, _)| *of == place) {
+                *score = to_f32(f64::from(*score) - lambda * (*amount as f64 / scale));
+            }
+        }
+    }
 }
 
 /// Keeps the scores of the open ones.

@@ -25,14 +25,14 @@ thread_local! {
         "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
            first_slot, surface, policy, model_version, mode, reason, origin, stage_us, actions, chosen, \
            candidates, scores, choice, features, context_values, blocked, blocked_by, errors, \
-           missing, affinities, seen, snapshot, dropped, relaxed, holds, switches) \
+           missing, affinities, seen, snapshot, dropped, relaxed, holds, switches, duals) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
+           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)",
         &TYPES) };
 }
 
 /// The columns of decide.trace, in their order.
-const TYPES: [pg_sys::Oid; 33] = [
+const TYPES: [pg_sys::Oid; 34] = [
     UUIDOID,
     UUIDOID,
     TIMESTAMPTZOID,
@@ -66,6 +66,7 @@ const TYPES: [pg_sys::Oid; 33] = [
     INT4ARRAYOID,
     INT4ARRAYOID,
     INT8OID,
+    FLOAT8ARRAYOID,
 ];
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
@@ -130,6 +131,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         some_of(&desk.relaxed),
         some_of(&desk.holds),
         decision.bundle.switches.number.and_then(datum::int8),
+        some_of(&desk.duals),
     ];
     let day = DAILY.day(request.now);
     let added = day.is_some_and(|day| append(day.partition, &row));

@@ -14,6 +14,7 @@
 //! | `scorer` | a model compiled for a fixed list of actions, for the path of a decision |
 //! | `train` | ridge and L2-logistic regression, encodings learned from data, metrics |
 //! | `estimate` | off-policy estimators with confidence intervals |
+//! | `pacing` | budgets spread over their windows: curves, the gate, the price of a unit, forecasts of traffic |
 //! | `hash` | small stable hashes of text |
 //! | `identifier` | UUIDs that say when a decision was made |
 //! | `ledger` | what was taken from a cap, over calendar and sliding windows, and reserved |
@@ -34,6 +35,7 @@ pub mod identifier;
 pub mod keyed;
 pub mod ledger;
 pub mod model;
+pub mod pacing;
 pub mod random;
 pub mod runs;
 pub mod scorer;

@@ -2,6 +2,7 @@
 
 use pgrx::{FromDatum, pg_sys};
 
+use super::array;
 use super::datum::Arg;
 use super::json::Json;
 
@@ -40,6 +41,21 @@ impl Call {
 
     pub fn int8(&self, number: usize) -> Option<i64> {
         self.get(number)
+    }
+
+    pub fn int4(&self, number: usize) -> Option<i32> {
+        self.get(number)
+    }
+
+    pub fn float8(&self, number: usize) -> Option<f64> {
+        self.get(number)
+    }
+
+    /// The elements of a double precision[] argument; None if one is null.
+    pub fn float8s(&self, number: usize) -> Option<Vec<f64>> {
+        let mut numbers = Vec::new();
+        let whole = array::read_into(self.argument(number)?, &mut numbers);
+        whole.then_some(numbers)
     }
 
     pub fn bool(&self, number: usize) -> Option<bool> {

@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// How many kinds there are.
-const WATCHES: usize = 8;
+const WATCHES: usize = 9;
 
 /// What a backend keeps copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Watch {
     Switch = 6,
     /// The rules that are left out.
     Breaker = 7,
+    /// The table that says at which price budgets go, and what traffic is expected.
+    Pacing = 8,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

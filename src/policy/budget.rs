@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{self, INT2OID, INT4OID, INT8ARRAYOID, INT8OID};
+use pgrx::pg_sys::{self, INT2OID, INT4OID, INT8ARRAYOID, INT8OID, TIMESTAMPTZOID};
 
 use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
@@ -60,9 +60,9 @@ thread_local! {
         "UPDATE decide.budget_stripe AS s SET quota = $3, ledger = $4 WHERE s.slot = $1 AND s.stripe = $2",
         &[INT4OID, INT4OID, INT8OID, INT8ARRAYOID]) };
     static SET_QUOTAS: Statement = const { Statement::new(
-        "UPDATE decide.budget_stripe AS s SET quota = q.quota, allowed = 0, paced_at = NULL \
+        "UPDATE decide.budget_stripe AS s SET quota = q.quota, allowed = 0, paced_at = $3 \
            FROM pg_catalog.unnest($2) WITH ORDINALITY AS q (quota, place) \
-          WHERE s.slot = $1 AND s.stripe = q.place - 1", &[INT4OID, INT8ARRAYOID]) };
+          WHERE s.slot = $1 AND s.stripe = q.place - 1", &[INT4OID, INT8ARRAYOID, TIMESTAMPTZOID]) };
     static TAKE_LEVEL: Statement = const { Statement::new(
         "SELECT 1 FROM decide.budget_level AS l WHERE l.slot = $1 FOR NO KEY UPDATE", &[INT4OID]) };
     static REOPEN: Statement = const { Statement::new(
@@ -315,7 +315,8 @@ impl Budget<'_> {
             })
         });
         let quotas = ledger::shares(self.0.limit, &used);
-        SET_QUOTAS.with(|statement| statement.write(&[slot, datum::array(&quotas)], |_| {}));
+        let args = [slot, datum::array(&quotas), datum::timestamp(now)];
+        SET_QUOTAS.with(|statement| statement.write(&args, |_| {}));
         self.reopen();
     }
 }

@@ -62,6 +62,10 @@ pub struct Cap {
     pub hard: bool,
     pub relax_order: i32,
     pub pacing: Pacing,
+    /// How much should at least be delivered, in units.
+    pub goal: Option<i64>,
+    /// Units of an exposure, or of a cost of 1.
+    pub scale: i64,
     /// How many rows its counter should have, and has.
     pub stripes_wanted: i32,
     pub stripes: Cell<i32>,
@@ -158,7 +162,8 @@ impl Cap {
         self.limit / i64::from(self.stripes.get().max(1)) < SHARE * self.largest()
     }
 
-    fn largest(&self) -> i64 {
+    /// The most that an exposure takes.
+    pub fn largest(&self) -> i64 {
         self.amounts.values().copied().max().unwrap_or(1).max(1)
     }
 
@@ -213,6 +218,14 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
     if pacing != Pacing::None && !(per == Per::All && matches!(span, Span::Calendar { .. })) {
         return Err("pacing: only a cap for all users over a calendar window can be paced".into());
     }
+    if row.min_count.is_some() && !(per == Per::All && matches!(span, Span::Calendar { .. })) {
+        return Err(
+            "min_count: only a cap for all users over a calendar window can have a goal".into(),
+        );
+    }
+    if row.min_count.is_some_and(|least| least > row.max_count) {
+        return Err("min_count: it is more than max_count".into());
+    }
     if per == Per::Decision && row.counts != "decision" {
         return Err("counts: a cap within a decision counts decisions".into());
     }
@@ -251,6 +264,8 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         hard: row.hard,
         relax_order: row.relax_order,
         pacing,
+        goal: row.min_count.map(|least| least.saturating_mul(scale)),
+        scale,
         stripes_wanted: stripes,
         stripes: Cell::new(stripes),
         surface: row.surface.clone(),

@@ -99,6 +99,7 @@ pub struct CapRow {
     pub cell_us: i64,
     pub stripes: Option<i32>,
     pub pacing: String,
+    pub min_count: Option<i64>,
 }
 
 /// Null is 0.

@@ -14,6 +14,7 @@ mod budgets;
 mod fold;
 mod freshness;
 mod launcher;
+mod pacing;
 mod partitions;
 mod quarantine;
 mod record;
@@ -57,6 +58,7 @@ const JOBS: &[Job] = &[
         action_features::step,
         action_features::says,
     ),
+    job("pacing", "10 seconds", pacing::step, pacing::says),
 ];
 
 const fn job(

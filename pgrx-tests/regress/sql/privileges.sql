@@ -35,7 +35,7 @@ INSERT INTO calls VALUES
   ('SELECT decide.publish()'), ('SELECT decide.set_mode(NULL, ''normal'', ''x'')'), ('SELECT decide.kill(''action'', ''nothing'', ''x'')'), ('SELECT decide.revive(''action'', ''nothing'', ''x'')'), ('SELECT decide.rollback(1)'), ('SELECT * FROM decide.bundle_diff(1, 1)'),
   ('SELECT decide.replay(''01920000-0000-7000-8000-000000000000'')'), ('SELECT decide.run_job(''partitions'')'),
   ('SELECT decide.import_decisions(''pg_class'')'), ('SELECT decide.train(''m'', ''home'', ''{action}'', holdout => 0)'), ('SELECT decide.approve(''m'', 1)'),
-  ('SELECT decide.backfill(''clicks'')'), ('SELECT * FROM decide.feature_consistency(now(), now())'), ('SELECT * FROM decide.training_set(''m'', now(), now())'),
+  ('SELECT decide.backfill(''clicks'')'), ('SELECT * FROM decide.feature_consistency(now(), now())'), ('SELECT * FROM decide.training_set(''m'', now(), now())'), ('SELECT * FROM decide.simulate_pacing(budget => 1)'),
   ('SELECT decide.grant(''regress_priv_nobody'', ''serve'')'), ('SELECT decide.revoke(''regress_priv_nobody'', ''serve'')'), ('SELECT * FROM decide.job_rights(''serve'')'),
   ('SELECT decide.make_partitions(1)'), ('SELECT decide.make_partitions(''2020-01-01'', ''2020-01-01'')'),
   ('SELECT decide.action_name(1)'), ('SELECT decide.slot_probabilities(''{1,-1}'', NULL, ''{0,0,0}'', ''{2}'', 1)'), ('SELECT decide.action_names(''{1}'')'), ('SELECT decide.decided_at(''01920000-0000-7000-8000-000000000000'')'),

@@ -62,6 +62,7 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
         "views.md",
         "rules-and-models.md",
         "modes.md",
+        "pacing.md",
     ] {
         reference += &fs::read_to_string(root.root().join("docs").join(page))?;
     }

@@ -27,7 +27,8 @@ pub fn tutorial_and_operations_run(database: &Database) -> Result<()> {
     run(database, "docs/tutorial-more.md")?;
     run(database, "docs/operations.md")?;
     run(database, "docs/modes.md")?;
-    run(database, "docs/upkeep.md")
+    run(database, "docs/upkeep.md")?;
+    run(database, "docs/pacing.md")
 }
 
 /// Runs a document in one session; a block that fails, or one that should and does not, is named.

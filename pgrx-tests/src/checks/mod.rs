@@ -16,6 +16,7 @@ mod frequencies;
 mod fuzz;
 mod interruptions;
 mod modes;
+mod pacing;
 mod restore;
 mod sessions;
 mod shop;
@@ -120,6 +121,7 @@ pub const ALL: &[(&str, Check)] = &[
         "restore/brings_everything_back",
         restore::brings_everything_back,
     ),
+    ("pacing/follows_its_line", pacing::follows_its_line),
     ("crashes/of_a_backend", crashes::of_a_backend),
     ("crashes/of_the_server", crashes::of_the_server),
     ("caps/of_a_campaign", caps::of_a_campaign),

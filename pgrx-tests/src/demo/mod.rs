@@ -2,7 +2,10 @@
 
 pub mod data;
 mod live;
+mod pacing;
 mod report;
+
+pub use pacing::draw as draw_pacing;
 
 use std::time::Instant;
 

@@ -6,7 +6,7 @@ use postgres::{Client, Row};
 use serde_json::Value;
 
 use super::live::Run;
-use super::{DATABASE, count};
+use super::{DATABASE, count, pacing};
 use crate::install::Target;
 use crate::table::Table;
 
@@ -18,7 +18,9 @@ pub fn print(client: &mut Client, run: &Run, estimate: &[Row]) -> Result<()> {
     what_is_known(client)?;
     how_fast(client, run)?;
     one_decision(client)?;
-    worth(estimate)
+    worth(estimate)?;
+    heading("A budget over a day");
+    pacing::draw(client, MARGIN)
 }
 
 /// Sizes, the sale in the midst, and whether all can be computed anew.

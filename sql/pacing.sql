@@ -1,0 +1,134 @@
+-- Pacing: how far each budget is, at which price its units go, and the traffic that is expected.
+
+CREATE TABLE decide.pacing (
+  slot int PRIMARY KEY,
+  window_start timestamptz NOT NULL,
+  window_end timestamptz NOT NULL,
+  target double precision NOT NULL,
+  delivered double precision NOT NULL,
+  lambda double precision NOT NULL DEFAULT 0,
+  throttled double precision NOT NULL DEFAULT 0,
+  spread double precision NOT NULL DEFAULT 0,
+  rate double precision NOT NULL DEFAULT 0,
+  forecast double precision[],
+  stepped_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON TABLE decide.pacing IS 'Budgets as the job pacing saw them last; sessions take prices and forecasts from here';
+COMMENT ON COLUMN decide.pacing.slot IS 'Number of the cap';
+COMMENT ON COLUMN decide.pacing.window_start IS 'First moment of its window (-infinity: it has none)';
+COMMENT ON COLUMN decide.pacing.window_end IS 'End of it (infinity: it has none)';
+COMMENT ON COLUMN decide.pacing.target IS 'How much should have been delivered by then: exposures, or cost';
+COMMENT ON COLUMN decide.pacing.delivered IS 'How much was, reserved ones included';
+COMMENT ON COLUMN decide.pacing.lambda IS 'Price of a unit: what is taken off the score of an action per unit that it takes; below 0 it is a bonus';
+COMMENT ON COLUMN decide.pacing.throttled IS 'Which part of the decisions since the step before found it shut';
+COMMENT ON COLUMN decide.pacing.spread IS 'Standard deviation of the scores that it competes with, per unit: prices are a few of them';
+COMMENT ON COLUMN decide.pacing.rate IS 'Units a second, lately';
+COMMENT ON COLUMN decide.pacing.forecast IS 'Points of its curve, where pacing is forecast: pairs of a part of the window and a cumulative amount';
+COMMENT ON COLUMN decide.pacing.stepped_at IS 'When that was';
+
+CREATE TABLE decide.pacing_log (
+  slot int NOT NULL,
+  at timestamptz NOT NULL,
+  window_start timestamptz NOT NULL,
+  target double precision NOT NULL,
+  delivered double precision NOT NULL,
+  lambda double precision NOT NULL,
+  throttled double precision NOT NULL,
+  PRIMARY KEY (slot, at)
+);
+COMMENT ON TABLE decide.pacing_log IS 'How budgets were delivered, minute by minute, for a week: for charts';
+COMMENT ON COLUMN decide.pacing_log.slot IS 'Number of the cap';
+COMMENT ON COLUMN decide.pacing_log.at IS 'When';
+COMMENT ON COLUMN decide.pacing_log.window_start IS 'First moment of the window of then';
+COMMENT ON COLUMN decide.pacing_log.target IS 'How much should have been delivered by then';
+COMMENT ON COLUMN decide.pacing_log.delivered IS 'How much was';
+COMMENT ON COLUMN decide.pacing_log.lambda IS 'Price of a unit';
+COMMENT ON COLUMN decide.pacing_log.throttled IS 'Which part of the decisions before found it shut';
+
+CREATE TABLE decide.traffic_profile (
+  surface text PRIMARY KEY,
+  counts double precision[] NOT NULL,
+  weeks double precision[] NOT NULL,
+  learned_to timestamptz NOT NULL
+);
+COMMENT ON TABLE decide.traffic_profile IS 'Decisions of each hour of the week, learned from traces; old weeks fade';
+COMMENT ON COLUMN decide.traffic_profile.surface IS 'Surface';
+COMMENT ON COLUMN decide.traffic_profile.counts IS 'Decayed count of decisions per hour of the week, the first from Monday 0:00 UTC';
+COMMENT ON COLUMN decide.traffic_profile.weeks IS 'Decayed number of weeks in which each hour was seen';
+COMMENT ON COLUMN decide.traffic_profile.learned_to IS 'End of the last hour that is in it';
+
+CREATE FUNCTION decide.simulate_pacing(
+  pacing text DEFAULT 'even', budget integer DEFAULT 10000,
+  starts timestamptz DEFAULT '2026-01-05 00:00+00', ends timestamptz DEFAULT '2026-01-06 00:00+00',
+  shape text DEFAULT 'bursty', demand double precision DEFAULT 3, stripes integer DEFAULT 4, priced boolean DEFAULT false,
+  cut_at double precision DEFAULT NULL, cut_to integer DEFAULT NULL, points double precision[] DEFAULT NULL, seed bigint DEFAULT 1)
+RETURNS TABLE (at timestamptz, target double precision, delivered bigint, traffic integer, refused integer, price double precision, value double precision)
+LANGUAGE c IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'simulate_pacing_wrapper';
+COMMENT ON FUNCTION decide.simulate_pacing(text, integer, timestamptz, timestamptz, text, double precision, integer, boolean,
+                                           double precision, integer, double precision[], bigint) IS
+  'A window of simulated traffic, in 1,440 slots, through the pacing that decisions use';
+
+CREATE VIEW decide.budget AS
+WITH counter AS (
+  SELECT c.slot, pg_catalog.sum(n.amount) FILTER (WHERE n.state = 0) AS spent, pg_catalog.sum(n.amount) FILTER (WHERE n.state < 0) AS reserved
+    FROM decide.cap_in_force AS c JOIN decide.budget_stripe AS s USING (slot)
+   CROSS JOIN LATERAL (
+     SELECT s.ledger[i] AS at, s.ledger[i + 1] AS amount, s.ledger[i + 2] AS state
+       FROM pg_catalog.generate_series(1, pg_catalog.cardinality(s.ledger) - 2, 3) AS i
+   ) AS n
+   -- microseconds since 2000
+   WHERE n.at >= (EXTRACT(epoch FROM c.window_start) - 946684800) * 1000000
+   GROUP BY c.slot
+), taken AS (
+  SELECT c.*, COALESCE(n.spent, 0)::double precision / u.scale AS spent, COALESCE(n.reserved, 0)::double precision / u.scale AS reserved
+    FROM decide.cap_in_force AS c LEFT JOIN counter AS n USING (slot)
+   CROSS JOIN LATERAL (SELECT CASE c.unit WHEN 'cost' THEN 1e6 ELSE 1 END::double precision) AS u (scale)
+   WHERE c.per = 'all'
+)
+SELECT t.cap, t.value, t.slot, t.unit, t.max_count, t.min_count, t.window_start, t.window_end, t.spent, t.reserved,
+       GREATEST(t.max_count - t.spent - t.reserved, 0) AS free,
+       (t.spent + t.reserved) / NULLIF(t.max_count, 0) AS delivered_share,
+       t.pacing, p.target, p.lambda AS price, p.throttled, p.stepped_at,
+       CASE WHEN p.rate > 0 THEN (
+         SELECT f.at FROM (SELECT pg_catalog.now() + LEAST(GREATEST(t.max_count - t.spent - t.reserved, 0) / p.rate, 3e9) * interval '1 second') AS f (at)
+          WHERE f.at < t.window_end)
+       END AS forecast_end
+  FROM taken AS t
+  LEFT JOIN decide.pacing AS p ON p.slot = t.slot AND p.window_start IN (t.window_start, '-infinity');
+COMMENT ON VIEW decide.budget IS 'Budgets in force: how much of each is spent, how much should be, and when it will be used up';
+COMMENT ON COLUMN decide.budget.cap IS 'Cap';
+COMMENT ON COLUMN decide.budget.value IS 'Value of the attribute, where each value is limited by itself';
+COMMENT ON COLUMN decide.budget.slot IS 'Number of the cap';
+COMMENT ON COLUMN decide.budget.unit IS 'What amounts are: count (exposures) or cost';
+COMMENT ON COLUMN decide.budget.max_count IS 'The limit';
+COMMENT ON COLUMN decide.budget.min_count IS 'What should at least be delivered (null: no matter)';
+COMMENT ON COLUMN decide.budget.window_start IS 'Since when exposures count';
+COMMENT ON COLUMN decide.budget.window_end IS 'When it starts anew (infinity: it does not)';
+COMMENT ON COLUMN decide.budget.spent IS 'What was counted in the window';
+COMMENT ON COLUMN decide.budget.reserved IS 'What is reserved for exposures that may still be counted';
+COMMENT ON COLUMN decide.budget.free IS 'What is left';
+COMMENT ON COLUMN decide.budget.delivered_share IS 'Spent and reserved, as a part of the limit';
+COMMENT ON COLUMN decide.budget.pacing IS 'How it is spread: none, even, frontloaded or forecast';
+COMMENT ON COLUMN decide.budget.target IS 'How much should have been delivered when the job pacing looked last (null: it has not looked in this window)';
+COMMENT ON COLUMN decide.budget.price IS 'What is taken off the score of an action per unit';
+COMMENT ON COLUMN decide.budget.throttled IS 'Which part of the decisions lately found it shut';
+COMMENT ON COLUMN decide.budget.stepped_at IS 'When the job looked last';
+COMMENT ON COLUMN decide.budget.forecast_end IS 'When it will be used up at the present rate (null: not within its window)';
+
+CREATE VIEW decide.cap_hit AS
+SELECT s.cap, s.value, t.surface, decide.action_name(b.number) AS action,
+       pg_catalog.date_trunc('hour', t.decided_at) AS hour, pg_catalog.count(*) AS decisions
+  FROM decide.trace AS t
+ CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(t.blocked), pg_catalog.unnest(t.blocked_by)) AS b (number, code)
+  JOIN decide.cap_slot AS s ON s.slot = b.code - 100
+ WHERE b.code >= 100
+ GROUP BY s.cap, s.value, t.surface, b.number, pg_catalog.date_trunc('hour', t.decided_at);
+COMMENT ON VIEW decide.cap_hit IS 'Which caps kept which actions out, and how often; reads all traces that are kept';
+COMMENT ON COLUMN decide.cap_hit.cap IS 'Cap';
+COMMENT ON COLUMN decide.cap_hit.value IS 'Value of the attribute, where each value is limited by itself';
+COMMENT ON COLUMN decide.cap_hit.surface IS 'Surface of the decisions';
+COMMENT ON COLUMN decide.cap_hit.action IS 'Action that was kept out';
+COMMENT ON COLUMN decide.cap_hit.hour IS 'Hour of the decisions';
+COMMENT ON COLUMN decide.cap_hit.decisions IS 'How many decisions it was kept out of';

@@ -1,0 +1,36 @@
+//! How a budget is spread over its window: when units may be taken, and at which price.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `curve` | which share of a budget should be spent by which part of its window |
+//! | `gate` | the limiter on the path of a decision: how much may have been taken by now |
+//! | `dual` | the price of a unit, which a control loop moves until demand meets the curve |
+//! | `profile` | the traffic of each hour of the week, learned, and the curve that follows it |
+//! | `day` | a day of traffic, simulated with all of the above |
+//!
+//! The gate alone keeps a budget on its curve: it lets units through in the order in which they are asked for. The
+//! price makes it the best of them that ask: what is worth less than the price wants no unit any more.
+//!
+//! Source: the system's paper, section 4 (budgets as duals of a linear programme, moved by projected subgradients).
+
+mod curve;
+mod day;
+mod dual;
+mod gate;
+mod profile;
+
+pub use curve::Curve;
+pub use day::{Day, Shape, Tick};
+pub use dual::{Dual, Feedback, Line};
+pub use gate::{Gate, Pace, phase};
+pub use profile::{HOURS, Profile};
+
+/// How fast a budget that is behind its line catches up: its lag fades with this time constant, as a part of the
+/// window. In the last [`CLOSING`] time constants it shrinks, so that no lag is left at the end.
+const CATCH_UP: f64 = 1.0 / 50.0;
+
+/// Before the end, how many time constants: from there on a lag goes with this power of the time that is left.
+const CLOSING: i32 = 4;
+
+/// The part of its window after which all of a budget may be spent: what is left of it is for the last units.
+const FINISH: f64 = 0.99;

@@ -1,0 +1,200 @@
+//! Budgets along their lines: what of a counter row may be taken by now, and at which price.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use pgrx::pg_sys;
+
+use super::budget::{Budget, Stripe};
+use super::bundle::{Bundle, Surface};
+use super::cap::{Cap, Pacing, Per, Span};
+use crate::math::ledger;
+use crate::math::pacing::{Curve, Gate, Pace, phase};
+use crate::pg::invalidation::{self, Watch};
+use crate::pg::plan::on_latest_snapshot;
+use crate::pg::{Statement, array};
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+    static WATCHED: Statement = const { Statement::new(
+        "SELECT 'decide.pacing'::pg_catalog.regclass::pg_catalog.oid", &[]) };
+    static LOAD: Statement = const { Statement::new(
+        "SELECT p.slot, p.lambda, p.forecast FROM decide.pacing AS p", &[]) };
+}
+
+/// How long a session takes it for granted that a budget is shut, in microseconds.
+const LONGEST: i64 = 10_000_000;
+
+/// What the job has found out, as this session knows it.
+#[derive(Default)]
+struct Known {
+    changes: u64,
+    /// Price of a unit and forecast, by slot.
+    budgets: HashMap<i32, (f64, Option<Curve>)>,
+}
+
+/// Hands on what is known. Needs an open session.
+fn with_known<T>(then: impl FnOnce(&Known) -> T) -> T {
+    let changes = invalidation::changes_seen(Watch::Pacing);
+    if KNOWN.with_borrow(|known| known.changes != changes) {
+        load();
+    }
+    KNOWN.with_borrow(then)
+}
+
+fn load() {
+    WATCHED.with(|statement| {
+        statement.read(&[], |row| {
+            invalidation::watch(Watch::Pacing, row.must::<pg_sys::Oid>(1))
+        })
+    });
+    let changes = invalidation::changes_seen(Watch::Pacing);
+    let mut budgets = HashMap::new();
+    on_latest_snapshot(|| {
+        LOAD.with(|statement| {
+            statement.read(&[], |row| {
+                let mut points = Vec::new();
+                row.datum(3).map(|kept| array::read_into(kept, &mut points));
+                let lambda: f64 = row.must(2);
+                let lambda = if lambda.is_finite() { lambda } else { 0.0 };
+                budgets.insert(row.must::<i32>(1), (lambda, Curve::forecast(&points)));
+            })
+        })
+    });
+    KNOWN.set(Known { changes, budgets });
+}
+
+/// The prices that bear on a surface and are not 0, as pairs of a slot and a price. Needs an open session.
+pub fn prices(surface: &Surface, bundle: &Bundle, out: &mut Vec<f64>) {
+    let caps = surface.limits.caps.iter().map(|&i| &bundle.caps[i]);
+    let mut budgets = caps.filter(|cap| cap.has_line()).peekable();
+    if budgets.peek().is_none() {
+        return;
+    }
+    with_known(|known| {
+        for cap in budgets {
+            if let Some(&(lambda, _)) = known.budgets.get(&cap.slot)
+                && lambda != 0.0
+            {
+                out.extend([f64::from(cap.slot), lambda]);
+            }
+        }
+    });
+}
+
+/// Lets all sessions read again what there is in `decide.pacing`. Needs an open session.
+pub fn announce() {
+    WATCHED.with(|statement| {
+        statement.read(&[], |row| {
+            invalidation::announce(row.must::<pg_sys::Oid>(1));
+        })
+    });
+}
+
+impl Cap {
+    /// Whether there is a line that its delivery should follow, or keep above.
+    pub fn has_line(&self) -> bool {
+        self.is_paced() || self.goal.is_some()
+    }
+
+    /// Its window, where that is one of the calendar; else all time.
+    pub fn own_window(&self, now: i64) -> (i64, i64) {
+        match self.span {
+            Span::Calendar { .. } => self.window(now),
+            _ => (i64::MIN, i64::MAX),
+        }
+    }
+
+    pub fn is_paced(&self) -> bool {
+        self.per == Per::All && self.pacing != Pacing::None
+    }
+
+    /// Hands on the curve of its pacing. Needs an open session.
+    pub fn with_curve<T>(&self, then: impl FnOnce(&Curve) -> T) -> T {
+        match self.pacing {
+            Pacing::None | Pacing::Even => then(&Curve::Even),
+            Pacing::Frontloaded => then(&Curve::Frontloaded),
+            Pacing::Forecast => with_known(|known| {
+                let known = known.budgets.get(&self.slot);
+                let curve = known.and_then(|(_, curve)| curve.as_ref());
+                then(curve.unwrap_or(&Curve::Even))
+            }),
+        }
+    }
+}
+
+impl Budget<'_> {
+    /// How much may be taken of a stripe now: what is left of its quota, or less where pacing says so.
+    pub fn room(&self, stripe: &Stripe, now: i64) -> i64 {
+        let free = stripe.free(&self.0.terms(now));
+        if !self.0.is_paced() || free <= 0 {
+            return free;
+        }
+        let used = stripe.quota - free;
+        let allowed = self.pace(stripe, now).allowed.floor();
+        free.min((allowed as i64).saturating_sub(used))
+    }
+
+    /// Notes in a stripe what was allowed when something is taken from it.
+    pub fn advance(&self, stripe: &mut Stripe, now: i64) {
+        let pace = self.pace(stripe, now);
+        stripe.paced_at = Some(pace.at);
+        stripe.allowed = pace.allowed;
+    }
+
+    /// When so much may be taken of one of the stripes, if nothing else is until then; or a moment soon
+    /// after which this is to be looked at again.
+    pub fn opens_at(&self, stripes: &[Stripe], amount: i64, now: i64) -> i64 {
+        let opens = stripes.iter().filter_map(|stripe| {
+            let used = ledger::used(&stripe.ledger, &self.0.terms(now)) as f64;
+            let pace = self.pace(stripe, now);
+            self.gate(stripe, now, |gate| gate.opens_at(pace, used, amount as f64))
+        });
+        let soon = now.saturating_add(LONGEST);
+        opens.min().unwrap_or(soon).min(soon)
+    }
+
+    /// Where the line of so many units is at a moment of the window of `now`.
+    pub fn line(&self, units: i64, now: i64, at: i64) -> f64 {
+        let whole = Stripe {
+            quota: units,
+            ..Stripe::default()
+        };
+        self.along(&whole, self.0.window(now), |gate| gate.target(at))
+    }
+
+    fn pace(&self, stripe: &Stripe, now: i64) -> Pace {
+        let used = ledger::used(&stripe.ledger, &self.0.terms(now)) as f64;
+        let kept = Pace {
+            at: stripe.paced_at.unwrap_or(i64::MIN),
+            allowed: stripe.allowed,
+        };
+        self.gate(stripe, now, |gate| gate.advance(kept, used, 0.0, now))
+    }
+
+    fn gate<T>(&self, stripe: &Stripe, now: i64, then: impl FnOnce(&Gate<'_>) -> T) -> T {
+        let window = match self.0.is_paced() {
+            true => self.0.window(now),
+            false => (i64::MIN, i64::MAX),
+        };
+        self.along(stripe, window, then)
+    }
+
+    fn along<T>(
+        &self,
+        stripe: &Stripe,
+        (starts, ends): (i64, i64),
+        then: impl FnOnce(&Gate<'_>) -> T,
+    ) -> T {
+        self.0.with_curve(|curve| {
+            then(&Gate {
+                curve,
+                starts,
+                ends,
+                quota: stripe.quota as f64,
+                unit: self.0.largest() as f64,
+                phase: phase(stripe.number.unsigned_abs() as usize),
+            })
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! Budgets along their lines: how far each is, the price of its units, and the traffic that is expected.
+
+mod seen;
+mod traffic;
+
+use std::collections::HashMap;
+
+use pgrx::pg_sys::{FLOAT8ARRAYOID, FLOAT8OID, INT4OID, TIMESTAMPTZOID};
+
+use super::Step;
+use crate::error::Error;
+use crate::math::ledger;
+use crate::math::pacing::{Dual, Feedback, Line};
+use crate::pg::lookup::Seen as Rows;
+use crate::pg::{Statement, array, clock, datum};
+use crate::policy::{self, Budget, Bundle, Cap, Pacing, Per};
+use seen::Seen;
+
+thread_local! {
+    static KEPT: Statement = const { Statement::new(
+        "SELECT p.slot, p.window_start, p.delivered, p.lambda, p.spread, p.rate, p.forecast, p.stepped_at \
+           FROM decide.pacing AS p", &[]) };
+    static KEEP: Statement = const { Statement::new(
+        "INSERT INTO decide.pacing AS p (slot, window_start, window_end, target, delivered, lambda, throttled, spread, rate, forecast, stepped_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         ON CONFLICT (slot) DO UPDATE SET window_start = $2, window_end = $3, target = $4, delivered = $5, lambda = $6, \
+                throttled = $7, spread = $8, rate = $9, forecast = $10, stepped_at = $11",
+        &[INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
+          FLOAT8ARRAYOID, TIMESTAMPTZOID]) };
+    static LOG: Statement = const { Statement::new(
+        "INSERT INTO decide.pacing_log (slot, at, window_start, target, delivered, lambda, throttled) \
+         SELECT p.slot, p.stepped_at, p.window_start, p.target, p.delivered, p.lambda, p.throttled FROM decide.pacing AS p \
+          WHERE p.stepped_at = $1 AND NOT EXISTS ( \
+            SELECT 1 FROM decide.pacing_log AS l WHERE l.slot = p.slot AND l.at > $1 - interval '1 minute') \
+         ON CONFLICT DO NOTHING", &[TIMESTAMPTZOID]) };
+    static FORGET: Statement = const { Statement::new(
+        "DELETE FROM decide.pacing_log AS l WHERE l.at < $1 - interval '7 days'", &[TIMESTAMPTZOID]) };
+    static DROP: Statement = const { Statement::new(
+        "DELETE FROM decide.pacing AS p WHERE p.stepped_at < $1 - interval '7 days'", &[TIMESTAMPTZOID]) };
+}
+
+/// Traces of so many microseconds are looked at, however long ago the last step was.
+const LOOK_BACK: i64 = 600_000_000;
+
+/// The rate of now is that of about so many seconds.
+const LATELY: f64 = 600.0;
+
+/// A budget as the last step left it.
+struct Kept {
+    window_start: i64,
+    delivered: f64,
+    lambda: f64,
+    spread: f64,
+    rate: f64,
+    forecast: Vec<f64>,
+    stepped_at: i64,
+}
+
+pub fn step() -> Result<Step, Error> {
+    let bundle = match policy::live() {
+        Err(Error::NothingPublished) => {
+            return Ok(Step {
+                rows: 0,
+                more: false,
+            });
+        }
+        bundle => bundle?,
+    };
+    let budgets: Vec<&Cap> = bundle
+        .caps
+        .iter()
+        .filter(|cap| cap.per == Per::All)
+        .collect();
+    let now = clock::now();
+    if budgets.iter().any(|cap| cap.pacing == Pacing::Forecast) && traffic::learn(&bundle, now) {
+        return Ok(Step {
+            rows: 0,
+            more: true,
+        });
+    }
+    let kept = kept();
+    let last = kept.values().map(|kept| kept.stepped_at).max();
+    let since = last.unwrap_or(now).max(now - LOOK_BACK);
+    let priced = budgets.iter().any(|cap| cap.has_line());
+    let seen = match priced {
+        true => Seen::since(since, now, &bundle),
+        false => Seen::default(),
+    };
+    let mut changed = false;
+    for cap in &budgets {
+        changed |= look(cap, kept.get(&cap.slot), &seen, &bundle, now);
+    }
+    let args = [datum::timestamp(now)];
+    for statement in [&LOG, &FORGET, &DROP] {
+        statement.with(|statement| statement.write(&args, |_| {}));
+    }
+    if changed {
+        policy::announce();
+    }
+    let rows = budgets.len() as i64;
+    Ok(Step { rows, more: false })
+}
+
+pub fn says(rows: i64) -> String {
+    format!("{rows} budgets looked at")
+}
+
+fn kept() -> HashMap<i32, Kept> {
+    let mut all = HashMap::new();
+    KEPT.with(|statement| {
+        statement.write(&[], |row| {
+            let mut forecast = Vec::new();
+            row.datum(7)
+                .map(|kept| array::read_into(kept, &mut forecast));
+            let kept = Kept {
+                window_start: row.timestamp(2).unwrap_or(i64::MIN),
+                delivered: row.must(3),
+                lambda: row.must(4),
+                spread: row.must(5),
+                rate: row.must(6),
+                forecast,
+                stepped_at: row.timestamp(8).unwrap_or(i64::MIN),
+            };
+            all.insert(row.must::<i32>(1), kept);
+        })
+    });
+    all
+}
+
+/// Moves the price of one budget, and keeps how far it is; whether sessions should know.
+fn look(cap: &Cap, kept: Option<&Kept>, seen: &Seen, bundle: &Bundle, now: i64) -> bool {
+    let scale = cap.scale as f64;
+    let (starts, ends) = cap.own_window(now);
+    let terms = cap.terms(now);
+    let stripes = Budget(cap).stripes(Rows::Committed, &terms);
+    let used = stripes
+        .iter()
+        .map(|stripe| ledger::used(&stripe.ledger, &terms));
+    let delivered = used.fold(0, i64::saturating_add) as f64 / scale;
+    // In a window that is new, the last step was at its start.
+    let before = kept.filter(|kept| kept.window_start == starts);
+    let stepped_at = before.map_or(starts, |kept| kept.stepped_at).min(now);
+    let taken = delivered - before.map_or(0.0, |kept| kept.delivered);
+    let of_surfaces = seen.of(cap, bundle);
+    let lambda = kept.map_or(0.0, |kept| kept.lambda);
+    let spread = of_surfaces
+        .spread(cap)
+        .or(kept.map(|kept| kept.spread))
+        .unwrap_or(0.0);
+    let line = |units: i64| Line {
+        due: (Budget(cap).line(units, now, now) - Budget(cap).line(units, now, stepped_at)) / scale,
+        now: Budget(cap).line(units, now, now) / scale,
+        end: units as f64 / scale,
+    };
+    let refused = of_surfaces.refused();
+    let feedback = Feedback {
+        elapsed: now.abs_diff(stepped_at) as f64,
+        age: now.abs_diff(of_surfaces.newest.unwrap_or(now)) as f64,
+        window: ends.abs_diff(starts) as f64,
+        left: ends.abs_diff(now) as f64,
+        taken: taken.max(0.0),
+        delivered,
+        // Without pacing it is behind whatever happens, and only the goal matters.
+        line: line(if cap.is_paced() { cap.limit } else { i64::MAX }),
+        refused,
+        chances: of_surfaces.decisions,
+        spread,
+        goal: cap.goal.map(line),
+    };
+    // Where scores are not known there is nothing to weigh a price against.
+    let stepped = match kept {
+        Some(_) if !cap.has_line() => 0.0,
+        Some(_) if spread > 0.0 => Dual { lambda }.step(&feedback).lambda,
+        _ => lambda,
+    };
+    let forecast = match kept {
+        _ if cap.pacing != Pacing::Forecast => Vec::new(),
+        Some(kept) if kept.window_start == starts && !kept.forecast.is_empty() => {
+            kept.forecast.clone()
+        }
+        _ => traffic::points(cap, bundle, (starts, ends)),
+    };
+    let target = if cap.is_paced() {
+        feedback.line.now
+    } else {
+        delivered
+    };
+    keep(
+        cap.slot,
+        (starts, ends),
+        [
+            target,
+            delivered,
+            stepped,
+            refused,
+            spread,
+            rate(before, taken, now),
+        ],
+        &forecast,
+        now,
+    );
+    stepped != lambda || kept.is_none_or(|kept| kept.forecast != forecast)
+}
+
+/// Units a second: the mean of lately, the newest weighing most.
+fn rate(before: Option<&Kept>, taken: f64, now: i64) -> f64 {
+    let Some(before) = before else { return 0.0 };
+    let seconds = now.abs_diff(before.stepped_at) as f64 / 1e6;
+    if seconds <= 0.0 {
+        return before.rate;
+    }
+    let weight = (seconds / LATELY).min(1.0);
+    let weight = if before.rate > 0.0 { weight } else { 1.0 };
+    before.rate + (taken.max(0.0) / seconds - before.rate) * weight
+}
+
+fn keep(slot: i32, (starts, ends): (i64, i64), numbers: [f64; 6], forecast: &[f64], now: i64) {
+    let [target, delivered, lambda, throttled, spread, rate] = numbers.map(datum::float8);
+    let args = [
+        datum::int4(slot),
+        datum::timestamp(starts),
+        datum::timestamp(ends),
+        target,
+        delivered,
+        lambda,
+        throttled,
+        spread,
+        rate,
+        (!forecast.is_empty()).then(|| array::from_slice(forecast)),
+        datum::timestamp(now),
+    ];
+    KEEP.with(|statement| statement.write(&args, |_| {}));
+}
