@@ -12,7 +12,9 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use super::candidates::{Asking, Blocked};
+use super::limits::PATIENCE;
 use super::{Desk, Reason, Request};
+use crate::govern::modes::Mode;
 use crate::pg::admission::{self, Admitted, Full};
 use crate::pg::attempt::Caught;
 use crate::policy::breaker::{self, Probe};
@@ -43,6 +45,8 @@ pub struct Envelope {
     began: Instant,
     /// None where it is not enforced.
     budget: Option<Duration>,
+    /// It is decided, not only explained.
+    pub takes: bool,
     pub knowing: Knowing,
     pub asking: Asking,
     /// Which rules are left out.
@@ -59,17 +63,19 @@ pub struct Envelope {
 
 impl Envelope {
     /// For a decision that began at that moment.
-    pub fn open(request: &Request<'_>, began: Instant, may_write: bool) -> Envelope {
+    pub fn open(request: &Request<'_>, began: Instant, takes: bool) -> Envelope {
         let surface = request.surface;
         let budget = settings::enforce_latency_budget().then_some(surface.latency_budget);
         let by = |percent: u32| Deadline::at(budget.map(|all| began + all * percent / 100));
+        let is_asked = request.leeway.mode != Mode::Paused;
         let (round, probe) = match surface.rules.is_empty() {
             true => (Round::default(), None),
-            false => breaker::round(&surface.rules, request.now, may_write),
+            false => breaker::round(&surface.rules, request.now, takes && is_asked),
         };
         Envelope {
             began,
             budget,
+            takes,
             knowing: Knowing::FromTheRow,
             asking: match surface.rules.go_alone() {
                 true => Asking::Each,
@@ -163,12 +169,27 @@ impl Envelope {
     }
 
     /// Tells the breakers how the rules have done.
-    pub fn account(self, request: &Request<'_>) {
-        if self.answered.get() {
+    pub fn account(&mut self, request: &Request<'_>) {
+        if self.takes && self.answered.get() {
             let rules = &request.surface.rules;
-            let faults = self.faults.into_inner();
-            breaker::account(rules, &self.round, self.probe, &faults, request.now);
+            let (probe, faults) = (self.probe.take(), self.faults.take());
+            breaker::account(rules, &self.round, probe, &faults, request.now);
         }
+    }
+
+    /// Milliseconds for which counters may be waited for now.
+    pub fn patience(&self) -> u32 {
+        let left = |all: Duration| (all * GIVE_UP / 100).saturating_sub(self.spent(Instant::now()));
+        let left = self.budget.map(left);
+        left.map_or(PATIENCE, |left| {
+            (left.as_millis() as u32).clamp(1, PATIENCE)
+        })
+    }
+
+    /// Whether nearly all of the time is gone.
+    pub fn is_over(&self) -> bool {
+        let over = |all: Duration| self.spent(Instant::now()) > all * GIVE_UP / 100;
+        self.budget.is_some_and(over)
     }
 }
 

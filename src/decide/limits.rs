@@ -19,7 +19,7 @@ use crate::policy::{Budget, Bundle, Cap, Level, Limits, Per, Stripe, UserRow};
 
 /// Milliseconds that a decision waits for a lock: far from the second after which Postgres looks for
 /// deadlocks.
-const PATIENCE: u32 = 20;
+pub const PATIENCE: u32 = 20;
 
 /// Room where nobody has to look.
 const PLENTY: i64 = i64::MAX;
@@ -42,6 +42,8 @@ pub struct Limiting<'a> {
     user: Option<Locked>,
     row: UserRow,
     held: Vec<Held>,
+    /// Milliseconds that it waits for a lock; at most [`PATIENCE`].
+    pub patience: u32,
 }
 
 /// A stripe that this transaction has locked.
@@ -55,7 +57,12 @@ struct Held {
 impl<'a> Limiting<'a> {
     /// Locks the row of the user if there is a cap per user, and looks at what is near its end. Needs an
     /// open session that lasts until the counters are written.
-    pub fn begin(request: &'a Request<'a>, bundle: &'a Bundle, takes: bool) -> Limiting<'a> {
+    pub fn begin(
+        request: &'a Request<'a>,
+        bundle: &'a Bundle,
+        takes: bool,
+        patience: u32,
+    ) -> Limiting<'a> {
         let limits = &request.surface.limits;
         let mut limiting = Limiting {
             request,
@@ -67,12 +74,13 @@ impl<'a> Limiting<'a> {
             user: None,
             row: UserRow::default(),
             held: Vec::new(),
+            patience,
         };
         let mut known = Ok(());
         if !request.knows_user() {
             known = Err(UNKNOWN);
         } else if limits.of_users && takes {
-            limiting.user = limiting.row.lock_within(request.user_key, PATIENCE);
+            limiting.user = limiting.row.lock_within(request.user_key, patience);
             known = limiting.user.as_ref().map(|_| ()).ok_or(BUSY);
         } else if limits.of_users {
             limiting.row.read(request.user_key);
@@ -346,7 +354,7 @@ impl<'a> Limiting<'a> {
         }
         // All that have room are in use: one of them will be free in a moment.
         if let Some(&number) = waiting.first()
-            && let Ok((stripe, locked)) = Budget(cap).lock_within(number, PATIENCE)
+            && let Ok((stripe, locked)) = Budget(cap).lock_within(number, self.patience)
         {
             let room = Budget(cap).room(&stripe, now);
             self.hold(place, stripe, locked);

@@ -129,6 +129,11 @@ impl Desk {
         self.in_rules.set(false);
         self.in_features.set(false);
         self.duals.clear();
+        self.choose_nothing();
+    }
+
+    /// Takes back the choice: what is shown is the fallback.
+    fn choose_nothing(&mut self) {
         self.scores.clear();
         self.dropped.clear();
         self.relaxed.clear();
@@ -186,12 +191,13 @@ fn pipeline<'a>(
     desk.seed = request.seed;
     watch.lap();
     let _session = Session::open();
+    let mut envelope = Envelope::open(&request, watch.began, asked.takes && admitted);
     let weighed = match admitted {
-        true => within_limits(&request, bundle, asked.takes, desk, &mut watch),
+        true => weigh_within(&mut envelope, &request, bundle, desk, &mut watch),
         false => Ok(Err(Reason::Overload)),
     };
     let reason = match weighed {
-        Ok(Ok(policy)) => choose(policy, &request, bundle, asked.takes, desk, &mut watch).err(),
+        Ok(Ok(policy)) => choose(policy, &request, bundle, &envelope, desk, &mut watch).err(),
         Ok(Err(reason)) => Some(reason),
         Err(error) => {
             desk.clear();
@@ -210,16 +216,15 @@ fn pipeline<'a>(
 
 /// Weighs, and does it otherwise where something has failed or was late.
 #[allow(clippy::result_large_err)] // as that of `attempt`
-fn within_limits<'a>(
+fn weigh_within<'a>(
+    envelope: &mut Envelope,
     request: &Request<'a>,
     bundle: &Bundle,
-    may_write: bool,
     desk: &mut Desk,
     watch: &mut Stopwatch,
 ) -> Result<Result<&'a Policy, Reason>, Caught> {
-    let mut envelope = Envelope::open(request, watch.began, may_write);
     let weighed = loop {
-        let weighed = attempt(|| weigh(request, bundle, &envelope, desk, watch));
+        let weighed = attempt(|| weigh(request, bundle, envelope, desk, watch));
         match &weighed {
             Err(error) if envelope.learn(error, request, desk) => {
                 desk.clear();
@@ -262,7 +267,7 @@ fn choose(
     policy: &Policy,
     request: &Request<'_>,
     bundle: &Bundle,
-    takes: bool,
+    envelope: &Envelope,
     desk: &mut Desk,
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
@@ -275,7 +280,8 @@ fn choose(
         desk.slate.choose(&choice, &desk.scores, slots, desk.seed);
         watch.lap();
     } else {
-        let mut limiting = Limiting::begin(request, bundle, takes);
+        let patience = envelope.patience();
+        let mut limiting = Limiting::begin(request, bundle, envelope.takes, patience);
         desk.blocked_otherwise = desk.blocked.len();
         std::mem::swap(&mut desk.allowed, &mut desk.open);
         loop {
@@ -286,8 +292,13 @@ fn choose(
             if desk.slate.picks.len() < slots && limiting.relax(desk) {
                 continue;
             }
+            limiting.patience = envelope.patience();
             if limiting.reserve(desk) {
                 break;
+            }
+            if envelope.is_over() {
+                desk.choose_nothing();
+                return Err(Reason::Timeout("reserve"));
             }
             desk.seed = next_seed(desk.seed);
         }

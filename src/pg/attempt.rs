@@ -46,7 +46,6 @@ impl Caught {
 /// Errors that belong to the caller are passed on: a cancelled statement (unless by a timer of ours),
 /// a shutdown, and a serialization failure or deadlock, which only a retry of the whole transaction can
 /// cure.
-#[allow(clippy::result_large_err)] // the error that pgrx hands on is as large as it is
 pub fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     subtransaction(work, is_the_callers)
 }
@@ -58,6 +57,7 @@ pub fn attempt_aside<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     })
 }
 
+#[allow(clippy::result_large_err)] // the error that pgrx hands on is as large as it is
 fn subtransaction<T>(
     work: impl FnOnce() -> T,
     goes_on: impl Fn(PgSqlErrorCode) -> bool,

@@ -162,7 +162,9 @@ pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, faults: &[Rul
         let hash = rules.hashes()[rule];
         match fault_of(rule) {
             Some(fault) => count(rules.text(rule), hash, fault, now),
-            None => COUNTS.with_borrow_mut(|counts| drop(counts.remove(&hash))),
+            None => {
+                COUNTS.with_borrow_mut(|counts| counts.remove(&hash));
+            }
         }
     }
 }

@@ -61,6 +61,7 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
         "tables.md",
         "views.md",
         "rules-and-models.md",
+        "envelope.md",
         "modes.md",
         "pacing.md",
     ] {

@@ -72,7 +72,7 @@ impl Gate<'_> {
     pub fn opens_at(&self, pace: Pace, counted: f64, need: f64) -> Option<i64> {
         let wanted = counted + need;
         let enough = |at: i64| self.flow(pace, counted, at) >= wanted;
-        if !(wanted <= self.quota) {
+        if wanted > self.quota || wanted.is_nan() || self.quota.is_nan() {
             return None;
         }
         if enough(pace.at) {
