@@ -146,8 +146,7 @@ impl<'a> Limiting<'a> {
         let room = sum_of(&stripes, &room_of);
         let free = sum_of(&stripes, &free_of).saturating_sub(kept_back);
         let room_kept = room.min(free).max(0);
-        let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
-        let Some(least) = least.filter(|_| self.takes) else {
+        let Some(least) = cap.least.filter(|_| self.takes) else {
             return room_kept;
         };
         if room >= least {
