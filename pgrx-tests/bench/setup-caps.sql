@@ -3,8 +3,8 @@
 
 INSERT INTO decide.surface (surface, fallback_action) VALUES ('elsewhere', 'a-0');
 INSERT INTO decide.action (action, surfaces) VALUES ('nothing', '{elsewhere}');
-INSERT INTO decide.surface (surface, fallback_action, context_fields)
-SELECT name, 'nothing', '{device}' FROM unnest('{caps_1,caps_10,budget}'::text[]) AS name;
+INSERT INTO decide.surface (surface, fallback_action, context_fields, latency_budget)
+SELECT name, 'nothing', '{device}', '1 minute' FROM unnest('{caps_1,caps_10,budget}'::text[]) AS name;
 INSERT INTO decide.campaign (campaign) VALUES ('spring');
 UPDATE decide.action SET campaign = 'spring', surfaces = surfaces || '{caps_1,caps_10,budget}' WHERE 'c100s1' = ANY (surfaces);
 

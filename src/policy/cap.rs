@@ -73,6 +73,9 @@ pub struct Cap {
     pub surface: Option<String>,
     /// What an exposure of each action that it binds takes, by the action's number.
     pub amounts: HashMap<i32, i64>,
+    /// The largest of them, at least 1, and the least that is more than nothing.
+    pub largest: i64,
+    pub least: Option<i64>,
     /// The calendar window that was asked for last.
     window: Cell<(i64, i64)>,
 }
@@ -159,18 +162,13 @@ impl Cap {
 
     /// Whether so few units are left to a stripe that decisions look at the counters before they choose.
     pub fn is_small(&self) -> bool {
-        self.limit / i64::from(self.stripes.get().max(1)) < SHARE * self.largest()
-    }
-
-    /// The most that an exposure takes.
-    pub fn largest(&self) -> i64 {
-        self.amounts.values().copied().max().unwrap_or(1).max(1)
+        self.limit / i64::from(self.stripes.get().max(1)) < SHARE * self.largest
     }
 
     /// What is left of a stripe when others should begin to look before they choose.
     pub fn little(&self) -> i64 {
         (self.limit / i64::from(self.stripes.get().max(1)) / 8)
-            .clamp(self.largest(), SHARE * self.largest())
+            .clamp(self.largest, SHARE * self.largest)
     }
 }
 
@@ -200,7 +198,7 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
     let limit = limit.ok_or("max_count: it is too large for a cap that counts cost")?;
     let bound = content.actions.iter().filter(|action| binds(row, action));
     let amount = |action: &ActionRow| if is_cost { units(action.cost) } else { 1 };
-    let amounts = bound
+    let amounts: HashMap<i32, i64> = bound
         .map(|action| (action.number, amount(action)))
         .collect();
     let pacing = match row.pacing.as_str() {
@@ -269,6 +267,8 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         stripes_wanted: stripes,
         stripes: Cell::new(stripes),
         surface: row.surface.clone(),
+        largest: amounts.values().copied().max().unwrap_or(1).max(1),
+        least: amounts.values().copied().filter(|&n| n > 0).min(),
         amounts,
         window: Cell::new((0, 0)),
     })

@@ -192,7 +192,7 @@ impl Budget<'_> {
                 starts,
                 ends,
                 quota: stripe.quota as f64,
-                unit: self.0.largest() as f64,
+                unit: self.0.largest as f64,
                 phase: phase(stripe.number.unsigned_abs() as usize),
             })
         })

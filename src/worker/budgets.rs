@@ -129,12 +129,11 @@ fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
 fn look_again(cap: &Cap, now: i64) {
     let terms = cap.terms(now);
     let stripes = Budget(cap).stripes(Seen::Committed, &terms);
-    let least = cap.amounts.values().copied().filter(|&n| n > 0).min();
     let left: i64 = stripes
         .iter()
         .map(|stripe| stripe.free(&terms).max(0))
         .sum();
-    if least.is_some_and(|least| left >= least) {
+    if cap.least.is_some_and(|least| left >= least) {
         Budget(cap).reopen();
     }
 }

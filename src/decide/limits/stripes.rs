@@ -1,0 +1,212 @@
+//! What is chosen is taken from the counters of its budgets.
+
+use super::{BUSY, Held, Limiting};
+use crate::decide::Desk;
+use crate::math::ledger::{self, COUNTED};
+use crate::pg::locked::{Locked, Missed};
+use crate::policy::{Budget, Per, Stripe};
+
+impl Limiting<'_> {
+    /// Locks what the slate takes; false if something is not there any more, so that the choice must be
+    /// made again.
+    pub fn reserve(&mut self, desk: &mut Desk) -> bool {
+        if !self.takes {
+            return true;
+        }
+        desk.holds.clear();
+        let picks: Vec<usize> = desk
+            .slate
+            .picks
+            .iter()
+            .map(|&pick| desk.open[pick])
+            .collect();
+        let mut taken: Vec<(usize, i64)> = Vec::new();
+        for (slot, &i) in picks.iter().enumerate() {
+            for &(place, amount) in &self.limits.of_action[i] {
+                let cap = self.cap(place);
+                if cap.per != Per::All {
+                    continue;
+                }
+                let Some(which) = self.find_stripe(place, amount, &taken, desk) else {
+                    return false;
+                };
+                taken.push((which, amount));
+                if cap.counts.is_some() {
+                    let number = self.held[which].stripe.number;
+                    desk.holds.extend([slot as i32 + 1, cap.slot, number]);
+                }
+            }
+        }
+        for (which, amount) in taken {
+            let cap = self.cap(self.held[which].place);
+            Budget(cap).advance(&mut self.held[which].stripe, self.request.now);
+            self.take(which, amount);
+        }
+        true
+    }
+
+    /// A stripe, by its place among those held, that has so much left beside what is taken from it
+    /// already.
+    fn find_stripe(
+        &mut self,
+        place: usize,
+        amount: i64,
+        taken: &[(usize, i64)],
+        desk: &Desk,
+    ) -> Option<usize> {
+        let cap = self.cap(place);
+        let now = self.request.now;
+        let gives_way = self.limits.soft[..self.relaxed].contains(&place);
+        let left = |held: &Held, which: usize| {
+            let mine = taken.iter().filter(|(other, _)| *other == which);
+            let mine: i64 = mine.map(|(_, amount)| amount).sum();
+            Budget(cap).room(&held.stripe, now) - mine
+        };
+        let mut fitting = self.held.iter().enumerate();
+        let fits = |(which, held): &(usize, &Held)| {
+            held.place == place && (gives_way || left(held, *which) >= amount)
+        };
+        if let Some((which, _)) = fitting.find(fits) {
+            return Some(which);
+        }
+        let stripes = cap.stripes.get();
+        let first = (desk.seed % stripes.max(1) as u64) as i32;
+        let mut waiting = Vec::new();
+        for step in 0..stripes {
+            let number = (first + step) % stripes;
+            if self
+                .held
+                .iter()
+                .any(|held| held.place == place && held.stripe.number == number)
+            {
+                continue;
+            }
+            let worth = || {
+                gives_way
+                    || Budget(cap)
+                        .peek(number)
+                        .is_some_and(|s| Budget(cap).room(&s, now) >= amount)
+            };
+            if (step > 0 || cap.is_small() || cap.is_paced()) && !worth() {
+                continue;
+            }
+            match Budget(cap).lock(number) {
+                Ok((stripe, locked)) => {
+                    let room = Budget(cap).room(&stripe, now);
+                    self.hold(place, stripe, locked);
+                    if gives_way || room >= amount {
+                        return Some(self.held.len() - 1);
+                    }
+                }
+                Err(Missed::Taken) => waiting.push(number),
+                Err(Missed::Absent) => {}
+            }
+        }
+        // All that have room are in use: one of them will be free in a moment.
+        if let Some(&number) = waiting.first()
+            && let Ok((stripe, locked)) = Budget(cap).lock_within(number, self.patience)
+        {
+            let room = Budget(cap).room(&stripe, now);
+            self.hold(place, stripe, locked);
+            if gives_way || room >= amount {
+                return Some(self.held.len() - 1);
+            }
+        }
+        let gathered = self.gather(place, amount, taken);
+        if gathered.is_none() {
+            self.rooms[place] = if waiting.is_empty() {
+                0
+            } else {
+                Budget(cap).look_out(self.request.now);
+                BUSY
+            };
+        }
+        gathered
+    }
+
+    pub(super) fn hold(&mut self, place: usize, stripe: Stripe, locked: Locked) {
+        self.held.push(Held {
+            place,
+            stripe,
+            locked: Some(locked),
+            changed: false,
+        });
+    }
+
+    /// Brings what is left of several stripes into one, where none has enough by itself.
+    fn gather(&mut self, place: usize, amount: i64, taken: &[(usize, i64)]) -> Option<usize> {
+        let cap = self.cap(place);
+        if amount <= 1 {
+            return None;
+        }
+        let now = self.request.now;
+        for number in 0..cap.stripes.get() {
+            let held = self
+                .held
+                .iter()
+                .any(|held| held.place == place && held.stripe.number == number);
+            let some = || {
+                Budget(cap)
+                    .peek(number)
+                    .is_some_and(|s| Budget(cap).room(&s, now) > 0)
+            };
+            if !held
+                && some()
+                && let Ok((stripe, locked)) = Budget(cap).lock(number)
+            {
+                self.hold(place, stripe, locked);
+            }
+        }
+        let spare = |which: usize, held: &Held| {
+            let mine = taken.iter().filter(|(other, _)| *other == which);
+            let mine: i64 = mine.map(|(_, amount)| amount).sum();
+            (Budget(cap).room(&held.stripe, now) - mine).max(0)
+        };
+        let of_cap: Vec<(usize, i64)> = self
+            .held
+            .iter()
+            .enumerate()
+            .filter(|(_, held)| held.place == place)
+            .map(|(which, held)| (which, spare(which, held)))
+            .collect();
+        let total: i64 = of_cap.iter().map(|(_, spare)| spare).sum();
+        let &(into, has) = of_cap.iter().max_by_key(|(_, spare)| *spare)?;
+        if total < amount {
+            return None;
+        }
+        // One that was in use a moment ago may have enough by itself.
+        if has >= amount {
+            return Some(into);
+        }
+        let mut needed = amount - has;
+        for &(which, spare) in of_cap.iter().filter(|(which, _)| *which != into) {
+            let moved = spare.min(needed);
+            if moved > 0 {
+                Budget(cap).advance(&mut self.held[which].stripe, now);
+                self.held[which].stripe.quota -= moved;
+                self.held[which].stripe.allowed -= moved as f64;
+                self.held[which].changed = true;
+                needed -= moved;
+            }
+        }
+        Budget(cap).advance(&mut self.held[into].stripe, now);
+        self.held[into].stripe.quota += amount - has;
+        self.held[into].stripe.allowed += (amount - has) as f64;
+        self.held[into].changed = true;
+        Some(into)
+    }
+
+    /// Takes an exposure from a stripe, which is not written yet.
+    fn take(&mut self, which: usize, amount: i64) {
+        let cap = self.cap(self.held[which].place);
+        let held = &mut self.held[which];
+        let state = if cap.counts.is_some() { -1 } else { COUNTED };
+        let terms = cap.terms(self.request.now);
+        ledger::take(
+            &mut held.stripe.ledger,
+            (self.request.now, amount, state),
+            &terms,
+        );
+        held.changed = true;
+    }
+}
