@@ -112,6 +112,24 @@ SELECT action FROM decide('ann', 'said', '{"age": "x"}'), generate_series(1, 3);
 SELECT * FROM breakers;
 SELECT action FROM decide('ann', 'said', '{"age": 18}');
 
+-- a rule that looks at the action is late for all its actions at once; one that fails for some of them stays
+INSERT INTO decide.surface (surface, fallback_action, latency_budget) VALUES ('sets', 'nothing', '300 ms'), ('some', 'nothing', '10 s');
+INSERT INTO decide.action (action, surfaces, eligible_when)
+SELECT 's' || i, '{sets}', 'action.cost = 1 AND public.hangs()' FROM generate_series(1, 5) AS i;
+INSERT INTO decide.action (action, surfaces, attributes, eligible_when)
+SELECT 'd' || i, '{some}', jsonb_build_object('n', i), $$1 / (action.attributes->>'n')::int IS NOT NULL$$ FROM generate_series(0, 4) AS i;
+INSERT INTO decide.action (action, surfaces) VALUES ('free', '{sets}');
+INSERT INTO decide.policy (policy, surface, selection) VALUES ('sets', 'sets', 'uniform'), ('some', 'some', 'uniform');
+SELECT decide.publish();
+UPDATE patience SET seconds = 5;
+SELECT action, reason FROM decide('ann', 'sets');
+SELECT action, reason FROM decide('ann', 'sets');
+SELECT * FROM newest;
+SELECT count(*) FROM decide('ann', 'some'), generate_series(1, 3) WHERE reason IS NULL;
+SELECT * FROM newest;
+SELECT rule, actions, failures, slow FROM breakers;
+UPDATE patience SET seconds = 0;
+
 -- the rest of a transaction does not notice, and later sleeps are not cut short
 UPDATE patience SET seconds = 5;
 BEGIN;
