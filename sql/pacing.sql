@@ -90,7 +90,7 @@ WITH counter AS (
 SELECT t.cap, t.value, t.slot, t.unit, t.max_count, t.min_count, t.window_start, t.window_end, t.spent, t.reserved,
        GREATEST(t.max_count - t.spent - t.reserved, 0) AS free,
        (t.spent + t.reserved) / NULLIF(t.max_count, 0) AS delivered_share,
-       t.pacing, p.target, p.lambda AS price, p.throttled, p.stepped_at,
+       t.pacing, CASE WHEN t.pacing <> 'none' THEN p.target END AS target, p.lambda AS price, p.throttled, p.stepped_at,
        CASE WHEN p.rate > 0 THEN (
          SELECT f.at FROM (SELECT pg_catalog.now() + LEAST(GREATEST(t.max_count - t.spent - t.reserved, 0) / p.rate, 3e9) * interval '1 second') AS f (at)
           WHERE f.at < t.window_end)
@@ -111,7 +111,7 @@ COMMENT ON COLUMN decide.budget.reserved IS 'What is reserved for exposures that
 COMMENT ON COLUMN decide.budget.free IS 'What is left';
 COMMENT ON COLUMN decide.budget.delivered_share IS 'Spent and reserved, as a part of the limit';
 COMMENT ON COLUMN decide.budget.pacing IS 'How it is spread: none, even, frontloaded or forecast';
-COMMENT ON COLUMN decide.budget.target IS 'How much should have been delivered when the job pacing looked last (null: it has not looked in this window)';
+COMMENT ON COLUMN decide.budget.target IS 'How much should have been delivered when the job pacing looked last (null: it is not paced, or the job has not looked in this window)';
 COMMENT ON COLUMN decide.budget.price IS 'What is taken off the score of an action per unit';
 COMMENT ON COLUMN decide.budget.throttled IS 'Which part of the decisions lately found it shut';
 COMMENT ON COLUMN decide.budget.stepped_at IS 'When the job looked last';

@@ -3,5 +3,5 @@ SELECT t.user_key, t.bundle, t.seen, t.surface, t.decided_at, t.features, t.miss
   FROM decide.trace AS t
  WHERE t.decided_at >= $1 AND t.decided_at < $2
    AND t.bundle IS NOT NULL AND t.seen IS NOT NULL AND t.origin IS NULL
-   AND t.mode <> 'paused' AND (t.reason IS NULL OR t.reason NOT LIKE 'failed:%')
+   AND t.mode <> 'paused' AND (t.reason IS NULL OR t.reason NOT LIKE 'failed:%' AND t.reason <> 'overload')
  ORDER BY t.user_key, t.bundle, t.seen

@@ -21,7 +21,7 @@ use crate::pg::{Session, Statement, datum};
 use crate::settings;
 
 /// How long a decision waits for what is beside it: other sessions that hold the table or a row.
-const PATIENCE: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Longest pause before an open breaker is tried again, in microseconds.
 const LONGEST_PAUSE: i64 = 300_000_000;

@@ -34,13 +34,17 @@ thread_local! {
             SELECT 1 FROM decide.pacing_log AS l WHERE l.slot = p.slot AND l.at > $1 - interval '1 minute') \
          ON CONFLICT DO NOTHING", &[TIMESTAMPTZOID]) };
     static FORGET: Statement = const { Statement::new(
-        "DELETE FROM decide.pacing_log AS l WHERE l.at < $1 - interval '7 days'", &[TIMESTAMPTZOID]) };
+        "DELETE FROM decide.pacing_log AS l USING decide.pacing AS p \
+          WHERE l.slot = p.slot AND l.at < $1 - interval '7 days'", &[TIMESTAMPTZOID]) };
     static DROP: Statement = const { Statement::new(
-        "DELETE FROM decide.pacing AS p WHERE p.stepped_at < $1 - interval '7 days'", &[TIMESTAMPTZOID]) };
+        "DELETE FROM decide.pacing AS p WHERE p.stepped_at < $1 - interval '8 days'", &[TIMESTAMPTZOID]) };
 }
 
 /// Traces of so many microseconds are looked at, however long ago the last step was.
 const LOOK_BACK: i64 = 600_000_000;
+
+/// Budgets that follow no line are looked at once in so many microseconds.
+const SELDOM: i64 = 60_000_000;
 
 /// The rate of now is that of about so many seconds.
 const LATELY: f64 = 600.0;
@@ -86,9 +90,14 @@ pub fn step() -> Result<Step, Error> {
         true => Seen::since(since, now, &bundle),
         false => Seen::default(),
     };
-    let mut changed = false;
+    let (mut changed, mut rows) = (false, 0);
     for cap in &budgets {
-        changed |= look(cap, kept.get(&cap.slot), &seen, &bundle, now);
+        let kept = kept.get(&cap.slot);
+        if !cap.has_line() && kept.is_some_and(|kept| now - kept.stepped_at < SELDOM) {
+            continue;
+        }
+        changed |= look(cap, kept, &seen, &bundle, now);
+        rows += 1;
     }
     let args = [datum::timestamp(now)];
     for statement in [&LOG, &FORGET, &DROP] {
@@ -97,7 +106,6 @@ pub fn step() -> Result<Step, Error> {
     if changed {
         policy::announce();
     }
-    let rows = budgets.len() as i64;
     Ok(Step { rows, more: false })
 }
 

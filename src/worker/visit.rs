@@ -28,6 +28,8 @@ struct Visit {
     over: Vec<&'static str>,
     /// What is due cannot be seen, or what failed not be recorded.
     blind: bool,
+    /// What is due could not be seen once.
+    puzzled: bool,
 }
 
 /// Whether the worker could see what was due, and record what failed.
@@ -76,6 +78,8 @@ impl Visit {
                 self.blind = !put_off(&Run::new(job, started_at), &error);
                 !self.blind
             }
+            // The extension may have gone just then: a second look tells.
+            (Err(_), None) if !std::mem::replace(&mut self.puzzled, true) => true,
             (Err(error), None) => {
                 pgrx::warning!("{WORKER} cannot see what is due: {}", error.message);
                 self.blind = true;

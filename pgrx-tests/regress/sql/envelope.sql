@@ -132,6 +132,7 @@ SELECT features, errors FROM decide.decision ORDER BY decision_id DESC LIMIT 1;
 SELECT count(*) FROM decide('bob', 'stocked') WHERE reason IS NULL;
 SELECT features, errors FROM decide.decision ORDER BY decision_id DESC LIMIT 1;
 ALTER TABLE decide.hidden RENAME TO user_state;
+SELECT feature, decisions, mismatch, missing, extra FROM decide.feature_consistency(now() - interval '1 day', clock_timestamp());
 
 -- all of it can be recomputed
 SELECT agrees, difference, min(t.reason), count(*) > 0 FROM decide.trace AS t, decide.replay(t.decision_id) GROUP BY 1, 2, t.reason ORDER BY t.reason;

@@ -89,3 +89,14 @@ SELECT array_length(forecast, 1) / 2 AS points, round((forecast[14] / forecast[5
   FROM decide.pacing WHERE forecast IS NOT NULL;
 SELECT surface, round(counts[3]) > 10 AS night, round(counts[20]) < 30 AS evening FROM decide.traffic_profile WHERE surface = 'home';
 SELECT cap, surface, action, count(*) > 0 AS hours, sum(decisions) > 0 AS times FROM decide.cap_hit GROUP BY 1, 2, 3;
+-- One that follows no line is looked at once a minute, and has a forecast of its end too.
+UPDATE decide.cap SET pacing = 'none', window_length = NULL;
+SELECT decide.publish('none');
+SELECT decide.run_job('pacing');
+UPDATE decide.action SET attributes = '{"worth": 1}' WHERE action = 'promo';
+SELECT decide.publish('worth it');
+SELECT * FROM shown(5);
+SELECT decide.run_job('pacing');
+UPDATE decide.pacing SET stepped_at = stepped_at - interval '2 minutes';
+SELECT decide.run_job('pacing');
+SELECT spent, free, window_end, target, price, forecast_end BETWEEN now() + interval '5 hours' AND now() + interval '8 hours' AS lasts FROM decide.budget;

@@ -128,6 +128,93 @@ pub fn waits_for_no_lock(database: &Database) -> Result<()> {
     Ok(())
 }
 
+/// Counters that another transaction holds are waited for within the budget only.
+pub fn waits_for_no_counter(database: &Database) -> Result<()> {
+    let mut client = hanging_shop(database)?;
+    client.batch_execute(
+        "INSERT INTO public.patience VALUES (0); \
+         INSERT INTO decide.cap (cap, surface, per, max_count) VALUES ('budget', 'home', 'all', 1000000); \
+         SELECT decide.publish('budget')",
+    )?;
+    timed(&mut client, "home")?;
+    let mut other = database.connect()?;
+    other.batch_execute("BEGIN; SELECT FROM decide.budget_stripe FOR UPDATE")?;
+    for _ in 0..5 {
+        let (time, reason) = timed(&mut client, "home")?;
+        ensure!(
+            time < SLACK,
+            "with the counters held by another transaction it took {time:?}"
+        );
+        ensure!(reason.is_some(), "it has taken a counter that is held");
+    }
+    other.batch_execute("ROLLBACK")?;
+    let reason = timed(&mut client, "home")?.1;
+    ensure!(reason.is_none(), "afterwards it has the reason {reason:?}");
+    shop::replay_all(&mut client)?;
+    Ok(())
+}
+
+/// Sessions that are cancelled and terminated at random leave the count of decisions right.
+pub fn counts_decisions_whatever_ends_them(database: &Database) -> Result<()> {
+    let mut owner = hanging_shop(database)?;
+    owner.batch_execute(&format!(
+        "INSERT INTO public.patience VALUES (0.005); \
+         ALTER DATABASE {0} SET pg_decide.max_concurrent_decisions = 3; \
+         UPDATE decide.surface SET latency_budget = '1 min' WHERE surface = 'home'; SELECT decide.publish('patient')",
+        database.name
+    ))?;
+    let until = Instant::now() + Duration::from_secs(4);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while Instant::now() < until {
+                    let Ok(mut client) = database.connect() else {
+                        continue;
+                    };
+                    while Instant::now() < until && !client.is_closed() {
+                        let _ = client.query("SELECT * FROM decide('ann', 'home')", &[]);
+                    }
+                }
+            });
+        }
+        while Instant::now() < until {
+            for end in [
+                "pg_cancel_backend",
+                "pg_cancel_backend",
+                "pg_terminate_backend",
+            ] {
+                let _ = owner.execute(
+                    &format!(
+                        "SELECT {end}(pid) FROM pg_stat_activity WHERE datname = current_database() \
+                           AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1"
+                    ),
+                    &[],
+                );
+                std::thread::sleep(Duration::from_millis(15));
+            }
+        }
+    });
+    let ways = "SELECT count(*) FROM (SELECT DISTINCT COALESCE(reason, '') FROM decide.trace \
+                 WHERE reason IS NULL OR reason = 'overload') AS t";
+    let ways = shop::count(&mut owner, ways)?;
+    ensure!(ways == 2, "some decisions should be made and some refused");
+    owner.batch_execute(&format!(
+        "ALTER DATABASE {} SET pg_decide.max_concurrent_decisions = 1",
+        database.name
+    ))?;
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    while shop::count(&mut owner, others)? > 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut client = database.connect()?;
+    let reason = timed(&mut client, "home")?.1;
+    ensure!(
+        reason.is_none(),
+        "one that is alone has the reason {reason:?}"
+    );
+    Ok(())
+}
+
 /// The caller's own cancel and timeouts are errors of the caller, before and after decisions that were
 /// cut short, and nothing later is cancelled.
 pub fn leaves_the_caller_its_own_timeouts(database: &Database) -> Result<()> {

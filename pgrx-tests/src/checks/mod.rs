@@ -76,6 +76,14 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("envelope/waits_for_no_lock", envelope::waits_for_no_lock),
     (
+        "envelope/waits_for_no_counter",
+        envelope::waits_for_no_counter,
+    ),
+    (
+        "envelope/counts_decisions_whatever_ends_them",
+        envelope::counts_decisions_whatever_ends_them,
+    ),
+    (
         "envelope/leaves_the_caller_its_own_timeouts",
         envelope::leaves_the_caller_its_own_timeouts,
     ),
