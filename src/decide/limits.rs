@@ -26,6 +26,9 @@ pub const PATIENCE: u32 = 20;
 /// The same where it would only be for a choice to come, of which others are known to hold all.
 const MOMENT: u32 = 2;
 
+/// How many rows of a counter it waits for, one after another: one of them may be held for long.
+const TRIED: usize = 3;
+
 /// Room where nobody has to look.
 const PLENTY: i64 = i64::MAX;
 

@@ -64,6 +64,7 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
         "envelope.md",
         "modes.md",
         "pacing.md",
+        "limits.md",
     ] {
         reference += &fs::read_to_string(root.root().join("docs").join(page))?;
     }

@@ -31,6 +31,11 @@ pub fn tutorial_and_operations_run(database: &Database) -> Result<()> {
     run(database, "docs/pacing.md")
 }
 
+/// What limits shows runs by itself.
+pub fn limits_run(database: &Database) -> Result<()> {
+    run(database, "docs/limits.md")
+}
+
 /// Runs a document in one session; a block that fails, or one that should and does not, is named.
 fn run(database: &Database, document: &str) -> Result<()> {
     let workspace = Workspace::find()?;

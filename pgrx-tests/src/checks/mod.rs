@@ -52,6 +52,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("catalog/has_comments", catalog::has_comments),
     ("catalog/is_in_the_reference", catalog::is_in_the_reference),
     ("docs/first_steps_run", docs::first_steps_run),
+    ("docs/limits_run", docs::limits_run),
     (
         "docs/tutorial_and_operations_run",
         docs::tutorial_and_operations_run,

@@ -1,6 +1,6 @@
 //! What budgets leave, by a look at their counters.
 
-use super::{BUSY, Limiting, MOMENT};
+use super::{BUSY, Limiting, MOMENT, TRIED};
 use crate::math::ledger;
 use crate::pg::lookup::Seen;
 use crate::policy::{Budget, Cap, Level, Stripe};
@@ -66,19 +66,21 @@ impl Limiting<'_> {
         room_kept
     }
 
-    /// The room of the first of these stripes that has so much of it, if who holds it lets go at once.
+    /// The room of one of these stripes that has so much of it, if who holds it lets go at once.
     fn wait_a_moment(&mut self, cap: &Cap, held: &[Stripe], least: i64) -> i64 {
         let (now, patience) = (self.request.now, self.patience.min(MOMENT));
         let has_room = |stripe: &&Stripe| Budget(cap).room(stripe, now) >= least;
-        let Some(stripe) = held.iter().find(has_room) else {
-            return 0;
-        };
-        let Ok((stripe, locked)) = Budget(cap).lock_within(stripe.number, patience) else {
-            return 0;
-        };
-        let room = Budget(cap).room(&stripe, now);
-        // Caps are looked at in their order: this one is the next.
-        self.hold(self.rooms.len(), stripe, locked);
-        room
+        for stripe in held.iter().filter(has_room).take(TRIED) {
+            let Ok((stripe, locked)) = Budget(cap).lock_within(stripe.number, patience) else {
+                continue;
+            };
+            let room = Budget(cap).room(&stripe, now);
+            // Caps are looked at in their order: this one is the next.
+            self.hold(self.rooms.len(), stripe, locked);
+            if room >= least {
+                return room;
+            }
+        }
+        0
     }
 }

@@ -1,6 +1,6 @@
 //! What is chosen is taken from the counters of its budgets.
 
-use super::{BUSY, Held, Limiting};
+use super::{BUSY, Held, Limiting, TRIED};
 use crate::decide::Desk;
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::locked::{Locked, Missed};
@@ -102,10 +102,13 @@ impl Limiting<'_> {
                 Err(Missed::Absent) => {}
             }
         }
-        // All that have room are in use: one of them will be free in a moment.
-        if let Some(&number) = waiting.first()
-            && let Ok((stripe, locked)) = Budget(cap).lock_within(number, self.patience)
-        {
+        // All that have room are in use: one of them will be free in a moment, unless it is held for long.
+        let tried = waiting.len().clamp(1, TRIED);
+        let share = (self.patience / tried as u32).max(1);
+        for &number in waiting.iter().take(tried) {
+            let Ok((stripe, locked)) = Budget(cap).lock_within(number, share) else {
+                continue;
+            };
             let room = Budget(cap).room(&stripe, now);
             self.hold(place, stripe, locked);
             if gives_way || room >= amount {
