@@ -155,8 +155,9 @@ SELECT feature, decisions, mismatch, missing, extra FROM decide.feature_consiste
 -- all of it can be recomputed
 SELECT agrees, difference, min(t.reason), count(*) > 0 FROM decide.trace AS t, decide.replay(t.decision_id) GROUP BY 1, 2, t.reason ORDER BY t.reason;
 
-SELECT surface, latency_budget, decisions > 0 AS decisions, fallbacks > 0 AS fallbacks, errors > 0 AS errors,
-       slo_met, p50_us <= p95_us AND p95_us <= p99_us AS in_order, candidates_p99_us > 100000 AS slow
-  FROM decide.slo ORDER BY surface, hour;
+SELECT surface, min(latency_budget) AS latency_budget, sum(decisions) > 0 AS decisions, sum(fallbacks) > 0 AS fallbacks,
+       sum(errors) > 0 AS errors, bool_and(slo_met) AS slo_met, bool_and(p50_us <= p95_us AND p95_us <= p99_us) AS in_order,
+       max(candidates_p99_us) > 100000 AS slow
+  FROM decide.slo GROUP BY surface ORDER BY surface;
 DROP OWNED BY regress_envelope_rules;
 DROP ROLE regress_envelope_rules;

@@ -234,6 +234,8 @@ pub fn leaves_the_caller_its_own_timeouts(database: &Database) -> Result<()> {
     });
     ends_with(&mut client, decide, &SqlState::QUERY_CANCELED)?;
     canceller.join().expect("the canceller panicked")?;
+    // The server signals the session and its process group, one after the other.
+    std::thread::sleep(Duration::from_millis(200));
 
     client.batch_execute(
         "UPDATE decide.surface SET latency_budget = '50 ms' WHERE surface = 'home'; SELECT decide.publish('hasty'); \
