@@ -72,7 +72,7 @@ COMMENT ON FUNCTION decide.simulate_pacing(text, integer, timestamptz, timestamp
 
 CREATE VIEW decide.budget AS
 WITH counter AS (
-  SELECT c.slot, pg_catalog.sum(n.amount) FILTER (WHERE n.state = 0) AS spent, pg_catalog.sum(n.amount) FILTER (WHERE n.state < 0) AS reserved
+  SELECT c.slot, pg_catalog.sum(n.amount) FILTER (WHERE n.state <> -1) AS spent, pg_catalog.sum(n.amount) FILTER (WHERE n.state = -1) AS reserved
     FROM decide.cap_in_force AS c JOIN decide.budget_stripe AS s USING (slot)
    CROSS JOIN LATERAL (
      SELECT s.ledger[i] AS at, s.ledger[i + 1] AS amount, s.ledger[i + 2] AS state

@@ -1,11 +1,12 @@
 //! Work that may fail without taking the caller's transaction along.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
-use super::timeout;
+use super::timeout::{self, Timer};
 
 /// An error that was caught and undone.
 #[derive(Debug, Clone)]
@@ -48,6 +49,16 @@ impl Caught {
 /// cure.
 pub fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     subtransaction(work, is_the_callers)
+}
+
+/// The same for so many milliseconds at most; what is not done by then has failed, with `timed_out`.
+/// Not by lock_timeout: where that runs out just as the lock is granted, its cancel comes later, as if the
+/// caller had asked for it.
+pub fn attempt_for<T>(milliseconds: u32, work: impl FnOnce() -> T) -> Result<T, Caught> {
+    attempt(|| {
+        let _timer = Timer::arm(Duration::from_millis(milliseconds.into()));
+        work()
+    })
 }
 
 /// The same for work beside the decision: also a serialization failure of it is nobody else's.

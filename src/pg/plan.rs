@@ -322,12 +322,6 @@ pub fn impatient<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"lock_timeout", c"1s", work)
 }
 
-/// Runs `work`, which waits for each lock so many milliseconds at most and fails then.
-pub fn patient_for<T>(milliseconds: u32, work: impl FnOnce() -> T) -> T {
-    let limit = CString::new(milliseconds.max(1).to_string()).expect("a number has no NUL");
-    with_setting(c"lock_timeout", &limit, work)
-}
-
 fn with_setting<T>(name: &CStr, value: &CStr, work: impl FnOnce() -> T) -> T {
     // SAFETY: a nest level is opened and closed as around a function with a SET clause; after an
     // ERROR the abort of the transaction closes it.

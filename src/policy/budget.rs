@@ -7,11 +7,11 @@ use pgrx::pg_sys::{self, INT2OID, INT4OID, INT8ARRAYOID, INT8OID, TIMESTAMPTZOID
 
 use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
-use crate::pg::attempt::attempt;
+use crate::pg::attempt::attempt_for;
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::locked::{Locked, Missed, Wait};
 use crate::pg::lookup::{Found, Keyed, Seen};
-use crate::pg::plan::{on_latest_snapshot, patient_for};
+use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Statement, array, datum};
 
 const STRIPES: Keyed = Keyed {
@@ -162,7 +162,7 @@ impl Budget<'_> {
 
     /// Locks a stripe, or waits so many milliseconds for it.
     pub fn lock_within(&self, stripe: i32, milliseconds: u32) -> Result<(Stripe, Locked), Missed> {
-        attempt(|| patient_for(milliseconds, || self.lock_as(stripe, Wait::ForIt)))
+        attempt_for(milliseconds, || self.lock_as(stripe, Wait::ForIt))
             .unwrap_or(Err(Missed::Taken))
     }
 

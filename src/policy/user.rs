@@ -3,10 +3,9 @@
 use pgrx::pg_sys::UUIDOID;
 use uuid::Uuid;
 
-use crate::pg::attempt::attempt;
+use crate::pg::attempt::attempt_for;
 use crate::pg::locked::{Locked, Missed, Wait};
 use crate::pg::lookup::{Found, Keyed};
-use crate::pg::plan::patient_for;
 use crate::pg::{Statement, array, clock, datum, session};
 
 const USER_STATE: Keyed = Keyed {
@@ -103,12 +102,12 @@ impl UserRow {
             Err(Missed::Absent) => {
                 let made =
                     || MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
-                attempt(|| patient_for(milliseconds, made)).ok()?;
+                attempt_for(milliseconds, made).ok()?;
             }
             Err(Missed::Taken) => {}
         }
         let mut wait = || self.try_to_lock(user_key, Wait::ForIt);
-        attempt(|| patient_for(milliseconds, &mut wait)).ok()?.ok()
+        attempt_for(milliseconds, &mut wait).ok()?.ok()
     }
 
     fn try_to_lock(&mut self, user_key: Uuid, wait: Wait) -> Result<Locked, Missed> {

@@ -143,6 +143,7 @@ UPDATE decide.cap SET hold = '10 milliseconds';
 SELECT decide.publish('its time is over');
 SELECT decide.run_job('budgets') LIKE '% reservations looked up';
 SELECT sum(amount) AS counted FROM stripe();
+SELECT cap, max_count, spent, reserved, free FROM decide.budget;
 SELECT count(*) FILTER (WHERE d.reason IS NULL) AS again FROM many('more', 'home', 6) AS d;
 SELECT track(jsonb_build_object('event_id', 'a' || n, 'type', 'impression', 'user_id', 'all' || n, 'at', now(), 'decision_id', decision_id, 'action', action))
   FROM seen_by_all WHERE reason IS NULL AND n IN (1, 2);
