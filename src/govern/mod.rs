@@ -3,5 +3,5 @@
 pub mod modes;
 pub mod pseudonym;
 pub mod switches;
-mod turn;
+pub mod turn;
 mod verbs;

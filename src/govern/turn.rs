@@ -1,4 +1,5 @@
-//! What changes of modes and of switches have in common: one at a time, each with a reason.
+//! What changes of policy, of modes and of switches have in common: one at a time; those of the last two
+//! each with a reason.
 
 use std::thread::LocalKey;
 

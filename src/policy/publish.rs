@@ -16,9 +16,9 @@ use super::tables::{Content, FeatureRow};
 use super::validate::{self, Faults};
 use crate::error::Error;
 use crate::govern::switches::Switches;
+use crate::govern::turn;
 use crate::pg::attempt::attempt;
 use crate::pg::plan::impatient;
-use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Session, Statement, clock, datum, invalidation};
 
 thread_local! {
@@ -168,17 +168,7 @@ fn settle_budgets(bundle: &Bundle) {
 /// Waits until no other session publishes: one at a time, while readers go on. A transaction whose
 /// snapshot is older than the newest publication would publish on top of what it cannot see.
 pub fn take_turn() -> Result<(), Error> {
-    run(&LOCK);
-    let (mut seen, mut newest) = (None, None);
-    NEWEST.with(|statement| {
-        statement.write(&[], |row| seen = row.get::<i64>(1));
-        on_latest_snapshot(|| statement.read(&[], |row| newest = row.get::<i64>(1)));
-    });
-    if seen == newest {
-        Ok(())
-    } else {
-        Err(Error::Overtaken("published"))
-    }
+    turn::take(&LOCK, &NEWEST, "published")
 }
 
 /// All faults at once: of the tables, the rules and the models.

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::super::shop;
+use super::side_by_side;
 use crate::temporary::Database;
 
 const SESSIONS: usize = 8;
@@ -48,31 +49,16 @@ pub fn for_one_user_at_once(database: &Database) -> Result<()> {
 
 /// Each session decides 25 times for each of two users, some of it undone.
 fn decide(database: &Database) -> Result<()> {
-    let clients = (0..SESSIONS)
-        .map(|_| database.connect())
-        .collect::<Result<Vec<_>>>()?;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = clients
-            .into_iter()
-            .enumerate()
-            .map(|(number, mut client)| {
-                scope.spawn(move || -> Result<()> {
-                    for i in 0..50 {
-                        let sql = format!("SELECT decide('user {}', 'home')", (i + number) % 2);
-                        match i % 5 {
-                            1 => client.batch_execute(&format!("BEGIN; {sql}; {sql}; ROLLBACK"))?,
-                            2 => client.batch_execute(&format!(
-                                "BEGIN; SAVEPOINT s; {sql}; ROLLBACK TO s; {sql}; COMMIT"
-                            ))?,
-                            _ => client.batch_execute(&sql)?,
-                        }
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        for thread in threads {
-            thread.join().expect("a client panicked")?;
+    side_by_side(database, SESSIONS, |number, mut client| {
+        for i in 0..50 {
+            let sql = format!("SELECT decide('user {}', 'home')", (i + number) % 2);
+            match i % 5 {
+                1 => client.batch_execute(&format!("BEGIN; {sql}; {sql}; ROLLBACK"))?,
+                2 => client.batch_execute(&format!(
+                    "BEGIN; SAVEPOINT s; {sql}; ROLLBACK TO s; {sql}; COMMIT"
+                ))?,
+                _ => client.batch_execute(&sql)?,
+            }
         }
         Ok(())
     })

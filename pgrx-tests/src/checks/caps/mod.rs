@@ -16,6 +16,31 @@ pub use together::without_deadlocks;
 use anyhow::{Result, ensure};
 use postgres::Client;
 
+use crate::temporary::Database;
+
+/// Does the same in so many sessions at once, each with its number.
+fn side_by_side(
+    database: &Database,
+    sessions: usize,
+    work: impl Fn(usize, Client) -> Result<()> + Sync,
+) -> Result<()> {
+    let clients = (0..sessions)
+        .map(|_| database.connect())
+        .collect::<Result<Vec<_>>>()?;
+    std::thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = clients
+            .into_iter()
+            .enumerate()
+            .map(|(number, client)| scope.spawn(move || work(number, client)))
+            .collect();
+        for thread in threads {
+            thread.join().expect("a client panicked")?;
+        }
+        Ok(())
+    })
+}
+
 /// Per cap for all users that is in force: its limit, what its counters have, and what committed decisions
 /// have shown of it, in its own units.
 const COUNTED: &str = "

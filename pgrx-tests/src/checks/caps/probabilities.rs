@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 
 use super::super::frequencies::{Cells, check};
 use super::super::shop;
+use super::side_by_side;
 use crate::temporary::Database;
 
 const SESSIONS: usize = 8;
@@ -63,27 +64,12 @@ pub fn agree_while_caps_bite(database: &Database) -> Result<()> {
 
 /// Each session decides in transactions of its own, for users whom others decide for as well.
 fn decide(database: &Database) -> Result<()> {
-    let clients = (0..SESSIONS)
-        .map(|_| database.connect())
-        .collect::<Result<Vec<_>>>()?;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = clients
-            .into_iter()
-            .enumerate()
-            .map(|(number, mut client)| {
-                scope.spawn(move || -> Result<()> {
-                    let mut chance = StdRng::seed_from_u64(number as u64);
-                    let decide = client.prepare("SELECT count(*) FROM decide($1::text, 'home')")?;
-                    for _ in 0..EACH {
-                        let user = format!("user {}", chance.random_range(0..300));
-                        client.query(&decide, &[&user])?;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        for thread in threads {
-            thread.join().expect("a client panicked")?;
+    side_by_side(database, SESSIONS, |number, mut client| {
+        let mut chance = StdRng::seed_from_u64(number as u64);
+        let decide = client.prepare("SELECT count(*) FROM decide($1::text, 'home')")?;
+        for _ in 0..EACH {
+            let user = format!("user {}", chance.random_range(0..300));
+            client.query(&decide, &[&user])?;
         }
         Ok(())
     })
