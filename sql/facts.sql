@@ -8,6 +8,9 @@ CREATE TABLE decide.user_state (
   events bigint NOT NULL DEFAULT 0,
   exposures bigint[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 80);
+-- Nobody searches by what is in these; ANALYZE would spend most of its time on them.
+ALTER TABLE decide.user_state
+  ALTER COLUMN features SET STATISTICS 0, ALTER COLUMN keyed SET STATISTICS 0, ALTER COLUMN exposures SET STATISTICS 0;
 COMMENT ON TABLE decide.user_state IS 'One row per user: all that decide() reads of them in one look-up';
 COMMENT ON COLUMN decide.user_state.user_key IS 'Pseudonym of the user';
 COMMENT ON COLUMN decide.user_state.features IS 'Cells by feature slot: the time of the newest event, in microseconds since 2000, and what the aggregate keeps; -Infinity: nothing yet';
@@ -24,6 +27,7 @@ CREATE TABLE decide.entity_state (
   updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   PRIMARY KEY (entity, name, stripe)
 ) WITH (fillfactor = 80);
+ALTER TABLE decide.entity_state ALTER COLUMN features SET STATISTICS 0;
 COMMENT ON TABLE decide.entity_state IS 'What is kept of actions and of surfaces: what each session has added, until the job "action_features" brings it together';
 COMMENT ON COLUMN decide.entity_state.entity IS 'action or surface';
 COMMENT ON COLUMN decide.entity_state.name IS 'Name of the action, or of the surface';

@@ -16,7 +16,7 @@ use super::candidates::Blocked;
 use super::request::Request;
 use crate::math::choice::Choice;
 use crate::math::ledger::{self, COUNTED};
-use crate::pg::locked::Locked;
+use crate::pg::locked::Grip;
 use crate::policy::{Budget, Bundle, Cap, Level, Limits, Per, Stripe, UserRow};
 
 /// Milliseconds that a decision waits for a lock: far from the second after which Postgres looks for
@@ -47,29 +47,44 @@ pub struct Limiting<'a> {
     rooms: Vec<i64>,
     /// How many of the soft caps have given way.
     relaxed: usize,
-    user: Option<Locked>,
-    row: UserRow,
+    /// The row of the user, what counts there, and what it was before something was written.
+    user: Option<Grip>,
+    exposures: Vec<i64>,
+    before: Option<Vec<i64>>,
     held: Vec<Held>,
+    /// Another transaction was faster once: from then on what is looked at is locked.
+    careful: bool,
     /// Milliseconds that it waits for a lock; at most [`PATIENCE`].
     pub patience: u32,
 }
 
-/// A stripe that this transaction has locked.
+/// A stripe that this transaction has locked, or looked at.
 struct Held {
     place: usize,
     stripe: Stripe,
-    locked: Option<Locked>,
+    /// None once another transaction was faster.
+    grip: Option<Grip>,
+    /// What it was before something was taken.
+    before: Option<Stripe>,
+    /// It is not written yet.
     changed: bool,
 }
 
+impl Held {
+    fn is_firm(&self) -> bool {
+        self.grip.as_ref().is_some_and(Grip::is_firm)
+    }
+}
+
 impl<'a> Limiting<'a> {
-    /// Locks the row of the user if there is a cap per user, and looks at what is near its end. Needs an
-    /// open session that lasts until the counters are written.
+    /// Looks at the row of the user, as the desk has it, if there is a cap per user, and at what is near its
+    /// end. Needs an open session that lasts until the counters are written.
     pub fn begin(
         request: &'a Request<'a>,
         bundle: &'a Bundle,
         takes: bool,
         patience: u32,
+        desk: &Desk,
     ) -> Limiting<'a> {
         let limits = &request.surface.limits;
         let mut limiting = Limiting {
@@ -80,24 +95,53 @@ impl<'a> Limiting<'a> {
             rooms: Vec::with_capacity(limits.caps.len()),
             relaxed: 0,
             user: None,
-            row: UserRow::default(),
+            exposures: Vec::new(),
+            before: None,
             held: Vec::new(),
+            careful: false,
             patience,
         };
-        let mut known = Ok(());
-        if !request.knows_user() {
-            known = Err(UNKNOWN);
-        } else if limits.of_users && takes {
-            limiting.user = limiting.row.lock_within(request.user_key, patience);
-            known = limiting.user.as_ref().map(|_| ()).ok_or(BUSY);
-        } else if limits.of_users {
-            limiting.row.read(request.user_key);
-        }
-        for &i in &limits.caps {
-            let room = limiting.room(&bundle.caps[i], known);
-            limiting.rooms.push(room);
-        }
+        let known = match desk.state.version {
+            Some(version) if limits.of_users && takes => {
+                limiting.exposures.extend(&desk.state.exposures);
+                limiting.user = Some(Grip::Loose(version));
+                Ok(())
+            }
+            _ => limiting.know_user(),
+        };
+        limiting.find_rooms(known);
         limiting
+    }
+
+    /// Locks the row of the user, or reads it where nothing is taken; else why its caps leave nothing.
+    fn know_user(&mut self) -> Result<(), i64> {
+        let key = self.request.user_key;
+        if !self.request.knows_user() {
+            return Err(UNKNOWN);
+        }
+        if !self.limits.of_users {
+            return Ok(());
+        }
+        let mut row = UserRow::default();
+        if self.takes {
+            let locked = row.lock_within(key, self.patience);
+            self.user = locked.map(Grip::Firm);
+        } else {
+            row.read(key);
+        }
+        self.exposures = row.exposures;
+        match self.takes && self.user.is_none() {
+            true => Err(BUSY),
+            false => Ok(()),
+        }
+    }
+
+    fn find_rooms(&mut self, known: Result<(), i64>) {
+        self.rooms.clear();
+        for &i in &self.limits.caps {
+            let room = self.room(&self.bundle.caps[i], known);
+            self.rooms.push(room);
+        }
     }
 
     fn cap(&self, place: usize) -> &'a Cap {
@@ -113,7 +157,7 @@ impl<'a> Limiting<'a> {
                 if let Err(closed) = known {
                     return closed;
                 }
-                let block = ledger::block(&self.row.exposures, cap.slot.into());
+                let block = ledger::block(&self.exposures, cap.slot.into());
                 let used = ledger::used(block, &cap.terms(self.request.now));
                 limit.saturating_sub(used).max(0)
             }
@@ -208,34 +252,60 @@ impl<'a> Limiting<'a> {
         true
     }
 
-    /// Writes the counters of what is shown.
-    pub fn write(mut self, desk: &Desk) {
+    /// Writes the counters of what is shown; false where another transaction was faster, so that the choice
+    /// must be made again.
+    pub fn write(&mut self, desk: &mut Desk) -> bool {
         if !self.takes {
-            return;
+            return true;
         }
-        self.write_user(desk);
-        let now = self.request.now;
-        for held in std::mem::take(&mut self.held) {
-            let cap = self.cap(held.place);
-            let Some(locked) = held.locked.filter(|_| held.changed) else {
-                continue;
-            };
-            held.stripe.write(locked);
-            let terms = cap.terms(now);
-            let (starts, ends) = cap.window(now);
-            if !cap.is_small() && held.stripe.free(&terms) < cap.little() {
-                let starts = cap.level_window(starts);
-                if Budget(cap).level(starts, now) == Level::Plenty {
-                    Budget(cap).mark(starts, Level::Little, ends);
-                }
+        loop {
+            if !self.write_user(desk) {
+                self.look_again(desk);
+                return false;
+            }
+            if self.write_stripes() {
+                self.mark_little();
+                return true;
+            }
+            // What was chosen stays so, if there is another stripe for it.
+            self.give_back();
+            if !self.reserve(desk) {
+                return false;
             }
         }
     }
 
-    fn write_user(&mut self, desk: &Desk) {
-        let Some(locked) = self.user.take() else {
-            return;
+    /// Puts back whatever was written: nothing is shown.
+    pub fn write_nothing(&mut self, desk: &mut Desk) {
+        desk.choose_nothing();
+        self.give_back();
+        if self.before.is_none() {
+            self.user = None;
+        }
+        self.write(desk);
+    }
+
+    /// False where the row of the user is not any more what the choice was made by, whatever was chosen: so
+    /// whether the choice is made again does not depend on it.
+    fn write_user(&mut self, desk: &Desk) -> bool {
+        let Some(grip) = self.user.take() else {
+            return true;
         };
+        let mut exposures = self.exposures.clone();
+        let was_written = self.before.is_some();
+        let changed = self.count(desk, &mut exposures);
+        if !changed && !was_written {
+            let holds = grip.holds();
+            self.user = Some(grip).filter(|_| holds);
+            return holds;
+        }
+        self.user = UserRow::write_exposures(&exposures, grip);
+        self.before = Some(std::mem::replace(&mut self.exposures, exposures));
+        self.user.is_some()
+    }
+
+    /// Counts what is shown; whether that is anything.
+    fn count(&self, desk: &Desk, exposures: &mut Vec<i64>) -> bool {
         let now = self.request.now;
         let mut changed = false;
         for &pick in &desk.slate.picks {
@@ -250,14 +320,31 @@ impl<'a> Limiting<'a> {
                     Some(_) => self.request.surface.actions[i].number.into(),
                 };
                 let slot = cap.slot.into();
-                let mut block = ledger::block(&self.row.exposures, slot).to_vec();
+                let mut block = ledger::block(exposures, slot).to_vec();
                 ledger::take(&mut block, (now, amount, state), &cap.terms(now));
-                ledger::put(&mut self.row.exposures, slot, &block);
+                ledger::put(exposures, slot, &block);
                 changed = true;
             }
         }
-        if changed {
-            self.row.write_exposures(locked);
+        changed
+    }
+
+    /// From here on counts again what counted before the choice, and locks what it looks at.
+    fn give_back(&mut self) {
+        self.careful = true;
+        self.give_back_stripes();
+        if let Some(before) = &self.before {
+            self.exposures.clone_from(before);
         }
+    }
+
+    /// Looks at all there is once more, the row of the user locked.
+    fn look_again(&mut self, desk: &mut Desk) {
+        self.give_back();
+        desk.relaxed.clear();
+        self.relaxed = 0;
+        self.before = None;
+        let known = self.know_user();
+        self.find_rooms(known);
     }
 }

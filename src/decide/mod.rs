@@ -117,6 +117,7 @@ pub struct Desk {
 
 impl Desk {
     fn clear(&mut self) {
+        self.state.clear();
         self.features.clear();
         self.missing.clear();
         self.affinities.clear();
@@ -228,7 +229,7 @@ fn weigh_within<'a>(
         match &weighed {
             Err(error) if envelope.learn(error, request, desk) => {
                 desk.clear();
-                watch.back_to(1);
+                watch.back_to(FEATURES);
             }
             _ => break weighed,
         }
@@ -281,7 +282,7 @@ fn choose(
         watch.lap();
     } else {
         let patience = envelope.patience();
-        let mut limiting = Limiting::begin(request, bundle, envelope.takes, patience);
+        let mut limiting = Limiting::begin(request, bundle, envelope.takes, patience, desk);
         desk.blocked_otherwise = desk.blocked.len();
         std::mem::swap(&mut desk.allowed, &mut desk.open);
         loop {
@@ -294,17 +295,19 @@ fn choose(
             }
             limiting.patience = envelope.patience();
             if limiting.reserve(desk) {
-                break;
+                watch.lap();
+                if limiting.write(desk) {
+                    watch.lap();
+                    break;
+                }
+                watch.back_to(CHOOSE);
             }
             if envelope.is_over() {
-                desk.choose_nothing();
+                limiting.write_nothing(desk);
                 return Err(Reason::Timeout("reserve"));
             }
             desk.seed = next_seed(desk.seed);
         }
-        watch.lap();
-        limiting.write(desk);
-        watch.lap();
     }
     match desk.slate.picks.len() {
         filled if filled < slots => Err(Reason::NoCandidate),
@@ -320,6 +323,10 @@ fn able(policy: Option<&Policy>) -> Result<&Policy, Reason> {
         _ => Ok(policy),
     }
 }
+
+/// The laps of the stages that are measured more than once where they are gone through again.
+const FEATURES: usize = 1;
+const CHOOSE: usize = 4;
 
 /// Microseconds per stage.
 struct Stopwatch {
@@ -345,13 +352,12 @@ impl Stopwatch {
         self.lap = lap;
     }
 
+    /// Adds to the lap what has passed since the last one.
     fn lap(&mut self) {
         let now = Instant::now();
         if let Some(lap) = self.laps.get_mut(self.lap) {
-            *lap = now
-                .duration_since(self.last)
-                .as_micros()
-                .min(i32::MAX as u128) as i32;
+            let passed = now.duration_since(self.last).as_micros();
+            *lap = lap.saturating_add(passed.min(i32::MAX as u128) as i32);
         }
         self.last = now;
         self.lap += 1;

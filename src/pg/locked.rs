@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use pgrx::{PgSqlErrorCode, ereport, pg_sys};
 
 use super::datum::Arg;
+use super::heap;
 use super::lookup::{Found, Key, Keyed, find};
+use super::root;
 
 /// What to do about a row that another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,43 @@ impl Keyed {
             pg_sys::UnregisterSnapshot(snapshot);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
+        }
+    }
+
+    /// Hands the row with that key to `then` as it is by now, without locking it; unless another transaction
+    /// is changing it, or has just done so. For tables with few rows: where they are is remembered.
+    pub fn look(
+        &self,
+        key: (i32, i32),
+        mut then: impl FnMut(Found<'_>),
+    ) -> Result<Version, Missed> {
+        // SAFETY: as in `lock`. A snapshot of everything is a plain structure, alive as long as the look-up,
+        // which only notes in it who is writing.
+        unsafe {
+            let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+            let Some((relation, index)) = self.open_if_free(mode) else {
+                return Err(Missed::Taken);
+            };
+            let mut everything = pg_sys::SnapshotData {
+                snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
+                ..Default::default()
+            };
+            let (snapshot, none) = (&raw mut everything, pg_sys::InvalidTransactionId);
+            let mut version = Err(Missed::Taken);
+            let mut see = |row: Found<'_>| {
+                if (*snapshot).xmin == none && (*snapshot).xmax == none {
+                    version = Ok(row.version());
+                    then(row);
+                }
+            };
+            if !root::find_again(relation, key, snapshot, &mut see) {
+                find(relation, index, snapshot, key.into(), &mut see);
+                if let Ok(version) = &version {
+                    root::remember(relation, key, version.place);
+                }
+            }
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            version
         }
     }
 
@@ -148,6 +187,145 @@ impl Keyed {
     }
 }
 
+/// A version of a row that this transaction has looked at and not locked.
+#[derive(Clone, Copy)]
+pub struct Version {
+    pub(super) table: pg_sys::Oid,
+    pub(super) place: pg_sys::ItemPointerData,
+}
+
+impl Version {
+    /// Changes some columns, as [`Locked::change`] does, unless there is a newer version or another
+    /// transaction has the row: then nothing, and at once. Must be called in the transaction, and under the
+    /// snapshot, in which it was found.
+    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) -> Option<Locked> {
+        // SAFETY: the relation is opened anew under the lock of the look-up, or a stronger one that is not
+        // waited for; while the snapshot lasts, the version stays where it is, whatever becomes of the row.
+        unsafe {
+            let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+            if !pg_sys::ConditionalLockRelationOid(self.table, mode) {
+                return None;
+            }
+            let relation = pg_sys::table_open(self.table, pg_sys::NoLock as pg_sys::LOCKMODE);
+            let changed = with_tuple(relation, self.place, |old, _| {
+                modified(relation, old, columns)
+            });
+            let locked = changed.and_then(|tuple| {
+                let result = heap::update(relation, self.place, tuple, false);
+                (result == pg_sys::TM_Result::TM_Ok).then(|| Locked {
+                    table: self.table,
+                    place: (*tuple).t_self,
+                    tuple,
+                })
+            });
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            locked
+        }
+    }
+
+    /// Whether it still is the newest version, and no other transaction has the row. As above.
+    pub fn is_newest(self) -> bool {
+        // SAFETY: as above; whether a tuple may be updated is asked under a lock on its page.
+        unsafe {
+            let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            let relation = pg_sys::table_open(self.table, mode);
+            let command = pg_sys::GetCurrentCommandId(false);
+            let newest = with_tuple(relation, self.place, |tuple, page| {
+                pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_SHARE as i32);
+                let result = pg_sys::HeapTupleSatisfiesUpdate(tuple, command, page);
+                pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+                result == pg_sys::TM_Result::TM_Ok
+            });
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            newest == Some(true)
+        }
+    }
+}
+
+/// How firmly a transaction has a row.
+pub enum Grip {
+    /// It has looked at it, and others may be faster.
+    Loose(Version),
+    Firm(Locked),
+}
+
+impl Grip {
+    pub fn is_firm(&self) -> bool {
+        matches!(self, Grip::Firm(_))
+    }
+
+    /// Changes some columns, and has the row firmly then; None if others were faster.
+    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) -> Option<Grip> {
+        match self {
+            Grip::Loose(version) => version.change(columns),
+            Grip::Firm(locked) => Some(locked.change(columns)),
+        }
+        .map(Grip::Firm)
+    }
+
+    /// Whether nobody else has been faster so far.
+    pub fn holds(&self) -> bool {
+        match self {
+            Grip::Loose(version) => version.is_newest(),
+            Grip::Firm(_) => true,
+        }
+    }
+}
+
+/// Hands the tuple at that place to `then`, with the page that it is on; None if there is none.
+///
+/// # Safety
+/// The relation must be open, and the place that of a tuple that a snapshot of this transaction sees.
+unsafe fn with_tuple<T>(
+    relation: pg_sys::Relation,
+    place: pg_sys::ItemPointerData,
+    then: impl FnOnce(pg_sys::HeapTuple, pg_sys::Buffer) -> T,
+) -> Option<T> {
+    // SAFETY: the caller's promise; a snapshot of any version is a plain structure; the page is released
+    // when the tuple was looked at.
+    unsafe {
+        let mut any = pg_sys::SnapshotData {
+            snapshot_type: pg_sys::SnapshotType::SNAPSHOT_ANY,
+            ..Default::default()
+        };
+        let mut tuple = pg_sys::HeapTupleData {
+            t_self: place,
+            ..Default::default()
+        };
+        let mut page = pg_sys::InvalidBuffer as pg_sys::Buffer;
+        pg_sys::heap_fetch(relation, &mut any, &mut tuple, &mut page, false).then(|| {
+            let result = then(&mut tuple, page);
+            pg_sys::ReleaseBuffer(page);
+            result
+        })
+    }
+}
+
+/// A tuple with some columns changed.
+///
+/// # Safety
+/// The tuple must be one of the relation, and the columns such of it.
+unsafe fn modified<const N: usize>(
+    relation: pg_sys::Relation,
+    tuple: pg_sys::HeapTuple,
+    columns: [(i32, Arg); N],
+) -> pg_sys::HeapTuple {
+    let mut numbers = columns.map(|(column, _)| column);
+    let mut values = columns.map(|(_, value)| value.unwrap_or(pg_sys::Datum::from(0)));
+    let mut nulls = columns.map(|(_, value)| value.is_none());
+    // SAFETY: the caller's promise; as many values as columns.
+    unsafe {
+        pg_sys::heap_modify_tuple_by_cols(
+            tuple,
+            (*relation).rd_att,
+            N as i32,
+            numbers.as_mut_ptr(),
+            values.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+        )
+    }
+}
+
 impl Locked {
     /// Puts another row in its place, with a value for each column in their order, the same key among
     /// them. Later statements of the transaction see it.
@@ -155,47 +333,47 @@ impl Locked {
         let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
         let mut nulls = row.map(|value| value.is_none());
         // SAFETY: the relation is opened anew under the lock that is still held; values and nulls
-        // are as many as its attributes, which is checked. The call is the one by which Postgres
-        // changes rows of its own catalogs: heap, TOAST, WAL, and indexes unless it is a HOT update.
+        // are as many as its attributes, which is checked.
         unsafe {
             let relation =
                 pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
             let shape = (*relation).rd_att;
             assert!((*shape).natts as usize == N, "a row of {N} columns");
             let tuple = pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr());
-            let mut place = self.place;
-            pg_sys::CatalogTupleUpdate(relation, &mut place, tuple);
+            self.put(relation, tuple);
             pg_sys::heap_freetuple(tuple);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            pg_sys::CommandCounterIncrement();
         }
     }
 
     /// Changes some columns, by their numbers from 1, none of them of its key. Later statements of the
     /// transaction see it. Must be called within the session in which the row was locked.
-    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) {
-        let mut numbers = columns.map(|(column, _)| column);
-        let mut values = columns.map(|(_, value)| value.unwrap_or(pg_sys::Datum::from(0)));
-        let mut nulls = columns.map(|(_, value)| value.is_none());
+    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) -> Locked {
         // SAFETY: the relation is opened anew under the lock that is still held; the tuple was copied
-        // when it was locked, and belongs to this relation. The call is the one of `replace`.
+        // when it was locked, and belongs to this relation.
         unsafe {
             let relation =
                 pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
-            let tuple = pg_sys::heap_modify_tuple_by_cols(
-                self.tuple,
-                (*relation).rd_att,
-                N as i32,
-                numbers.as_mut_ptr(),
-                values.as_mut_ptr(),
-                nulls.as_mut_ptr(),
-            );
-            let mut place = self.place;
-            pg_sys::CatalogTupleUpdate(relation, &mut place, tuple);
-            pg_sys::heap_freetuple(tuple);
+            let tuple = modified(relation, self.tuple, columns);
+            self.put(relation, tuple);
             pg_sys::heap_freetuple(self.tuple);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            pg_sys::CommandCounterIncrement();
+            Locked {
+                table: self.table,
+                place: (*tuple).t_self,
+                tuple,
+            }
         }
+    }
+
+    /// # Safety
+    /// The relation must be the row's, open for writing, and the tuple one of it.
+    unsafe fn put(&self, relation: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
+        // SAFETY: the caller's promise. The row is locked, so that nobody has to be waited for.
+        let result = unsafe { heap::update(relation, self.place, tuple, true) };
+        assert!(
+            result == pg_sys::TM_Result::TM_Ok,
+            "a locked row can be changed: {result}"
+        );
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::daily::Day;
 use super::datum;
+use super::locked::Version;
 
 /// A value of a primary key.
 #[derive(Clone, Copy)]
@@ -367,6 +368,17 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// Which version of the row it is.
+    pub fn version(&self) -> Version {
+        // SAFETY: the tuple is alive, see `read`.
+        unsafe {
+            Version {
+                table: (*self.tuple).t_tableOid,
+                place: (*self.tuple).t_self,
+            }
+        }
+    }
+
     /// The value in column `column` (from 1), or None where it is null.
     pub fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
         let mut null = false;

@@ -9,7 +9,7 @@ use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
 use crate::pg::attempt::attempt_for;
 use crate::pg::invalidation::{self, Watch};
-use crate::pg::locked::{Locked, Missed, Wait};
+use crate::pg::locked::{Grip, Missed, Wait};
 use crate::pg::lookup::{Found, Keyed, Seen};
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Statement, array, datum};
@@ -101,7 +101,7 @@ impl Levels {
 const BUSY_FOR: i64 = 1_000_000;
 
 /// One row of a counter.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Stripe {
     pub number: i32,
     pub quota: i64,
@@ -134,13 +134,14 @@ impl Stripe {
         self.quota.saturating_sub(ledger::used(&self.ledger, terms))
     }
 
-    pub fn write(&self, locked: Locked) {
-        locked.change([
+    /// Writes it; None if others were faster.
+    pub fn write(&self, grip: Grip) -> Option<Grip> {
+        grip.change([
             (QUOTA, datum::int8(self.quota)),
             (LEDGER, datum::array(&self.ledger)),
             (PACED_AT, self.paced_at.and_then(datum::timestamp)),
             (ALLOWED, datum::float8(self.allowed)),
-        ]);
+        ])
     }
 }
 
@@ -155,22 +156,30 @@ impl Budget<'_> {
         found
     }
 
+    /// A stripe as it is by now, unless another transaction is changing it.
+    pub fn look(&self, stripe: i32) -> Result<(Stripe, Grip), Missed> {
+        let mut found = Stripe::default();
+        let key = (self.0.slot, stripe);
+        let version = STRIPES.look(key, |row| found = Stripe::of(&row))?;
+        Ok((found, Grip::Loose(version)))
+    }
+
     /// Locks a stripe unless another transaction has it.
-    pub fn lock(&self, stripe: i32) -> Result<(Stripe, Locked), Missed> {
+    pub fn lock(&self, stripe: i32) -> Result<(Stripe, Grip), Missed> {
         self.lock_as(stripe, Wait::Never)
     }
 
     /// Locks a stripe, or waits so many milliseconds for it.
-    pub fn lock_within(&self, stripe: i32, milliseconds: u32) -> Result<(Stripe, Locked), Missed> {
+    pub fn lock_within(&self, stripe: i32, milliseconds: u32) -> Result<(Stripe, Grip), Missed> {
         attempt_for(milliseconds, || self.lock_as(stripe, Wait::ForIt))
             .unwrap_or(Err(Missed::Taken))
     }
 
-    fn lock_as(&self, stripe: i32, wait: Wait) -> Result<(Stripe, Locked), Missed> {
+    fn lock_as(&self, stripe: i32, wait: Wait) -> Result<(Stripe, Grip), Missed> {
         let mut found = Stripe::default();
         let key = (self.0.slot, stripe);
         let locked = STRIPES.lock(key, wait, |row| found = Stripe::of(&row))?;
-        Ok((found, locked))
+        Ok((found, Grip::Firm(locked)))
     }
 
     /// Every stripe; of one that is being changed, the version that leaves less.

@@ -4,7 +4,7 @@ use pgrx::pg_sys::UUIDOID;
 use uuid::Uuid;
 
 use crate::pg::attempt::attempt_for;
-use crate::pg::locked::{Locked, Missed, Wait};
+use crate::pg::locked::{Grip, Locked, Missed, Version, Wait};
 use crate::pg::lookup::{Found, Keyed};
 use crate::pg::{Statement, array, clock, datum, session};
 
@@ -37,13 +37,18 @@ pub struct UserRow {
     pub events: i64,
     /// What they have had of caps per user.
     pub exposures: Vec<i64>,
+    /// Which version of the row was read, if one was.
+    pub version: Option<Version>,
 }
 
 impl UserRow {
     /// Reads the row; what was here before is forgotten. Sees what a statement of the caller would see.
     pub fn read(&mut self, user_key: Uuid) {
         self.clear();
-        USER_STATE.read(user_key, |kept| self.take(&kept));
+        USER_STATE.read(user_key, |kept| {
+            self.version = Some(kept.version());
+            self.take(&kept);
+        });
     }
 
     /// Takes over what decisions look at.
@@ -54,7 +59,9 @@ impl UserRow {
         self.events = other.events;
     }
 
-    fn clear(&mut self) {
+    /// Forgets what was here.
+    pub fn clear(&mut self) {
+        self.version = None;
         self.features.clear();
         self.keyed.clear();
         self.events = 0;
@@ -121,9 +128,9 @@ impl UserRow {
         Ok((row, locked))
     }
 
-    /// Writes the exposures only.
-    pub fn write_exposures(&self, locked: Locked) {
-        locked.change([(EXPOSURES, datum::array(&self.exposures))]);
+    /// Writes the exposures only; None if others were faster.
+    pub fn write_exposures(exposures: &[i64], grip: Grip) -> Option<Grip> {
+        grip.change([(EXPOSURES, datum::array(exposures))])
     }
 
     /// Writes the row back.

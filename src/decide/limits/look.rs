@@ -71,12 +71,12 @@ impl Limiting<'_> {
         let (now, patience) = (self.request.now, self.patience.min(MOMENT));
         let has_room = |stripe: &&Stripe| Budget(cap).room(stripe, now) >= least;
         for stripe in held.iter().filter(has_room).take(TRIED) {
-            let Ok((stripe, locked)) = Budget(cap).lock_within(stripe.number, patience) else {
+            let Ok((stripe, grip)) = Budget(cap).lock_within(stripe.number, patience) else {
                 continue;
             };
             let room = Budget(cap).room(&stripe, now);
             // Caps are looked at in their order: this one is the next.
-            self.hold(self.rooms.len(), stripe, locked);
+            self.hold(self.rooms.len(), stripe, grip);
             if room >= least {
                 return room;
             }

@@ -1,10 +1,10 @@
 //! What is chosen is taken from the counters of its budgets.
 
-use super::{BUSY, Held, Limiting, TRIED};
+use super::{BUSY, Held, Limiting, PLENTY, TRIED};
 use crate::decide::Desk;
 use crate::math::ledger::{self, COUNTED};
-use crate::pg::locked::{Locked, Missed};
-use crate::policy::{Budget, Per, Stripe};
+use crate::pg::locked::{Grip, Missed};
+use crate::policy::{Budget, Level, Per, Stripe};
 
 impl Limiting<'_> {
     /// Locks what the slate takes; false if something is not there any more, so that the choice must be
@@ -39,6 +39,8 @@ impl Limiting<'_> {
         }
         for (which, amount) in taken {
             let cap = self.cap(self.held[which].place);
+            let held = &mut self.held[which];
+            held.before.get_or_insert_with(|| held.stripe.clone());
             Budget(cap).advance(&mut self.held[which].stripe, self.request.now);
             self.take(which, amount);
         }
@@ -69,6 +71,8 @@ impl Limiting<'_> {
         if let Some((which, _)) = fitting.find(fits) {
             return Some(which);
         }
+        // While there is plenty, a look is enough: it is rare that another session is faster.
+        let only_looks = !self.careful && self.rooms[place] == PLENTY;
         let stripes = cap.stripes.get();
         let first = (desk.seed % stripes.max(1) as u64) as i32;
         let mut waiting = Vec::new();
@@ -90,10 +94,14 @@ impl Limiting<'_> {
             if (step > 0 || cap.is_small() || cap.is_paced()) && !worth() {
                 continue;
             }
-            match Budget(cap).lock(number) {
-                Ok((stripe, locked)) => {
+            let found = match only_looks {
+                true => Budget(cap).look(number),
+                false => Budget(cap).lock(number),
+            };
+            match found {
+                Ok((stripe, grip)) => {
                     let room = Budget(cap).room(&stripe, now);
-                    self.hold(place, stripe, locked);
+                    self.hold(place, stripe, grip);
                     if gives_way || room >= amount {
                         return Some(self.held.len() - 1);
                     }
@@ -106,11 +114,11 @@ impl Limiting<'_> {
         let tried = waiting.len().clamp(1, TRIED);
         let share = (self.patience / tried as u32).max(1);
         for &number in waiting.iter().take(tried) {
-            let Ok((stripe, locked)) = Budget(cap).lock_within(number, share) else {
+            let Ok((stripe, grip)) = Budget(cap).lock_within(number, share) else {
                 continue;
             };
             let room = Budget(cap).room(&stripe, now);
-            self.hold(place, stripe, locked);
+            self.hold(place, stripe, grip);
             if gives_way || room >= amount {
                 return Some(self.held.len() - 1);
             }
@@ -127,11 +135,12 @@ impl Limiting<'_> {
         gathered
     }
 
-    pub(super) fn hold(&mut self, place: usize, stripe: Stripe, locked: Locked) {
+    pub(super) fn hold(&mut self, place: usize, stripe: Stripe, grip: Grip) {
         self.held.push(Held {
             place,
             stripe,
-            locked: Some(locked),
+            grip: Some(grip),
+            before: None,
             changed: false,
         });
     }
@@ -147,7 +156,7 @@ impl Limiting<'_> {
             let held = self
                 .held
                 .iter()
-                .any(|held| held.place == place && held.stripe.number == number);
+                .any(|held| held.place == place && held.is_firm() && held.stripe.number == number);
             let some = || {
                 Budget(cap)
                     .peek(number)
@@ -155,9 +164,9 @@ impl Limiting<'_> {
             };
             if !held
                 && some()
-                && let Ok((stripe, locked)) = Budget(cap).lock(number)
+                && let Ok((stripe, grip)) = Budget(cap).lock(number)
             {
-                self.hold(place, stripe, locked);
+                self.hold(place, stripe, grip);
             }
         }
         let spare = |which: usize, held: &Held| {
@@ -169,7 +178,7 @@ impl Limiting<'_> {
             .held
             .iter()
             .enumerate()
-            .filter(|(_, held)| held.place == place)
+            .filter(|(_, held)| held.place == place && held.is_firm())
             .map(|(which, held)| (which, spare(which, held)))
             .collect();
         let total: i64 = of_cap.iter().map(|(_, spare)| spare).sum();
@@ -211,5 +220,45 @@ impl Limiting<'_> {
             &terms,
         );
         held.changed = true;
+    }
+
+    /// Writes the stripes that have changed; false if another session was faster with one of them.
+    pub(super) fn write_stripes(&mut self) -> bool {
+        for held in self.held.iter_mut().filter(|held| held.changed) {
+            held.grip = held.grip.take().and_then(|grip| held.stripe.write(grip));
+            if held.grip.is_none() {
+                return false;
+            }
+            held.changed = false;
+        }
+        true
+    }
+
+    /// Lets others know of budgets that run out.
+    pub(super) fn mark_little(&self) {
+        let now = self.request.now;
+        for held in self.held.iter().filter(|held| held.before.is_some()) {
+            let cap = self.cap(held.place);
+            if cap.is_small() || held.stripe.free(&cap.terms(now)) >= cap.little() {
+                continue;
+            }
+            let (starts, ends) = cap.window(now);
+            let starts = cap.level_window(starts);
+            if Budget(cap).level(starts, now) == Level::Plenty {
+                Budget(cap).mark(starts, Level::Little, ends);
+            }
+        }
+    }
+
+    /// Gives back what was taken: written or not, the next writing says what counts. What was only looked
+    /// at is let go.
+    pub(super) fn give_back_stripes(&mut self) {
+        self.held.retain(Held::is_firm);
+        for held in &mut self.held {
+            if let Some(before) = held.before.take() {
+                held.stripe = before;
+                held.changed = true;
+            }
+        }
     }
 }

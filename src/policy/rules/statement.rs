@@ -123,6 +123,7 @@ impl Rules {
         few: &[One],
     ) -> String {
         let (mut plain, mut ones, mut sets) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rows = vec![self.rows.clone()];
         for part in parts {
             let (rule, between) = match part {
                 Part::Whole(rule) => (rule, false),
@@ -136,10 +137,13 @@ impl Rules {
             match rule.set {
                 None => plain.push(truth),
                 Some(set) if few.iter().any(|one| one.set == set) => {
-                    let here = few.iter().filter(|one| one.set == set);
-                    ones.extend(
-                        here.map(|one| format!("(SELECT {truth} FROM ({}) AS action)", one.row)),
-                    );
+                    for one in few.iter().filter(|one| one.set == set) {
+                        rows.push(format!(
+                            "LATERAL (SELECT {truth} AS holds FROM ({}) AS action) AS one_{}",
+                            one.row, one.number
+                        ));
+                        ones.push(format!("one_{}.holds", one.number));
+                    }
                 }
                 Some(set) => sets.push(self.set_query(set, &rule.text, between)),
             }
@@ -152,7 +156,7 @@ impl Rules {
         format!(
             "SELECT ARRAY[{}]::pg_catalog.bool[], {sets} FROM {}",
             plain.join(", "),
-            self.rows
+            rows.join(", ")
         )
     }
 }

@@ -1,0 +1,108 @@
+//! Few rows that are looked at all the time: found by where they were, without an index.
+//!
+//! While a row is updated HOT, its index entry points to the same place: the root of a chain on one page,
+//! along which its newest version is. A backend remembers roots, and looks whether the row is still there.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
+use pgrx::pg_sys;
+
+use super::lookup::Found;
+
+/// A table, and the two numbers that are the primary key of a row of it.
+type Name = (pg_sys::Oid, i32, i32);
+
+/// How many roots a backend remembers.
+const MOST: usize = 4096;
+
+/// A page has room for fewer tuples than that: each takes a header and a pointer.
+const MOST_ON_A_PAGE: usize = pg_sys::BLCKSZ as usize / 28;
+
+thread_local! {
+    static ROOTS: RefCell<HashMap<Name, pg_sys::ItemPointerData>> = RefCell::default();
+}
+
+/// Hands the row to `then` if it is found from where it was; whether it was.
+///
+/// # Safety
+/// The relation must be open, its first two columns be its primary key, and the snapshot one of everything,
+/// active, or registered.
+pub(super) unsafe fn find_again(
+    relation: pg_sys::Relation,
+    (first, second): (i32, i32),
+    snapshot: pg_sys::Snapshot,
+    then: impl FnOnce(Found<'_>),
+) -> bool {
+    // SAFETY: the caller's promise. The page exists, is pinned while the row is looked at, and locked while
+    // the chain is followed, as an index scan does it.
+    unsafe {
+        let name = ((*relation).rd_id, first, second);
+        let Some(mut place) = ROOTS.with_borrow(|roots| roots.get(&name).copied()) else {
+            return false;
+        };
+        let (block, _) = item_pointer_get_both(place);
+        let main = pg_sys::ForkNumber::MAIN_FORKNUM;
+        if block >= pg_sys::RelationGetNumberOfBlocksInFork(relation, main) {
+            return false;
+        }
+        let page = pg_sys::ReadBuffer(relation, block);
+        pg_sys::heap_page_prune_opt(relation, page);
+        let mut tuple = pg_sys::HeapTupleData::default();
+        pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_SHARE as i32);
+        let alive = pg_sys::heap_hot_search_buffer(
+            &mut place,
+            relation,
+            page,
+            snapshot,
+            &mut tuple,
+            std::ptr::null_mut(),
+            true,
+        );
+        pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+        let row = Found {
+            tuple: &mut tuple,
+            shape: (*relation).rd_att,
+            lives: PhantomData,
+        };
+        let number = |column: i32| row.datum(column).map(|number| number.value() as i32);
+        let found = alive && number(1) == Some(first) && number(2) == Some(second);
+        if found {
+            then(row);
+        }
+        pg_sys::ReleaseBuffer(page);
+        found
+    }
+}
+
+/// Remembers where a version of a row was found.
+///
+/// # Safety
+/// The relation must be open, and the place that of a tuple that a snapshot of this transaction sees.
+pub(super) unsafe fn remember(
+    relation: pg_sys::Relation,
+    (first, second): (i32, i32),
+    place: pg_sys::ItemPointerData,
+) {
+    let mut roots = [0; MOST_ON_A_PAGE];
+    // SAFETY: the caller's promise; there is room for a root of each tuple on the page.
+    let (name, root) = unsafe {
+        let (block, offset) = item_pointer_get_both(place);
+        let page = pg_sys::ReadBuffer(relation, block);
+        pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_SHARE as i32);
+        pg_sys::heap_get_root_tuples(pg_sys::BufferGetPage(page), roots.as_mut_ptr());
+        pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+        pg_sys::ReleaseBuffer(page);
+        let mut root = place;
+        item_pointer_set_all(&mut root, block, roots[usize::from(offset) - 1]);
+        (((*relation).rd_id, first, second), root)
+    };
+    ROOTS.with_borrow_mut(|roots| {
+        if roots.len() >= MOST {
+            roots.clear();
+        }
+        roots.insert(name, root);
+    });
+}
