@@ -216,9 +216,8 @@ pub fn max_concurrent_decisions() -> Option<u32> {
     }
 }
 
-pub fn rule_role() -> Option<String> {
-    let name = RULE_ROLE.get()?.into_string().ok()?;
-    (!name.is_empty()).then_some(name)
+pub fn rule_role() -> Option<CString> {
+    RULE_ROLE.get().filter(|name| !name.is_empty())
 }
 
 /// The fixed seed, if there is one.

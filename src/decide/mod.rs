@@ -160,7 +160,7 @@ thread_local! {
     static DESK: RefCell<Desk> = RefCell::default();
 }
 
-/// Decides, and hands the decision and the desk it was made on to `then`. Reads only, but for the
+/// Decides, and hands the decision and the desk it was made on to `then`, in the same session. Reads only, but for the
 /// breakers of rules where the asker writes.
 pub fn consider<T>(
     asked: &Asked<'_>,
@@ -169,6 +169,7 @@ pub fn consider<T>(
     DESK.with(|desk| {
         let mut desk = desk.try_borrow_mut().map_err(|_| Error::Nested)?;
         let bundle: Rc<Bundle> = policy::current(asked.now)?;
+        let _session = Session::open();
         let place = match asked.takes {
             true => envelope::admit(),
             false => Ok(None),
@@ -191,7 +192,6 @@ fn pipeline<'a>(
     let request = request::normalize(asked, bundle)?;
     desk.seed = request.seed;
     watch.lap();
-    let _session = Session::open();
     let mut envelope = Envelope::open(&request, watch.began, asked.takes && admitted);
     let weighed = match admitted {
         true => weigh_within(&mut envelope, &request, bundle, desk, &mut watch),

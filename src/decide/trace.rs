@@ -11,7 +11,7 @@ use crate::math::runs::compress;
 use crate::pg::append::append;
 use crate::pg::daily::Daily;
 use crate::pg::invalidation::Watch;
-use crate::pg::{Session, Statement, array, datum};
+use crate::pg::{Statement, array, datum};
 use crate::policy::value_text;
 
 const DAILY: Daily = Daily {
@@ -70,9 +70,8 @@ const TYPES: [pg_sys::Oid; 34] = [
 ];
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
-/// partition never fails a decision.
+/// partition never fails a decision. Needs an open session.
 pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
-    let _session = Session::open();
     let request = &decision.request;
     let surface = request.surface;
     let filled = desk.slate.picks.len();

@@ -1,6 +1,7 @@
 //! Facts come in: an event is checked, stored once, and folded into the features of its user, of its action
 //! and of its surface.
 
+mod ahead;
 pub mod backfill;
 mod consistency;
 mod contract;
@@ -20,9 +21,11 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
+use ahead::Ahead;
 pub use contract::Who;
 use contract::{Bad, Event, Terms};
 use entity::Additions;
+use fact::Fact;
 
 use crate::error::Error;
 use crate::govern::pseudonym::{self, Key};
@@ -153,10 +156,8 @@ impl Desk {
                 continue;
             }
             accepted += 1;
-            row.events += 1;
-            keys.extend(features::fold(&fact, event.kind, &mut row, &bundle));
+            keys.extend(count_in(event, &fact, &bundle, &mut row));
             additions.fold(&fact, event.kind, &bundle);
-            exposure::count(event, &bundle, &mut row);
             if let Some(decision_id) = event.decision_id {
                 store::outcome(event, decision_id);
             }
@@ -168,19 +169,78 @@ impl Desk {
         [accepted, events.len() as i64 - accepted]
     }
 
+    /// The same where all has been found out ahead; None, and nothing, if it does not hold any more.
+    fn put_ahead(
+        &self,
+        ahead: Ahead,
+        events: &[Event<'_>],
+        additions: &mut Additions,
+    ) -> Option<[i64; 2]> {
+        let (user_key, of) = (events[0].user_key, events.len() as i64);
+        if ahead.new.is_empty() {
+            return Some([0, of]);
+        }
+        let locked = ahead.row.write_over(user_key, ahead.version)?;
+        let bundle = policy::live().unwrap_or_else(|_| self.bundle.clone());
+        let (mut stored, mut ordinal) = (Vec::with_capacity(ahead.new.len()), ahead.before);
+        for &i in &ahead.new {
+            let event = &events[i];
+            let fact = event.fact(&bundle);
+            if !store::add(event, &fact, &bundle, ordinal + 1, true) {
+                continue;
+            }
+            ordinal += 1;
+            stored.push(event);
+            additions.fold(&fact, event.kind, &bundle);
+            if let Some(decision_id) = event.decision_id {
+                store::outcome(event, decision_id);
+            }
+        }
+        // While it waited, another feature may have come, or somebody have stored an event by hand.
+        if !Rc::ptr_eq(&bundle, &self.bundle) || stored.len() < ahead.new.len() {
+            let (row, keys) = ahead::counted(ahead.version, &stored, &bundle);
+            row.write(user_key, locked);
+            keys::remember(keys);
+        } else {
+            keys::remember(ahead.keys);
+        }
+        let accepted = stored.len() as i64;
+        Some([accepted, of - accepted])
+    }
+
     /// Takes in events of many users: user by user in one order for all, so that nobody who does the
-    /// same waits for the other in a circle.
+    /// same waits for the other in a circle. Rows are locked when nothing is left to do but to write.
     fn put_all(&self, mut events: Vec<Event<'_>>) -> [i64; 2] {
         events.sort_by_key(|event| event.user_key);
+        let users: Vec<&[Event]> = events.chunk_by(|a, b| a.user_key == b.user_key).collect();
         let (mut counts, mut additions) = ([0; 2], Additions::default());
-        for events in events.chunk_by(|a, b| a.user_key == b.user_key) {
-            let _session = Session::open();
-            let [accepted, duplicate] = self.put(events[0].user_key, events, &mut additions);
-            counts = [counts[0] + accepted, counts[1] + duplicate];
-            session::check_interrupts();
+        for users in users.chunks(AHEAD) {
+            let ahead: Vec<Option<Ahead>> = users
+                .iter()
+                .map(|events| Ahead::look(events, &self.bundle))
+                .collect();
+            for (&events, ahead) in users.iter().zip(ahead) {
+                let _session = Session::open();
+                let put = ahead.and_then(|ahead| self.put_ahead(ahead, events, &mut additions));
+                let [accepted, duplicate] =
+                    put.unwrap_or_else(|| self.put(events[0].user_key, events, &mut additions));
+                counts = [counts[0] + accepted, counts[1] + duplicate];
+                session::check_interrupts();
+            }
         }
         let _session = Session::open();
         additions.write();
         counts
     }
 }
+
+/// Counts an event that is new in the row of its user; the texts of keys. Needs an open session.
+fn count_in(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle, row: &mut UserRow) -> Vec<String> {
+    row.events += 1;
+    let keys = features::fold(fact, event.kind, row, bundle);
+    exposure::count(event, bundle, row);
+    keys
+}
+
+/// Of how many users all is found out ahead.
+const AHEAD: usize = 1000;

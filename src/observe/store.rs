@@ -39,14 +39,40 @@ const DAILY: Daily = Daily {
     watch: Watch::Event,
 };
 
+/// Whether the event is there already; None if that cannot be seen without the executor.
+pub fn is_there(event: &Event<'_>) -> Option<bool> {
+    let (first, last) = horizon(event);
+    let days = days(first, last)?;
+    let (key, id) = (event.user_key, &event.event_id);
+    Some(has_between(&days, key, id, (first, last)))
+}
+
+/// From when to when an event of the same name is the same.
+pub fn horizon(event: &Event<'_>) -> (i64, i64) {
+    let horizon = event.contract.dedup_horizon;
+    (
+        event.at.saturating_sub(horizon),
+        event.at.saturating_add(horizon),
+    )
+}
+
 /// Stores the event, as the user's next one, unless it is there already; whether it did. The user's row
 /// must be locked.
 pub fn event(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle, ordinal: i64) -> bool {
-    let horizon = event.contract.dedup_horizon;
-    let (first, last) = (
-        event.at.saturating_sub(horizon),
-        event.at.saturating_add(horizon),
-    );
+    match is_there(event) {
+        Some(true) => false,
+        there => add(event, fact, bundle, ordinal, there == Some(false)),
+    }
+}
+
+/// The same for one that may be known to be new.
+pub fn add(
+    event: &Event<'_>,
+    fact: &Fact<'_>,
+    bundle: &Bundle,
+    ordinal: i64,
+    is_new: bool,
+) -> bool {
     let attributes = kept_attributes(event, fact, bundle).map(|kept| kept.to_string());
     let row = [
         datum::uuid(event.user_key),
@@ -62,16 +88,11 @@ pub fn event(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle, ordinal: i64) 
         datum::int2(event.contract.version),
         datum::int8(ordinal),
     ];
-    if let Some(days) = days(first, last) {
-        let between = (first, last);
-        if has_between(&days, event.user_key, &event.event_id, between) {
-            return false;
-        }
-        let day = DAILY.day(event.at);
-        if day.is_some_and(|day| append(day.partition, &row)) {
-            return true;
-        }
+    let day = DAILY.day(event.at).filter(|_| is_new);
+    if day.is_some_and(|day| append(day.partition, &row)) {
+        return true;
     }
+    let (first, last) = horizon(event);
     let mut args = row.to_vec();
     args.extend([datum::timestamp(first), datum::timestamp(last)]);
     EVENT.with(|statement| statement.write(&args, |_| {})) == 1

@@ -1,5 +1,7 @@
 //! Acting as another role for a moment.
 
+use std::ffi::CStr;
+
 use pgrx::pg_sys;
 
 /// While it lives, statements run with the rights of the role; dropping it goes back.
@@ -38,8 +40,7 @@ pub fn caller() -> pg_sys::Oid {
 }
 
 /// The role of that name, if there is one.
-pub fn role(name: &str) -> Option<pg_sys::Oid> {
-    let name = std::ffi::CString::new(name).ok()?;
+pub fn role(name: &CStr) -> Option<pg_sys::Oid> {
     // SAFETY: a look-up in the system cache; `true` means that a missing role is no error.
     let oid = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
     (oid != pg_sys::InvalidOid).then_some(oid)

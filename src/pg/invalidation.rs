@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// How many kinds there are.
-const WATCHES: usize = 9;
+const WATCHES: usize = 10;
 
 /// What a backend keeps copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Watch {
     Breaker = 7,
     /// The table that says at which price budgets go, and what traffic is expected.
     Pacing = 8,
+    /// Tables whose rows are found by their primary key without the executor.
+    Keyed = 9,
 }
 
 /// Registers the callback. Once per process, from `_PG_init`.

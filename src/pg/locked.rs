@@ -64,8 +64,12 @@ impl Keyed {
             find(relation, index, snapshot, key.into(), |row| {
                 place = Some((*row.tuple).t_self);
             });
+            let newer = match self.sees_one_snapshot() {
+                true => Newer::Fails,
+                false => Newer::IsTaken,
+            };
             let locked = match place {
-                Some(place) => self.lock_at(relation, place, snapshot, wait, then),
+                Some(place) => lock_at(relation, place, snapshot, wait, newer, then),
                 None => Err(Missed::Absent),
             };
             pg_sys::UnregisterSnapshot(snapshot);
@@ -110,80 +114,88 @@ impl Keyed {
             version
         }
     }
+}
 
-    /// # Safety
-    /// The relation must be open for writing, and the place that of a tuple that the snapshot sees.
-    unsafe fn lock_at(
-        &self,
-        relation: pg_sys::Relation,
-        mut place: pg_sys::ItemPointerData,
-        snapshot: pg_sys::Snapshot,
-        wait: Wait,
-        then: impl FnOnce(Found<'_>),
-    ) -> Result<Locked, Missed> {
-        // SAFETY: the slot is of the kind that heaps take; the function pointer is the access method's.
-        unsafe {
-            let slot = pg_sys::MakeSingleTupleTableSlot(
-                (*relation).rd_att,
-                &raw const pg_sys::TTSOpsBufferHeapTuple,
-            );
-            let flags = if self.sees_one_snapshot() {
-                0
-            } else {
-                pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8
-            };
-            let mut failure = pg_sys::TM_FailureData::default();
-            let lock_tuple = (*(*relation).rd_tableam)
-                .tuple_lock
-                .expect("a heap can lock tuples");
-            let result = pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                lock_tuple(
-                    relation,
-                    &mut place,
-                    snapshot,
-                    slot,
-                    pg_sys::GetCurrentCommandId(false),
-                    pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
-                    match wait {
-                        Wait::ForIt => pg_sys::LockWaitPolicy::LockWaitBlock,
-                        Wait::Never => pg_sys::LockWaitPolicy::LockWaitSkip,
-                    },
-                    flags,
-                    &mut failure,
-                )
-            });
-            use pg_sys::TM_Result::{
-                TM_Deleted as DELETED, TM_Ok as OK, TM_Updated as UPDATED,
-                TM_WouldBlock as WOULD_BLOCK,
-            };
-            let locked = match result {
-                OK => {
-                    let mut copied = false;
-                    let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut copied);
-                    then(Found {
-                        tuple,
-                        shape: (*relation).rd_att,
-                        lives: PhantomData,
-                    });
-                    Ok(Locked {
-                        table: (*relation).rd_id,
-                        place: (*slot).tts_tid,
-                        tuple: pg_sys::heap_copytuple(tuple),
-                    })
-                }
-                DELETED | UPDATED if self.sees_one_snapshot() => {
-                    ereport!(
-                        ERROR,
-                        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-                        "could not serialize access due to concurrent update"
-                    );
-                }
-                WOULD_BLOCK => Err(Missed::Taken),
-                _ => Err(Missed::Absent),
-            };
-            pg_sys::ExecDropSingleTupleTableSlot(slot);
-            locked
-        }
+/// What is done about a version newer than the one at a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Newer {
+    IsTaken,
+    /// It is a serialization failure.
+    Fails,
+}
+
+/// Locks the row that has a version at that place.
+///
+/// # Safety
+/// The relation must be open for writing, and the place that of a tuple that the snapshot sees.
+unsafe fn lock_at(
+    relation: pg_sys::Relation,
+    mut place: pg_sys::ItemPointerData,
+    snapshot: pg_sys::Snapshot,
+    wait: Wait,
+    newer: Newer,
+    then: impl FnOnce(Found<'_>),
+) -> Result<Locked, Missed> {
+    // SAFETY: the slot is of the kind that heaps take; the function pointer is the access method's.
+    unsafe {
+        let slot = pg_sys::MakeSingleTupleTableSlot(
+            (*relation).rd_att,
+            &raw const pg_sys::TTSOpsBufferHeapTuple,
+        );
+        let flags = match newer {
+            Newer::IsTaken => pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8,
+            Newer::Fails => 0,
+        };
+        let mut failure = pg_sys::TM_FailureData::default();
+        let lock_tuple = (*(*relation).rd_tableam)
+            .tuple_lock
+            .expect("a heap can lock tuples");
+        let result = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            lock_tuple(
+                relation,
+                &mut place,
+                snapshot,
+                slot,
+                pg_sys::GetCurrentCommandId(false),
+                pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
+                match wait {
+                    Wait::ForIt => pg_sys::LockWaitPolicy::LockWaitBlock,
+                    Wait::Never => pg_sys::LockWaitPolicy::LockWaitSkip,
+                },
+                flags,
+                &mut failure,
+            )
+        });
+        use pg_sys::TM_Result::{
+            TM_Deleted as DELETED, TM_Ok as OK, TM_Updated as UPDATED, TM_WouldBlock as WOULD_BLOCK,
+        };
+        let locked = match result {
+            OK => {
+                let mut copied = false;
+                let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut copied);
+                then(Found {
+                    tuple,
+                    shape: (*relation).rd_att,
+                    lives: PhantomData,
+                });
+                Ok(Locked {
+                    table: (*relation).rd_id,
+                    place: (*slot).tts_tid,
+                    tuple: pg_sys::heap_copytuple(tuple),
+                })
+            }
+            DELETED | UPDATED if newer == Newer::Fails => {
+                ereport!(
+                    ERROR,
+                    PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+                    "could not serialize access due to concurrent update"
+                );
+            }
+            WOULD_BLOCK => Err(Missed::Taken),
+            _ => Err(Missed::Absent),
+        };
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        locked
     }
 }
 
@@ -220,6 +232,41 @@ impl Version {
             });
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
+        }
+    }
+
+    /// Waits for the row and puts another in its place, as [`Locked::replace`] does; None, and nothing, if
+    /// there is a newer version by then. As above.
+    pub fn replace<const N: usize>(self, row: &[Arg; N]) -> Option<Locked> {
+        // SAFETY: as above; the tuple is formed for this relation.
+        unsafe {
+            let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+            let relation = pg_sys::table_open(self.table, mode);
+            let tuple = formed(relation, row);
+            let result = heap::update(relation, self.place, tuple, true);
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            (result == pg_sys::TM_Result::TM_Ok).then(|| Locked {
+                table: self.table,
+                place: (*tuple).t_self,
+                tuple,
+            })
+        }
+    }
+
+    /// Hands the row to `then` as it was in this version. As above.
+    pub fn read(self, then: impl FnOnce(Found<'_>)) {
+        // SAFETY: as above.
+        unsafe {
+            let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            let relation = pg_sys::table_open(self.table, mode);
+            with_tuple(relation, self.place, |tuple, _| {
+                then(Found {
+                    tuple,
+                    shape: (*relation).rd_att,
+                    lives: PhantomData,
+                });
+            });
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         }
     }
 
@@ -301,6 +348,21 @@ unsafe fn with_tuple<T>(
     }
 }
 
+/// A tuple of these columns.
+///
+/// # Safety
+/// The relation must be open, and the values be of the types of its columns.
+unsafe fn formed<const N: usize>(relation: pg_sys::Relation, row: &[Arg; N]) -> pg_sys::HeapTuple {
+    let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
+    let mut nulls = row.map(|value| value.is_none());
+    // SAFETY: the caller's promise; values and nulls are as many as its attributes, which is checked.
+    unsafe {
+        let shape = (*relation).rd_att;
+        assert!((*shape).natts as usize == N, "a row of {N} columns");
+        pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr())
+    }
+}
+
 /// A tuple with some columns changed.
 ///
 /// # Safety
@@ -330,16 +392,11 @@ impl Locked {
     /// Puts another row in its place, with a value for each column in their order, the same key among
     /// them. Later statements of the transaction see it.
     pub fn replace<const N: usize>(self, row: &[Arg; N]) {
-        let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
-        let mut nulls = row.map(|value| value.is_none());
-        // SAFETY: the relation is opened anew under the lock that is still held; values and nulls
-        // are as many as its attributes, which is checked.
+        // SAFETY: the relation is opened anew under the lock that is still held.
         unsafe {
             let relation =
                 pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
-            let shape = (*relation).rd_att;
-            assert!((*shape).natts as usize == N, "a row of {N} columns");
-            let tuple = pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr());
+            let tuple = formed(relation, row);
             self.put(relation, tuple);
             pg_sys::heap_freetuple(tuple);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);

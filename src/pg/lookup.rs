@@ -1,5 +1,6 @@
 //! One row by its primary key, without the executor: for the one read that every decision makes.
 
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
@@ -8,6 +9,7 @@ use uuid::Uuid;
 
 use super::daily::Day;
 use super::datum;
+use super::invalidation::{self, Watch};
 use super::locked::Version;
 
 /// A value of a primary key.
@@ -207,17 +209,52 @@ impl Keyed {
         }
     }
 
+    /// Table and index by their names; looked up once, until the table changes.
     fn oids(&self) -> (pg_sys::Oid, pg_sys::Oid) {
+        let changes = invalidation::changes_seen(Watch::Keyed);
+        let known = OIDS.with_borrow(|known| {
+            let mine = |known: &&Oids| known.name == self.table && known.changes == changes;
+            let known = known.iter().find(mine)?;
+            Some((known.table, known.index))
+        });
+        known.unwrap_or_else(|| self.look_up_oids())
+    }
+
+    fn look_up_oids(&self) -> (pg_sys::Oid, pg_sys::Oid) {
         // SAFETY: names are C strings; look-ups in the system cache.
-        unsafe {
+        let (table, index) = unsafe {
             let schema = pg_sys::get_namespace_oid(self.schema.as_ptr(), false);
-            let table = pg_sys::get_relname_relid(self.table.as_ptr(), schema);
             (
-                table,
+                pg_sys::get_relname_relid(self.table.as_ptr(), schema),
                 pg_sys::get_relname_relid(self.primary_key.as_ptr(), schema),
             )
+        };
+        if table != pg_sys::InvalidOid {
+            invalidation::watch(Watch::Keyed, table);
+            OIDS.with_borrow_mut(|known| {
+                known.retain(|known| known.name != self.table);
+                known.push(Oids {
+                    name: self.table,
+                    changes: invalidation::changes_seen(Watch::Keyed),
+                    table,
+                    index,
+                });
+            });
         }
+        (table, index)
     }
+}
+
+/// A table and its index, as of a count of changes.
+struct Oids {
+    name: &'static CStr,
+    changes: u64,
+    table: pg_sys::Oid,
+    index: pg_sys::Oid,
+}
+
+thread_local! {
+    static OIDS: RefCell<Vec<Oids>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Hands the row with that key to `then`.

@@ -374,13 +374,11 @@ pub(super) fn rule_role() -> Result<pg_sys::Oid, String> {
     let Some(name) = settings::rule_role() else {
         return Err("pg_decide.rule_role is not set".into());
     };
-    match identity::role(&name) {
-        None => Err(format!(
-            "pg_decide.rule_role: role \"{name}\" does not exist"
-        )),
-        Some(role) if identity::is_superuser(role) => Err(format!(
-            "pg_decide.rule_role: role \"{name}\" is a superuser"
-        )),
-        Some(role) => Ok(role),
-    }
+    let fault = match identity::role(&name) {
+        None => "does not exist",
+        Some(role) if identity::is_superuser(role) => "is a superuser",
+        Some(role) => return Ok(role),
+    };
+    let name = name.to_string_lossy();
+    Err(format!("pg_decide.rule_role: role \"{name}\" {fault}"))
 }

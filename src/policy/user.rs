@@ -4,6 +4,7 @@ use pgrx::pg_sys::UUIDOID;
 use uuid::Uuid;
 
 use crate::pg::attempt::attempt_for;
+use crate::pg::datum::Arg;
 use crate::pg::locked::{Grip, Locked, Missed, Version, Wait};
 use crate::pg::lookup::{Found, Keyed};
 use crate::pg::{Statement, array, clock, datum, session};
@@ -27,7 +28,7 @@ thread_local! {
 }
 
 /// What is kept of a user.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct UserRow {
     /// Cells of features, by slot.
     pub features: Vec<f64>,
@@ -45,10 +46,27 @@ impl UserRow {
     /// Reads the row; what was here before is forgotten. Sees what a statement of the caller would see.
     pub fn read(&mut self, user_key: Uuid) {
         self.clear();
-        USER_STATE.read(user_key, |kept| {
-            self.version = Some(kept.version());
-            self.take(&kept);
-        });
+        USER_STATE.read(user_key, |kept| self.take_version(&kept));
+    }
+
+    /// The same of what is committed by now, if there is a row.
+    pub fn newest(user_key: Uuid) -> Option<(UserRow, Version)> {
+        let mut row = UserRow::default();
+        USER_STATE.read_newest(user_key, |kept| row.take_version(&kept));
+        let version = row.version?;
+        Some((row, version))
+    }
+
+    /// The row as it was in a version.
+    pub fn in_version(version: Version) -> UserRow {
+        let mut row = UserRow::default();
+        version.read(|kept| row.take_version(&kept));
+        row
+    }
+
+    fn take_version(&mut self, kept: &Found<'_>) {
+        self.version = Some(kept.version());
+        self.take(kept);
     }
 
     /// Takes over what decisions look at.
@@ -135,13 +153,23 @@ impl UserRow {
 
     /// Writes the row back.
     pub fn write(&self, user_key: Uuid, locked: Locked) {
-        locked.replace(&[
+        locked.replace(&self.columns(user_key));
+    }
+
+    /// Writes it in the place of a version that was not locked, for which it waits; None, and nothing, if
+    /// there is a newer one by then.
+    pub fn write_over(&self, user_key: Uuid, version: Version) -> Option<Locked> {
+        version.replace(&self.columns(user_key))
+    }
+
+    fn columns(&self, user_key: Uuid) -> [Arg; 6] {
+        [
             datum::uuid(user_key),
             datum::array(&self.features),
             datum::timestamp(clock::now()),
             datum::array(&self.keyed),
             datum::int8(self.events),
             datum::array(&self.exposures),
-        ]);
+        ]
     }
 }
