@@ -1,6 +1,7 @@
 //! A stream of events in no order, with duplicates, broken off by a crash and sent again from the start,
 //! gives the features of the same events told once and in order.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -42,8 +43,8 @@ pub fn survives_a_crash(database: &Database) -> Result<()> {
     }
     sent.shuffle(&mut chance);
     let victim: i32 = client.query_one("SELECT pg_backend_pid()", &[])?.get(0);
-    let done = send(database, &sent, || {
-        std::thread::sleep(Duration::from_millis(800));
+    let done = send(database, &sent, |done| {
+        wait_for(done, sent.len() / 3);
         kill(Pid::from_raw(victim), Signal::SIGKILL)?;
         Ok(())
     })?;
@@ -54,7 +55,7 @@ pub fn survives_a_crash(database: &Database) -> Result<()> {
     );
     drop(crashes::revive(database)?);
     sent.shuffle(&mut chance);
-    let done = send(database, &sent, || Ok(()))?;
+    let done = send(database, &sent, |_| Ok(()))?;
     ensure!(
         done == sent.len(),
         "only {done} of {} could be sent",
@@ -153,12 +154,14 @@ fn tell(client: &mut Client, events: &[String]) -> Result<()> {
 fn send(
     database: &Database,
     events: &[&str],
-    meanwhile: impl FnOnce() -> Result<()>,
+    meanwhile: impl FnOnce(&AtomicUsize) -> Result<()>,
 ) -> Result<usize> {
     let clients = (0..SESSIONS)
         .map(|_| database.connect())
         .collect::<Result<Vec<_>>>()?;
+    let done = AtomicUsize::new(0);
     std::thread::scope(|scope| {
+        let done = &done;
         let threads: Vec<_> = clients
             .into_iter()
             .enumerate()
@@ -169,35 +172,45 @@ fn send(
                     .step_by(SESSIONS)
                     .copied()
                     .collect();
-                scope.spawn(move || send_all(client, &mine))
+                scope.spawn(move || send_all(client, &mine, done))
             })
             .collect();
-        let met = meanwhile();
-        let done = threads
-            .into_iter()
-            .map(|thread| thread.join().expect("a client panicked"))
-            .sum();
-        met.map(|()| done)
+        let met = meanwhile(done);
+        for thread in threads {
+            thread.join().expect("a client panicked");
+        }
+        met.map(|()| done.load(Ordering::Relaxed))
     })
 }
 
-fn send_all(mut client: Client, events: &[&str]) -> usize {
+/// Waits until so many are done; no longer than a minute.
+fn wait_for(done: &AtomicUsize, enough: usize) {
+    let step = Duration::from_millis(1);
+    for _ in 0..60_000 {
+        if done.load(Ordering::Relaxed) >= enough {
+            return;
+        }
+        std::thread::sleep(step);
+    }
+}
+
+fn send_all(mut client: Client, events: &[&str], done: &AtomicUsize) {
     let Ok(track) = client.prepare(
         "SELECT track($1::text::jsonb || jsonb_build_object('user_id', 'sent ' || ($1::text::jsonb ->> 'user_id')))",
     ) else {
-        return 0;
+        return;
     };
-    for (done, event) in events.iter().enumerate() {
+    for (i, event) in events.iter().enumerate() {
         let sent = client.query_one(&track, &[event]).and_then(|_| {
-            if done % 20 == 0 {
-                let user = format!("sent {}", done as u32 % USERS);
+            if i % 20 == 0 {
+                let user = format!("sent {}", i as u32 % USERS);
                 client.execute("SELECT decide($1, 'home')", &[&user])?;
             }
             Ok(())
         });
         if sent.is_err() {
-            return done;
+            return;
         }
+        done.fetch_add(1, Ordering::Relaxed);
     }
-    events.len()
 }
