@@ -16,6 +16,8 @@ use super::{crashes, shop};
 use crate::temporary::Database;
 
 const SESSIONS: usize = 8;
+/// How many events the calls of every other session have.
+const BATCH: usize = 20;
 const USERS: u32 = 200;
 const EVENTS: u32 = 10_000;
 
@@ -104,6 +106,8 @@ fn open(client: &mut Client) -> Result<()> {
           ('web', 'click', 'decayed_count', NULL, NULL, NULL, NULL, '{"attributes.source": "web"}', NULL),
           ('by_action', 'click', 'decayed_count', NULL, '1 day', NULL, NULL, '{}', 'action'),
           ('by_colour', 'order', 'decayed_sum', 'action.value', NULL, NULL, NULL, '{}', 'attributes.colour');
+        -- The later days have partitions of their own, the others are in the default one.
+        SELECT decide.make_partitions(date '2026-01-05', date '2026-01-20');
         "#,
     )?;
     shop::open(client)
@@ -172,7 +176,8 @@ fn send(
                     .step_by(SESSIONS)
                     .copied()
                     .collect();
-                scope.spawn(move || send_all(client, &mine, done))
+                let batch = if number % 2 == 0 { 1 } else { BATCH };
+                scope.spawn(move || send_all(client, &mine, batch, done))
             })
             .collect();
         let met = meanwhile(done);
@@ -194,14 +199,24 @@ fn wait_for(done: &AtomicUsize, enough: usize) {
     }
 }
 
-fn send_all(mut client: Client, events: &[&str], done: &AtomicUsize) {
+fn send_all(mut client: Client, events: &[&str], batch: usize, done: &AtomicUsize) {
     let Ok(track) = client.prepare(
+        "SELECT * FROM track(ARRAY(SELECT e::jsonb || jsonb_build_object('user_id', 'sent ' || (e::jsonb ->> 'user_id')) \
+                                     FROM unnest($1::text[]) AS e))",
+    ) else {
+        return;
+    };
+    let Ok(track_one) = client.prepare(
         "SELECT track($1::text::jsonb || jsonb_build_object('user_id', 'sent ' || ($1::text::jsonb ->> 'user_id')))",
     ) else {
         return;
     };
-    for (i, event) in events.iter().enumerate() {
-        let sent = client.query_one(&track, &[event]).and_then(|_| {
+    for (i, events) in events.chunks(batch).enumerate() {
+        let sent = match events {
+            [event] => client.query_one(&track_one, &[event]),
+            events => client.query_one(&track, &[&events]),
+        };
+        let sent = sent.and_then(|_| {
             if i % 20 == 0 {
                 let user = format!("sent {}", i as u32 % USERS);
                 client.execute("SELECT decide($1, 'home')", &[&user])?;
@@ -211,6 +226,6 @@ fn send_all(mut client: Client, events: &[&str], done: &AtomicUsize) {
         if sent.is_err() {
             return;
         }
-        done.fetch_add(1, Ordering::Relaxed);
+        done.fetch_add(events.len(), Ordering::Relaxed);
     }
 }
