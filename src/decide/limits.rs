@@ -3,8 +3,14 @@
 //!
 //! The row of the user is locked first; then whatever cap is near its end is looked at, counters that
 //! other transactions are about to change included. So it is known before the draw what can be had, and
-//! the probability is that of a choice among it. Where a counter is gone all the same when it is
-//! reached, its candidates are out, and the choice is made again with the next seed.
+//! the probability is that of a choice among it. Where a counter is gone all the same when it is reached,
+//! its candidates are out, and the choice is made again with the next seed.
+//!
+//! While there is plenty of all, nothing is locked: the row of the user is the one that the features were
+//! read from, and what was looked at is changed if it still is the newest version and nobody has it. Else
+//! another transaction was faster. A stripe is taken elsewhere then, for the same choice. If it was the row
+//! of the user, that is locked, and the choice made again: whether this happens does not depend on what was
+//! chosen, since the row is looked at again where nothing is written to it.
 //!
 //! Locks are taken in the order user, then counters; and none is waited for longer than [`PATIENCE`].
 
@@ -101,7 +107,7 @@ impl<'a> Limiting<'a> {
             careful: false,
             patience,
         };
-        let known = match desk.state.version {
+        let known = match desk.state.version.filter(|_| limiting.has_plenty()) {
             Some(version) if limits.of_users && takes => {
                 limiting.exposures.extend(&desk.state.exposures);
                 limiting.user = Some(Grip::Loose(version));
@@ -161,15 +167,29 @@ impl<'a> Limiting<'a> {
                 let used = ledger::used(block, &cap.terms(self.request.now));
                 limit.saturating_sub(used).max(0)
             }
-            Per::All => {
-                let starts = cap.window(self.request.now).0;
-                match Budget(cap).level(cap.level_window(starts), self.request.now) {
-                    Level::UsedUp => 0,
-                    Level::Plenty if limit == cap.limit && !cap.is_paced() => PLENTY,
-                    _ => self.look(cap, cap.limit - limit),
-                }
-            }
+            Per::All => match self.level(cap) {
+                Level::UsedUp => 0,
+                Level::Plenty => PLENTY,
+                Level::Little => self.look(cap, cap.limit - limit),
+            },
         }
+    }
+
+    /// How full a budget is; little is left where pacing or the mode of the surface has a say.
+    fn level(&self, cap: &Cap) -> Level {
+        let now = self.request.now;
+        let tightened = self.request.leeway.limit(cap.limit) != cap.limit;
+        match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
+            Level::Plenty if tightened || cap.is_paced() => Level::Little,
+            level => level,
+        }
+    }
+
+    /// Whether no counter has to be looked at before the choice.
+    fn has_plenty(&self) -> bool {
+        let caps = self.limits.caps.iter().map(|&i| &self.bundle.caps[i]);
+        let mut budgets = caps.filter(|cap| cap.per == Per::All);
+        budgets.all(|cap| self.level(cap) != Level::Little)
     }
 
     /// Leaves those candidates open for which every cap has room, `desk.allowed` being all there are.

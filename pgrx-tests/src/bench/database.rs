@@ -168,16 +168,16 @@ impl Database {
         client.batch_execute(SETTLE).context("settle.sql failed")
     }
 
-    /// Fails if one of the decisions was a fallback: that would be no fair comparison.
+    /// Fails if more than a few in a hundred thousand decisions were fallbacks, for a machine that stood still while a
+    /// row was locked: more would be no fair comparison.
     pub fn check_traces(&self, server: &Server) -> Result<()> {
-        let found: i64 = server
-            .connect(&self.name)?
-            .query_one(
-                "SELECT count(*) FROM decide.trace WHERE reason IS NOT NULL",
-                &[],
-            )?
-            .get(0);
-        ensure!(found == 0, "{found} decisions were fallbacks");
+        let sql = "SELECT count(reason), count(*) FROM decide.trace";
+        let row = server.connect(&self.name)?.query_one(sql, &[])?;
+        let (found, all): (i64, i64) = (row.get(0), row.get(1));
+        ensure!(
+            found <= all / 20_000,
+            "{found} of {all} decisions were fallbacks"
+        );
         Ok(())
     }
 
