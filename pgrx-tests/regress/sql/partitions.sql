@@ -15,6 +15,9 @@ SELECT * FROM parts ORDER BY 1;
 
 -- partitions have what their parents have
 SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('decide.trace_' || to_char(today(), 'YYYYMMDD')) AND attstorage = 'e' AND attnum > 0;
+-- and ANALYZE leaves out what nobody searches by
+SELECT count(*) AS columns, string_agg(DISTINCT format_type(atttypid, NULL), ', ') AS types FROM pg_attribute
+ WHERE attrelid = to_regclass('decide.trace_' || to_char(today(), 'YYYYMMDD')) AND attstattarget = 0 AND attnum > 0;
 SELECT replace(obj_description(to_regclass('decide.trace_' || to_char(today(), 'YYYYMMDD'))), today()::text, 'today');
 
 -- the day's partition is missing: decisions, outcomes and events go to the default one
