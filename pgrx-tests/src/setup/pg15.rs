@@ -22,15 +22,19 @@ pub fn pg_config(copy: &Path) -> PathBuf {
 /// The packages that are not installed.
 pub fn missing_packages() -> Vec<&'static str> {
     let programs = Path::new("/").join(PROGRAMS);
+    let headers = Path::new("/").join(HEADERS);
     [
-        ("postgresql-15", programs.join("bin/postgres")),
+        ("postgresql-15", vec![programs.join("bin/postgres")]),
         (
             "postgresql-server-dev-15",
-            programs.join("lib/pgxs/src/test/isolation/pg_isolation_regress"),
+            vec![
+                programs.join("lib/pgxs/src/test/isolation/pg_isolation_regress"),
+                headers.join("15/server/postgres.h"),
+            ],
         ),
     ]
     .into_iter()
-    .filter(|(_, file)| !file.is_file())
+    .filter(|(_, files)| !files.iter().all(|file| file.is_file()))
     .map(|(package, _)| package)
     .collect()
 }
