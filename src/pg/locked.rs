@@ -219,10 +219,10 @@ impl Version {
                 return None;
             }
             let relation = pg_sys::table_open(self.table, pg_sys::NoLock as pg_sys::LOCKMODE);
-            let changed = with_tuple(relation, self.place, |old, _| {
-                modified(relation, old, columns)
+            let changed = with_tuple(relation, self.place, |old, page| {
+                is_newest(old, page).then(|| modified(relation, old, columns))
             });
-            let locked = changed.and_then(|tuple| {
+            let locked = changed.flatten().and_then(|tuple| {
                 let result = heap::update(relation, self.place, tuple, false);
                 (result == pg_sys::TM_Result::TM_Ok).then(|| Locked {
                     table: self.table,
@@ -242,10 +242,12 @@ impl Version {
         unsafe {
             let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
             let relation = pg_sys::table_open(self.table, mode);
+            let mine = with_tuple(relation, self.place, |old, page| is_replaced(old, page));
             let tuple = formed(relation, row);
-            let result = heap::update(relation, self.place, tuple, true);
+            let replaced = mine == Some(false)
+                && heap::update(relation, self.place, tuple, true) == pg_sys::TM_Result::TM_Ok;
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            (result == pg_sys::TM_Result::TM_Ok).then(|| Locked {
+            replaced.then(|| Locked {
                 table: self.table,
                 place: (*tuple).t_self,
                 tuple,
@@ -276,13 +278,7 @@ impl Version {
         unsafe {
             let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
             let relation = pg_sys::table_open(self.table, mode);
-            let command = pg_sys::GetCurrentCommandId(false);
-            let newest = with_tuple(relation, self.place, |tuple, page| {
-                pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_SHARE as i32);
-                let result = pg_sys::HeapTupleSatisfiesUpdate(tuple, command, page);
-                pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_UNLOCK as i32);
-                result == pg_sys::TM_Result::TM_Ok
-            });
+            let newest = with_tuple(relation, self.place, |tuple, page| is_newest(tuple, page));
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             newest == Some(true)
         }
@@ -345,6 +341,40 @@ unsafe fn with_tuple<T>(
             pg_sys::ReleaseBuffer(page);
             result
         })
+    }
+}
+
+/// Whether a tuple on that page is the newest version, and no other transaction has the row.
+///
+/// # Safety
+/// The page must be pinned, and the tuple lie on it.
+unsafe fn is_newest(tuple: pg_sys::HeapTuple, page: pg_sys::Buffer) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { state_of(tuple, page) == pg_sys::TM_Result::TM_Ok }
+}
+
+/// Whether this transaction itself has replaced it: to do so again would be an error.
+///
+/// # Safety
+/// As above.
+unsafe fn is_replaced(tuple: pg_sys::HeapTuple, page: pg_sys::Buffer) -> bool {
+    use pg_sys::TM_Result::{TM_Invisible as BEFORE, TM_SelfModified as BY_THIS_STATEMENT};
+    // SAFETY: the caller's promise.
+    unsafe { matches!(state_of(tuple, page), BEFORE | BY_THIS_STATEMENT) }
+}
+
+/// What would become of an update of it.
+///
+/// # Safety
+/// As above.
+unsafe fn state_of(tuple: pg_sys::HeapTuple, page: pg_sys::Buffer) -> pg_sys::TM_Result::Type {
+    // SAFETY: the caller's promise; it is asked under a lock on the page.
+    unsafe {
+        pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_SHARE as i32);
+        let state =
+            pg_sys::HeapTupleSatisfiesUpdate(tuple, pg_sys::GetCurrentCommandId(false), page);
+        pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+        state
     }
 }
 

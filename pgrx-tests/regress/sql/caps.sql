@@ -173,3 +173,32 @@ SELECT count(*) FILTER (WHERE d.reason IS NULL) AS shown FROM many('rr', 'home',
 COMMIT;
 SELECT count(*) FILTER (WHERE d.reason IS NULL) AS shown FROM many('rr', 'home', 5) AS d;
 SELECT sum(ledger[2]) FROM decide.budget_stripe AS s JOIN decide.cap_in_force USING (slot);
+
+-- Features are read from the same row as counters: each decision of a statement sees what the ones before it took, and
+-- events of the same statement change nothing about that.
+INSERT INTO decide.feature (feature, event_type, aggregate, half_life) VALUES ('clicks', 'click', 'decayed_count', '1 day');
+UPDATE decide.cap SET per = 'user', max_count = 3, window_length = '1 day', campaign = 'spring';
+INSERT INTO decide.cap (cap, campaign, per, max_count) VALUES ('spring at all', 'spring', 'all', 1000000);
+SELECT decide.publish('features too');
+CREATE FUNCTION click(who text, id text) RETURNS jsonb LANGUAGE sql AS $$
+  SELECT jsonb_build_object('event_id', id, 'type', 'click', 'user_id', who, 'at', clock_timestamp())
+$$;
+SELECT track(click(who, 'first')) FROM unnest('{fay,gus,hal,ida}'::text[]) AS who;
+SELECT count(*) FILTER (WHERE d.action IN ('a', 'b')) AS spring, count(*) AS decisions FROM many('fay', 'home', 30) AS d;
+SELECT count(*) FILTER (WHERE d.action IN ('a', 'b')) AS spring, sum(t.accepted) AS accepted
+  FROM generate_series(1, 30) AS g, LATERAL decide(CASE WHEN g > 0 THEN 'gus' END, 'home') AS d,
+       LATERAL track(ARRAY[click('gus', d.decision_id::text), click('gus', d.decision_id::text)]) AS t;
+SELECT e.counted, u.events, (SELECT value FROM decide.features('gus'::text)) > 30.9 AS clicked
+  FROM decide.exposure AS e JOIN decide.user_state AS u USING (user_key) JOIN decide.cap AS c USING (cap)
+ WHERE user_key = decide.user_key('gus') AND c.per = 'user';
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FILTER (WHERE d.action IN ('a', 'b')) AS spring FROM many('hal', 'home', 30) AS d;
+SELECT count(*) FILTER (WHERE d.action IN ('a', 'b')) AS spring FROM many('hal', 'home', 30) AS d;
+SELECT count(*) FILTER (WHERE d.action IN ('a', 'b')) AS spring FROM many('fay', 'home', 30) AS d;
+COMMIT;
+BEGIN;
+SAVEPOINT s;
+SELECT count(*) FILTER (WHERE d.action IN ('a', 'b')) AS spring FROM many('ida', 'home', 30) AS d;
+ROLLBACK TO s;
+SELECT count(*) FILTER (WHERE d.action IN ('a', 'b')) AS spring FROM many('ida', 'home', 30) AS d;
+COMMIT;
