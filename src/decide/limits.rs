@@ -22,7 +22,7 @@ use super::candidates::Blocked;
 use super::request::Request;
 use crate::math::choice::Choice;
 use crate::math::ledger::{self, COUNTED};
-use crate::pg::locked::Grip;
+use crate::pg::version::Grip;
 use crate::policy::{Budget, Bundle, Cap, Level, Limits, Per, Stripe, UserRow};
 
 /// Milliseconds that a decision waits for a lock: far from the second after which Postgres looks for

@@ -3,7 +3,7 @@
 
 use super::contract::Event;
 use super::{count_in, store};
-use crate::pg::locked::Version;
+use crate::pg::version::Version;
 use crate::pg::{Session, session};
 use crate::policy::{Bundle, UserRow};
 

@@ -9,6 +9,7 @@ use super::datum::Arg;
 use super::heap;
 use super::lookup::{Found, Key, Keyed, find};
 use super::root;
+use super::version::Version;
 
 /// What to do about a row that another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +21,10 @@ pub enum Wait {
 
 /// A row that this transaction has locked.
 pub struct Locked {
-    table: pg_sys::Oid,
-    place: pg_sys::ItemPointerData,
+    pub(super) table: pg_sys::Oid,
+    pub(super) place: pg_sys::ItemPointerData,
     /// As it was then, in the memory context in which it was locked.
-    tuple: pg_sys::HeapTuple,
+    pub(super) tuple: pg_sys::HeapTuple,
 }
 
 /// Why a row was not locked.
@@ -199,190 +200,14 @@ unsafe fn lock_at(
     }
 }
 
-/// A version of a row that this transaction has looked at and not locked.
-#[derive(Clone, Copy)]
-pub struct Version {
-    pub(super) table: pg_sys::Oid,
-    pub(super) place: pg_sys::ItemPointerData,
-}
-
-impl Version {
-    /// Changes some columns, as [`Locked::change`] does, unless there is a newer version or another
-    /// transaction has the row: then nothing, and at once. Must be called in the transaction, and under the
-    /// snapshot, in which it was found.
-    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) -> Option<Locked> {
-        // SAFETY: the relation is opened anew under the lock of the look-up, or a stronger one that is not
-        // waited for; while the snapshot lasts, the version stays where it is, whatever becomes of the row.
-        unsafe {
-            let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-            if !pg_sys::ConditionalLockRelationOid(self.table, mode) {
-                return None;
-            }
-            let relation = pg_sys::table_open(self.table, pg_sys::NoLock as pg_sys::LOCKMODE);
-            let changed = with_tuple(relation, self.place, |old, page| {
-                is_newest(old, page).then(|| modified(relation, old, columns))
-            });
-            let locked = changed.flatten().and_then(|tuple| {
-                let result = heap::update(relation, self.place, tuple, false);
-                (result == pg_sys::TM_Result::TM_Ok).then(|| Locked {
-                    table: self.table,
-                    place: (*tuple).t_self,
-                    tuple,
-                })
-            });
-            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            locked
-        }
-    }
-
-    /// Waits for the row and puts another in its place, as [`Locked::replace`] does; None, and nothing, if
-    /// there is a newer version by then. As above.
-    pub fn replace<const N: usize>(self, row: &[Arg; N]) -> Option<Locked> {
-        // SAFETY: as above; the tuple is formed for this relation.
-        unsafe {
-            let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-            let relation = pg_sys::table_open(self.table, mode);
-            let mine = with_tuple(relation, self.place, |old, page| is_replaced(old, page));
-            let tuple = formed(relation, row);
-            let replaced = mine == Some(false)
-                && heap::update(relation, self.place, tuple, true) == pg_sys::TM_Result::TM_Ok;
-            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            replaced.then(|| Locked {
-                table: self.table,
-                place: (*tuple).t_self,
-                tuple,
-            })
-        }
-    }
-
-    /// Hands the row to `then` as it was in this version. As above.
-    pub fn read(self, then: impl FnOnce(Found<'_>)) {
-        // SAFETY: as above.
-        unsafe {
-            let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-            let relation = pg_sys::table_open(self.table, mode);
-            with_tuple(relation, self.place, |tuple, _| {
-                then(Found {
-                    tuple,
-                    shape: (*relation).rd_att,
-                    lives: PhantomData,
-                });
-            });
-            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-        }
-    }
-
-    /// Whether it still is the newest version, and no other transaction has the row. As above.
-    pub fn is_newest(self) -> bool {
-        // SAFETY: as above; whether a tuple may be updated is asked under a lock on its page.
-        unsafe {
-            let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-            let relation = pg_sys::table_open(self.table, mode);
-            let newest = with_tuple(relation, self.place, |tuple, page| is_newest(tuple, page));
-            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            newest == Some(true)
-        }
-    }
-}
-
-/// How firmly a transaction has a row.
-pub enum Grip {
-    /// It has looked at it, and others may be faster.
-    Loose(Version),
-    Firm(Locked),
-}
-
-impl Grip {
-    pub fn is_firm(&self) -> bool {
-        matches!(self, Grip::Firm(_))
-    }
-
-    /// Changes some columns, and has the row firmly then; None if others were faster.
-    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) -> Option<Grip> {
-        match self {
-            Grip::Loose(version) => version.change(columns),
-            Grip::Firm(locked) => Some(locked.change(columns)),
-        }
-        .map(Grip::Firm)
-    }
-
-    /// Whether nobody else has been faster so far.
-    pub fn holds(&self) -> bool {
-        match self {
-            Grip::Loose(version) => version.is_newest(),
-            Grip::Firm(_) => true,
-        }
-    }
-}
-
-/// Hands the tuple at that place to `then`, with the page that it is on; None if there is none.
-///
-/// # Safety
-/// The relation must be open, and the place that of a tuple that a snapshot of this transaction sees.
-unsafe fn with_tuple<T>(
-    relation: pg_sys::Relation,
-    place: pg_sys::ItemPointerData,
-    then: impl FnOnce(pg_sys::HeapTuple, pg_sys::Buffer) -> T,
-) -> Option<T> {
-    // SAFETY: the caller's promise; a snapshot of any version is a plain structure; the page is released
-    // when the tuple was looked at.
-    unsafe {
-        let mut any = pg_sys::SnapshotData {
-            snapshot_type: pg_sys::SnapshotType::SNAPSHOT_ANY,
-            ..Default::default()
-        };
-        let mut tuple = pg_sys::HeapTupleData {
-            t_self: place,
-            ..Default::default()
-        };
-        let mut page = pg_sys::InvalidBuffer as pg_sys::Buffer;
-        pg_sys::heap_fetch(relation, &mut any, &mut tuple, &mut page, false).then(|| {
-            let result = then(&mut tuple, page);
-            pg_sys::ReleaseBuffer(page);
-            result
-        })
-    }
-}
-
-/// Whether a tuple on that page is the newest version, and no other transaction has the row.
-///
-/// # Safety
-/// The page must be pinned, and the tuple lie on it.
-unsafe fn is_newest(tuple: pg_sys::HeapTuple, page: pg_sys::Buffer) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { state_of(tuple, page) == pg_sys::TM_Result::TM_Ok }
-}
-
-/// Whether this transaction itself has replaced it: to do so again would be an error.
-///
-/// # Safety
-/// As above.
-unsafe fn is_replaced(tuple: pg_sys::HeapTuple, page: pg_sys::Buffer) -> bool {
-    use pg_sys::TM_Result::{TM_Invisible as BEFORE, TM_SelfModified as BY_THIS_STATEMENT};
-    // SAFETY: the caller's promise.
-    unsafe { matches!(state_of(tuple, page), BEFORE | BY_THIS_STATEMENT) }
-}
-
-/// What would become of an update of it.
-///
-/// # Safety
-/// As above.
-unsafe fn state_of(tuple: pg_sys::HeapTuple, page: pg_sys::Buffer) -> pg_sys::TM_Result::Type {
-    // SAFETY: the caller's promise; it is asked under a lock on the page.
-    unsafe {
-        pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_SHARE as i32);
-        let state =
-            pg_sys::HeapTupleSatisfiesUpdate(tuple, pg_sys::GetCurrentCommandId(false), page);
-        pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_UNLOCK as i32);
-        state
-    }
-}
-
 /// A tuple of these columns.
 ///
 /// # Safety
 /// The relation must be open, and the values be of the types of its columns.
-unsafe fn formed<const N: usize>(relation: pg_sys::Relation, row: &[Arg; N]) -> pg_sys::HeapTuple {
+pub(super) unsafe fn formed<const N: usize>(
+    relation: pg_sys::Relation,
+    row: &[Arg; N],
+) -> pg_sys::HeapTuple {
     let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
     let mut nulls = row.map(|value| value.is_none());
     // SAFETY: the caller's promise; values and nulls are as many as its attributes, which is checked.
@@ -397,7 +222,7 @@ unsafe fn formed<const N: usize>(relation: pg_sys::Relation, row: &[Arg; N]) -> 
 ///
 /// # Safety
 /// The tuple must be one of the relation, and the columns such of it.
-unsafe fn modified<const N: usize>(
+pub(super) unsafe fn modified<const N: usize>(
     relation: pg_sys::Relation,
     tuple: pg_sys::HeapTuple,
     columns: [(i32, Arg); N],

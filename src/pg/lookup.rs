@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::daily::Day;
 use super::datum;
 use super::invalidation::{self, Watch};
-use super::locked::Version;
+use super::version::Version;
 
 /// A value of a primary key.
 #[derive(Clone, Copy)]

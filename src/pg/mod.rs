@@ -24,6 +24,7 @@ mod root;
 pub mod rule_text;
 pub mod session;
 pub mod timeout;
+pub mod version;
 pub mod worker;
 
 pub use plan::{Plan, Row, Session, Statement};

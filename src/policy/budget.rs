@@ -9,9 +9,10 @@ use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
 use crate::pg::attempt::attempt_for;
 use crate::pg::invalidation::{self, Watch};
-use crate::pg::locked::{Grip, Missed, Wait};
+use crate::pg::locked::{Missed, Wait};
 use crate::pg::lookup::{Found, Keyed, Seen};
 use crate::pg::plan::on_latest_snapshot;
+use crate::pg::version::Grip;
 use crate::pg::{Statement, array, datum};
 
 const STRIPES: Keyed = Keyed {

@@ -5,8 +5,9 @@ use uuid::Uuid;
 
 use crate::pg::attempt::attempt_for;
 use crate::pg::datum::Arg;
-use crate::pg::locked::{Grip, Locked, Missed, Version, Wait};
+use crate::pg::locked::{Locked, Missed, Wait};
 use crate::pg::lookup::{Found, Keyed};
+use crate::pg::version::{Grip, Version};
 use crate::pg::{Statement, array, clock, datum, session};
 
 const USER_STATE: Keyed = Keyed {

@@ -3,7 +3,8 @@
 use super::{BUSY, Held, Limiting, PLENTY, TRIED};
 use crate::decide::Desk;
 use crate::math::ledger::{self, COUNTED};
-use crate::pg::locked::{Grip, Missed};
+use crate::pg::locked::Missed;
+use crate::pg::version::Grip;
 use crate::policy::{Budget, Level, Per, Stripe};
 
 impl Limiting<'_> {
@@ -91,7 +92,8 @@ impl Limiting<'_> {
                         .peek(number)
                         .is_some_and(|s| Budget(cap).room(&s, now) >= amount)
             };
-            if (step > 0 || cap.is_small() || cap.is_paced()) && !worth() {
+            let looks_first = step > 0 || cap.is_small() || cap.is_paced();
+            if !only_looks && looks_first && !worth() {
                 continue;
             }
             let found = match only_looks {
@@ -106,8 +108,8 @@ impl Limiting<'_> {
                         return Some(self.held.len() - 1);
                     }
                 }
-                Err(Missed::Taken) => waiting.push(number),
-                Err(Missed::Absent) => {}
+                Err(Missed::Taken) if worth() => waiting.push(number),
+                Err(_) => {}
             }
         }
         // All that have room are in use: one of them will be free in a moment, unless it is held for long.
