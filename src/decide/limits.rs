@@ -83,8 +83,9 @@ impl Held {
 }
 
 impl<'a> Limiting<'a> {
-    /// Looks at the row of the user, as the desk has it, if there is a cap per user, and at what is near its
-    /// end. Needs an open session that lasts until the counters are written.
+    /// Locks the row of the user if there is a cap per user, or takes it as the desk has it while there is
+    /// plenty of all; and looks at what is near its end. Needs an open session that lasts until the counters
+    /// are written.
     pub fn begin(
         request: &'a Request<'a>,
         bundle: &'a Bundle,

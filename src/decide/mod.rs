@@ -160,8 +160,8 @@ thread_local! {
     static DESK: RefCell<Desk> = RefCell::default();
 }
 
-/// Decides, and hands the decision and the desk it was made on to `then`, in the same session. Reads only, but for the
-/// breakers of rules where the asker writes.
+/// Decides, and hands the decision and the desk it was made on to `then`, in the same session. Reads only,
+/// but for the breakers of rules where the asker writes.
 pub fn consider<T>(
     asked: &Asked<'_>,
     then: impl FnOnce(&Decision<'_>, &mut Desk) -> T,

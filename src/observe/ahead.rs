@@ -54,11 +54,11 @@ impl Ahead {
     }
 }
 
-/// The row of a user with these events in it, and the texts of keys. Needs an open session.
-pub fn counted(version: Version, events: &[&Event<'_>], bundle: &Bundle) -> (UserRow, Vec<String>) {
-    let (mut row, mut keys) = (UserRow::in_version(version), Vec::new());
+/// The row of a user with these events in it. Needs an open session.
+pub fn counted(version: Version, events: &[&Event<'_>], bundle: &Bundle) -> UserRow {
+    let mut row = UserRow::in_version(version);
     for event in events {
-        keys.extend(count_in(event, &event.fact(bundle), bundle, &mut row));
+        count_in(event, &event.fact(bundle), bundle, &mut row);
     }
-    (row, keys)
+    row
 }

@@ -181,29 +181,31 @@ impl Desk {
             return Some([0, of]);
         }
         let locked = ahead.row.write_over(user_key, ahead.version)?;
-        let bundle = policy::live().unwrap_or_else(|_| self.bundle.clone());
+        // While it waited, another feature may have come that all events from then on count in.
+        let bundle = &self.bundle;
+        if !policy::live().is_ok_and(|live| Rc::ptr_eq(&live, bundle)) {
+            UserRow::in_version(ahead.version).write(user_key, locked);
+            return None;
+        }
         let (mut stored, mut ordinal) = (Vec::with_capacity(ahead.new.len()), ahead.before);
         for &i in &ahead.new {
             let event = &events[i];
-            let fact = event.fact(&bundle);
-            if !store::add(event, &fact, &bundle, ordinal + 1, true) {
+            let fact = event.fact(bundle);
+            if !store::add(event, &fact, bundle, ordinal + 1, true) {
                 continue;
             }
             ordinal += 1;
             stored.push(event);
-            additions.fold(&fact, event.kind, &bundle);
+            additions.fold(&fact, event.kind, bundle);
             if let Some(decision_id) = event.decision_id {
                 store::outcome(event, decision_id);
             }
         }
-        // While it waited, another feature may have come, or somebody have stored an event by hand.
-        if !Rc::ptr_eq(&bundle, &self.bundle) || stored.len() < ahead.new.len() {
-            let (row, keys) = ahead::counted(ahead.version, &stored, &bundle);
-            row.write(user_key, locked);
-            keys::remember(keys);
-        } else {
-            keys::remember(ahead.keys);
+        // Somebody may have stored one of them by hand.
+        if stored.len() < ahead.new.len() {
+            ahead::counted(ahead.version, &stored, bundle).write(user_key, locked);
         }
+        keys::remember(ahead.keys);
         let accepted = stored.len() as i64;
         Some([accepted, of - accepted])
     }

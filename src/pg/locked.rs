@@ -251,9 +251,8 @@ impl Locked {
         unsafe {
             let relation =
                 pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
-            let tuple = formed(relation, row);
-            self.put(relation, tuple);
-            pg_sys::heap_freetuple(tuple);
+            let replaced = put(relation, self.place, formed(relation, row), Wait::ForIt);
+            pg_sys::heap_freetuple(replaced.expect(CAN_BE_CHANGED).tuple);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         }
     }
@@ -267,25 +266,35 @@ impl Locked {
             let relation =
                 pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
             let tuple = modified(relation, self.tuple, columns);
-            self.put(relation, tuple);
+            let changed = put(relation, self.place, tuple, Wait::ForIt);
             pg_sys::heap_freetuple(self.tuple);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            Locked {
-                table: self.table,
-                place: (*tuple).t_self,
-                tuple,
-            }
+            changed.expect(CAN_BE_CHANGED)
         }
     }
+}
 
-    /// # Safety
-    /// The relation must be the row's, open for writing, and the tuple one of it.
-    unsafe fn put(&self, relation: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
-        // SAFETY: the caller's promise. The row is locked, so that nobody has to be waited for.
-        let result = unsafe { heap::update(relation, self.place, tuple, true) };
-        assert!(
-            result == pg_sys::TM_Result::TM_Ok,
-            "a locked row can be changed: {result}"
-        );
+/// Since nobody else has it.
+const CAN_BE_CHANGED: &str = "a row that is locked can be changed";
+
+/// Puts a tuple in the place of a version, which is locked then; None, and nothing, if that is not the
+/// newest, or another transaction has the row and is not waited for.
+///
+/// # Safety
+/// As for [`heap::update`].
+pub(super) unsafe fn put(
+    relation: pg_sys::Relation,
+    place: pg_sys::ItemPointerData,
+    tuple: pg_sys::HeapTuple,
+    wait: Wait,
+) -> Option<Locked> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let result = heap::update(relation, place, tuple, wait == Wait::ForIt);
+        (result == pg_sys::TM_Result::TM_Ok).then(|| Locked {
+            table: (*relation).rd_id,
+            place: (*tuple).t_self,
+            tuple,
+        })
     }
 }

@@ -5,8 +5,7 @@ use std::marker::PhantomData;
 use pgrx::pg_sys;
 
 use super::datum::Arg;
-use super::heap;
-use super::locked::{Locked, formed, modified};
+use super::locked::{Locked, Wait, formed, modified, put};
 use super::lookup::Found;
 
 /// A version of a row that this transaction has looked at and not locked.
@@ -32,14 +31,9 @@ impl Version {
             let changed = with_tuple(relation, self.place, |old, page| {
                 is_newest(old, page).then(|| modified(relation, old, columns))
             });
-            let locked = changed.flatten().and_then(|tuple| {
-                let result = heap::update(relation, self.place, tuple, false);
-                (result == pg_sys::TM_Result::TM_Ok).then(|| Locked {
-                    table: self.table,
-                    place: (*tuple).t_self,
-                    tuple,
-                })
-            });
+            let locked = changed
+                .flatten()
+                .and_then(|tuple| put(relation, self.place, tuple, Wait::Never));
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
         }
@@ -53,15 +47,12 @@ impl Version {
             let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
             let relation = pg_sys::table_open(self.table, mode);
             let mine = with_tuple(relation, self.place, |old, page| is_replaced(old, page));
-            let tuple = formed(relation, row);
-            let replaced = mine == Some(false)
-                && heap::update(relation, self.place, tuple, true) == pg_sys::TM_Result::TM_Ok;
+            let locked = match mine {
+                Some(false) => put(relation, self.place, formed(relation, row), Wait::ForIt),
+                _ => None,
+            };
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            replaced.then(|| Locked {
-                table: self.table,
-                place: (*tuple).t_self,
-                tuple,
-            })
+            locked
         }
     }
 

@@ -29,7 +29,7 @@ thread_local! {
 }
 
 /// What is kept of a user.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct UserRow {
     /// Cells of features, by slot.
     pub features: Vec<f64>,

@@ -8,7 +8,7 @@ use crate::pg::version::Grip;
 use crate::policy::{Budget, Level, Per, Stripe};
 
 impl Limiting<'_> {
-    /// Locks what the slate takes; false if something is not there any more, so that the choice must be
+    /// Finds stripes for what the slate takes; false if something is not there any more, so that the choice must be
     /// made again.
     pub fn reserve(&mut self, desk: &mut Desk) -> bool {
         if !self.takes {
