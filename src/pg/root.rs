@@ -44,8 +44,7 @@ pub(super) unsafe fn find_again(
             return false;
         };
         let (block, _) = item_pointer_get_both(place);
-        let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-        if block >= pg_sys::RelationGetNumberOfBlocksInFork(relation, main) {
+        if !has_block(relation, block) {
             return false;
         }
         let page = pg_sys::ReadBuffer(relation, block);
@@ -74,6 +73,21 @@ pub(super) unsafe fn find_again(
         }
         pg_sys::ReleaseBuffer(page);
         found
+    }
+}
+
+/// Whether the table has that page.
+///
+/// # Safety
+/// The relation must be open and locked.
+unsafe fn has_block(relation: pg_sys::Relation, block: pg_sys::BlockNumber) -> bool {
+    let main = pg_sys::ForkNumber::MAIN_FORKNUM;
+    // SAFETY: the caller's promise. Once known, a size is a lower bound that needs no look at the file:
+    // tables are cut only by those who lock all others out, and that makes sizes unknown again.
+    unsafe {
+        let known = (*pg_sys::RelationGetSmgr(relation)).smgr_cached_nblocks[main as usize];
+        known != pg_sys::InvalidBlockNumber && block < known
+            || block < pg_sys::RelationGetNumberOfBlocksInFork(relation, main)
     }
 }
 
