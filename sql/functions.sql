@@ -1,7 +1,16 @@
 -- The functions; what stands behind them is in src/.
 
+-- A type, since the server looks its columns up once: those of RETURNS TABLE are put together for every call.
+CREATE TYPE decide.choice AS (slot integer, action text, probability double precision, decision_id uuid, reason text);
+COMMENT ON TYPE decide.choice IS 'What decide() answers: a row per slot of the surface';
+COMMENT ON COLUMN decide.choice.slot IS 'From 1, the most prominent first';
+COMMENT ON COLUMN decide.choice.action IS 'What to show';
+COMMENT ON COLUMN decide.choice.probability IS 'The chance that it had, among what could be had, given the slots before';
+COMMENT ON COLUMN decide.choice.decision_id IS 'The trace; events that tell what came of it name it';
+COMMENT ON COLUMN decide.choice.reason IS 'Null, or why this is not the choice of the policy';
+
 CREATE FUNCTION @extschema@.decide(user_id text, surface text, context jsonb DEFAULT '{}')
-RETURNS TABLE (slot integer, action text, probability double precision, decision_id uuid, reason text)
+RETURNS SETOF decide.choice
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'decide_text_wrapper';
@@ -9,7 +18,7 @@ COMMENT ON FUNCTION @extschema@.decide(text, text, jsonb) IS
   'Decides what the user sees on the surface, one row per slot, and leaves a trace';
 
 CREATE FUNCTION @extschema@.decide(user_id bigint, surface text, context jsonb DEFAULT '{}')
-RETURNS TABLE (slot integer, action text, probability double precision, decision_id uuid, reason text)
+RETURNS SETOF decide.choice
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'decide_bigint_wrapper';
@@ -17,7 +26,7 @@ COMMENT ON FUNCTION @extschema@.decide(bigint, text, jsonb) IS
   'Decides what the user sees on the surface, one row per slot, and leaves a trace';
 
 CREATE FUNCTION @extschema@.decide(user_id uuid, surface text, context jsonb DEFAULT '{}')
-RETURNS TABLE (slot integer, action text, probability double precision, decision_id uuid, reason text)
+RETURNS SETOF decide.choice
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'decide_uuid_wrapper';
