@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// How many kinds there are.
-const WATCHES: usize = 10;
+const WATCHES: usize = 11;
 
 /// What a backend keeps copies of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +35,27 @@ pub enum Watch {
     Pacing = 8,
     /// Tables whose rows are found by their primary key without the executor.
     Keyed = 9,
+    /// All functions: one is another, or others may call it.
+    Function = 10,
 }
 
-/// Registers the callback. Once per process, from `_PG_init`.
+/// Registers the callbacks. Once per process, from `_PG_init`.
 pub fn init() {
-    // SAFETY: the callback lives as long as the process, only writes two thread-locals, and is
-    // guarded, so that no panic crosses into C.
-    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0)) }
+    let functions = pg_sys::SysCacheIdentifier::PROCOID as i32;
+    let nothing = pg_sys::Datum::from(0);
+    // SAFETY: the callbacks live as long as the process, only write thread-locals, and are guarded, so
+    // that no panic crosses into C.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), nothing);
+        pg_sys::CacheRegisterSyscacheCallback(functions, Some(function_changed), nothing);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn function_changed(_arg: pg_sys::Datum, _cache: i32, _hash: u32) {
+    let mut changes = CHANGES.get();
+    changes[Watch::Function as usize] += 1;
+    CHANGES.set(changes);
 }
 
 #[pg_guard]

@@ -13,6 +13,7 @@ pub mod call;
 pub mod clock;
 pub mod daily;
 pub mod datum;
+pub mod expression;
 mod heap;
 pub mod identity;
 pub mod invalidation;

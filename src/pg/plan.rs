@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 
-use pgrx::{FromDatum, pg_sys};
+use pgrx::{FromDatum, PgList, pg_sys};
 
 use super::datum::Arg;
 
@@ -93,6 +93,17 @@ impl Plan {
         self.planned.set(true);
     }
 
+    /// What it has been planned as, held until the answer is dropped. None before it has been planned, or where
+    /// that no longer holds. Needs an open session.
+    pub fn hold(&self) -> Option<Planned> {
+        if !self.is_ready() {
+            return None;
+        }
+        // SAFETY: as in `make_ready`.
+        let made = pinned(|| in_memory(|| unsafe { pg_sys::SPI_plan_get_cached_plan(self.plan) }));
+        (!made.is_null()).then_some(Planned(made))
+    }
+
     /// Runs the plan, hands each row to `each`, and answers how many rows there were: returned by
     /// a query or RETURNING, else changed.
     pub fn run(&self, access: Access, args: &[Arg], mut each: impl FnMut(Row<'_>)) -> u64 {
@@ -119,6 +130,27 @@ impl Plan {
             let processed = pg_sys::SPI_processed;
             for_each_row(&mut each);
             processed
+        }
+    }
+}
+
+/// A planned statement that is held.
+pub struct Planned(*mut pg_sys::CachedPlan);
+
+impl Planned {
+    /// Its tree, alive as long as self.
+    pub(super) fn tree(&self) -> Option<*mut pg_sys::PlannedStmt> {
+        // SAFETY: the plan is held.
+        let statements = unsafe { PgList::<pg_sys::PlannedStmt>::from_pg((*self.0).stmt_list) };
+        statements.get_ptr(0)
+    }
+}
+
+impl Drop for Planned {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: released once, by the owner that counted it; after an ERROR the abort does it.
+            unsafe { pg_sys::ReleaseCachedPlan(self.0, pg_sys::CurrentResourceOwner) }
         }
     }
 }

@@ -5,7 +5,8 @@ use pgrx::prelude::*;
 #[pg_schema]
 mod tests {
     use super::*;
-    use crate::pg::attempt::attempt;
+    use crate::pg::attempt::{attempt, sqlstate};
+    use crate::pg::expression::Truths;
     use crate::pg::json::{Field, Json};
     use crate::pg::{Plan, Session, array, datum, plan::Access};
 
@@ -81,5 +82,89 @@ mod tests {
         assert_eq!(attempt(|| 7).unwrap(), 7);
         let panicked = attempt(|| -> i32 { panic!("a bug") }).unwrap_err();
         assert!(panicked.message.contains("a bug"));
+    }
+
+    const NUMBER_AND_TEXT: [pg_sys::Oid; 2] = [pg_sys::FLOAT8OID, pg_sys::TEXTOID];
+
+    /// What of an array of truths about a number and a text needs no executor.
+    fn truths(array: &str) -> Option<Truths> {
+        let plan = Plan::prepare(&format!("SELECT ARRAY[{array}]::bool[]"), &NUMBER_AND_TEXT);
+        plan.make_ready();
+        Truths::of(&plan, &NUMBER_AND_TEXT)
+    }
+
+    fn evaluated(truths: &Truths, number: Option<f64>, text: Option<&str>) -> Vec<(usize, bool)> {
+        let mut found = Vec::new();
+        let args = [number.and_then(datum::float8), datum::optional_text(text)];
+        truths.evaluate(&args, |place, holds| found.push((place, holds)));
+        found
+    }
+
+    #[pg_test]
+    fn what_reads_nothing_needs_no_executor() {
+        let _session = Session::open();
+        let of_all = "$1 > 1, EXISTS (SELECT FROM pg_class WHERE relname = $2), NULL, $2 LIKE 'x%', \
+                      false, ($1 = ANY ('{1,2}')) IS NOT TRUE, CASE WHEN $1 > 0 THEN length($2) = 1 END";
+        let truths = truths(of_all).expect("some");
+        let had: Vec<usize> = (0..8).filter(|&place| truths.has(place)).collect();
+        assert_eq!(had, [0, 2, 3, 4, 5, 6]);
+        let with = |number, text| {
+            let found = evaluated(&truths, number, text).into_iter();
+            found.map(|(_, holds)| holds).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            with(Some(2.0), Some("x")),
+            [true, false, true, false, false, true]
+        );
+        assert_eq!(
+            with(Some(0.5), Some("yx")),
+            [false, false, false, false, true, false]
+        );
+        assert_eq!(with(None, None), [false, false, false, false, true, false]);
+    }
+
+    #[pg_test]
+    fn what_is_not_the_servers_own_is_left_to_the_executor() {
+        let _session = Session::open();
+        Spi::run(
+            "CREATE FUNCTION pg_temp.mine(float8) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END';
+             CREATE DOMAIN pg_temp.small AS float8 CHECK (VALUE < 10)",
+        )
+        .unwrap();
+        assert!(truths("pg_temp.mine($1), ($1::pg_temp.small) > 1").is_none());
+        assert!(truths("pg_temp.mine($1), $1 > 1").expect("one").has(1));
+        // All elements are constants, so that the array is one; or there are several rows.
+        assert!(truths("true, false").is_none());
+        let plan = Plan::prepare(
+            "SELECT ARRAY[$1 > g, $2 = ''] FROM generate_series(1, 2) AS g",
+            &NUMBER_AND_TEXT,
+        );
+        plan.make_ready();
+        assert!(Truths::of(&plan, &NUMBER_AND_TEXT).is_none());
+    }
+
+    #[pg_test]
+    fn what_fails_fails_alone() {
+        let _session = Session::open();
+        let truths = truths("1 / $1 > 0, $2::int > 1").expect("both");
+        let fails = |number, text| {
+            let caught = attempt(|| evaluated(&truths, number, text)).expect_err("a fault");
+            sqlstate(caught.code)
+        };
+        assert_eq!(fails(Some(0.0), Some("2")), "22012");
+        assert_eq!(fails(Some(1.0), Some("two")), "22P02");
+        assert_eq!(
+            evaluated(&truths, Some(1.0), Some("2")),
+            [(0, true), (1, true)]
+        );
+    }
+
+    #[pg_test]
+    fn truths_hold_until_functions_change() {
+        let _session = Session::open();
+        let truths = truths("$1 > 1").expect("one");
+        assert!(truths.hold());
+        Spi::run("REVOKE EXECUTE ON FUNCTION float8gt FROM PUBLIC").unwrap();
+        assert!(!truths.hold());
     }
 }

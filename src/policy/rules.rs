@@ -16,10 +16,11 @@ use pgrx::pg_sys::{self, FLOAT8ARRAYOID, INT4OID, JSONBOID, UUIDOID};
 
 use super::asking::{Deadline, Round, RuleFault, Verdicts, timed_out};
 use super::bundle::Action;
-use super::rule_check::rows;
+use super::rule_check::Rows;
 use crate::math::hash::fnv64a;
 use crate::pg::attempt::attempt;
 use crate::pg::datum::{self, Arg};
+use crate::pg::expression::Truths;
 use crate::pg::plan::{Access, untranslated};
 use crate::pg::{Plan, array, identity};
 use crate::settings;
@@ -38,8 +39,8 @@ const MOST_FAILURES: usize = 50;
 pub struct Rules {
     bundle: i64,
     surface: String,
-    /// The rows `request` and `features` of the statement.
-    rows: String,
+    /// `request` and `features`.
+    rows: Rows,
     rules: Vec<Rule>,
     hashes: Vec<i64>,
     together: RefCell<Option<Together>>,
@@ -63,13 +64,32 @@ struct Failure {
     fault: Option<RuleFault>,
 }
 
-/// The statement of all rules.
+/// All rules: those that need no executor, and the statement of the others.
 struct Together {
-    plan: Plan,
-    /// The rules that it leaves out.
+    truths: Option<Truths>,
+    /// Numbers of the actions that are asked about one by one, whose truths stand behind the plain rules.
+    few: Vec<i32>,
+    rest: Option<Rest>,
+    /// The rules that are left out.
     out: Vec<usize>,
+}
+
+/// A statement of rules.
+struct Rest {
+    plan: Plan,
     /// Numbers of the actions that it asks about one by one, behind the plain rules.
     few: Vec<i32>,
+}
+
+impl Together {
+    /// Whether all is as it was when it was made.
+    fn holds(&self) -> bool {
+        self.truths.as_ref().is_none_or(Truths::hold)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.holds() && self.rest.as_ref().is_none_or(|rest| rest.plan.is_ready())
+    }
 }
 
 pub struct Rule {
@@ -96,7 +116,7 @@ impl Rules {
         Rules {
             bundle,
             surface: surface.to_owned(),
-            rows: rows(features),
+            rows: Rows::new(features),
             hashes: rules.iter().map(|rule| fnv64a(&rule.text) as i64).collect(),
             rules,
             together: RefCell::default(),
@@ -159,12 +179,14 @@ impl Rules {
         }
         let _acting = identity::act_as(role);
         let mut together = self.together.borrow_mut();
-        let known = together.take_if(|known| known.out != round.out);
+        let known = together.take_if(|known| known.out != round.out || !known.holds());
         drop(known);
-        if !together.as_ref().is_some_and(|known| known.plan.is_ready()) {
+        if !together.as_ref().is_some_and(Together::is_ready) {
             self.plan(until, || {
                 let made = together.get_or_insert_with(|| self.prepare_together(&round.out));
-                made.plan.make_ready();
+                if let Some(rest) = &made.rest {
+                    rest.plan.make_ready();
+                }
             });
         }
         let Some(together) = &*together else {
@@ -172,7 +194,7 @@ impl Rules {
         };
         let args = self.args(request, i32::MIN, i32::MAX);
         let timer = until.timer();
-        let mut verdicts = self.run(&together.plan, &together.few, &args);
+        let mut verdicts = self.run_together(together, &args);
         drop(timer);
         if let Some(rule) = round.probed {
             verdicts.take_in(rule, probed);
@@ -265,6 +287,23 @@ impl Rules {
             datum::int4(first),
             datum::int4(last),
         ]
+    }
+
+    fn run_together(&self, together: &Together, args: &[Arg]) -> Verdicts {
+        let mut verdicts = match &together.rest {
+            Some(rest) => self.run(&rest.plan, &rest.few, args),
+            None => self.nothing_yet(),
+        };
+        if let Some(truths) = &together.truths {
+            let plain = verdicts.plain.len();
+            truths.evaluate(args, |place, holds| match place.checked_sub(plain) {
+                None => verdicts.plain[place] = Ok(holds),
+                Some(one) if holds => verdicts.holds.push(together.few[one]),
+                Some(_) => {}
+            });
+            verdicts.holds.sort_unstable();
+        }
+        verdicts
     }
 
     fn run(&self, plan: &Plan, few: &[i32], args: &[Arg]) -> Verdicts {

@@ -104,5 +104,25 @@ SELECT candidates('ann');
 SELECT candidates('ann', '{"kind": "numeric"}');
 SELECT errors FROM decide.decision WHERE errors IS NOT NULL LIMIT 1;
 
+-- a rule that reads a table sees the request and the features however it spells their names
+INSERT INTO decide.surface (surface, slots, fallback_action) VALUES ('spelled', 20, 'nothing');
+INSERT INTO decide.policy (policy, surface, selection) VALUES ('spelled', 'spelled', 'uniform');
+INSERT INTO decide.feature (feature, event_type, aggregate, default_value) VALUES
+  ('a_name_that_is_longer_than_what_the_server_keeps_of_the_names_of_columns', 'order', 'decayed_count', 0);
+INSERT INTO decide.action (action, surfaces, eligible_when) VALUES
+  ('1 plain', '{spelled}', 'EXISTS (SELECT 1 FROM public.members) AND orders >= 2'),
+  ('2 upper', '{spelled}', 'EXISTS (SELECT 1 FROM public.members) AND ORDERS >= 2'),
+  ('3 qualified', '{spelled}', 'EXISTS (SELECT 1 FROM public.members) AND "features" . "orders" >= 2'),
+  ('4 odd', '{spelled}', 'EXISTS (SELECT 1 FROM public.members) AND "odd ""name""; --" > 0'),
+  ('5 unicode', '{spelled}', 'EXISTS (SELECT 1 FROM public.members) AND u&"\006frders" >= 2'),
+  ('6 long', '{spelled}', 'EXISTS (SELECT 1 FROM public.members) AND a_name_that_is_longer_than_what_the_server_keeps_of_the_names_o >= 0'),
+  ('7 context', '{spelled}', $$EXISTS (SELECT 1 FROM public.members) AND CONTEXT->>'device' = 'mobile'$$),
+  ('8 request', '{spelled}', $$EXISTS (SELECT 1 FROM public.members AS m WHERE m.user_key = u&"re\0071uest".user_key)$$),
+  ('9 nothing', '{spelled}', 'EXISTS (SELECT 1 FROM public.members)');
+SELECT decide.publish();
+SELECT candidates('bob', '{"device": "mobile"}', 'spelled');
+SELECT candidates('ann', '{}', 'spelled');
+SELECT DISTINCT errors FROM decide.decision WHERE surface = 'spelled';
+
 DROP OWNED BY regress_eligibility_rules;
 DROP ROLE regress_eligibility_rules;

@@ -70,6 +70,18 @@ SELECT count(*) FROM decide('ann', 'home') WHERE reason IS NULL;
 SELECT DISTINCT candidates, cardinality(errors) AS errors FROM decide.decision;
 SELECT count(DISTINCT errors) FROM decide.trace;
 
+-- what a rule calls, it calls with the rights of the moment, also where it reads nothing
+UPDATE decide.action SET eligible_when = $$upper(context->>'x') IS NULL$$ WHERE action ~ '^41';
+SELECT decide.publish();
+SELECT * FROM judged() WHERE action ~ '^41';
+BEGIN;
+REVOKE EXECUTE ON FUNCTION pg_catalog.upper(text) FROM PUBLIC;
+SELECT * FROM judged() WHERE action ~ '^41';
+ROLLBACK;
+SELECT * FROM judged() WHERE action ~ '^41';
+UPDATE decide.action SET eligible_when = $$public.does('SELECT * FROM public.decide(''x'', ''home'')')$$ WHERE action ~ '^41';
+SELECT decide.publish();
+
 -- a rule role that may decide cannot do so within a decision
 SELECT decide.grant('regress_rights_rules', 'serve'), decide.grant('regress_rights_rules', 'operate');
 SELECT * FROM judged() WHERE action ~ '^4';

@@ -2,8 +2,9 @@
 
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID};
 
-use super::{Rule, Rules, TYPES, Together};
+use super::{Rest, Rule, Rules, TYPES, Together};
 use crate::pg::attempt::attempt;
+use crate::pg::expression::Truths;
 use crate::pg::{Plan, Statement, datum};
 
 /// Up to how many actions of a set are asked about one by one.
@@ -25,6 +26,13 @@ pub(super) struct One {
     row: String,
 }
 
+impl Rest {
+    fn of(plan: Plan, few: &[One]) -> Rest {
+        let few = few.iter().map(|one| one.number).collect();
+        Rest { plan, few }
+    }
+}
+
 thread_local! {
     static CONSTANTS: Statement = const { Statement::new(
         "SELECT a.number, pg_catalog.format('SELECT %L::bigint AS bundle, %L::text AS surface, %L::int AS rule, \
@@ -38,21 +46,13 @@ thread_local! {
 
 impl Rules {
     /// Where a constant of an action makes planning fail, no action is asked about one by one: the
-    /// rule may never look at that constant.
+    /// rule may never look at that constant. Rules that read nothing are taken out of the statement.
     pub(super) fn prepare_together(&self, out: &[usize]) -> Together {
-        let few = self.few(out);
-        let numbers = few.iter().map(|one| one.number).collect();
-        let prepare = |few: &[One]| {
-            let parts = self.rules.iter().enumerate();
-            let parts = parts.map(|(i, rule)| match out.contains(&i) {
-                true => Part::Out(rule),
-                false => Part::Whole(rule),
-            });
-            Plan::prepare(&self.statement(parts, few), &TYPES)
-        };
+        let is_out = |rule| out.contains(&rule);
+        let mut few = self.few(out);
         let unrolled = match few.is_empty() {
             true => None,
-            false => attempt(|| prepare(&few))
+            false => attempt(|| self.prepare(is_out, &few))
                 .inspect_err(|error| {
                     if error.timed_out {
                         error.raise()
@@ -60,15 +60,59 @@ impl Rules {
                 })
                 .ok(),
         };
-        let (plan, few) = match unrolled {
-            Some(plan) => (plan, numbers),
-            None => (prepare(&[]), Vec::new()),
+        let whole = unrolled.unwrap_or_else(|| {
+            few.clear();
+            self.prepare(is_out, &few)
+        });
+        let truths = Truths::of(&whole, &TYPES);
+        let numbers = few.iter().map(|one| one.number).collect();
+        let rest = match &truths {
+            None => Some(Rest::of(whole, &few)),
+            Some(truths) => self.prepare_rest(truths, is_out, few),
         };
         Together {
-            plan,
+            truths,
+            few: numbers,
+            rest,
             out: out.to_vec(),
-            few,
         }
+    }
+
+    /// The statement of all rules but those that are out, planned.
+    fn prepare(&self, is_out: impl Fn(usize) -> bool, few: &[One]) -> Plan {
+        let parts = self.rules.iter().enumerate();
+        let parts = parts.map(|(i, rule)| match is_out(i) {
+            true => Part::Out(rule),
+            false => Part::Whole(rule),
+        });
+        let plan = Plan::prepare(&self.statement(parts, few), &TYPES);
+        plan.make_ready();
+        plan
+    }
+
+    /// The statement of what is not among the truths, if there is any.
+    fn prepare_rest(
+        &self,
+        truths: &Truths,
+        is_out: impl Fn(usize) -> bool,
+        few: Vec<One>,
+    ) -> Option<Rest> {
+        let plain = self.rules.iter().filter(|rule| rule.set.is_none()).count();
+        let (done, left): (Vec<_>, Vec<_>) = few
+            .into_iter()
+            .enumerate()
+            .partition(|(i, _)| truths.has(plain + i));
+        let left: Vec<One> = left.into_iter().map(|(_, one)| one).collect();
+        let is_done = |rule: usize| match self.rules[rule].set {
+            None => truths.has(rule),
+            Some(set) => {
+                let of_set = |one: &One| one.set == set;
+                done.iter().any(|(_, one)| of_set(one)) && !left.iter().any(of_set)
+            }
+        };
+        let is_out = |rule| is_out(rule) || is_done(rule);
+        let nothing_left = (0..self.rules.len()).all(is_out);
+        (!nothing_left).then(|| Rest::of(self.prepare(is_out, &left), &left))
     }
 
     /// The actions of sets so small that they are asked about one by one.
@@ -123,7 +167,7 @@ impl Rules {
         few: &[One],
     ) -> String {
         let (mut plain, mut ones, mut sets) = (Vec::new(), Vec::new(), Vec::new());
-        let mut rows = vec![self.rows.clone()];
+        let (mut texts, mut lateral) = (Vec::new(), Vec::new());
         for part in parts {
             let (rule, between) = match part {
                 Part::Whole(rule) => (rule, false),
@@ -133,12 +177,13 @@ impl Rules {
                     continue;
                 }
             };
+            texts.push(rule.text.as_str());
             let truth = format!("COALESCE((\n{}\n), false)", rule.text);
             match rule.set {
                 None => plain.push(truth),
                 Some(set) if few.iter().any(|one| one.set == set) => {
                     for one in few.iter().filter(|one| one.set == set) {
-                        rows.push(format!(
+                        lateral.push(format!(
                             "LATERAL (SELECT {truth} AS holds FROM ({}) AS action) AS one_{}",
                             one.row, one.number
                         ));
@@ -153,8 +198,14 @@ impl Rules {
             true => "NULL::pg_catalog.int4[]".to_owned(),
             false => format!("ARRAY({})", sets.join(" UNION ALL ")),
         };
+        let rows = self.rows.named_by(texts.into_iter());
+        let rows: Vec<&str> = rows
+            .into_iter()
+            .chain(lateral.iter().map(String::as_str))
+            .collect();
+        let from = if rows.is_empty() { "" } else { " FROM " };
         format!(
-            "SELECT ARRAY[{}]::pg_catalog.bool[], {sets} FROM {}",
+            "SELECT ARRAY[{}]::pg_catalog.bool[], {sets}{from}{}",
             plain.join(", "),
             rows.join(", ")
         )
