@@ -3,7 +3,10 @@ TRUNCATE decide.trace, decide.event;
 DO $$
 BEGIN
   IF to_regclass('bench.floor_trace') IS NOT NULL THEN
-    TRUNCATE bench.floor_trace, bench.hand_trace;
+    TRUNCATE bench.floor_trace;
+  END IF;
+  IF to_regclass('bench.hand_trace') IS NOT NULL THEN
+    TRUNCATE bench.hand_trace;
   END IF;
   IF to_regclass('bench.floor_event') IS NOT NULL THEN
     TRUNCATE bench.floor_event;

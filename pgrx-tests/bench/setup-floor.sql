@@ -1,10 +1,10 @@
 -- The floor: only what no implementation can avoid, with nothing decided. One row of the user read and updated, one
--- counter updated, one trace row written, in the storage that decide.trace has.
+-- counter updated, one trace row written, in the storage that decide.trace has. Two numbers per feature, as decide() keeps.
 
 CREATE TABLE bench.floor_user (user_id bigint PRIMARY KEY, features float8[] NOT NULL, n bigint NOT NULL DEFAULT 0)
   WITH (fillfactor = 80);
 INSERT INTO bench.floor_user
-SELECT i, ARRAY(SELECT random() * 3 FROM generate_series(1, 64) AS j WHERE i > 0) FROM generate_series(1, 100000) AS i;
+SELECT i, ARRAY(SELECT random() * 3 FROM generate_series(1, 2 * current_setting('bench.features')::int) AS j WHERE i > 0) FROM generate_series(1, 100000) AS i;
 
 CREATE TABLE bench.counter (id integer PRIMARY KEY, n bigint NOT NULL DEFAULT 0) WITH (fillfactor = 10);
 INSERT INTO bench.counter SELECT i FROM generate_series(0, 63) AS i;
@@ -39,12 +39,31 @@ BEGIN
   UPDATE bench.floor_user SET n = n + 1 WHERE user_id = p_user RETURNING features INTO f;
   UPDATE bench.counter AS c SET n = c.n + 1 WHERE c.id = one;
   INSERT INTO bench.floor_trace
-  VALUES (id, p_user, clock_timestamp(), 1, 'home', ARRAY[1], ARRAY[0.01::float8], bench.numbers(), bench.probabilities(), f[1:32]);
+  VALUES (id, p_user, clock_timestamp(), 1, 'home', ARRAY[1], ARRAY[0.01::float8], bench.numbers(), bench.probabilities(), f[1:cardinality(f) / 2]);
   RETURN QUERY SELECT 1, 'a-1', 0.01::float8, id;
 END
 $$;
 
--- The same without the updates: what a decision that no cap binds cannot avoid.
+-- The same where a decision depends on the shop's stock: two more rows are read, in one statement.
+CREATE FUNCTION bench.floor_stock(p_user bigint, p_context jsonb)
+RETURNS TABLE (slot integer, action text, probability float8, decision_id uuid)
+LANGUAGE plpgsql AS $$
+DECLARE
+  f float8[];
+  id uuid := bench.new_id();
+  one integer := floor(random() * 64);
+  stock boolean[];
+BEGIN
+  UPDATE bench.floor_user SET n = n + 1 WHERE user_id = p_user RETURNING features INTO f;
+  stock := ARRAY(SELECT i.on_hand > 0 FROM bench.inventory AS i WHERE i.sku IN ('sku-35', 'sku-75'));
+  UPDATE bench.counter AS c SET n = c.n + 1 WHERE c.id = one;
+  INSERT INTO bench.floor_trace
+  VALUES (id, p_user, clock_timestamp(), 1, 'home', ARRAY[1], ARRAY[0.01::float8], bench.numbers(), bench.probabilities(), f[1:cardinality(f) / 2]);
+  RETURN QUERY SELECT 1, 'a-1', 0.01::float8, id;
+END
+$$;
+
+-- The floor without the updates: what a decision that no cap binds cannot avoid.
 CREATE FUNCTION bench.floor_reads(p_user bigint, p_context jsonb)
 RETURNS TABLE (slot integer, action text, probability float8, decision_id uuid)
 LANGUAGE plpgsql AS $$
@@ -54,7 +73,7 @@ DECLARE
 BEGIN
   SELECT features INTO f FROM bench.floor_user WHERE user_id = p_user;
   INSERT INTO bench.floor_trace
-  VALUES (id, p_user, clock_timestamp(), 1, 'home', ARRAY[1], ARRAY[0.01::float8], bench.numbers(), bench.probabilities(), f[1:32]);
+  VALUES (id, p_user, clock_timestamp(), 1, 'home', ARRAY[1], ARRAY[0.01::float8], bench.numbers(), bench.probabilities(), f[1:cardinality(f) / 2]);
   RETURN QUERY SELECT 1, 'a-1', 0.01::float8, id;
 END
 $$;

@@ -29,6 +29,7 @@ GRANT SELECT ON bench.inventory TO bench_rules;
 INSERT INTO decide.surface (surface, slots, fallback_action, context_fields, latency_budget)
 SELECT format('c%ss%s', candidates, slots), slots, 'a-0', '{device}', '1 minute'
   FROM unnest(ARRAY[10, 100, 1000]) AS candidates, unnest(ARRAY[1, 5]) AS slots;
+INSERT INTO decide.surface (surface, fallback_action, context_fields, latency_budget) VALUES ('caps_plain', 'p-0', '{device}', '1 minute');
 
 INSERT INTO decide.feature (feature, event_type, aggregate, value_path, half_life)
 SELECT 'f' || i, CASE i % 2 WHEN 0 THEN 'click' ELSE 'order' END,
@@ -46,6 +47,12 @@ SELECT 'a-' || i,
             ELSE $rule$exists (SELECT FROM bench.inventory WHERE sku = action.attributes->>'sku' AND on_hand > 0)$rule$ END
   FROM generate_series(0, 999) AS i;
 
+-- A hundred more, with as many rules, none of which reads a table.
+INSERT INTO decide.action (action, surfaces, attributes, eligible_when)
+SELECT 'p-' || i, '{caps_plain}', jsonb_build_object('sku', 'sku-' || i, 'price', i % 50),
+       CASE i % 20 WHEN 5 THEN $rule$context->>'device' = 'mobile'$rule$ WHEN 15 THEN 'features.f2 >= 0' END
+  FROM generate_series(0, 99) AS i;
+
 SELECT decide.publish('actions');
 
 WITH levels AS (SELECT array_agg(action ORDER BY action COLLATE "C") AS names FROM decide.action)
@@ -57,7 +64,7 @@ SELECT 'bench', 1, 'linear',
                   jsonb_build_object('source', 'user.f' || i, 'encoding', 'number'),
                   jsonb_build_object('source', 'action', 'encoding', jsonb_build_object('levels', names)))) ORDER BY i)
            FROM generate_series(1, current_setting('bench.features')::int) AS i)),
-       (SELECT array_agg((random() - 0.5)::real) FROM generate_series(1, 1000 * current_setting('bench.features')::int)),
+       (SELECT array_agg((random() - 0.5)::real) FROM generate_series(1, 1100 * current_setting('bench.features')::int)),
        now()
   FROM levels;
 

@@ -58,7 +58,7 @@ impl Purpose {
                 ("setup-caps.sql", CAPS),
             ],
             Self::Many | Self::Caps(_) => &[("setup-policy.sql", POLICY), ("setup-caps.sql", CAPS)],
-            Self::Features(_) => &[("setup-policy.sql", POLICY)],
+            Self::Features(_) => &[("setup-policy.sql", POLICY), ("setup-floor.sql", FLOOR)],
             Self::Track => &[("setup-tracking.sql", TRACKING)],
         }
     }

@@ -28,6 +28,10 @@ pub const BUDGET: &str = "decide, budget";
 pub const CAPS_ELSEWHERE: &str = "decide, caps, 1,000 elsewhere";
 pub const CAPS_OF_MANY: &str = "decide, caps, many users";
 
+/// decide() with a cap per user and a budget where no rule reads a table; and the floor of what does.
+pub const PLAIN_CAPS: &str = "decide, caps, rules read no table";
+pub const STOCK_FLOOR: &str = "floor, two rows of the shop read";
+
 /// How many elsewhere.
 pub const ELSEWHERE: u32 = 1000;
 
@@ -48,6 +52,11 @@ pub fn floor_of(workload: &str) -> String {
 /// The name of the workload that decides with so many features.
 pub fn with_features(number: u32) -> String {
     format!("decide, {number} features")
+}
+
+/// The name of the floor of that, which updates nothing either.
+pub fn floor_with_features(number: u32) -> String {
+    format!("floor, no updates, {number} features")
 }
 
 /// The name of the workload that decides in this shape.
@@ -244,7 +253,16 @@ impl<'a> Plan<'a> {
             clients: 8,
             durable: false,
             work: of_features
-                .map(|(&number, database)| Work::decide(&with_features(number), database, 100, 1))
+                .flat_map(|(&number, database)| {
+                    let floor = Work {
+                        name: floor_with_features(number),
+                        ..Work::plain("floor_reads", database)
+                    };
+                    [
+                        Work::decide(&with_features(number), database, 100, 1),
+                        floor,
+                    ]
+                })
                 .collect(),
         });
         sets.extend([false, true].map(|durable| capped(small, durable)));
@@ -276,6 +294,11 @@ fn capped(database: &Database, durable: bool) -> Set<'_> {
         .into();
     work.push(Work::capped(ONE_CAP, database, "caps_1"));
     work.push(Work::capped(TEN_CAPS, database, "caps_10"));
+    work.push(Work::capped(PLAIN_CAPS, database, "caps_plain"));
+    work.push(Work {
+        name: STOCK_FLOOR.into(),
+        ..Work::plain("floor_stock", database)
+    });
     Set {
         title: caps_title(durable),
         clients: 8,

@@ -197,6 +197,27 @@ fn goals(results: &Results) -> Vec<String> {
             "hand",
         ),
         Goal {
+            what: "with caps, no table read: at least 1.0 × floor, off",
+            set: &caps_off,
+            workload: plan::PLAIN_CAPS.into(),
+            to: "floor".into(),
+            wanted: 1.0..=f64::INFINITY,
+        },
+        Goal {
+            what: "with caps, no table read: at least 1.0 × floor, on",
+            set: &caps_on,
+            workload: plan::PLAIN_CAPS.into(),
+            to: "floor".into(),
+            wanted: 1.0..=f64::INFINITY,
+        },
+        Goal {
+            what: "with caps at least 1.0 × floor that reads the shop",
+            set: &caps_off,
+            workload: plan::ONE_CAP.into(),
+            to: plan::STOCK_FLOOR.into(),
+            wanted: 1.0..=f64::INFINITY,
+        },
+        Goal {
             what: "ten caps at most 1.6 × the time of two",
             set: &caps_off,
             workload: plan::ONE_CAP.into(),
@@ -209,6 +230,20 @@ fn goals(results: &Results) -> Vec<String> {
             workload: plan::BUDGET.into(),
             to: "decide".into(),
             wanted: 0.85..=f64::INFINITY,
+        },
+        Goal {
+            what: "100 features at least 0.9 × the speed of 10",
+            set: plan::OF_FEATURES,
+            workload: plan::with_features(100),
+            to: plan::with_features(10),
+            wanted: 0.9..=f64::INFINITY,
+        },
+        Goal {
+            what: "… and the floor with rows as much wider, for comparison",
+            set: plan::OF_FEATURES,
+            workload: plan::floor_with_features(100),
+            to: plan::floor_with_features(10),
+            wanted: 0.0..=f64::INFINITY,
         },
         same(
             "1,000 caps elsewhere at most 1.2 × the time",
