@@ -4,7 +4,8 @@
 CREATE TABLE bench.floor_user (user_id bigint PRIMARY KEY, features float8[] NOT NULL, n bigint NOT NULL DEFAULT 0)
   WITH (fillfactor = 80);
 INSERT INTO bench.floor_user
-SELECT i, ARRAY(SELECT random() * 3 FROM generate_series(1, 2 * current_setting('bench.features')::int) AS j WHERE i > 0) FROM generate_series(1, 100000) AS i;
+SELECT i, ARRAY(SELECT random() * 3 FROM generate_series(1, 2 * current_setting('bench.features')::int) AS j WHERE i > 0)
+  FROM generate_series(1, current_setting('bench.users')::bigint) AS i;
 
 CREATE TABLE bench.counter (id integer PRIMARY KEY, n bigint NOT NULL DEFAULT 0) WITH (fillfactor = 10);
 INSERT INTO bench.counter SELECT i FROM generate_series(0, 63) AS i;

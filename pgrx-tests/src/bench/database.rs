@@ -57,7 +57,12 @@ impl Purpose {
                 ("setup-hand.sql", HAND),
                 ("setup-caps.sql", CAPS),
             ],
-            Self::Many | Self::Caps(_) => &[("setup-policy.sql", POLICY), ("setup-caps.sql", CAPS)],
+            Self::Many => &[
+                ("setup-policy.sql", POLICY),
+                ("setup-floor.sql", FLOOR),
+                ("setup-caps.sql", CAPS),
+            ],
+            Self::Caps(_) => &[("setup-policy.sql", POLICY), ("setup-caps.sql", CAPS)],
             Self::Features(_) => &[("setup-policy.sql", POLICY), ("setup-floor.sql", FLOOR)],
             Self::Track => &[("setup-tracking.sql", TRACKING)],
         }
@@ -125,7 +130,8 @@ impl Database {
         client.batch_execute(&format!("CREATE DATABASE {}", self.name))?;
         let mut filler = server.connect(&self.name)?;
         filler.batch_execute(&format!(
-            "SET bench.features = {}; SET bench.caps_elsewhere = {}",
+            "SET bench.users = {}; SET bench.features = {}; SET bench.caps_elsewhere = {}",
+            self.users,
             self.purpose.features(),
             self.purpose.caps_elsewhere()
         ))?;

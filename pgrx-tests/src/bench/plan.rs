@@ -41,6 +41,12 @@ pub const BULK: &str = "track, 1,000 events";
 /// The workload with the large database.
 pub const MANY: &str = "decide, many users";
 
+/// The floors of decisions that hold no caps, and of those that do, with few and with many users.
+pub const FLOOR: &str = "floor";
+pub const FLOOR_OF_MANY: &str = "floor, many users";
+pub const READS: &str = "floor, no updates";
+pub const READS_OF_MANY: &str = "floor, no updates, many users";
+
 /// The least that does the same work.
 pub fn floor_of(workload: &str) -> String {
     match workload.starts_with("track") {
@@ -87,6 +93,14 @@ impl<'a> Work<'a> {
             candidates: 100,
             slots: 1,
             asked: None,
+        }
+    }
+
+    /// A floor by another name than its script's.
+    fn floor(name: &str, script: &'static str, database: &'a Database) -> Self {
+        Self {
+            name: name.into(),
+            ..Self::plain(script, database)
         }
     }
 
@@ -218,10 +232,7 @@ impl<'a> Plan<'a> {
                     .map(|script| Work::plain(script, small))
                     .into();
                 if clients == 8 {
-                    work.push(Work {
-                        name: "floor, no updates".into(),
-                        ..Work::plain("floor_reads", small)
-                    });
+                    work.push(Work::floor(READS, "floor_reads", small));
                 }
                 sets.push(Set {
                     title: format!("{clients} client{plural}, synchronous_commit {sync}"),
@@ -240,6 +251,8 @@ impl<'a> Plan<'a> {
         }
         if let Some(many) = many {
             work.push(Work::decide(MANY, many, 100, 1));
+            work.push(Work::floor(READS, "floor_reads", small));
+            work.push(Work::floor(READS_OF_MANY, "floor_reads", many));
         }
         sets.push(Set {
             title: SIZES.into(),
@@ -254,13 +267,9 @@ impl<'a> Plan<'a> {
             durable: false,
             work: of_features
                 .flat_map(|(&number, database)| {
-                    let floor = Work {
-                        name: floor_with_features(number),
-                        ..Work::plain("floor_reads", database)
-                    };
                     [
                         Work::decide(&with_features(number), database, 100, 1),
-                        floor,
+                        Work::floor(&floor_with_features(number), "floor_reads", database),
                     ]
                 })
                 .collect(),
@@ -295,10 +304,7 @@ fn capped(database: &Database, durable: bool) -> Set<'_> {
     work.push(Work::capped(ONE_CAP, database, "caps_1"));
     work.push(Work::capped(TEN_CAPS, database, "caps_10"));
     work.push(Work::capped(PLAIN_CAPS, database, "caps_plain"));
-    work.push(Work {
-        name: STOCK_FLOOR.into(),
-        ..Work::plain("floor_stock", database)
-    });
+    work.push(Work::floor(STOCK_FLOOR, "floor_stock", database));
     Set {
         title: caps_title(durable),
         clients: 8,
@@ -320,6 +326,8 @@ fn caps_at_a_size<'a>(databases: &Databases<'a>) -> [Set<'a>; 2] {
     }
     if let Some(many) = databases.many {
         sizes.push(Work::capped(CAPS_OF_MANY, many, "caps_1"));
+        sizes.push(Work::floor(FLOOR, "floor", small));
+        sizes.push(Work::floor(FLOOR_OF_MANY, "floor", many));
     }
     [(CROWD, 32, crowd), (SIZES_OF_CAPS, 8, sizes)].map(|(title, clients, work)| Set {
         title: title.into(),

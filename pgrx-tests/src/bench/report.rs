@@ -178,6 +178,13 @@ fn goals(results: &Results) -> Vec<String> {
             1.2,
             plan::MANY.into(),
         ),
+        Goal {
+            what: "… and their floor, for comparison",
+            set: plan::SIZES,
+            workload: plan::READS.into(),
+            to: plan::READS_OF_MANY.into(),
+            wanted: 0.0..=f64::INFINITY,
+        },
         capped(
             "with caps at least 1.0 × floor, 8 clients, sync off",
             1.0,
@@ -253,6 +260,13 @@ fn goals(results: &Results) -> Vec<String> {
             "with caps, many users at most 1.2 × the time",
             plan::CAPS_OF_MANY,
         ),
+        Goal {
+            what: "… and their floor, for comparison",
+            set: plan::SIZES_OF_CAPS,
+            workload: plan::FLOOR.into(),
+            to: plan::FLOOR_OF_MANY.into(),
+            wanted: 0.0..=f64::INFINITY,
+        },
         track(
             "track at least 0.8 × its floor, 8 clients, sync off",
             0.8,
