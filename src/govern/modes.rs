@@ -6,13 +6,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use pgrx::pg_sys::{self, TEXTOID, TIMESTAMPTZOID};
+use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
 use super::turn;
 use crate::error::{Error, printable};
-use crate::pg::invalidation::{self, Watch};
-use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Session, Statement, datum};
+use crate::pg::invalidation::Watch;
+use crate::pg::{Session, Statement, Watched, datum};
 use crate::settings;
 
 /// From the freest to the strictest.
@@ -90,8 +89,7 @@ impl Leeway {
 thread_local! {
     static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
 
-    static WATCHED: Statement = const { Statement::new(
-        "SELECT 'decide.mode_change'::pg_catalog.regclass::pg_catalog.oid", &[]) };
+    static WATCHED: Watched = const { Watched::new(Watch::Mode, "decide.mode_change") };
     static READ: Statement = const { Statement::new(
         "SELECT DISTINCT ON (m.surface) m.surface, m.mode, m.until \
            FROM decide.mode_change AS m ORDER BY m.surface, m.number DESC", &[]) };
@@ -107,8 +105,7 @@ thread_local! {
             AND s ->> 'surface' = $1", &[TEXTOID]) };
     static CHANGE: Statement = const { Statement::new(
         "INSERT INTO decide.mode_change (number, surface, mode, why, until) \
-         SELECT COALESCE(pg_catalog.max(m.number), 0) + 1, $1, $2, $3, $4 FROM decide.mode_change AS m \
-         RETURNING 'decide.mode_change'::pg_catalog.regclass::pg_catalog.oid",
+         SELECT COALESCE(pg_catalog.max(m.number), 0) + 1, $1, $2, $3, $4 FROM decide.mode_change AS m",
         &[TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID]) };
 }
 
@@ -134,22 +131,15 @@ fn strictest(set: &[Set], surface: &str, now: i64) -> Mode {
 }
 
 fn kept() -> Rc<[Set]> {
-    let changes = invalidation::changes_seen(Watch::Mode);
+    let changes = WATCHED.with(Watched::changes);
     if let Some(kept) = KEPT.with_borrow(Option::clone)
         && kept.changes == changes
     {
         return kept.set;
     }
     let _session = Session::open();
-    WATCHED.with(|statement| {
-        statement.read(&[], |row| {
-            invalidation::watch(Watch::Mode, row.must::<pg_sys::Oid>(1))
-        })
-    });
-    // Whatever is committed from here on moves the count again.
-    let changes = invalidation::changes(Watch::Mode);
     let mut set = Vec::new();
-    on_latest_snapshot(|| {
+    let read = || {
         READ.with(|statement| {
             statement.read(&[], |row| {
                 let mode = Mode::named(row.must(2)).unwrap_or_default();
@@ -163,7 +153,8 @@ fn kept() -> Rc<[Set]> {
                 }
             })
         })
-    });
+    };
+    let (changes, _) = WATCHED.with(|table| table.read(read));
     let set: Rc<[Set]> = set.into();
     KEPT.set(Some(Kept {
         changes,
@@ -197,10 +188,9 @@ pub fn set(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>) -> 
             datum::text(why),
             until.and_then(datum::timestamp),
         ];
-        statement.write(&args, |row| {
-            invalidation::announce(row.must::<pg_sys::Oid>(1))
-        })
+        statement.write(&args, |_| {})
     });
+    WATCHED.with(Watched::announce);
     Ok(())
 }
 

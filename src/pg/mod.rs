@@ -26,9 +26,11 @@ pub mod rule_text;
 pub mod session;
 pub mod timeout;
 pub mod version;
+pub mod watched;
 pub mod worker;
 
 pub use plan::{Plan, Row, Session, Statement};
+pub use watched::Watched;
 
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;

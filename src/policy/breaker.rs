@@ -9,15 +9,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
+use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
 use super::asking::{Round, RuleFault};
 use super::rules::Rules;
 use crate::pg::attempt::attempt_aside;
-use crate::pg::invalidation::{self, Watch};
-use crate::pg::plan::on_latest_snapshot;
+use crate::pg::invalidation::Watch;
 use crate::pg::timeout::Timer;
-use crate::pg::{Session, Statement, datum};
+use crate::pg::{Session, Statement, Watched, datum};
 use crate::settings;
 
 /// How long a decision waits for what is beside it: other sessions that hold the table or a row.
@@ -31,8 +30,7 @@ thread_local! {
     /// Failures in a row, by the rule's hash.
     static COUNTS: RefCell<HashMap<i64, Count>> = RefCell::default();
 
-    static TABLE: Statement = const { Statement::new(
-        "SELECT 'decide.breaker'::pg_catalog.regclass::pg_catalog.oid", &[]) };
+    static WATCHED: Watched = const { Watched::new(Watch::Breaker, "decide.breaker") };
     static READ: Statement = const { Statement::new(
         "SELECT b.rule_hash, b.probe_at FROM decide.breaker AS b", &[]) };
     static OPEN: Statement = const { Statement::new(
@@ -60,7 +58,6 @@ const GOOD_FOR: i64 = 1_000_000;
 struct Kept {
     changes: u64,
     at: i64,
-    table: Option<pg_sys::Oid>,
     open: HashMap<i64, i64>,
 }
 
@@ -101,32 +98,25 @@ pub fn round(rules: &Rules, now: i64, may_write: bool) -> (Round, Option<Probe>)
 
 /// Reads the table where something has changed.
 fn look(now: i64) {
-    let changes = invalidation::changes_seen(Watch::Breaker);
+    let changes = WATCHED.with(Watched::changes);
     let is_good =
         |kept: &Kept| kept.changes == changes && (kept.open.is_empty() || now - kept.at < GOOD_FOR);
     if KEPT.with_borrow(is_good) {
         return;
     }
     let read = beside(|| {
-        let mut table = None;
-        TABLE.with(|statement| statement.read(&[], |row| table = row.get::<pg_sys::Oid>(1)));
-        if let Some(table) = table {
-            invalidation::watch(Watch::Breaker, table);
-        }
-        // Whatever is committed from here on moves the count again.
-        let changes = invalidation::changes(Watch::Breaker);
         let mut open = HashMap::new();
-        on_latest_snapshot(|| {
+        let read = || {
             READ.with(|statement| {
                 statement.read(&[], |row| {
                     open.insert(row.must(1), row.timestamp(2).unwrap_or(i64::MAX));
                 })
             })
-        });
+        };
+        let (changes, _) = WATCHED.with(|table| table.read(read));
         Kept {
             changes,
             at: now,
-            table,
             open,
         }
     });
@@ -219,10 +209,8 @@ fn pause(openings: i32) -> i64 {
 /// Changes the table and tells every session.
 fn changing(change: impl FnOnce() -> u64) {
     beside(|| {
-        if change() > 0
-            && let Some(table) = KEPT.with_borrow(|kept| kept.table)
-        {
-            invalidation::announce(table);
+        if change() > 0 {
+            WATCHED.with(Watched::announce);
         }
     });
 }

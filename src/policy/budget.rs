@@ -3,17 +3,16 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{self, INT2OID, INT4OID, INT8ARRAYOID, INT8OID, TIMESTAMPTZOID};
+use pgrx::pg_sys::{INT2OID, INT4OID, INT8ARRAYOID, INT8OID, TIMESTAMPTZOID};
 
 use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
 use crate::pg::attempt::attempt_for;
-use crate::pg::invalidation::{self, Watch};
+use crate::pg::invalidation::Watch;
 use crate::pg::locked::{Missed, Wait};
 use crate::pg::lookup::{Found, Keyed, Seen};
-use crate::pg::plan::on_latest_snapshot;
 use crate::pg::version::Grip;
-use crate::pg::{Statement, array, datum};
+use crate::pg::{Statement, Watched, array, datum};
 
 const STRIPES: Keyed = Keyed {
     schema: c"decide",
@@ -31,15 +30,13 @@ const ALLOWED: i32 = 6;
 
 thread_local! {
     static LEVELS: RefCell<Levels> = RefCell::default();
-    static WATCHED: Statement = const { Statement::new(
-        "SELECT 'decide.budget_level'::pg_catalog.regclass::pg_catalog.oid", &[]) };
+    static WATCHED: Watched = const { Watched::new(Watch::Budget, "decide.budget_level") };
     static LOAD: Statement = const { Statement::new(
         "SELECT l.slot, l.window_start, l.level, l.until FROM decide.budget_level AS l WHERE l.level > 0", &[]) };
     static MARK: Statement = const { Statement::new(
         "UPDATE decide.budget_level AS l SET window_start = $2, level = $3, until = $4 \
           WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
-                           WHERE k.slot = $1 AND (k.window_start, k.level, k.until) < ($2, $3, $4) FOR UPDATE SKIP LOCKED) \
-         RETURNING 'decide.budget_level'::pg_catalog.regclass::pg_catalog.oid",
+                           WHERE k.slot = $1 AND (k.window_start, k.level, k.until) < ($2, $3, $4) FOR UPDATE SKIP LOCKED)",
         &[INT4OID, INT8OID, INT2OID, INT8OID]) };
     static COUNT: Statement = const { Statement::new(
         "SELECT s.slot, pg_catalog.count(*)::int FROM decide.budget_stripe AS s GROUP BY s.slot", &[]) };
@@ -69,8 +66,7 @@ thread_local! {
     static REOPEN: Statement = const { Statement::new(
         "UPDATE decide.budget_level AS l SET level = 0, window_start = $2, until = $3 \
           WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
-                           WHERE k.slot = $1 AND k.level > 0 FOR UPDATE SKIP LOCKED) \
-         RETURNING 'decide.budget_level'::pg_catalog.regclass::pg_catalog.oid", &[INT4OID, INT8OID, INT8OID]) };
+                           WHERE k.slot = $1 AND k.level > 0 FOR UPDATE SKIP LOCKED)", &[INT4OID, INT8OID, INT8OID]) };
 }
 
 /// How full a budget is, as this session knows without looking at its counters.
@@ -219,7 +215,7 @@ impl Budget<'_> {
 
     /// What this session knows of it. Needs an open session.
     pub fn level(&self, window_start: i64, now: i64) -> Level {
-        let changes = invalidation::changes_seen(Watch::Budget);
+        let changes = WATCHED.with(Watched::changes);
         if LEVELS.with_borrow(|levels| levels.changes != changes) {
             load();
         }
@@ -248,11 +244,9 @@ impl Budget<'_> {
             datum::int2(level as i16),
             datum::int8(until),
         ];
-        MARK.with(|statement| {
-            statement.write(&args, |row| {
-                invalidation::announce(row.must::<pg_sys::Oid>(1))
-            })
-        });
+        if MARK.with(|statement| statement.write(&args, |_| {})) > 0 {
+            WATCHED.with(Watched::announce);
+        }
     }
 
     /// Has this session not look again before that.
@@ -296,11 +290,9 @@ impl Budget<'_> {
             datum::int8(i64::MIN),
             datum::int8(i64::MAX),
         ];
-        REOPEN.with(|statement| {
-            statement.write(&args, |row| {
-                invalidation::announce(row.must::<pg_sys::Oid>(1))
-            })
-        });
+        if REOPEN.with(|statement| statement.write(&args, |_| {})) > 0 {
+            WATCHED.with(Watched::announce);
+        }
     }
 
     /// Gives it the rows that it should have, and all of them together the limit. Waits for decisions
@@ -345,18 +337,15 @@ pub fn count_stripes(caps: &[Cap]) {
 }
 
 fn load() {
-    WATCHED.with(|statement| {
-        statement.read(&[], |row| invalidation::watch(Watch::Budget, row.must(1)))
-    });
-    let changes = invalidation::changes_seen(Watch::Budget);
     let mut known = HashMap::new();
-    on_latest_snapshot(|| {
+    let read = || {
         LOAD.with(|statement| {
             statement.read(&[], |row| {
                 known.insert(row.must(1), (row.must(2), row.must(3), row.must(4)));
             })
         })
-    });
+    };
+    let (changes, _) = WATCHED.with(|table| table.read(read));
     LEVELS.with_borrow_mut(|levels| {
         *levels = Levels {
             changes,

@@ -3,21 +3,17 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys;
-
 use super::budget::{Budget, Stripe};
 use super::bundle::{Bundle, Surface};
 use super::cap::{Cap, Pacing, Per, Span};
 use crate::math::ledger;
 use crate::math::pacing::{Curve, Gate, Pace, phase};
-use crate::pg::invalidation::{self, Watch};
-use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Statement, array};
+use crate::pg::invalidation::Watch;
+use crate::pg::{Statement, Watched, array};
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
-    static WATCHED: Statement = const { Statement::new(
-        "SELECT 'decide.pacing'::pg_catalog.regclass::pg_catalog.oid", &[]) };
+    static WATCHED: Watched = const { Watched::new(Watch::Pacing, "decide.pacing") };
     static LOAD: Statement = const { Statement::new(
         "SELECT p.slot, p.lambda, p.forecast FROM decide.pacing AS p", &[]) };
 }
@@ -35,7 +31,7 @@ struct Known {
 
 /// Hands on what is known. Needs an open session.
 fn with_known<T>(then: impl FnOnce(&Known) -> T) -> T {
-    let changes = invalidation::changes_seen(Watch::Pacing);
+    let changes = WATCHED.with(Watched::changes);
     if KNOWN.with_borrow(|known| known.changes != changes) {
         load();
     }
@@ -43,14 +39,8 @@ fn with_known<T>(then: impl FnOnce(&Known) -> T) -> T {
 }
 
 fn load() {
-    WATCHED.with(|statement| {
-        statement.read(&[], |row| {
-            invalidation::watch(Watch::Pacing, row.must::<pg_sys::Oid>(1))
-        })
-    });
-    let changes = invalidation::changes_seen(Watch::Pacing);
     let mut budgets = HashMap::new();
-    on_latest_snapshot(|| {
+    let read = || {
         LOAD.with(|statement| {
             statement.read(&[], |row| {
                 let mut points = Vec::new();
@@ -60,7 +50,8 @@ fn load() {
                 budgets.insert(row.must::<i32>(1), (lambda, Curve::forecast(&points)));
             })
         })
-    });
+    };
+    let (changes, _) = WATCHED.with(|table| table.read(read));
     KNOWN.set(Known { changes, budgets });
 }
 
@@ -84,11 +75,7 @@ pub fn prices(surface: &Surface, bundle: &Bundle, out: &mut Vec<f64>) {
 
 /// Lets all sessions read again what there is in `decide.pacing`. Needs an open session.
 pub fn announce() {
-    WATCHED.with(|statement| {
-        statement.read(&[], |row| {
-            invalidation::announce(row.must::<pg_sys::Oid>(1));
-        })
-    });
+    WATCHED.with(Watched::announce);
 }
 
 impl Cap {
