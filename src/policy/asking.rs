@@ -162,17 +162,6 @@ impl Verdicts {
         if holds { Verdict::Holds } else { Verdict::No }
     }
 
-    /// Takes in what one rule has said alone.
-    pub(super) fn take_in(&mut self, rule: usize, mut alone: Verdicts) {
-        if let (Some(mine), Some(its)) = (self.plain.get_mut(rule), alone.plain.get_mut(rule)) {
-            std::mem::swap(mine, its);
-        }
-        self.holds.append(&mut alone.holds);
-        self.holds.sort_unstable();
-        self.failed.extend(alone.failed);
-        self.faults.append(&mut alone.faults);
-    }
-
     /// All actions that have a rule have failed.
     pub fn all_failed(reason: &str, actions: &[Action]) -> Verdicts {
         let ruled = actions.iter().filter(|action| action.rule.is_some());

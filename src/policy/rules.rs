@@ -24,7 +24,6 @@ use crate::pg::expression::Truths;
 use crate::pg::plan::{Access, untranslated};
 use crate::pg::{Plan, array, identity};
 use crate::settings;
-use statement::Part;
 
 /// The parameters of a rule's statement: user, context, features, and first and last number of the
 /// actions asked about. Bundle and surface are written into it, so that the planner knows how many
@@ -44,7 +43,7 @@ pub struct Rules {
     rules: Vec<Rule>,
     hashes: Vec<i64>,
     together: RefCell<Option<Together>>,
-    alone: RefCell<HashMap<usize, Plan>>,
+    alone: RefCell<HashMap<usize, Inquiry>>,
     alone_by_now: Cell<bool>,
     /// Planning has failed.
     impatient: Cell<bool>,
@@ -66,29 +65,75 @@ struct Failure {
 
 /// All rules: those that need no executor, and the statement of the others.
 struct Together {
-    truths: Option<Truths>,
-    /// Numbers of the actions that are asked about one by one, whose truths stand behind the plain rules.
-    few: Vec<i32>,
-    rest: Option<Rest>,
+    truths: Option<(Truths, Vec<Place>)>,
+    rest: Option<Inquiry>,
     /// The rules that are left out.
     out: Vec<usize>,
 }
 
-/// A statement of rules.
-struct Rest {
+/// A statement that asks rules.
+struct Inquiry {
     plan: Plan,
-    /// Numbers of the actions that it asks about one by one, behind the plain rules.
-    few: Vec<i32>,
+    /// What the elements of its array are about.
+    places: Vec<Place>,
+}
+
+/// What a truth is about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    /// A plain rule.
+    Rule(usize),
+    /// The rule of that action.
+    Action(i32),
 }
 
 impl Together {
     /// Whether all is as it was when it was made.
     fn holds(&self) -> bool {
-        self.truths.as_ref().is_none_or(Truths::hold)
+        self.truths.as_ref().is_none_or(|(truths, _)| truths.hold())
     }
 
     fn is_ready(&self) -> bool {
-        self.holds() && self.rest.as_ref().is_none_or(|rest| rest.plan.is_ready())
+        self.holds() && self.rest.as_ref().is_none_or(Inquiry::is_ready)
+    }
+
+    /// Takes in what it answers.
+    fn run(&self, args: &[Arg], verdicts: &mut Verdicts) {
+        if let Some((truths, places)) = &self.truths {
+            truths.evaluate(args, |element, holds| verdicts.put(places[element], holds));
+        }
+        if let Some(rest) = &self.rest {
+            rest.run(args, verdicts);
+        }
+    }
+}
+
+impl Inquiry {
+    fn is_ready(&self) -> bool {
+        self.plan.is_ready()
+    }
+
+    /// Takes in what it answers: truths, and the numbers of the other actions for which their rules hold.
+    fn run(&self, args: &[Arg], verdicts: &mut Verdicts) {
+        self.plan.run(Access::Read, args, |row| {
+            let truths: Vec<bool> = row.must(1);
+            for (&place, holds) in self.places.iter().zip(truths) {
+                verdicts.put(place, holds);
+            }
+            if let Some(numbers) = row.datum(2) {
+                array::read_into(numbers, &mut verdicts.holds);
+            }
+        });
+    }
+}
+
+impl Verdicts {
+    fn put(&mut self, place: Place, holds: bool) {
+        match place {
+            Place::Rule(rule) => self.plain[rule] = Ok(holds),
+            Place::Action(number) if holds => self.holds.push(number),
+            Place::Action(_) => {}
+        }
     }
 }
 
@@ -167,7 +212,7 @@ impl Rules {
             Ok(role) => role,
             Err(reason) => return Verdicts::all_failed(&reason, actions),
         };
-        let mut probed = self.nothing_yet();
+        let mut verdicts = self.nothing_yet();
         if let Some(rule) = round.probed {
             let until = until.share(2);
             let asked = Alone {
@@ -175,7 +220,7 @@ impl Rules {
                 role,
                 until: &until,
             };
-            self.ask_one(rule, &asked, actions, &mut probed);
+            self.ask_one(rule, &asked, actions, &mut verdicts);
         }
         let _acting = identity::act_as(role);
         let mut together = self.together.borrow_mut();
@@ -189,16 +234,12 @@ impl Rules {
                 }
             });
         }
-        let Some(together) = &*together else {
-            return probed;
-        };
-        let args = self.args(request, i32::MIN, i32::MAX);
-        let timer = until.timer();
-        let mut verdicts = self.run_together(together, &args);
-        drop(timer);
-        if let Some(rule) = round.probed {
-            verdicts.take_in(rule, probed);
+        if let Some(together) = &*together {
+            let args = self.args(request, i32::MIN, i32::MAX);
+            let _timer = until.timer();
+            together.run(&args, &mut verdicts);
         }
+        verdicts.holds.sort_unstable();
         verdicts
     }
 
@@ -244,13 +285,10 @@ impl Rules {
     fn ask_one(&self, rule: usize, asked: &Alone<'_>, actions: &[Action], verdicts: &mut Verdicts) {
         if self.rules[rule].set.is_none() {
             let all = (i32::MIN, i32::MAX);
-            verdicts.plain[rule] = match self.ask_alone(rule, asked, all) {
-                Ok(one) => one.plain.into_iter().next().unwrap_or(Ok(false)),
-                Err(failure) => {
-                    verdicts.faults.extend(failure.fault);
-                    Err(failure.error)
-                }
-            };
+            if let Err(failure) = self.ask_alone(rule, asked, all, verdicts) {
+                verdicts.faults.extend(failure.fault);
+                verdicts.plain[rule] = Err(failure.error);
+            }
             return;
         }
         let mut numbers: Vec<i32> = actions
@@ -289,39 +327,6 @@ impl Rules {
         ]
     }
 
-    fn run_together(&self, together: &Together, args: &[Arg]) -> Verdicts {
-        let mut verdicts = match &together.rest {
-            Some(rest) => self.run(&rest.plan, &rest.few, args),
-            None => self.nothing_yet(),
-        };
-        if let Some(truths) = &together.truths {
-            let plain = verdicts.plain.len();
-            truths.evaluate(args, |place, holds| match place.checked_sub(plain) {
-                None => verdicts.plain[place] = Ok(holds),
-                Some(one) if holds => verdicts.holds.push(together.few[one]),
-                Some(_) => {}
-            });
-            verdicts.holds.sort_unstable();
-        }
-        verdicts
-    }
-
-    fn run(&self, plan: &Plan, few: &[i32], args: &[Arg]) -> Verdicts {
-        let mut verdicts = Verdicts::default();
-        plan.run(Access::Read, args, |row| {
-            let mut plain: Vec<bool> = row.must(1);
-            let ones = plain.split_off(plain.len() - few.len());
-            let holding = few.iter().zip(ones).filter(|(_, holds)| *holds);
-            verdicts.holds.extend(holding.map(|(number, _)| number));
-            verdicts.plain = plain.into_iter().map(Ok).collect();
-            if let Some(numbers) = row.datum(2) {
-                array::read_into(numbers, &mut verdicts.holds);
-            }
-            verdicts.holds.sort_unstable();
-        });
-        verdicts
-    }
-
     /// `last` is the fault of the last action that failed, if any did.
     fn halve(
         &self,
@@ -342,8 +347,8 @@ impl Rules {
             let reason = "not asked, since its rule has failed for many actions already";
             return all_fail(verdicts, reason);
         }
-        match self.ask_alone(rule, asked, (first, end)) {
-            Ok(part) => verdicts.holds.extend(part.holds),
+        match self.ask_alone(rule, asked, (first, end), verdicts) {
+            Ok(()) => {}
             Err(failure) if numbers.len() == 1 || failure.late => {
                 all_fail(verdicts, &failure.error);
                 *last = Some(failure.fault);
@@ -356,16 +361,15 @@ impl Rules {
         }
     }
 
-    /// The verdicts of one rule, for a range of actions.
+    /// Takes in what one rule says, for a range of actions.
     fn ask_alone(
         &self,
         rule: usize,
         asked: &Alone<'_>,
         (first, last): (i32, i32),
-    ) -> Result<Verdicts, Failure> {
-        let Some(text) = self.rules.get(rule).map(|rule| &rule.text) else {
-            return Ok(Verdicts::default());
-        };
+        verdicts: &mut Verdicts,
+    ) -> Result<(), Failure> {
+        let text = &self.rules[rule].text;
         let time = asked.until.left();
         if asked.until.is_over() {
             return Err(Failure {
@@ -378,21 +382,17 @@ impl Rules {
         let answer = attempt(|| {
             let _acting = identity::act_as(asked.role);
             let mut plans = self.alone.borrow_mut();
-            if !plans.get(&rule).is_some_and(Plan::is_ready) {
+            if !plans.get(&rule).is_some_and(Inquiry::is_ready) {
                 self.plan(asked.until, || {
-                    let prepare = || {
-                        let part = std::iter::once(Part::Between(&self.rules[rule]));
-                        Plan::prepare(&self.statement(part, &[]), &TYPES)
-                    };
-                    let plan = plans.entry(rule).or_insert_with(prepare);
-                    untranslated(|| plan.make_ready());
+                    let prepare = || self.prepare_alone(rule);
+                    let inquiry = plans.entry(rule).or_insert_with(prepare);
+                    untranslated(|| inquiry.plan.make_ready());
                 });
             }
-            let Some(plan) = plans.get(&rule) else {
-                return Verdicts::default();
-            };
-            let _timer = asked.until.timer();
-            untranslated(|| self.run(plan, &[], &args))
+            if let Some(inquiry) = plans.get(&rule) {
+                let _timer = asked.until.timer();
+                untranslated(|| inquiry.run(&args, verdicts));
+            }
         });
         answer.map_err(|caught| {
             let error = match time.filter(|_| caught.timed_out) {

@@ -1,8 +1,10 @@
 //! The statements by which rules are asked.
 
+use std::collections::HashSet;
+
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID};
 
-use super::{Rest, Rule, Rules, TYPES, Together};
+use super::{Inquiry, Place, Rules, TYPES, Together};
 use crate::pg::attempt::attempt;
 use crate::pg::expression::Truths;
 use crate::pg::{Plan, Statement, datum};
@@ -10,13 +12,12 @@ use crate::pg::{Plan, Statement, datum};
 /// Up to how many actions of a set are asked about one by one.
 const FEW: usize = 3;
 
-/// A rule in a statement.
-pub(super) enum Part<'a> {
-    Whole(&'a Rule),
-    /// For a range of actions.
-    Between(&'a Rule),
-    /// Not there: it holds a place and answers no.
-    Out(&'a Rule),
+/// Of which actions a rule that looks at them is asked.
+#[derive(Clone, Copy)]
+enum Range {
+    All,
+    /// Those between the last two parameters.
+    Given,
 }
 
 /// An action with its row as a query of constants.
@@ -24,13 +25,6 @@ pub(super) struct One {
     set: i32,
     number: i32,
     row: String,
-}
-
-impl Rest {
-    fn of(plan: Plan, few: &[One]) -> Rest {
-        let few = few.iter().map(|one| one.number).collect();
-        Rest { plan, few }
-    }
 }
 
 thread_local! {
@@ -48,11 +42,13 @@ impl Rules {
     /// Where a constant of an action makes planning fail, no action is asked about one by one: the
     /// rule may never look at that constant. Rules that read nothing are taken out of the statement.
     pub(super) fn prepare_together(&self, out: &[usize]) -> Together {
-        let is_out = |rule| out.contains(&rule);
-        let mut few = self.few(out);
+        let asked: Vec<usize> = (0..self.rules.len())
+            .filter(|rule| !out.contains(rule))
+            .collect();
+        let few = self.few(&asked);
         let unrolled = match few.is_empty() {
             true => None,
-            false => attempt(|| self.prepare(is_out, &few))
+            false => attempt(|| self.prepare(&asked, &few))
                 .inspect_err(|error| {
                     if error.timed_out {
                         error.raise()
@@ -60,67 +56,70 @@ impl Rules {
                 })
                 .ok(),
         };
-        let whole = unrolled.unwrap_or_else(|| {
-            few.clear();
-            self.prepare(is_out, &few)
-        });
-        let truths = Truths::of(&whole, &TYPES);
-        let numbers = few.iter().map(|one| one.number).collect();
-        let rest = match &truths {
-            None => Some(Rest::of(whole, &few)),
-            Some(truths) => self.prepare_rest(truths, is_out, few),
+        let (whole, few) = match unrolled {
+            Some(whole) => (whole, few),
+            None => (self.prepare(&asked, &[]), Vec::new()),
         };
-        Together {
-            truths,
-            few: numbers,
-            rest,
-            out: out.to_vec(),
+        let out = out.to_vec();
+        match Truths::of(&whole.plan, &TYPES) {
+            None => Together {
+                truths: None,
+                rest: Some(whole),
+                out,
+            },
+            Some(truths) => Together {
+                rest: self.prepare_rest(&asked, few, &whole.places, &truths),
+                truths: Some((truths, whole.places)),
+                out,
+            },
         }
     }
 
-    /// The statement of all rules but those that are out, planned.
-    fn prepare(&self, is_out: impl Fn(usize) -> bool, few: &[One]) -> Plan {
-        let parts = self.rules.iter().enumerate();
-        let parts = parts.map(|(i, rule)| match is_out(i) {
-            true => Part::Out(rule),
-            false => Part::Whole(rule),
-        });
-        let plan = Plan::prepare(&self.statement(parts, few), &TYPES);
-        plan.make_ready();
-        plan
-    }
-
-    /// The statement of what is not among the truths, if there is any.
+    /// The statement of what is not among the truths of that of all, if there is any.
     fn prepare_rest(
         &self,
-        truths: &Truths,
-        is_out: impl Fn(usize) -> bool,
+        asked: &[usize],
         few: Vec<One>,
-    ) -> Option<Rest> {
-        let plain = self.rules.iter().filter(|rule| rule.set.is_none()).count();
-        let (done, left): (Vec<_>, Vec<_>) = few
+        places: &[Place],
+        truths: &Truths,
+    ) -> Option<Inquiry> {
+        let places = places.iter().enumerate();
+        let left: HashSet<Place> = places
+            .filter(|(element, _)| !truths.has(*element))
+            .map(|(_, &place)| place)
+            .collect();
+        let was_few: HashSet<i32> = few.iter().map(|one| one.set).collect();
+        let few: Vec<One> = few
             .into_iter()
-            .enumerate()
-            .partition(|(i, _)| truths.has(plain + i));
-        let left: Vec<One> = left.into_iter().map(|(_, one)| one).collect();
-        let is_done = |rule: usize| match self.rules[rule].set {
-            None => truths.has(rule),
-            Some(set) => {
-                let of_set = |one: &One| one.set == set;
-                done.iter().any(|(_, one)| of_set(one)) && !left.iter().any(of_set)
-            }
+            .filter(|one| left.contains(&Place::Action(one.number)))
+            .collect();
+        let is_left = |&rule: &usize| match self.rules[rule].set {
+            None => left.contains(&Place::Rule(rule)),
+            Some(set) => !was_few.contains(&set) || few.iter().any(|one| one.set == set),
         };
-        let is_out = |rule| is_out(rule) || is_done(rule);
-        let nothing_left = (0..self.rules.len()).all(is_out);
-        (!nothing_left).then(|| Rest::of(self.prepare(is_out, &left), &left))
+        let asked: Vec<usize> = asked.iter().copied().filter(is_left).collect();
+        (!asked.is_empty()).then(|| self.prepare(&asked, &few))
+    }
+
+    /// The statement of one rule, for a range of actions.
+    pub(super) fn prepare_alone(&self, rule: usize) -> Inquiry {
+        let (statement, places) = self.statement(&[rule], &[], Range::Given);
+        let plan = Plan::prepare(&statement, &TYPES);
+        Inquiry { plan, places }
+    }
+
+    /// The statement of these rules, planned.
+    fn prepare(&self, asked: &[usize], few: &[One]) -> Inquiry {
+        let (statement, places) = self.statement(asked, few, Range::All);
+        let plan = Plan::prepare(&statement, &TYPES);
+        plan.make_ready();
+        Inquiry { plan, places }
     }
 
     /// The actions of sets so small that they are asked about one by one.
-    fn few(&self, out: &[usize]) -> Vec<One> {
+    fn few(&self, asked: &[usize]) -> Vec<One> {
         let mut few = Vec::new();
-        let asked = self.rules.iter().enumerate();
-        let asked = asked.filter(|(i, _)| !out.contains(i));
-        for set in asked.filter_map(|(_, rule)| rule.set) {
+        for set in asked.iter().filter_map(|&rule| self.rules[rule].set) {
             let mut actions = Vec::new();
             let args = [
                 datum::int8(self.bundle),
@@ -145,11 +144,10 @@ impl Rules {
     }
 
     /// The numbers of the actions of a set for which its rule holds.
-    fn set_query(&self, set: i32, text: &str, between: bool) -> String {
-        let range = if between {
-            "AND action.number BETWEEN $4 AND $5"
-        } else {
-            ""
+    fn set_query(&self, set: i32, text: &str, range: Range) -> String {
+        let range = match range {
+            Range::All => "",
+            Range::Given => "AND action.number BETWEEN $4 AND $5",
         };
         let (bundle, surface) = (self.bundle, self.surface.replace('\'', "''"));
         format!(
@@ -159,41 +157,33 @@ impl Rules {
         )
     }
 
-    /// One row: the plain rules and then those of the few as an array of truths, and the numbers of
-    /// the other actions that pass.
-    pub(super) fn statement<'a>(
-        &self,
-        parts: impl Iterator<Item = Part<'a>>,
-        few: &[One],
-    ) -> String {
-        let (mut plain, mut ones, mut sets) = (Vec::new(), Vec::new(), Vec::new());
+    /// One row: the truths of plain rules and of the few as an array, and the numbers of the other actions
+    /// for which their rules hold. And what the truths are about.
+    fn statement(&self, asked: &[usize], few: &[One], range: Range) -> (String, Vec<Place>) {
+        let (mut truths, mut places, mut sets) = (Vec::new(), Vec::new(), Vec::new());
         let (mut texts, mut lateral) = (Vec::new(), Vec::new());
-        for part in parts {
-            let (rule, between) = match part {
-                Part::Whole(rule) => (rule, false),
-                Part::Between(rule) => (rule, true),
-                Part::Out(rule) => {
-                    plain.extend(rule.set.is_none().then(|| "false".to_owned()));
-                    continue;
-                }
-            };
+        for &number in asked {
+            let rule = &self.rules[number];
             texts.push(rule.text.as_str());
             let truth = format!("COALESCE((\n{}\n), false)", rule.text);
             match rule.set {
-                None => plain.push(truth),
+                None => {
+                    truths.push(truth);
+                    places.push(Place::Rule(number));
+                }
                 Some(set) if few.iter().any(|one| one.set == set) => {
                     for one in few.iter().filter(|one| one.set == set) {
                         lateral.push(format!(
                             "LATERAL (SELECT {truth} AS holds FROM ({}) AS action) AS one_{}",
                             one.row, one.number
                         ));
-                        ones.push(format!("one_{}.holds", one.number));
+                        truths.push(format!("one_{}.holds", one.number));
+                        places.push(Place::Action(one.number));
                     }
                 }
-                Some(set) => sets.push(self.set_query(set, &rule.text, between)),
+                Some(set) => sets.push(self.set_query(set, &rule.text, range)),
             }
         }
-        plain.append(&mut ones);
         let sets = match sets.is_empty() {
             true => "NULL::pg_catalog.int4[]".to_owned(),
             false => format!("ARRAY({})", sets.join(" UNION ALL ")),
@@ -204,10 +194,11 @@ impl Rules {
             .chain(lateral.iter().map(String::as_str))
             .collect();
         let from = if rows.is_empty() { "" } else { " FROM " };
-        format!(
+        let statement = format!(
             "SELECT ARRAY[{}]::pg_catalog.bool[], {sets}{from}{}",
-            plain.join(", "),
+            truths.join(", "),
             rows.join(", ")
-        )
+        );
+        (statement, places)
     }
 }
