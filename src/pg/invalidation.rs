@@ -35,19 +35,21 @@ pub enum Watch {
     Pacing = 8,
     /// Tables whose rows are found by their primary key without the executor.
     Keyed = 9,
-    /// All functions: one is another, or others may call it.
+    /// All functions: one is another, or others may call it, for themselves or as members of a role.
     Function = 10,
 }
 
 /// Registers the callbacks. Once per process, from `_PG_init`.
 pub fn init() {
-    let functions = pg_sys::SysCacheIdentifier::PROCOID as i32;
+    use pg_sys::SysCacheIdentifier::{AUTHMEMROLEMEM, PROCOID};
     let nothing = pg_sys::Datum::from(0);
     // SAFETY: the callbacks live as long as the process, only write thread-locals, and are guarded, so
     // that no panic crosses into C.
     unsafe {
         pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), nothing);
-        pg_sys::CacheRegisterSyscacheCallback(functions, Some(function_changed), nothing);
+        for cache in [PROCOID, AUTHMEMROLEMEM] {
+            pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(function_changed), nothing);
+        }
     }
 }
 

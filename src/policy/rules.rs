@@ -69,6 +69,8 @@ struct Together {
     rest: Option<Inquiry>,
     /// The rules that are left out.
     out: Vec<usize>,
+    /// Whose rights were asked for.
+    role: pg_sys::Oid,
 }
 
 /// A statement that asks rules.
@@ -88,13 +90,14 @@ enum Place {
 }
 
 impl Together {
-    /// Whether all is as it was when it was made.
-    fn holds(&self) -> bool {
-        self.truths.as_ref().is_none_or(|(truths, _)| truths.hold())
+    /// Whether it was made for that, and all is as it was then.
+    fn serves(&self, role: pg_sys::Oid, out: &[usize]) -> bool {
+        let holds = self.truths.as_ref().is_none_or(|(truths, _)| truths.hold());
+        holds && self.role == role && self.out == out
     }
 
     fn is_ready(&self) -> bool {
-        self.holds() && self.rest.as_ref().is_none_or(Inquiry::is_ready)
+        self.rest.as_ref().is_none_or(Inquiry::is_ready)
     }
 
     /// Takes in what it answers.
@@ -224,11 +227,10 @@ impl Rules {
         }
         let _acting = identity::act_as(role);
         let mut together = self.together.borrow_mut();
-        let known = together.take_if(|known| known.out != round.out || !known.holds());
-        drop(known);
+        drop(together.take_if(|known| !known.serves(role, &round.out)));
         if !together.as_ref().is_some_and(Together::is_ready) {
             self.plan(until, || {
-                let made = together.get_or_insert_with(|| self.prepare_together(&round.out));
+                let made = together.get_or_insert_with(|| self.prepare_together(role, &round.out));
                 if let Some(rest) = &made.rest {
                     rest.plan.make_ready();
                 }

@@ -70,17 +70,27 @@ SELECT count(*) FROM decide('ann', 'home') WHERE reason IS NULL;
 SELECT DISTINCT candidates, cardinality(errors) AS errors FROM decide.decision;
 SELECT count(DISTINCT errors) FROM decide.trace;
 
--- what a rule calls, it calls with the rights of the moment, also where it reads nothing
-UPDATE decide.action SET eligible_when = $$upper(context->>'x') IS NULL$$ WHERE action ~ '^41';
+-- what a rule calls, it calls with the rights of the moment, also where no rule reads anything
+INSERT INTO decide.surface (surface, slots, fallback_action) VALUES ('calls', 2, 'nothing');
+INSERT INTO decide.policy (policy, surface, selection) VALUES ('calls', 'calls', 'uniform');
+INSERT INTO decide.action (action, surfaces, eligible_when) VALUES ('51 calls', '{calls}', $$upper(context->>'x') IS NULL$$);
 SELECT decide.publish();
-SELECT * FROM judged() WHERE action ~ '^41';
+PREPARE calls AS SELECT action, CASE step WHEN 'shown' THEN 'holds' ELSE reason END FROM decide.explain('ann', 'calls', '{}', 1) WHERE action ~ '^51';
+EXECUTE calls;
 BEGIN;
 REVOKE EXECUTE ON FUNCTION pg_catalog.upper(text) FROM PUBLIC;
-SELECT * FROM judged() WHERE action ~ '^41';
+EXECUTE calls;
+-- by a role that it is a member of, by that no more, and as another role
+GRANT EXECUTE ON FUNCTION pg_catalog.upper(text) TO regress_rights_other;
+EXECUTE calls;
+REVOKE regress_rights_other FROM regress_rights_rules;
+EXECUTE calls;
+SET LOCAL pg_decide.rule_role = regress_rights_other;
+EXECUTE calls;
+SET LOCAL pg_decide.rule_role = regress_rights_rules;
+EXECUTE calls;
 ROLLBACK;
-SELECT * FROM judged() WHERE action ~ '^41';
-UPDATE decide.action SET eligible_when = $$public.does('SELECT * FROM public.decide(''x'', ''home'')')$$ WHERE action ~ '^41';
-SELECT decide.publish();
+EXECUTE calls;
 
 -- a rule role that may decide cannot do so within a decision
 SELECT decide.grant('regress_rights_rules', 'serve'), decide.grant('regress_rights_rules', 'operate');

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID};
+use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
 use super::{Inquiry, Place, Rules, TYPES, Together};
 use crate::pg::attempt::attempt;
@@ -41,7 +41,8 @@ thread_local! {
 impl Rules {
     /// Where a constant of an action makes planning fail, no action is asked about one by one: the
     /// rule may never look at that constant. Rules that read nothing are taken out of the statement.
-    pub(super) fn prepare_together(&self, out: &[usize]) -> Together {
+    /// To be called as the role.
+    pub(super) fn prepare_together(&self, role: pg_sys::Oid, out: &[usize]) -> Together {
         let asked: Vec<usize> = (0..self.rules.len())
             .filter(|rule| !out.contains(rule))
             .collect();
@@ -66,11 +67,13 @@ impl Rules {
                 truths: None,
                 rest: Some(whole),
                 out,
+                role,
             },
             Some(truths) => Together {
                 rest: self.prepare_rest(&asked, few, &whole.places, &truths),
                 truths: Some((truths, whole.places)),
                 out,
+                role,
             },
         }
     }
