@@ -1,5 +1,6 @@
 -- The surface of 100 candidates again, with caps that never bind: one per user and one budget, five of each, a budget
--- alone; and one per user and one budget where no rule reads a table. And bench.caps_elsewhere caps on a surface that nobody asks for.
+-- alone; and one per user and one budget where no rule reads a table. And bench.caps_elsewhere caps on a surface that
+-- nobody asks for.
 
 INSERT INTO decide.surface (surface, fallback_action) VALUES ('elsewhere', 'a-0');
 INSERT INTO decide.action (action, surfaces) VALUES ('nothing', '{elsewhere}');

@@ -94,8 +94,9 @@ impl Truths {
 
     /// Hands the place of each element and its value to `each`; null counts as false.
     pub fn evaluate(&self, args: &[Arg], mut each: impl FnMut(usize, bool)) {
-        // SAFETY: there are as many parameters as the statement was prepared with, of its types; what is allocated on the way is freed in the end, or before the next time
-        // where an expression fails. The expression is called within a guard, with nothing to drop.
+        // SAFETY: there are as many parameters as the statement was prepared with, of its types; what is
+        // allocated on the way is freed in the end, or before the next time where an expression fails. The
+        // expression is called within a guard, with nothing to drop.
         unsafe {
             let parameters = (*self.within).ecxt_param_list_info;
             assert!(

@@ -1,5 +1,5 @@
-//! Eligibility rules: all of a surface as one planned statement, run with the rights of
-//! `pg_decide.rule_role`.
+//! Eligibility rules, asked with the rights of `pg_decide.rule_role`: those of a surface that read nothing
+//! are kept expressions, all others one planned statement.
 //!
 //! A rule that mentions `action` is asked of all actions that it binds at once, as a set, so that
 //! the executor may choose how to look at the shop's tables; of a few actions it is asked one by
