@@ -30,11 +30,11 @@ pub fn read(request: &Request<'_>, bundle: &Bundle, envelope: &Envelope, desk: &
         }
     }
     desk.seen = desk.state.events;
-    for (place, (feature, value)) in bundle.vector_of(&desk.state.features, now).enumerate() {
+    for (place, (reading, value)) in bundle.vector_of(&desk.state.features, now).enumerate() {
         if value.is_none() {
             desk.missing.push(place as i16 + 1);
         }
-        desk.features.push(value.unwrap_or(feature.default_value));
+        desk.features.push(value.unwrap_or(reading.default_value));
     }
     for affinity in &request.surface.affinities.kept {
         for (place, value) in bundle.affinity_of(affinity, &desk.state.keyed, now) {

@@ -28,6 +28,7 @@ use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::Slate;
 use crate::math::random::next_seed;
+use crate::math::scorer::Coordinate;
 use crate::pg::Session;
 use crate::pg::attempt::{Caught, attempt, sqlstate};
 use crate::policy::{self, Bundle, Policy, Surface, UserRow};
@@ -99,7 +100,8 @@ pub struct Desk {
     pub in_rules: Cell<bool>,
     /// The row of the user is being read: what fails now is that.
     pub in_features: Cell<bool>,
-    pub vector: Vec<f32>,
+    /// The model's request vector.
+    pub vector: Vec<Coordinate>,
     pub all_scores: Vec<f32>,
     /// Pairs of the slot of a budget and the price of its units.
     pub duals: Vec<f64>,

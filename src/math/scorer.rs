@@ -7,12 +7,17 @@
 //!
 //! Coordinates whose weight is the same for every action, because no term there has an action part, come first and
 //! keep one number instead of a row.
+//!
+//! All of it lies in a few contiguous slices, in the order in which it is read: many sessions share a processor's
+//! caches, and each finds there what the last one has left.
 
 mod compile;
+mod panels;
 #[cfg(test)]
 mod tests;
 
-use super::model::{Factor, Family, Value};
+use super::model::{Encoding, Family, Value};
+use panels::Panels;
 
 /// The most cells that the matrix of a compiled model may have (256 MiB of f32).
 pub const MAX_CELLS: usize = 1 << 26;
@@ -24,18 +29,29 @@ pub struct Scorer {
     actions: usize,
     inputs: usize,
     parts: Vec<RequestPart>,
+    /// The factors of all parts, one part after the other.
+    factors: Vec<(Encoding, Place)>,
     /// The weights of the coordinates that are the same for every action: the first ones of x.
     common: Vec<f32>,
-    /// Coordinate-major: a row of `actions` weights for each of the other coordinates.
-    rows: Vec<f32>,
+    /// The weights of the others, for each action.
+    own: Panels,
 }
 
-/// The request part of one or more terms, and where its coordinates begin. No factors: the constant 1.
-#[derive(Clone, Debug, PartialEq)]
+/// The request part of one or more terms: where its coordinates begin, and where its factors end. No factors: the
+/// constant 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct RequestPart {
-    factors: Vec<(Factor, Place)>,
-    base: usize,
-    width: usize,
+    base: u32,
+    end: u32,
+}
+
+/// A coordinate of the request vector that is not 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coordinate {
+    /// j, from 0.
+    pub place: u32,
+    /// x[j].
+    pub value: f32,
 }
 
 /// Where a fact of the user is among the features given to [`Scorer::vector`].
@@ -51,8 +67,8 @@ pub enum Position {
 /// Where in the request a fact is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    Feature(usize),
-    Context(usize),
+    Feature(u32),
+    Context(u32),
 }
 
 impl Scorer {
@@ -66,47 +82,43 @@ impl Scorer {
         self.actions
     }
 
-    /// Writes the request vector of these facts into `x`, of length d. `features` and `context` are in the order that
-    /// the scorer was compiled for; a NaN, a [`Value::Missing`] and a place beyond the end are missing facts, which
-    /// leave their coordinates at 0. Does not allocate when x has the capacity.
-    pub fn vector(&self, features: &[f64], context: &[Value<'_>], x: &mut Vec<f32>) {
+    /// Writes the request vector of these facts into `x`: those of its d coordinates that are not 0, ascending, at most
+    /// one for each request part. `features` and `context` are in the order that the scorer was compiled for; a NaN, a
+    /// [`Value::Missing`] and a place beyond the end are missing facts, which leave their coordinates at 0. Does not
+    /// allocate when x has the capacity.
+    pub fn vector(&self, features: &[f64], context: &[Value<'_>], x: &mut Vec<Coordinate>) {
         x.clear();
-        x.resize(self.inputs(), 0.0);
+        let mut first = 0;
         for part in &self.parts {
-            if let Some((level, value)) = part.encode(features, context) {
-                x[part.base + level] = value;
+            let factors = &self.factors[first..part.end as usize];
+            first = part.end as usize;
+            if let Some((level, value)) = encode(factors, features, context)
+                && value != 0.0
+            {
+                let place = part.base + level as u32;
+                x.push(Coordinate { place, value });
             }
         }
     }
 
-    /// Writes each action's score: Σⱼ x[j] · W[j][a] in the order of j, in f32, without the coordinates where x is 0;
-    /// and of that the logistic function if the model is logistic. Does not allocate.
+    /// Writes each action's score: Σⱼ x[j] · W[j][a] in the order of j, in f32, over the coordinates of `x`, which
+    /// [`Scorer::vector`] has made; and of that the logistic function if the model is logistic. Does not allocate.
     ///
     /// # Panics
-    /// If `x` has not the length d, or `scores` not one place for each action.
-    pub fn score(&self, x: &[f32], scores: &mut [f32]) {
-        assert_eq!(
-            x.len(),
-            self.inputs(),
-            "the request vector has the wrong length"
-        );
+    /// If `x` has a coordinate beyond d, or `scores` not one place for each action.
+    pub fn score(&self, x: &[Coordinate], scores: &mut [f32]) {
         assert_eq!(
             scores.len(),
             self.actions,
             "there is not one score for each action"
         );
-        if scores.is_empty() {
-            return;
+        let common = x.partition_point(|c| (c.place as usize) < self.common.len());
+        let (common, own) = x.split_at(common);
+        let mut start = 0.0f32;
+        for &Coordinate { place, value } in common {
+            start += value * self.common[place as usize];
         }
-        let (common, own) = x.split_at(self.common.len());
-        scores.fill(dot(common, &self.common));
-        for (&xj, row) in own.iter().zip(self.rows.chunks_exact(self.actions)) {
-            if xj != 0.0 {
-                for (score, &weight) in scores.iter_mut().zip(row) {
-                    *score += xj * weight;
-                }
-            }
-        }
+        self.own.add(own, self.common.len(), start, scores);
         if self.family == Family::Logistic {
             for score in scores {
                 *score = super::logistic(f64::from(*score)) as f32;
@@ -115,29 +127,26 @@ impl Scorer {
     }
 }
 
-/// Σⱼ x[j] · w[j] in the order of j, without those where x is 0.
-fn dot(x: &[f32], w: &[f32]) -> f32 {
-    let mut total = 0.0f32;
-    for (&x, &w) in x.iter().zip(w) {
-        if x != 0.0 {
-            total += x * w;
-        }
+/// The level and value of a product of factors; None if one of its facts is missing.
+fn encode(
+    factors: &[(Encoding, Place)],
+    features: &[f64],
+    context: &[Value<'_>],
+) -> Option<(usize, f32)> {
+    // most of them, as a rule
+    if let [(Encoding::Number, Place::Feature(i))] = *factors {
+        let number = *features.get(i as usize)?;
+        return number.is_finite().then(|| (0, super::to_f32(number)));
     }
-    total
-}
-
-impl RequestPart {
-    fn encode(&self, features: &[f64], context: &[Value<'_>]) -> Option<(usize, f32)> {
-        let (mut level, mut product) = (0usize, 1.0f64);
-        for (factor, place) in &self.factors {
-            let value = match *place {
-                Place::Feature(i) => Value::Number(*features.get(i)?),
-                Place::Context(i) => *context.get(i)?,
-            };
-            let (l, x) = factor.encoding.encode(value)?;
-            level = level * factor.encoding.width() + l;
-            product *= x;
-        }
-        Some((level, super::to_f32(product)))
+    let (mut level, mut product) = (0usize, 1.0f64);
+    for (encoding, place) in factors {
+        let value = match *place {
+            Place::Feature(i) => Value::Number(*features.get(i as usize)?),
+            Place::Context(i) => *context.get(i as usize)?,
+        };
+        let (l, x) = encoding.encode(value)?;
+        level = level * encoding.width() + l;
+        product *= x;
     }
+    Some((level, super::to_f32(product)))
 }

@@ -159,14 +159,15 @@ fn judge(
     if trace.features.len() != bundle.vector.len() {
         return;
     }
-    for (place, (feature, value)) in bundle.vector_of(&row.features, now).enumerate() {
+    for (place, (reading, value)) in bundle.vector_of(&row.features, now).enumerate() {
+        let name = &bundle.features[reading.feature].name;
         // What was killed is missing on purpose.
-        if switches.kill(Kind::Feature, &feature.name) {
+        if switches.kill(Kind::Feature, name) {
             continue;
         }
         let was_there = !trace.missing.contains(&(place as i16 + 1));
         let traced = was_there.then_some(trace.features[place]);
-        let agreement = report.entry(feature.name.clone()).or_default();
+        let agreement = report.entry(name.clone()).or_default();
         agreement.decisions += 1;
         agreement.note(traced, value);
     }

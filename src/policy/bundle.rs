@@ -7,6 +7,7 @@ use super::cap::{Cap, Limits};
 use super::context::value_text;
 use super::contract::Contracts;
 use super::feature::{Entity, Feature, Path};
+use super::reading::Reading;
 use super::rules::Rules;
 use crate::govern::switches::Switches;
 use crate::math::aggregate::Side;
@@ -22,8 +23,8 @@ pub struct Bundle {
     pub features: Vec<Feature>,
     /// How many of them are the bundle's own.
     pub own: usize,
-    /// Those that make the vector, by their place in `features`: traces keep their values in this order.
-    pub vector: Vec<usize>,
+    /// How those are read that make the vector: traces keep their values in this order.
+    pub vector: Vec<Reading>,
     /// Those of actions and surfaces that models may look at, by their place in `features`.
     pub entities: Vec<usize>,
     /// When their values were taken that the models have; None: they have the default values.
@@ -54,7 +55,7 @@ impl Bundle {
     /// Where a feature stands in the vector.
     pub fn place_in_vector(&self, name: &str) -> Option<usize> {
         let mut vector = self.vector.iter();
-        vector.position(|&i| self.features[i].name == name)
+        vector.position(|reading| self.features[reading.feature].name == name)
     }
 }
 

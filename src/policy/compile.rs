@@ -11,6 +11,7 @@ use super::cap::{self, Cap, Limits};
 use super::contract::contracts;
 use super::entity::{self, Snapshot};
 use super::feature::Feature;
+use super::reading::Reading;
 use super::rules::{Rule, Rules, looks_at_action};
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
 use super::{models, validate};
@@ -70,7 +71,10 @@ pub fn compile(
     Bundle {
         number,
         surfaces,
-        vector,
+        vector: vector
+            .iter()
+            .map(|&place| Reading::of(place, &features[place]))
+            .collect(),
         entities,
         snapshot: snapshot.map(|(taken_at, _)| *taken_at),
         moved_by: moved_by(&features),

@@ -2,8 +2,30 @@
 
 use super::bundle::{Affinity, Bundle};
 use super::feature::Feature;
-use crate::math::aggregate::cells_at;
+use crate::math::aggregate::{Aggregate, cells_at};
 use crate::math::keyed;
+
+/// What it takes to read a feature of the vector, and no more: every decision reads all of them.
+pub struct Reading {
+    /// Its place in the bundle's features.
+    pub feature: usize,
+    slot: usize,
+    aggregate: Aggregate,
+    killed: bool,
+    pub default_value: f64,
+}
+
+impl Reading {
+    pub fn of(place: usize, feature: &Feature) -> Reading {
+        Reading {
+            feature: place,
+            slot: feature.slot,
+            aggregate: feature.aggregate,
+            killed: feature.killed,
+            default_value: feature.default_value,
+        }
+    }
+}
 
 impl Bundle {
     /// The features of the vector, in its order, and what each says; nothing where it is missing.
@@ -11,13 +33,12 @@ impl Bundle {
         &self,
         cells: &[f64],
         now: i64,
-    ) -> impl Iterator<Item = (&Feature, Option<f64>)> {
-        self.vector.iter().map(move |&i| {
-            let feature = &self.features[i];
-            let state = cells_at(cells, feature.slot, &feature.aggregate);
-            let state = state.filter(|_| !feature.killed);
-            let value = state.and_then(|state| feature.aggregate.read(state, now));
-            (feature, value)
+    ) -> impl Iterator<Item = (&Reading, Option<f64>)> {
+        self.vector.iter().map(move |reading| {
+            let state = cells_at(cells, reading.slot, &reading.aggregate);
+            let state = state.filter(|_| !reading.killed);
+            let value = state.and_then(|state| reading.aggregate.read(state, now));
+            (reading, value)
         })
     }
 

@@ -1,6 +1,6 @@
 //! From a model to a scorer.
 
-use super::{MAX_CELLS, Place, Position, RequestPart, Scorer};
+use super::{MAX_CELLS, Panels, Place, Position, RequestPart, Scorer};
 use crate::math::model::{Factor, LinearModel, ModelError, Source, Term, Value};
 use crate::math::to_f32;
 use std::collections::BTreeMap;
@@ -63,17 +63,33 @@ impl Scorer {
             .into_values()
             .partition(|parts| parts.iter().all(Placed::is_of_every_action));
 
-        let (mut parts, mut common_weights, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut parts, mut factors) = (Vec::new(), Vec::new());
+        let (mut common_weights, mut rows) = (Vec::new(), Vec::new());
         let mut inputs = 0usize;
+        let mut begin = |placed: &[Placed<'_, '_>], base: usize| {
+            let of_part = placed[0].request();
+            factors.extend(
+                of_part
+                    .iter()
+                    .map(|(factor, place)| (factor.encoding.clone(), *place)),
+            );
+            parts.push(RequestPart {
+                base: base as u32,
+                end: factors.len() as u32,
+            });
+            of_part
+                .iter()
+                .map(|(factor, _)| factor.encoding.width())
+                .product::<usize>()
+        };
         for placed in common {
-            let part = placed[0].request_part(inputs);
-            inputs += part.width;
-            common_weights.extend(cells(&placed, part.width, 1, &|_, _| Value::Missing));
-            parts.push(part);
+            let width = begin(&placed, inputs);
+            inputs += width;
+            common_weights.extend(cells(&placed, width, 1, &|_, _| Value::Missing));
         }
         for placed in own {
-            let part = placed[0].request_part(inputs);
-            inputs += part.width;
+            let width = begin(&placed, inputs);
+            inputs += width;
             let coordinates = inputs - common_weights.len();
             if coordinates
                 .checked_mul(actions)
@@ -84,16 +100,16 @@ impl Scorer {
                     actions,
                 });
             }
-            rows.extend(cells(&placed, part.width, actions, action_value));
-            parts.push(part);
+            rows.extend(cells(&placed, width, actions, action_value));
         }
         Ok(Scorer {
             family: model.family,
             actions,
             inputs,
             parts,
+            factors,
             common: common_weights,
-            rows,
+            own: Panels::cut(&rows, actions),
         })
     }
 }
@@ -153,8 +169,8 @@ fn placed<'s, 'm>(
                     Position::ByAction(places) => (*places.get(action?)?)?,
                 };
                 Some(match factor.source {
-                    Source::Context(_) => Place::Context(place),
-                    _ => Place::Feature(place),
+                    Source::Context(_) => Place::Context(place as u32),
+                    _ => Place::Feature(place as u32),
                 })
             })
             .collect()
@@ -190,20 +206,6 @@ impl<'m> Placed<'_, 'm> {
 
     fn is_of_every_action(&self) -> bool {
         self.only.is_none() && self.split.action.is_empty()
-    }
-
-    fn request_part(&self, base: usize) -> RequestPart {
-        let factors: Vec<(Factor, Place)> = self
-            .request()
-            .into_iter()
-            .map(|(factor, place)| (factor.clone(), place))
-            .collect();
-        let widths = factors.iter().map(|(factor, _)| factor.encoding.width());
-        RequestPart {
-            width: widths.product(),
-            factors,
-            base,
-        }
     }
 }
 

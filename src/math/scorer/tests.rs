@@ -1,8 +1,9 @@
 use super::*;
-use crate::math::model::{Encoding, LinearModel, ModelError, Source, Term};
+use crate::math::model::{Encoding, Factor, LinearModel, ModelError, Source, Term};
 
 mod agreement;
 mod by_action;
+mod panels;
 
 const CONTEXT: [&str; 2] = ["device", "hour"];
 const FEATURES: [&str; 2] = ["clicks", "spend"];
@@ -66,6 +67,10 @@ fn factor(source: &str, encoding: Encoding) -> Factor {
 
 fn levels(levels: &[&str]) -> Encoding {
     Encoding::Levels(levels.iter().map(|&level| level.to_owned()).collect())
+}
+
+fn at(place: u32, value: f32) -> Coordinate {
+    Coordinate { place, value }
 }
 
 fn linear(terms: Vec<Vec<Factor>>, weights: Vec<f32>) -> LinearModel {
@@ -149,11 +154,13 @@ fn terms_with_the_same_request_part_share_coordinates() {
 fn a_request_vector_can_be_used_again() {
     let hour = factor("context.hour", levels(&["1", "2", "3"]));
     let scorer = compile(&linear(vec![vec![hour]], vec![1.0; 3]), &[]).unwrap();
-    let mut x = vec![7.0; 9];
+    let mut x = vec![at(7, 9.0); 9];
     scorer.vector(&[], &[Value::Missing, Value::Number(3.0)], &mut x);
-    assert_eq!(x, [0.0, 0.0, 1.0]);
+    assert_eq!(x, [at(2, 1.0)]);
     scorer.vector(&[], &[Value::Missing, Value::Number(1.0)], &mut x);
-    assert_eq!(x, [1.0, 0.0, 0.0]);
+    assert_eq!(x, [at(0, 1.0)]);
+    scorer.vector(&[], &[Value::Missing, Value::Number(9.0)], &mut x);
+    assert_eq!(x, []);
 }
 
 #[test]
@@ -164,10 +171,7 @@ fn coordinates_without_action_part_keep_one_number() {
         vec![0.5; 1002],
     );
     let scorer = compile(&model, &[action("x", "a", 1.0), action("y", "a", 1.0)]).unwrap();
-    assert_eq!(
-        (scorer.inputs(), scorer.common.len(), scorer.rows.len()),
-        (1001, 1000, 2)
-    );
+    assert_eq!((scorer.inputs(), scorer.common.len()), (1001, 1000));
     assert_eq!(scores(&scorer, &[], &[Value::Text("Oslo")]), [1.0, 1.0]);
 }
 
@@ -236,6 +240,13 @@ fn no_actions_and_no_terms_are_fine() {
     assert!(scores(&scorer, &[1.0], &[]).is_empty());
 }
 
+/// What one unit of a coordinate adds to an action's score.
+fn weight(scorer: &Scorer, place: u32, action: usize) -> f32 {
+    let mut scores = vec![f32::NAN; scorer.actions()];
+    scorer.score(&[at(place, 1.0)], &mut scores);
+    scores[action]
+}
+
 /// The order that the documentation promises, action by action.
 #[test]
 fn scores_have_the_bits_of_the_stated_order() {
@@ -269,14 +280,8 @@ fn scores_have_the_bits_of_the_stated_order() {
     scorer.score(&x, &mut out);
     for (a, score) in out.iter().enumerate() {
         let mut expected = 0.0f32;
-        for (j, &xj) in x.iter().enumerate() {
-            let common = scorer.common.len();
-            expected += xj
-                * if j < common {
-                    scorer.common[j]
-                } else {
-                    scorer.rows[(j - common) * 3 + a]
-                };
+        for &Coordinate { place, value } in &x {
+            expected += value * weight(&scorer, place, a);
         }
         assert_eq!(score.to_bits(), expected.to_bits());
     }
