@@ -23,7 +23,7 @@
 //! # The same bits everywhere
 //! A decision is replayed bit for bit, on another machine and by another build. So everything on its path
 //! - uses only IEEE 754 addition, subtraction, multiplication, division and square root, none of them fused;
-//! - takes `exp`, `exp2`, `log` and `erfc` from the `libm` crate, never from the platform;
+//! - takes `exp`, `log` and `erfc` from the `libm` crate, never from the platform (2^−x for fading is its own, in `decay`);
 //! - sums in an order that is written down in the code (see [`sum`]), never in one that a compiler or a thread chose.
 
 pub mod aggregate;
