@@ -52,7 +52,7 @@ impl<'a> Bench<'a> {
 
     /// Runs a script. The first seconds, in which each connection reads the bundle, do not count.
     pub fn run(&self, work: &Work<'_>, clients: u32, durable: bool) -> Result<Run> {
-        let warm_up = if clients > 8 { 2 } else { 1 };
+        let warm_up = 2;
         let sync = if durable { "on" } else { "off" };
         let mut command = self.server.client("pgbench", &work.database.name);
         command

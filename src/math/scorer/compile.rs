@@ -17,8 +17,8 @@ struct Split<'m> {
     /// The request factors in sorted order, so that terms which differ in order alone share coordinates; each with the
     /// distance in the model's weights between two neighbouring levels of it.
     request: Vec<(&'m Factor, usize)>,
-    /// The same for the action factors, in the term's order.
-    action: Vec<(&'m Factor, usize)>,
+    /// The same for the action factors, in the term's order, each by its place among all that there are.
+    action: Vec<(usize, usize)>,
     /// The term's weights.
     weights: &'m [f32],
 }
@@ -52,7 +52,11 @@ impl Scorer {
             user: user_index,
             context: context_index,
         };
-        let splits = split(model);
+        let (splits, of_actions) = split(model);
+        let encoded: Vec<Encoded> = of_actions
+            .into_iter()
+            .map(|factor| encoded(factor, actions, action_value))
+            .collect();
         let mut groups: BTreeMap<Vec<(&Factor, Place)>, Vec<Placed<'_, '_>>> = BTreeMap::new();
         for split in &splits {
             for placed in placed(split, actions, &places)? {
@@ -85,7 +89,7 @@ impl Scorer {
         for placed in common {
             let width = begin(&placed, inputs);
             inputs += width;
-            common_weights.extend(cells(&placed, width, 1, &|_, _| Value::Missing));
+            common_weights.extend(cells(&placed, width, 1, &[]));
         }
         for placed in own {
             let width = begin(&placed, inputs);
@@ -100,7 +104,7 @@ impl Scorer {
                     actions,
                 });
             }
-            rows.extend(cells(&placed, width, actions, action_value));
+            rows.extend(cells(&placed, width, actions, &encoded));
         }
         Ok(Scorer {
             family: model.family,
@@ -114,8 +118,24 @@ impl Scorer {
     }
 }
 
-/// Takes each term apart.
-fn split(model: &LinearModel) -> Vec<Split<'_>> {
+/// What the fact of each action gives under a factor: its level, and its number there. Terms share factors, some with
+/// thousands of levels, among which each action is looked for only once.
+type Encoded = Vec<Option<(usize, f64)>>;
+
+fn encoded<'v>(
+    factor: &Factor,
+    actions: usize,
+    action_value: &dyn Fn(usize, &Source) -> Value<'v>,
+) -> Encoded {
+    let fact = |action| action_value(action, &factor.source);
+    (0..actions)
+        .map(|action| factor.encoding.encode(fact(action)))
+        .collect()
+}
+
+/// Takes each term apart; all action factors that there are, each once.
+fn split(model: &LinearModel) -> (Vec<Split<'_>>, Vec<&Factor>) {
+    let (mut of_actions, mut known) = (Vec::new(), BTreeMap::new());
     let mut weights = model.weights.as_slice();
     let mut splits = Vec::with_capacity(model.terms.len());
     for term in &model.terms {
@@ -132,14 +152,23 @@ fn split(model: &LinearModel) -> Vec<Split<'_>> {
             .rev()
             .partition(|(factor, _)| factor.source.is_of_action());
         request.sort();
+        let mut place_of = |factor| {
+            *known.entry(factor).or_insert_with(|| {
+                of_actions.push(factor);
+                of_actions.len() - 1
+            })
+        };
         splits.push(Split {
             term,
             request,
-            action,
+            action: action
+                .into_iter()
+                .map(|(factor, stride)| (place_of(factor), stride))
+                .collect(),
             weights: of_term,
         });
     }
-    splits
+    (splits, of_actions)
 }
 
 /// Finds the request facts of a term.
@@ -210,20 +239,13 @@ impl<'m> Placed<'_, 'm> {
 }
 
 /// The cells of terms that share their request part: `width` coordinates × actions, row-major.
-fn cells<'v>(
-    placed: &[Placed<'_, '_>],
-    width: usize,
-    actions: usize,
-    action_value: &dyn Fn(usize, &Source) -> Value<'v>,
-) -> Vec<f32> {
+fn cells(placed: &[Placed<'_, '_>], width: usize, actions: usize, encoded: &[Encoded]) -> Vec<f32> {
     let parts: Vec<Vec<(usize, usize, f64)>> = placed
         .iter()
         .map(|placed| {
             let all = 0..actions;
             let part = |a| {
-                let (offset, value) = placed
-                    .split
-                    .action_part(&|source| action_value(a, source))?;
+                let (offset, value) = placed.split.action_part(a, encoded)?;
                 Some((a, offset, value))
             };
             match &placed.only {
@@ -250,10 +272,10 @@ fn cells<'v>(
 impl Split<'_> {
     /// How far into the term's weights an action leads, and by what its weight is multiplied; None if one of its facts
     /// is missing.
-    fn action_part<'v>(&self, action_value: &dyn Fn(&Source) -> Value<'v>) -> Option<(usize, f64)> {
+    fn action_part(&self, action: usize, encoded: &[Encoded]) -> Option<(usize, f64)> {
         let (mut offset, mut product) = (0usize, 1.0f64);
         for &(factor, stride) in &self.action {
-            let (level, value) = factor.encoding.encode(action_value(&factor.source))?;
+            let (level, value) = encoded[factor][action]?;
             offset += level * stride;
             product *= value;
         }
