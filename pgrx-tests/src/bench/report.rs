@@ -37,6 +37,13 @@ pub fn print(results: &Results) {
         states.map(|&(users, bytes)| format!("{} for {}", HumanBytes(bytes), HumanCount(users)));
     println!("\nBytes of a trace row of 100 candidates: {}", list(traces));
     println!("States of users: {}", list(states));
+    let off = ("huge_pages_status".to_owned(), "off".to_owned());
+    if results.settings.contains(&off) {
+        println!(
+            "Huge pages are off: each session maps the memory that it touches in pages of 4 kB, so that large tables are slower\n\
+             to look into. On with vm.nr_hugepages as high as `SHOW shared_memory_size_in_huge_pages` says, and a restart."
+        );
+    }
     println!("\nGoals");
     for goal in goals(results) {
         println!("  {goal}");

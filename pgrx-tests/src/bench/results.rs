@@ -91,7 +91,7 @@ impl Results {
         )?;
         let settings = client.query(
             "SELECT name, current_setting(name) FROM pg_catalog.pg_settings
-              WHERE name IN ('shared_buffers', 'max_wal_size', 'fsync', 'full_page_writes', 'wal_sync_method') ORDER BY name",
+              WHERE name IN ('shared_buffers', 'huge_pages_status', 'max_wal_size', 'fsync', 'full_page_writes', 'wal_sync_method') ORDER BY name",
             &[],
         )?;
         Ok(Self {
