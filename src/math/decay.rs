@@ -98,13 +98,12 @@ fn halved(x: f64) -> f64 {
     let whole = (x + ROUND) - ROUND;
     let t = (whole - x) * std::f64::consts::LN_2;
     let (t2, t4) = (t * t, t * t * (t * t));
-    let low = (1.0 + t) + t2 * (1.0 / 2.0 + t * (1.0 / 6.0));
-    let middle = (1.0 / 24.0 + t * (1.0 / 120.0)) + t2 * (1.0 / 720.0 + t * (1.0 / 5040.0));
-    let high = (1.0 / 40320.0 + t * (1.0 / 362_880.0))
-        + t2 * (1.0 / 3_628_800.0 + t * (1.0 / 39_916_800.0))
-        + t4 * (1.0 / 479_001_600.0);
+    let low = (1.0 / 2.0 + t * (1.0 / 6.0)) + t2 * (1.0 / 24.0 + t * (1.0 / 120.0));
+    let middle = (1.0 / 720.0 + t * (1.0 / 5040.0)) + t2 * (1.0 / 40320.0 + t * (1.0 / 362_880.0));
+    let high = 1.0 / 3_628_800.0 + t * (1.0 / 39_916_800.0) + t2 * (1.0 / 479_001_600.0);
+    let above_one = t + t2 * (low + t4 * (middle + t4 * high));
     let power = f64::from_bits((1023 - whole as u64) << 52);
-    (low + t4 * (middle + t4 * high)) * power
+    (1.0 + above_one) * power
 }
 
 #[cfg(test)]
