@@ -104,7 +104,7 @@ fn the_heaviest_come_first_and_equals_by_key() {
 
 #[test]
 fn weights_that_differ_by_rounding_are_equal() {
-    let times = [0.1, 0.7, 1.9, 2.3].map(|hours| (hours * HOUR as f64) as i64);
+    let times = [0.1, 0.4, 0.7, 1.1, 1.6, 1.9, 2.3].map(|hours| (hours * HOUR as f64) as i64);
     let (mut ascending, mut descending) = (Vec::new(), Vec::new());
     for (&early, &late) in times.iter().zip(times.iter().rev()) {
         add(&mut ascending, 1, &COUNT, 1, &event(early, 1.0), 5);
