@@ -123,7 +123,7 @@ AS $$
   ), reward AS (
     SELECT o.decision_id, o.user_key, o.action, sum(COALESCE(o.value, 1)) AS reward
       FROM decide.outcome AS o
-     WHERE o.type = training_set.outcome AND o.at >= o.decided_at
+     WHERE o.type = training_set.outcome AND o.at > o.decided_at - interval '5 minutes'
        AND o.decided_at >= training_set."from" AND o.decided_at < training_set."to"
      GROUP BY o.decision_id, o.user_key, o.action
   )

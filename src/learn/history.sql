@@ -1,7 +1,7 @@
 WITH reward AS (
   SELECT o.decision_id, o.user_key, o.action, pg_catalog.sum(COALESCE(o.value, 1)) AS reward
     FROM decide.outcome AS o
-   WHERE o.type = $2 AND o.decided_at >= $3 AND o.decided_at < $4
+   WHERE o.type = $2 AND o.at > o.decided_at - interval '5 minutes' AND o.decided_at >= $3 AND o.decided_at < $4
    GROUP BY o.decision_id, o.user_key, o.action
 ), shown AS (
   SELECT t.decision_id, t.user_key, t.decided_at, t.bundle, s.place, s.action, t.chosen[s.place] AS propensity,

@@ -116,9 +116,8 @@ fn receive_event<'a>(
     };
     let mut row = row.into_owned();
     let text: Option<String> = row.get_by_name("event")?;
-    let Some(text) = text else {
-        return Ok(Some(row));
-    };
+    // A blank line is a null to COPY.
+    let text = text.unwrap_or_default();
     let object = attempt(|| Json::parse(&text)).ok().filter(Json::is_object);
     let Some(event) = object else {
         row.set_by_name("event", "")?;

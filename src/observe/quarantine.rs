@@ -19,9 +19,11 @@ thread_local! {
     static REPAIRED: Statement = const { Statement::new(include_str!("repaired.sql"), &[UUIDOID, JSONBOID]) };
     static KEEP_ON: Statement = const { Statement::new(
         "UPDATE decide.quarantine AS q \
-            SET reasons = $2, user_key = COALESCE($3, q.user_key), event_type = COALESCE($5, q.event_type), \
-                payload = COALESCE($4 - 'user_id', q.payload) \
-          WHERE q.quarantine_id = $1",
+            SET reasons = ARRAY(SELECT r.reason FROM pg_catalog.unnest(q.reasons) AS r (reason) \
+                                 WHERE r.reason LIKE 'mapping_failed: %') || $2, \
+                user_key = COALESCE($3, q.user_key), event_type = COALESCE($5, q.event_type), \
+                payload = $4 - 'user_id' \
+          WHERE q.quarantine_id = $1 AND $4 IS NOT NULL",
         &[UUIDOID, TEXTARRAYOID, UUIDOID, JSONBOID, TEXTOID]) };
     static REMOVE: Statement = const { Statement::new(
         "DELETE FROM decide.quarantine AS q WHERE q.quarantine_id = $1", &[UUIDOID]) };
@@ -53,7 +55,8 @@ fn reasons(bad: &Bad<'_>) -> datum::Arg {
 }
 
 /// Tracks a quarantined event again, with what `patch` changes in it. It leaves the quarantine
-/// unless it is still bad; then it stays, as patched, with the reasons that are left.
+/// unless it is still bad; then it stays, as patched, with the reasons that are left. One that a patch
+/// would make too large or too deep stays as it was.
 pub fn release(id: Uuid, patch: &Json<'_>) -> Result<Taken, Error> {
     must_be_object(patch)?;
     let unknown = || Error::UnknownQuarantined(id.to_string());

@@ -42,6 +42,8 @@ SELECT feature, decisions FROM decide.feature_statistic ORDER BY 1;
 SELECT track(jsonb_build_object('event_id', 'w1', 'type', 'click', 'user_id', 'ann', 'at', clock_timestamp(), 'decision_id', decision_id, 'action', action)) FROM made WHERE n = 1;
 SELECT track(jsonb_build_object('event_id', 'w2', 'type', 'order', 'user_id', 'ann', 'at', clock_timestamp(), 'decision_id', decision_id, 'value', 30)) FROM made WHERE n = 2;
 SELECT track(jsonb_build_object('event_id', 'w3', 'type', 'click', 'user_id', 'ann', 'at', clock_timestamp() - interval '1 hour', 'decision_id', decision_id)) FROM made WHERE n = 2;
+-- a clock that is a little slow is no reason to lose a label
+SELECT track(jsonb_build_object('event_id', 'w4', 'type', 'click', 'user_id', 'ann', 'at', d.decided_at - interval '1 minute', 'decision_id', decision_id)) FROM made JOIN decide.decision AS d USING (decision_id) WHERE n = 2;
 SELECT n, t.slot, t.action = m.action AS same, t.probability = m.probability AS exact, t.features IS NOT DISTINCT FROM x.features AS own, t.missing, t.context_values, t.reward
   FROM decide.training_set('m', now() - interval '1 day', now() + interval '1 day') AS t JOIN made AS m USING (decision_id) JOIN decide.trace AS x USING (decision_id) ORDER BY n;
 SELECT n, reward FROM decide.training_set('m', now() - interval '1 day', now() + interval '1 day', 'order') JOIN made USING (decision_id) ORDER BY n;

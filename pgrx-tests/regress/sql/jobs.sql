@@ -29,6 +29,7 @@ COPY decide.event_inbox (event) FROM stdin;
 ann@example.com
 ["ann"]
 
+\N
 {"event_id": "\\u0000", "user_id": "ann"}
 \.
 SELECT CASE user_key WHEN decide.user_key('ann') THEN 'ann' WHEN decide.user_key('7') THEN '7' END AS who, user_key IS NULL AS nobody, event FROM decide.event_inbox ORDER BY received_at;

@@ -144,6 +144,9 @@ ALTER TABLE orders RENAME customer_id TO buyer;
 INSERT INTO orders (id, buyer) VALUES (42, 'eve');
 UPDATE orders SET status = 'returned' WHERE id = 42;
 SELECT reasons, payload FROM decide.quarantine ORDER BY 2;
+-- such a row is no event: released, it says still why
+SELECT quarantined FROM decide.release_all('mapping_failed');
+SELECT reasons FROM decide.quarantine ORDER BY payload LIMIT 1;
 ALTER TABLE orders RENAME buyer TO customer_id;
 DELETE FROM decide.quarantine;
 -- not even a quarantine

@@ -38,6 +38,8 @@ SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id) WHE
 -- it learns from its own decisions too, with what track() tells of them
 SELECT count(*) FROM generate_series(1, 50) AS i, decide(i, 'home', '{"device": "mobile"}') AS d,
   track(jsonb_build_object('event_id', i, 'type', 'buy', 'user_id', i, 'at', clock_timestamp(), 'decision_id', d.decision_id, 'value', i));
+-- what is dated long before its decision is none of its outcomes
+SELECT track(jsonb_build_object('event_id', 'early', 'type', 'buy', 'user_id', 1, 'at', clock_timestamp() - interval '1 hour', 'decision_id', decision_id, 'value', 1000)) FROM decide.outcome WHERE event_id = '1' AND type = 'buy';
 SELECT decide.train('sales', 'home', '{1}', outcome => 'buy', family => 'linear', decided_from => now() - interval '1 hour', holdout => 0, l2 => 0);
 SELECT rows, round(weights[1]::numeric, 2) AS mean, terms FROM decide.model_version WHERE model = 'sales';
 SELECT decide.train('hashed', 'home', '{context.device*action,1}', hash_buckets => 8);
