@@ -296,7 +296,7 @@ fn choose(
                 continue;
             }
             limiting.patience = envelope.patience();
-            if limiting.reserve(desk) {
+            if limiting.reserve(desk) && limiting.still_there() {
                 watch.lap();
                 if limiting.write(desk) {
                     watch.lap();

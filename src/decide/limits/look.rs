@@ -3,7 +3,10 @@
 use super::{BUSY, Limiting, MOMENT, TRIED};
 use crate::math::ledger;
 use crate::pg::lookup::Seen;
-use crate::policy::{Budget, Cap, Level, Stripe};
+use crate::policy::{Budget, Cap, Level, Per, Stripe};
+
+/// More units than others take while a decision is made.
+const OTHERS: i64 = 1_000;
 
 impl Limiting<'_> {
     /// What the counters of a budget leave; for a decision, those included that others are about to write.
@@ -12,26 +15,14 @@ impl Limiting<'_> {
     pub(super) fn look(&mut self, cap: &Cap, kept_back: i64) -> i64 {
         let now = self.request.now;
         let terms = cap.terms(now);
-        let sum_of = |stripes: &[Stripe], left: &dyn Fn(&Stripe) -> i64| -> i64 {
-            stripes.iter().map(|stripe| left(stripe).max(0)).sum()
-        };
         let room_of = |stripe: &Stripe| Budget(cap).room(stripe, now);
         let free_of = |stripe: &Stripe| stripe.free(&terms);
-        let stripes = Budget(cap).stripes(
-            match self.takes {
-                true => Seen::Everything,
-                false => Seen::Committed,
-            },
-            &terms,
-        );
-        let room = sum_of(&stripes, &room_of);
-        let free = sum_of(&stripes, &free_of).saturating_sub(kept_back);
-        let room_kept = room.min(free).max(0);
+        let (stripes, room, room_kept) = self.seen(cap, kept_back);
         let Some(least) = cap.least.filter(|_| self.takes) else {
             return room_kept;
         };
         if room >= least {
-            if !Budget(cap).looks_out(now) {
+            if stripes.len() > 1 && !Budget(cap).looks_out(now) {
                 return room_kept;
             }
             let (held, idle): (Vec<Stripe>, Vec<Stripe>) =
@@ -66,6 +57,48 @@ impl Limiting<'_> {
         room_kept
     }
 
+    /// The counters of a budget as they are by now, what they leave, and how much of that is not kept back.
+    fn seen(&self, cap: &Cap, kept_back: i64) -> (Vec<Stripe>, i64, i64) {
+        let now = self.request.now;
+        let terms = cap.terms(now);
+        let seen = match self.takes {
+            true => Seen::Everything,
+            false => Seen::Committed,
+        };
+        let stripes = Budget(cap).stripes(seen, &terms);
+        let room = sum_of(&stripes, &|stripe| Budget(cap).room(stripe, now));
+        let free = sum_of(&stripes, &|stripe| stripe.free(&terms)).saturating_sub(kept_back);
+        (stripes, room, room.min(free).max(0))
+    }
+
+    /// Looks once more, now that what was chosen is held, at the budgets near their end of which nothing was
+    /// chosen: whether all is there still that the choice was made from. If not, it is made again from what is
+    /// left. So whether that happens depends on others alone: those who chose what is gone by now, and those
+    /// who chose something else, both choose from what is left.
+    pub fn still_there(&mut self) -> bool {
+        let slots = self.request.surface.slots as i64;
+        let mut still = true;
+        for place in 0..self.rooms.len() {
+            let cap = self.cap(place);
+            let most = self.limits.largest[place].saturating_mul(slots);
+            let near = 0..most.saturating_add(OTHERS);
+            let is_held = self.held.iter().any(|held| held.place == place);
+            if !self.takes || cap.per != Per::All || !near.contains(&self.rooms[place]) || is_held {
+                continue;
+            }
+            let kept_back = cap.limit - self.request.leeway.limit(cap.limit);
+            let (_, _, room) = self.seen(cap, kept_back);
+            if room.min(most) < self.rooms[place].min(most) {
+                self.rooms[place] = room;
+                still = false;
+            }
+        }
+        if !still {
+            self.give_back();
+        }
+        still
+    }
+
     /// The room of one of these stripes that has so much of it, if who holds it lets go at once.
     fn wait_a_moment(&mut self, cap: &Cap, held: &[Stripe], least: i64) -> i64 {
         let (now, patience) = (self.request.now, self.patience.min(MOMENT));
@@ -83,4 +116,9 @@ impl Limiting<'_> {
         }
         0
     }
+}
+
+/// What all of them have left.
+fn sum_of(stripes: &[Stripe], left: &dyn Fn(&Stripe) -> i64) -> i64 {
+    stripes.iter().map(|stripe| left(stripe).max(0)).sum()
 }

@@ -15,29 +15,29 @@ impl Limiting<'_> {
             return true;
         }
         desk.holds.clear();
-        let picks: Vec<usize> = desk
-            .slate
-            .picks
-            .iter()
-            .map(|&pick| desk.open[pick])
-            .collect();
+        // In the order of caps, whatever the order of slots: so that nobody waits for each other.
+        let mut needs: Vec<(usize, usize, i64)> = Vec::new();
+        for (slot, &pick) in desk.slate.picks.iter().enumerate() {
+            let of_action = self.limits.of_action[desk.open[pick]].iter();
+            needs.extend(of_action.map(|&(place, amount)| (place, slot, amount)));
+        }
+        needs.sort_unstable();
         let mut taken: Vec<(usize, i64)> = Vec::new();
-        for (slot, &i) in picks.iter().enumerate() {
-            for &(place, amount) in &self.limits.of_action[i] {
-                let cap = self.cap(place);
-                if cap.per != Per::All {
-                    continue;
-                }
-                let Some(which) = self.find_stripe(place, amount, &taken, desk) else {
-                    return false;
-                };
-                taken.push((which, amount));
-                if cap.counts.is_some() {
-                    let number = self.held[which].stripe.number;
-                    desk.holds.extend([slot as i32 + 1, cap.slot, number]);
-                }
+        for (place, slot, amount) in needs {
+            let cap = self.cap(place);
+            if cap.per != Per::All {
+                continue;
+            }
+            let Some(which) = self.find_stripe(place, amount, &taken, desk) else {
+                return false;
+            };
+            taken.push((which, amount));
+            if cap.counts.is_some() {
+                let number = self.held[which].stripe.number;
+                desk.holds.extend([slot as i32 + 1, cap.slot, number]);
             }
         }
+        desk.holds.as_chunks_mut::<3>().0.sort_unstable();
         for (which, amount) in taken {
             let cap = self.cap(self.held[which].place);
             let held = &mut self.held[which];
