@@ -51,6 +51,8 @@ pub struct Limiting<'a> {
     takes: bool,
     /// Per cap of the surface: what is left of it.
     rooms: Vec<i64>,
+    /// Caps whose counters others were seen to hold all of, or could: what of them is held, nobody has.
+    sharp: Vec<usize>,
     /// How many of the soft caps have given way.
     relaxed: usize,
     /// The row of the user, what counts there, and what it was before something was written.
@@ -100,6 +102,7 @@ impl<'a> Limiting<'a> {
             limits,
             takes,
             rooms: Vec::with_capacity(limits.caps.len()),
+            sharp: Vec::new(),
             relaxed: 0,
             user: None,
             exposures: Vec::new(),
@@ -145,6 +148,7 @@ impl<'a> Limiting<'a> {
 
     fn find_rooms(&mut self, known: Result<(), i64>) {
         self.rooms.clear();
+        self.sharp.clear();
         for &i in &self.limits.caps {
             let room = self.room(&self.bundle.caps[i], known);
             self.rooms.push(room);

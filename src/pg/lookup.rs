@@ -121,7 +121,7 @@ impl Keyed {
     }
 
     /// Hands every row whose key begins with that number to `then`, whichever snapshot the caller has,
-    /// and whether it is seen that another transaction is changing it. The rights of the current role
+    /// and whether it is seen that another transaction is changing it or has locked it. The rights of the current role
     /// are not asked.
     pub fn each(&self, first: i32, seen: Seen, mut then: impl FnMut(Found<'_>, bool)) {
         // SAFETY: as in `read`. A snapshot of everything is a plain structure, alive as long as the
@@ -144,7 +144,9 @@ impl Keyed {
                     break;
                 }
                 let none = pg_sys::InvalidTransactionId;
-                let changing = everything.xmin != none || everything.xmax != none;
+                let changing = everything.xmin != none
+                    || everything.xmax != none
+                    || seen == Seen::Everything && is_locked_by_another(tuple);
                 let row = Found {
                     tuple,
                     shape: (*relation).rd_att,
@@ -422,5 +424,28 @@ impl Found<'_> {
         // SAFETY: tuple and shape belong together and are alive, see `read`.
         let value = unsafe { pg_sys::SPI_getbinval(self.tuple, self.shape, column, &mut null) };
         (!null).then_some(value)
+    }
+}
+
+/// Whether another transaction has locked a row, which a snapshot of everything does not tell where it has not
+/// changed it. It may let go, or another take it, at any moment.
+///
+/// # Safety
+/// A row of a scan that goes on.
+unsafe fn is_locked_by_another(tuple: pg_sys::HeapTuple) -> bool {
+    // SAFETY: its page is pinned by the scan. What others write in the header meanwhile are whole words, which
+    // are only compared.
+    unsafe {
+        let header = (*tuple).t_data;
+        let mask = u32::from((*header).t_infomask);
+        let locker = (*header).t_choice.t_heap.t_xmax;
+        if mask & pg_sys::HEAP_XMAX_INVALID != 0 {
+            return false;
+        }
+        if mask & pg_sys::HEAP_XMAX_IS_MULTI != 0 {
+            return pg_sys::MultiXactIdIsRunning(locker, mask & pg_sys::HEAP_XMAX_LOCK_ONLY != 0);
+        }
+        !pg_sys::TransactionIdIsCurrentTransactionId(locker)
+            && pg_sys::TransactionIdIsInProgress(locker)
     }
 }

@@ -160,9 +160,11 @@ impl Cap {
         here.then(|| self.amounts.get(&action).copied()).flatten()
     }
 
-    /// Whether so few units are left to a stripe that decisions look at the counters before they choose.
+    /// Whether decisions always look at the counters before they choose: so few units there are to a stripe, or there
+    /// is one stripe only, which others may hold.
     pub fn is_small(&self) -> bool {
-        self.limit / i64::from(self.stripes.get().max(1)) < SHARE * self.largest
+        let stripes = self.stripes.get().max(1);
+        stripes == 1 || self.limit / i64::from(stripes) < SHARE * self.largest
     }
 
     /// What is left of a stripe when others should begin to look before they choose.

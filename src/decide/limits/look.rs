@@ -25,9 +25,10 @@ impl Limiting<'_> {
             if stripes.len() > 1 && !Budget(cap).looks_out(now) {
                 return room_kept;
             }
-            let (held, idle): (Vec<Stripe>, Vec<Stripe>) =
-                stripes.into_iter().partition(|stripe| stripe.changing);
-            let mut room = sum_of(&idle, &room_of);
+            // Caps are looked at in their order: this one is the next.
+            self.sharp.push(self.rooms.len());
+            let mut room = idle_room(&stripes, &room_of);
+            let held: Vec<Stripe> = stripes.into_iter().filter(|s| s.changing).collect();
             if room < least {
                 room = self.wait_a_moment(cap, &held, least);
             }
@@ -87,7 +88,15 @@ impl Limiting<'_> {
                 continue;
             }
             let kept_back = cap.limit - self.request.leeway.limit(cap.limit);
-            let (_, _, room) = self.seen(cap, kept_back);
+            let (stripes, _, mut room) = self.seen(cap, kept_back);
+            let room_of = |stripe: &Stripe| Budget(cap).room(stripe, self.request.now);
+            if self.sharp.contains(&place)
+                && cap
+                    .least
+                    .is_some_and(|least| idle_room(&stripes, &room_of) < least)
+            {
+                room = BUSY;
+            }
             if room.min(most) < self.rooms[place].min(most) {
                 self.rooms[place] = room;
                 still = false;
@@ -108,7 +117,6 @@ impl Limiting<'_> {
                 continue;
             };
             let room = Budget(cap).room(&stripe, now);
-            // Caps are looked at in their order: this one is the next.
             self.hold(self.rooms.len(), stripe, grip);
             if room >= least {
                 return room;
@@ -121,4 +129,10 @@ impl Limiting<'_> {
 /// What all of them have left.
 fn sum_of(stripes: &[Stripe], left: &dyn Fn(&Stripe) -> i64) -> i64 {
     stripes.iter().map(|stripe| left(stripe).max(0)).sum()
+}
+
+/// What those have left that nobody is changing.
+fn idle_room(stripes: &[Stripe], left: &dyn Fn(&Stripe) -> i64) -> i64 {
+    let idle = stripes.iter().filter(|stripe| !stripe.changing);
+    idle.map(|stripe| left(stripe).max(0)).sum()
 }

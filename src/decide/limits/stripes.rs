@@ -112,9 +112,13 @@ impl Limiting<'_> {
                 Err(_) => {}
             }
         }
-        // All that have room are in use: one of them will be free in a moment, unless it is held for long.
-        let tried = waiting.len().clamp(1, TRIED);
-        let share = (self.patience / tried as u32).max(1);
+        // All that have room are in use: one of them will be free in a moment, unless it is held for long. Who
+        // has chosen something else does not wait to see that, so neither does this one where it counts.
+        let tried = match self.sharp.contains(&place) {
+            true => 0,
+            false => waiting.len().clamp(1, TRIED),
+        };
+        let share = (self.patience / tried.max(1) as u32).max(1);
         for &number in waiting.iter().take(tried) {
             let Ok((stripe, grip)) = Budget(cap).lock_within(number, share) else {
                 continue;
