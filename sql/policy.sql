@@ -4,7 +4,7 @@ CREATE TABLE decide.surface (
   surface text PRIMARY KEY,
   slots int NOT NULL DEFAULT 1 CHECK (slots BETWEEN 1 AND 100),
   fallback_action text,
-  latency_budget interval NOT NULL DEFAULT '50 ms' CHECK (latency_budget > interval '0'),
+  latency_budget interval NOT NULL DEFAULT '50 ms' CHECK (latency_budget > interval '0' AND pg_catalog.isfinite(latency_budget)),
   context_fields text[] NOT NULL DEFAULT '{}'
     CHECK (pg_catalog.array_position(context_fields, NULL) IS NULL AND pg_catalog.cardinality(context_fields) <= 200),
   description text
@@ -101,7 +101,7 @@ CREATE TABLE decide.cap (
   action text REFERENCES decide.action ON UPDATE CASCADE,
   per text NOT NULL CHECK (per IN ('user', 'all', 'decision')),
   max_count bigint NOT NULL CHECK (max_count >= 0),
-  window_length interval CHECK (window_length > interval '0'),
+  window_length interval CHECK (window_length > interval '0' AND pg_catalog.isfinite(window_length)),
   window_kind text NOT NULL DEFAULT 'calendar' CHECK (window_kind IN ('calendar', 'sliding')),
   counts text NOT NULL DEFAULT 'decision' CHECK (decide.is_name(counts)),
   pacing text NOT NULL DEFAULT 'none' CHECK (decide.is_name(pacing)),

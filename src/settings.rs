@@ -146,7 +146,7 @@ pub fn init() {
         c"Decides for users that nobody knows, whose user_id is null; without it that is an error.",
         c"Nothing is known of them, so that actions with a cap per user are not eligible.",
         &UNKNOWN_USERS,
-        GucContext::Userset,
+        GucContext::Suset,
         GucFlags::default(),
     );
     envelope();

@@ -118,7 +118,9 @@ impl RuleFault {
             let text = text.to_ascii_lowercase();
             text.contains("context") || text.contains("request")
         };
-        let of_data = sqlstate(error.code).starts_with("22");
+        // Of data; too much of something; and a text that is no query to search by, or no path.
+        let code = sqlstate(error.code);
+        let of_data = code.starts_with("22") || code.starts_with("54") || code == "42601";
         (error.timed_out || !of_data || !looks_at_it()).then(|| RuleFault {
             rule,
             error: said.to_owned(),

@@ -139,6 +139,10 @@ pub const ALL: &[(&str, Check)] = &[
     ("caps/one_holds", caps::one_holds),
     ("caps/all_of_them_hold", caps::all_of_them_hold),
     ("caps/agree_while_caps_bite", caps::agree_while_caps_bite),
+    (
+        "caps/agree_where_counters_are_held",
+        caps::agree_where_counters_are_held,
+    ),
     ("caps/without_deadlocks", caps::without_deadlocks),
     (
         "backfill/counts_every_event_once",
