@@ -64,6 +64,8 @@ pub struct Limiting<'a> {
     careful: bool,
     /// Milliseconds that it waits for a lock; at most [`PATIENCE`].
     pub patience: u32,
+    /// Those that it has waited in vain for counters before the choice: in all no longer than for one lock.
+    waited: u32,
 }
 
 /// A stripe that this transaction has locked, or looked at.
@@ -110,6 +112,7 @@ impl<'a> Limiting<'a> {
             held: Vec::new(),
             careful: false,
             patience,
+            waited: 0,
         };
         let known = match desk.state.version.filter(|_| limiting.has_plenty()) {
             Some(version) if limits.of_users && takes => {

@@ -110,10 +110,15 @@ impl Limiting<'_> {
 
     /// The room of one of these stripes that has so much of it, if who holds it lets go at once.
     fn wait_a_moment(&mut self, cap: &Cap, held: &[Stripe], least: i64) -> i64 {
-        let (now, patience) = (self.request.now, self.patience.min(MOMENT));
+        let now = self.request.now;
         let has_room = |stripe: &&Stripe| Budget(cap).room(stripe, now) >= least;
         for stripe in held.iter().filter(has_room).take(TRIED) {
+            let patience = self.patience.saturating_sub(self.waited).min(MOMENT);
+            if patience == 0 {
+                break;
+            }
             let Ok((stripe, grip)) = Budget(cap).lock_within(stripe.number, patience) else {
+                self.waited += patience;
                 continue;
             };
             let room = Budget(cap).room(&stripe, now);
