@@ -4,7 +4,8 @@
 //! The row of the user is locked first; then whatever cap is near its end is looked at, counters that
 //! other transactions are about to change included. So it is known before the draw what can be had, and
 //! the probability is that of a choice among it. Where a counter is gone all the same when it is reached,
-//! its candidates are out, and the choice is made again with the next seed.
+//! its candidates are out, and the choice is made again with the next seed. So that this does not depend on
+//! what was chosen, what is near its end and was not chosen is looked at once more then.
 //!
 //! While there is plenty of all, nothing is locked: the row of the user is the one that the features were
 //! read from, and what was looked at is changed if it still is the newest version and nobody has it. Else

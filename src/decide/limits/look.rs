@@ -10,7 +10,7 @@ const OTHERS: i64 = 1_000;
 
 impl Limiting<'_> {
     /// What the counters of a budget leave; for a decision, those included that others are about to write.
-    /// Where others were found to hold all of them, those that they hold are none. Where pacing says so
+    /// Where there is one only, or others were found to hold all of them, those that they hold are none. Where pacing says so
     /// it is less; and so much of it is kept back.
     pub(super) fn look(&mut self, cap: &Cap, kept_back: i64) -> i64 {
         let now = self.request.now;

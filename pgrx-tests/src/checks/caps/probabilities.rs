@@ -95,7 +95,7 @@ fn compare(database: &Database, slots: i32) -> Result<()> {
         }
         cells.add(&action, p)?;
     }
-    ensure!(bitten > 500, "caps bound only {bitten} times");
+    ensure!(bitten > 1_000, "caps bound only {bitten} times");
     for slot in 1..=slots {
         let of_slot = situations.iter().filter(|((of, ..), _)| *of == slot);
         let cells: Vec<&Cells> = of_slot.map(|(_, cells)| cells).collect();
