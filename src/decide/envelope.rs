@@ -12,7 +12,6 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use super::candidates::{Asking, Blocked};
-use super::limits::PATIENCE;
 use super::{Desk, Reason, Request};
 use crate::govern::modes::Mode;
 use crate::pg::admission::{self, Admitted, Full};
@@ -177,13 +176,10 @@ impl Envelope {
         }
     }
 
-    /// Milliseconds for which counters may be waited for now.
-    pub fn patience(&self) -> u32 {
+    /// What is left until nearly all of the time is gone; None where it is not limited.
+    pub fn time_left(&self) -> Option<Duration> {
         let left = |all: Duration| (all * GIVE_UP / 100).saturating_sub(self.spent(Instant::now()));
-        let left = self.budget.map(left);
-        left.map_or(PATIENCE, |left| {
-            (left.as_millis() as u32).clamp(1, PATIENCE)
-        })
+        self.budget.map(left)
     }
 
     /// Whether nearly all of the time is gone.

@@ -13,10 +13,13 @@
 //! of the user, that is locked, and the choice made again: whether this happens does not depend on what was
 //! chosen, since the row is looked at again where nothing is written to it.
 //!
-//! Locks are taken in the order user, then counters; and none is waited for longer than [`PATIENCE`].
+//! Locks are taken in the order user, then counters; and nobody is waited for longer than [`PATIENCE`].
 
 mod look;
 mod stripes;
+mod wait;
+
+use std::time::Duration;
 
 use super::Desk;
 use super::candidates::Blocked;
@@ -30,11 +33,8 @@ use crate::policy::{Budget, Bundle, Cap, Level, Limits, Per, Stripe, UserRow};
 /// deadlocks.
 pub const PATIENCE: u32 = 20;
 
-/// The same where it would only be for a choice to come, of which others are known to hold all.
-const MOMENT: u32 = 2;
-
-/// How many rows of a counter it waits for, one after another: one of them may be held for long.
-const TRIED: usize = 3;
+/// How long it waits for what it has chosen while that passes from hand to hand among others.
+const LONGEST: Duration = Duration::from_millis(100);
 
 /// Room where nobody has to look.
 const PLENTY: i64 = i64::MAX;
@@ -64,8 +64,10 @@ pub struct Limiting<'a> {
     /// Another transaction was faster once: from then on what is looked at is locked.
     careful: bool,
     /// Milliseconds that it waits for a lock; at most [`PATIENCE`].
-    pub patience: u32,
-    /// Those that it has waited in vain for counters before the choice: in all no longer than for one lock.
+    patience: u32,
+    /// How long it waits for a row that passes from hand to hand; at most [`LONGEST`].
+    time_left: Duration,
+    /// Those that it has waited for counters in vain: in all no longer than for one lock.
     waited: u32,
 }
 
@@ -95,7 +97,7 @@ impl<'a> Limiting<'a> {
         request: &'a Request<'a>,
         bundle: &'a Bundle,
         takes: bool,
-        patience: u32,
+        time_left: Option<Duration>,
         desk: &Desk,
     ) -> Limiting<'a> {
         let limits = &request.surface.limits;
@@ -112,9 +114,11 @@ impl<'a> Limiting<'a> {
             before: None,
             held: Vec::new(),
             careful: false,
-            patience,
+            patience: PATIENCE,
+            time_left: LONGEST,
             waited: 0,
         };
+        limiting.hurry(time_left);
         let known = match desk.state.version.filter(|_| limiting.has_plenty()) {
             Some(version) if limits.of_users && takes => {
                 limiting.exposures.extend(&desk.state.exposures);
@@ -125,6 +129,12 @@ impl<'a> Limiting<'a> {
         };
         limiting.find_rooms(known);
         limiting
+    }
+
+    /// So much time is left.
+    pub fn hurry(&mut self, time_left: Option<Duration>) {
+        self.time_left = time_left.map_or(LONGEST, |left| left.min(LONGEST));
+        self.patience = (self.time_left.as_millis() as u32).clamp(1, PATIENCE);
     }
 
     /// Locks the row of the user, or reads it where nothing is taken; else why its caps leave nothing.

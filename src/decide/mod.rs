@@ -283,8 +283,8 @@ fn choose(
         desk.slate.choose(&choice, &desk.scores, slots, desk.seed);
         watch.lap();
     } else {
-        let patience = envelope.patience();
-        let mut limiting = Limiting::begin(request, bundle, envelope.takes, patience, desk);
+        let mut limiting =
+            Limiting::begin(request, bundle, envelope.takes, envelope.time_left(), desk);
         desk.blocked_otherwise = desk.blocked.len();
         std::mem::swap(&mut desk.allowed, &mut desk.open);
         loop {
@@ -295,7 +295,7 @@ fn choose(
             if desk.slate.picks.len() < slots && limiting.relax(desk) {
                 continue;
             }
-            limiting.patience = envelope.patience();
+            limiting.hurry(envelope.time_left());
             if limiting.reserve(desk) && limiting.still_there() {
                 watch.lap();
                 if limiting.write(desk) {

@@ -77,6 +77,10 @@ pub enum Seen {
     Everything,
 }
 
+/// Another transaction, or a group of them, that holds a row: the same as long as the same one holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder(pg_sys::TransactionId);
+
 /// A table whose primary key is one uuid, or two integers.
 pub struct Keyed {
     pub schema: &'static CStr,
@@ -120,10 +124,10 @@ impl Keyed {
         }
     }
 
-    /// Hands every row whose key begins with that number to `then`, whichever snapshot the caller has,
-    /// and whether it is seen that another transaction is changing it or has locked it. The rights of the current role
-    /// are not asked.
-    pub fn each(&self, first: i32, seen: Seen, mut then: impl FnMut(Found<'_>, bool)) {
+    /// Hands every row whose key begins with that number to `then`, whichever snapshot the caller has;
+    /// where everything is seen, with the other transaction that is changing it or has locked it. The rights
+    /// of the current role are not asked.
+    pub fn each(&self, first: i32, seen: Seen, mut then: impl FnMut(Found<'_>, Option<Holder>)) {
         // SAFETY: as in `read`. A snapshot of everything is a plain structure, alive as long as the
         // scan, which only notes in it who is writing; the other is registered while it is used.
         unsafe {
@@ -144,15 +148,20 @@ impl Keyed {
                     break;
                 }
                 let none = pg_sys::InvalidTransactionId;
-                let changing = everything.xmin != none
-                    || everything.xmax != none
-                    || seen == Seen::Everything && is_locked_by_another(tuple);
+                let writer = [everything.xmin, everything.xmax]
+                    .into_iter()
+                    .find(|&writer| writer != none);
+                let holder = match (seen, writer) {
+                    (Seen::Committed, _) => None,
+                    (Seen::Everything, Some(writer)) => Some(Holder(writer)),
+                    (Seen::Everything, None) => locker(tuple),
+                };
                 let row = Found {
                     tuple,
                     shape: (*relation).rd_att,
                     lives: PhantomData,
                 };
-                then(row, changing);
+                then(row, holder);
             }
             pg_sys::systable_endscan(scan);
             if seen == Seen::Committed {
@@ -427,12 +436,12 @@ impl Found<'_> {
     }
 }
 
-/// Whether another transaction has locked a row, which a snapshot of everything does not tell where it has not
+/// The other transaction that has locked a row, which a snapshot of everything does not tell where it has not
 /// changed it. It may let go, or another take it, at any moment.
 ///
 /// # Safety
 /// A row of a scan that goes on.
-unsafe fn is_locked_by_another(tuple: pg_sys::HeapTuple) -> bool {
+unsafe fn locker(tuple: pg_sys::HeapTuple) -> Option<Holder> {
     // SAFETY: its page is pinned by the scan. What others write in the header meanwhile are whole words, which
     // are only compared.
     unsafe {
@@ -440,12 +449,14 @@ unsafe fn is_locked_by_another(tuple: pg_sys::HeapTuple) -> bool {
         let mask = u32::from((*header).t_infomask);
         let locker = (*header).t_choice.t_heap.t_xmax;
         if mask & pg_sys::HEAP_XMAX_INVALID != 0 {
-            return false;
+            return None;
         }
-        if mask & pg_sys::HEAP_XMAX_IS_MULTI != 0 {
-            return pg_sys::MultiXactIdIsRunning(locker, mask & pg_sys::HEAP_XMAX_LOCK_ONLY != 0);
-        }
-        !pg_sys::TransactionIdIsCurrentTransactionId(locker)
-            && pg_sys::TransactionIdIsInProgress(locker)
+        let is_held = if mask & pg_sys::HEAP_XMAX_IS_MULTI != 0 {
+            pg_sys::MultiXactIdIsRunning(locker, mask & pg_sys::HEAP_XMAX_LOCK_ONLY != 0)
+        } else {
+            !pg_sys::TransactionIdIsCurrentTransactionId(locker)
+                && pg_sys::TransactionIdIsInProgress(locker)
+        };
+        is_held.then_some(Holder(locker))
     }
 }

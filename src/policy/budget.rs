@@ -10,7 +10,7 @@ use crate::math::ledger::{self, Terms};
 use crate::pg::attempt::attempt_for;
 use crate::pg::invalidation::Watch;
 use crate::pg::locked::{Missed, Wait};
-use crate::pg::lookup::{Found, Keyed, Seen};
+use crate::pg::lookup::{Found, Holder, Keyed, Seen};
 use crate::pg::version::Grip;
 use crate::pg::{Statement, Watched, array, datum};
 
@@ -105,8 +105,8 @@ pub struct Stripe {
     pub ledger: Vec<i64>,
     pub paced_at: Option<i64>,
     pub allowed: f64,
-    /// Another transaction is changing it, as far as that was looked for.
-    pub changing: bool,
+    /// The other transaction that is changing it, as far as that was looked for.
+    pub holder: Option<Holder>,
 }
 
 impl Stripe {
@@ -182,17 +182,17 @@ impl Budget<'_> {
     /// Every stripe; of one that is being changed, the version that leaves less.
     pub fn stripes(&self, seen: Seen, terms: &Terms) -> Vec<Stripe> {
         let mut stripes: Vec<Stripe> = Vec::new();
-        STRIPES.each(self.0.slot, seen, |row, changing| {
+        STRIPES.each(self.0.slot, seen, |row, holder| {
             let mut stripe = Stripe::of(&row);
-            stripe.changing = changing;
+            stripe.holder = holder;
             match stripes
                 .iter_mut()
                 .find(|other| other.number == stripe.number)
             {
                 None => stripes.push(stripe),
                 Some(other) => {
-                    stripe.changing |= other.changing;
-                    other.changing = stripe.changing;
+                    stripe.holder = stripe.holder.or(other.holder);
+                    other.holder = stripe.holder;
                     if stripe.free(terms) < other.free(terms) {
                         *other = stripe;
                     }

@@ -1,6 +1,7 @@
 //! What budgets leave, by a look at their counters.
 
-use super::{BUSY, Limiting, MOMENT, TRIED};
+use super::wait::For;
+use super::{BUSY, Limiting};
 use crate::math::ledger;
 use crate::pg::lookup::Seen;
 use crate::policy::{Budget, Cap, Level, Per, Stripe};
@@ -26,17 +27,19 @@ impl Limiting<'_> {
                 return room_kept;
             }
             // Caps are looked at in their order: this one is the next.
-            self.sharp.push(self.rooms.len());
-            let mut room = idle_room(&stripes, &room_of);
-            let held: Vec<Stripe> = stripes.into_iter().filter(|s| s.changing).collect();
-            if room < least {
-                room = self.wait_a_moment(cap, &held, least);
+            let place = self.rooms.len();
+            self.sharp.push(place);
+            let idle = idle_room(&stripes, &room_of);
+            if idle >= least {
+                return room_kept.min(idle);
             }
-            if room < least {
-                Budget(cap).look_out(now);
-                return BUSY;
-            }
-            return room_kept.min(room);
+            return match self.wait_for_one(place, least, For::Knowing) {
+                Some(which) => room_kept.min(room_of(&self.held[which].stripe)),
+                None => {
+                    Budget(cap).look_out(now);
+                    BUSY
+                }
+            };
         }
         let stripes = Budget(cap).stripes(Seen::Committed, &terms);
         if sum_of(&stripes, &room_of) >= least {
@@ -107,28 +110,6 @@ impl Limiting<'_> {
         }
         still
     }
-
-    /// The room of one of these stripes that has so much of it, if who holds it lets go at once.
-    fn wait_a_moment(&mut self, cap: &Cap, held: &[Stripe], least: i64) -> i64 {
-        let now = self.request.now;
-        let has_room = |stripe: &&Stripe| Budget(cap).room(stripe, now) >= least;
-        for stripe in held.iter().filter(has_room).take(TRIED) {
-            let patience = self.patience.saturating_sub(self.waited).min(MOMENT);
-            if patience == 0 {
-                break;
-            }
-            let Ok((stripe, grip)) = Budget(cap).lock_within(stripe.number, patience) else {
-                self.waited += patience;
-                continue;
-            };
-            let room = Budget(cap).room(&stripe, now);
-            self.hold(self.rooms.len(), stripe, grip);
-            if room >= least {
-                return room;
-            }
-        }
-        0
-    }
 }
 
 /// What all of them have left.
@@ -138,6 +119,6 @@ fn sum_of(stripes: &[Stripe], left: &dyn Fn(&Stripe) -> i64) -> i64 {
 
 /// What those have left that nobody is changing.
 fn idle_room(stripes: &[Stripe], left: &dyn Fn(&Stripe) -> i64) -> i64 {
-    let idle = stripes.iter().filter(|stripe| !stripe.changing);
+    let idle = stripes.iter().filter(|stripe| stripe.holder.is_none());
     idle.map(|stripe| left(stripe).max(0)).sum()
 }

@@ -1,6 +1,7 @@
 //! What is chosen is taken from the counters of its budgets.
 
-use super::{BUSY, Held, Limiting, PLENTY, TRIED};
+use super::wait::For;
+use super::{BUSY, Held, Limiting, PLENTY};
 use crate::decide::Desk;
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::locked::Missed;
@@ -76,7 +77,7 @@ impl Limiting<'_> {
         let only_looks = !self.careful && self.rooms[place] == PLENTY;
         let stripes = cap.stripes.get();
         let first = (desk.seed % stripes.max(1) as u64) as i32;
-        let mut waiting = Vec::new();
+        let mut are_held = false;
         for step in 0..stripes {
             let number = (first + step) % stripes;
             if self
@@ -108,34 +109,26 @@ impl Limiting<'_> {
                         return Some(self.held.len() - 1);
                     }
                 }
-                Err(Missed::Taken) if worth() => waiting.push(number),
-                Err(_) => {}
+                Err(Missed::Taken) => are_held = are_held || worth(),
+                Err(Missed::Absent) => {}
             }
         }
         // All that have room are in use: one of them will be free in a moment, unless it is held for long. Who
         // has chosen something else does not wait to see that, so neither does this one where it counts.
-        let tried = match self.sharp.contains(&place) {
-            true => 0,
-            false => waiting.len().clamp(1, TRIED),
-        };
-        let share = (self.patience / tried.max(1) as u32).max(1);
-        for &number in waiting.iter().take(tried) {
-            let Ok((stripe, grip)) = Budget(cap).lock_within(number, share) else {
-                continue;
-            };
-            let room = Budget(cap).room(&stripe, now);
-            self.hold(place, stripe, grip);
-            if gives_way || room >= amount {
-                return Some(self.held.len() - 1);
+        if are_held && !self.sharp.contains(&place) {
+            let least = if gives_way { i64::MIN } else { amount };
+            let found = self.wait_for_one(place, least, For::TheChosen);
+            if found.is_some() {
+                return found;
             }
         }
         let gathered = self.gather(place, amount, taken);
         if gathered.is_none() {
-            self.rooms[place] = if waiting.is_empty() {
-                0
-            } else {
-                Budget(cap).look_out(self.request.now);
+            self.rooms[place] = if are_held {
+                Budget(cap).look_out(now);
                 BUSY
+            } else {
+                0
             };
         }
         gathered
