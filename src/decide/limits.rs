@@ -19,7 +19,7 @@ mod look;
 mod stripes;
 mod wait;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Desk;
 use super::candidates::Blocked;
@@ -65,8 +65,8 @@ pub struct Limiting<'a> {
     careful: bool,
     /// Milliseconds that it waits for a lock; at most [`PATIENCE`].
     patience: u32,
-    /// How long it waits for a row that passes from hand to hand; at most [`LONGEST`].
-    time_left: Duration,
+    /// Until when it waits for a row that passes from hand to hand; at most for [`LONGEST`].
+    until: Instant,
     /// Those that it has waited for counters in vain: in all no longer than for one lock.
     waited: u32,
 }
@@ -115,7 +115,7 @@ impl<'a> Limiting<'a> {
             held: Vec::new(),
             careful: false,
             patience: PATIENCE,
-            time_left: LONGEST,
+            until: Instant::now(),
             waited: 0,
         };
         limiting.hurry(time_left);
@@ -133,8 +133,9 @@ impl<'a> Limiting<'a> {
 
     /// So much time is left.
     pub fn hurry(&mut self, time_left: Option<Duration>) {
-        self.time_left = time_left.map_or(LONGEST, |left| left.min(LONGEST));
-        self.patience = (self.time_left.as_millis() as u32).clamp(1, PATIENCE);
+        let time_left = time_left.map_or(LONGEST, |left| left.min(LONGEST));
+        self.until = Instant::now() + time_left;
+        self.patience = (time_left.as_millis() as u32).clamp(1, PATIENCE);
     }
 
     /// Locks the row of the user, or reads it where nothing is taken; else why its caps leave nothing.
@@ -189,7 +190,7 @@ impl<'a> Limiting<'a> {
             Per::All => match self.level(cap) {
                 Level::UsedUp => 0,
                 Level::Plenty => PLENTY,
-                Level::Little => self.look(cap, cap.limit - limit),
+                Level::Little => self.look(cap),
             },
         }
     }

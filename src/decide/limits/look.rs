@@ -11,14 +11,14 @@ const OTHERS: i64 = 1_000;
 
 impl Limiting<'_> {
     /// What the counters of a budget leave; for a decision, those included that others are about to write.
-    /// Where there is one only, or others were found to hold all of them, those that they hold are none. Where pacing says so
-    /// it is less; and so much of it is kept back.
-    pub(super) fn look(&mut self, cap: &Cap, kept_back: i64) -> i64 {
+    /// Where there is one only, or others were found to hold all of them, those that they hold leave nothing.
+    /// Where pacing or the mode of the surface says so it is less.
+    pub(super) fn look(&mut self, cap: &Cap) -> i64 {
         let now = self.request.now;
         let terms = cap.terms(now);
         let room_of = |stripe: &Stripe| Budget(cap).room(stripe, now);
         let free_of = |stripe: &Stripe| stripe.free(&terms);
-        let (stripes, room, room_kept) = self.seen(cap, kept_back);
+        let (stripes, room, room_kept) = self.seen(cap);
         let Some(least) = cap.least.filter(|_| self.takes) else {
             return room_kept;
         };
@@ -61,9 +61,11 @@ impl Limiting<'_> {
         room_kept
     }
 
-    /// The counters of a budget as they are by now, what they leave, and how much of that is not kept back.
-    fn seen(&self, cap: &Cap, kept_back: i64) -> (Vec<Stripe>, i64, i64) {
+    /// The counters of a budget as they are by now, what they leave, and how much of that is not kept back
+    /// by the mode of the surface.
+    fn seen(&self, cap: &Cap) -> (Vec<Stripe>, i64, i64) {
         let now = self.request.now;
+        let kept_back = cap.limit - self.request.leeway.limit(cap.limit);
         let terms = cap.terms(now);
         let seen = match self.takes {
             true => Seen::Everything,
@@ -90,8 +92,7 @@ impl Limiting<'_> {
             if !self.takes || cap.per != Per::All || !near.contains(&self.rooms[place]) || is_held {
                 continue;
             }
-            let kept_back = cap.limit - self.request.leeway.limit(cap.limit);
-            let (stripes, _, mut room) = self.seen(cap, kept_back);
+            let (stripes, _, mut room) = self.seen(cap);
             let room_of = |stripe: &Stripe| Budget(cap).room(stripe, self.request.now);
             if self.sharp.contains(&place)
                 && cap

@@ -35,7 +35,6 @@ impl Limiting<'_> {
     pub(super) fn wait_for_one(&mut self, place: usize, least: i64, what: For) -> Option<usize> {
         let cap = self.cap(place);
         let now = self.request.now;
-        let began = Instant::now();
         let mut last: Option<Waited> = None;
         loop {
             let stripes = Budget(cap).stripes(Seen::Everything, &cap.terms(now));
@@ -45,7 +44,7 @@ impl Limiting<'_> {
                     self.waited += last.time.max(1);
                 }
             }
-            if self.waited >= self.patience || began.elapsed() >= self.time_left {
+            if self.waited >= self.patience || Instant::now() >= self.until {
                 return None;
             }
             let wanted = stripes.iter().filter(|stripe| {
