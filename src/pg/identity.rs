@@ -8,27 +8,39 @@ use pgrx::pg_sys;
 pub struct ActingAs {
     user: pg_sys::Oid,
     security: i32,
+    settings: i32,
 }
 
-/// Switches to `role`, which then can neither change roles nor leave objects behind.
+/// Switches to `role`, which then can neither change roles nor leave objects or settings behind.
 pub fn act_as(role: pg_sys::Oid) -> ActingAs {
     let mut user = pg_sys::InvalidOid;
     let mut security = 0;
-    // SAFETY: plain reads and writes of the backend's identity; an abort of the transaction
-    // restores it too, as it does for security definer functions.
-    unsafe {
+    // SAFETY: plain reads and writes of the backend's identity; an abort of the (sub)transaction
+    // restores it too, and the settings, as it does for security definer functions.
+    let settings = unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut security);
         let restricted =
             pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
         pg_sys::SetUserIdAndSecContext(role, security | restricted as i32);
+        pg_sys::NewGUCNestLevel()
+    };
+    ActingAs {
+        user,
+        security,
+        settings,
     }
-    ActingAs { user, security }
 }
 
 impl Drop for ActingAs {
     fn drop(&mut self) {
-        // SAFETY: gives back what `act_as` found.
-        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.security) }
+        // SAFETY: gives back what `act_as` found: first the settings, with the rights under which they were
+        // made. After an error the abort does that.
+        unsafe {
+            if !std::thread::panicking() {
+                pg_sys::AtEOXact_GUC(false, self.settings);
+            }
+            pg_sys::SetUserIdAndSecContext(self.user, self.security);
+        }
     }
 }
 

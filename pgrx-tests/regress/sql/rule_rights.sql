@@ -20,6 +20,7 @@ GRANT SELECT ON for_members TO regress_rights_rules, regress_rights_caller;
 
 -- functions of the operator, labelled as harmless
 GRANT CREATE ON SCHEMA public TO regress_rights_operator;
+CREATE SCHEMA regress_rights_crafty AUTHORIZATION regress_rights_operator;
 SET ROLE regress_rights_operator;
 CREATE FUNCTION who() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN current_user; END $$;
 CREATE FUNCTION does(statement text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN EXECUTE statement; RETURN true; END $$;
@@ -117,6 +118,27 @@ GRANT SELECT ON theirs TO regress_rights_operator;
 SET ROLE regress_rights_operator;
 SELECT decide.import_decisions('public.theirs');
 RESET ROLE;
+
+-- what is set meanwhile is not in force afterwards: our own statements find our own operators
+SET ROLE regress_rights_operator;
+CREATE TABLE public.caught (who text);
+GRANT INSERT ON public.caught TO PUBLIC;
+CREATE FUNCTION regress_rights_crafty.add(integer, integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.caught VALUES (current_user); RETURN $1 OPERATOR(pg_catalog.+) $2; END $$;
+CREATE OPERATOR regress_rights_crafty.+ (FUNCTION = regress_rights_crafty.add, LEFTARG = integer, RIGHTARG = integer);
+CREATE FUNCTION regress_rights_crafty.same(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.caught VALUES (current_user); RETURN $1 OPERATOR(pg_catalog.=) $2; END $$;
+CREATE OPERATOR regress_rights_crafty.= (FUNCTION = regress_rights_crafty.same, LEFTARG = text, RIGHTARG = text);
+CREATE FUNCTION public.turns() RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM set_config('search_path', 'regress_rights_crafty, pg_catalog', true); RETURN 'new'; END $$;
+CREATE VIEW public.turned AS SELECT g AS user_id, 'home' AS surface, '2026-01-01Z'::timestamptz AS decided_at, public.turns() || g AS action, 1.0 AS propensity FROM generate_series(1, 3) AS g;
+SELECT decide.import_decisions('public.turned');
+UPDATE decide.action SET eligible_when = 'public.turns() IS NOT NULL' WHERE action ~ '^5';
+SELECT decide.publish();
+RESET ROLE;
+BEGIN;
+SET LOCAL search_path = public;
+SELECT count(*) FROM decide('ann', 'calls') WHERE reason IS NULL;
+SHOW search_path;
+COMMIT;
+SELECT DISTINCT who FROM caught;
 
 -- the tables' own constraints and triggers give nothing away either: the operator owns none of them
 SET ROLE regress_rights_operator;
