@@ -70,6 +70,8 @@ CREATE TABLE decide.feature_key (
   key_hash bigint NOT NULL,
   key text NOT NULL
 );
+-- For publications of all tables: it has no key.
+ALTER TABLE decide.feature_key REPLICA IDENTITY FULL;
 CREATE INDEX ON decide.feature_key (key_hash);
 COMMENT ON TABLE decide.feature_key IS 'The texts of the keys that features are kept per; one may be there twice';
 COMMENT ON COLUMN decide.feature_key.key_hash IS 'The number by which the row of a user knows it';
@@ -137,6 +139,8 @@ CREATE TABLE decide.event_inbox (
   received_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   user_key uuid
 );
+-- For publications of all tables: it has no key.
+ALTER TABLE decide.event_inbox REPLICA IDENTITY FULL;
 CREATE INDEX ON decide.event_inbox (received_at);
 COMMENT ON TABLE decide.event_inbox IS 'Events on their way in: put there by COPY, taken in as track() does by the job "fold"';
 COMMENT ON COLUMN decide.event_inbox.event IS 'An event as track() takes it; kept without its user_id, and empty where it was no JSON object';

@@ -66,6 +66,13 @@ AS 'MODULE_PATHNAME', 'user_key_text_wrapper';
 COMMENT ON FUNCTION decide.user_key(text) IS
   'The pseudonym of a user: HMAC-SHA-256 under the key in decide.secret; the only link from a person to their rows';
 
+CREATE FUNCTION decide.user_turn(user_id text) RETURNS uuid
+LANGUAGE c STABLE STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'user_turn_wrapper';
+COMMENT ON FUNCTION decide.user_turn(text) IS
+  'Where a user comes in the order in which rows of users are locked; null for what is no user_id';
+
 CREATE FUNCTION decide.features(user_id text)
 RETURNS TABLE (feature text, key text, value double precision, updated_at timestamptz)
 LANGUAGE c VOLATILE SECURITY DEFINER

@@ -47,11 +47,50 @@ COMMENT ON FUNCTION decide.job_rights(text) IS 'The rights that a job takes: ser
 CREATE TABLE decide.role_job (
   role name NOT NULL,
   job text NOT NULL,
+  role_id oid,
   PRIMARY KEY (role, job)
 );
 COMMENT ON TABLE decide.role_job IS 'Which role has been given which job by decide.grant';
-COMMENT ON COLUMN decide.role_job.role IS 'Role';
+COMMENT ON COLUMN decide.role_job.role IS 'Role, by the name that it had then';
 COMMENT ON COLUMN decide.role_job.job IS 'Job: serve, analyse, operate or rules';
+COMMENT ON COLUMN decide.role_job.role_id IS 'Role, by its OID: the same after a renaming, and another one where the name was given again';
+
+-- Restored elsewhere, a role has another OID.
+CREATE FUNCTION decide.know_role() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  NEW.role_id := (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = NEW.role);
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION decide.know_role() IS 'Looks up the OID of the role that a row of decide.role_job names';
+CREATE TRIGGER know_role BEFORE INSERT ON decide.role_job FOR EACH ROW EXECUTE FUNCTION decide.know_role();
+
+-- The rows of roles that are gone go, and those of renamed ones take the new name.
+CREATE FUNCTION decide.role_of(name name, job text) RETURNS oid
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  role oid;
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM decide.job_rights(role_of.job)) THEN
+    RAISE EXCEPTION 'job "%" does not exist', role_of.job USING ERRCODE = 'undefined_object',
+      HINT = 'Jobs are: serve, analyse, operate, rules.';
+  END IF;
+  SELECT r.oid INTO role FROM pg_roles AS r WHERE r.rolname = role_of.name;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'role "%" does not exist', role_of.name USING ERRCODE = 'undefined_object';
+  END IF;
+  DELETE FROM decide.role_job AS j WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = j.role_id);
+  UPDATE decide.role_job AS j SET role = r.rolname FROM pg_roles AS r WHERE r.oid = j.role_id AND r.rolname <> j.role;
+  RETURN role;
+END
+$$;
+COMMENT ON FUNCTION decide.role_of(name, text) IS 'The role of a name, once decide.role_job is up to date; an error if there is no such role or job';
 
 CREATE FUNCTION decide.grant(role name, job text) RETURNS void
 LANGUAGE plpgsql
@@ -61,10 +100,7 @@ AS $$
 DECLARE
   needed record;
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM decide.job_rights(job)) THEN
-    RAISE EXCEPTION 'job "%" does not exist', job USING ERRCODE = 'undefined_object',
-      HINT = 'Jobs are: serve, analyse, operate, rules.';
-  END IF;
+  PERFORM decide.role_of(role, job);
   FOR needed IN SELECT * FROM decide.job_rights(job) LOOP
     EXECUTE format('GRANT %s ON %s TO %I', needed.rights, needed.object, role);
   END LOOP;
@@ -80,17 +116,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   needed record;
+  known CONSTANT oid := decide.role_of(role, job);
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM decide.job_rights(job)) THEN
-    RAISE EXCEPTION 'job "%" does not exist', job USING ERRCODE = 'undefined_object',
-      HINT = 'Jobs are: serve, analyse, operate, rules.';
-  END IF;
-  DELETE FROM decide.role_job AS r WHERE r.role = "revoke".role AND r.job = "revoke".job;
+  DELETE FROM decide.role_job AS r WHERE r.role_id = known AND r.job = "revoke".job;
   -- What another job of the role takes stays.
   FOR needed IN
     SELECT n.rights, n.object FROM decide.job_rights("revoke".job) AS n
     EXCEPT
-    SELECT k.rights, k.object FROM decide.role_job AS o, decide.job_rights(o.job) AS k WHERE o.role = "revoke".role
+    SELECT k.rights, k.object FROM decide.role_job AS o, decide.job_rights(o.job) AS k WHERE o.role_id = known
   LOOP
     EXECUTE format('REVOKE %s ON %s FROM %I', needed.rights, needed.object, role);
   END LOOP;

@@ -119,6 +119,8 @@ DECLARE
   day record;
   gone bigint;
 BEGIN
+  -- Where events are kept for longer than before, earlier days may have taken in others since.
+  DELETE FROM decide.event_expiry AS e WHERE e.event_type = expire_type.event_type AND e.upto > before;
   -- The oldest day that was not looked through: later ones can wait, earlier ones take in nothing any more.
   SELECT p.part, p.upper INTO day
     FROM (SELECT c.oid::regclass AS part,

@@ -6,6 +6,7 @@ SET search_path = pg_catalog, pg_temp
 SET pg_decide.erasing = on
 AS $$
 DECLARE
+  most CONSTANT int := 3660;
   made integer := 0;
   parent record;
   day date;
@@ -14,6 +15,10 @@ DECLARE
   lower timestamptz;
   upper timestamptz;
 BEGIN
+  IF NOT isfinite(first) OR NOT isfinite(last) OR last - first >= most THEN
+    RAISE EXCEPTION 'cannot make the partitions from % to %', first, last USING ERRCODE = 'invalid_parameter_value',
+      DETAIL = format('Both must be ordinary days, and at most %s days be made at once.', most);
+  END IF;
   -- One maker at a time; decisions and events go on.
   LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE;
   FOR parent IN

@@ -24,7 +24,7 @@ AS $$
   SELECT COALESCE(jsonb_object_agg(a.attname, CASE COALESCE(NULLIF(t.typbasetype, 0), t.oid)::regtype::text
            WHEN 'smallint' THEN 'numeric' WHEN 'integer' THEN 'numeric' WHEN 'bigint' THEN 'numeric'
            WHEN 'numeric' THEN 'numeric' WHEN 'real' THEN 'numeric' WHEN 'double precision' THEN 'numeric'
-           WHEN 'boolean' THEN 'bool' WHEN 'json' THEN 'jsonb' WHEN 'jsonb' THEN 'jsonb' WHEN 'character' THEN 'bpchar'
+           WHEN 'boolean' THEN 'bool' WHEN 'json' THEN 'json' WHEN 'jsonb' THEN 'jsonb' WHEN 'character' THEN 'bpchar'
            WHEN 'timestamp without time zone' THEN 'timestamp' WHEN 'timestamp with time zone' THEN 'timestamptz'
            ELSE 'text' END), '{}')
     FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
@@ -32,7 +32,7 @@ AS $$
      AND a.attname IN (SELECT m.source #>> '{}' FROM decide.mapped(mapping) AS m WHERE jsonb_typeof(m.source) = 'string')
 $$;
 COMMENT ON FUNCTION decide.column_types(regclass, jsonb) IS
-  'How the columns that a mapping names are read: numeric, bool, bpchar, jsonb, timestamp, timestamptz or text';
+  'How the columns that a mapping names are read: numeric, bool, bpchar, json, jsonb, timestamp, timestamptz or text';
 
 CREATE FUNCTION decide.mapping_fault(mapping jsonb, types jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -46,11 +46,14 @@ AS $$
      WHERE jsonb_typeof(mapping -> 'type') IS DISTINCT FROM 'string'
         OR NOT decide.is_name(mapping ->> 'type') OR octet_length(mapping ->> 'type') > 40
     UNION ALL SELECT '"user_id" is missing' WHERE NOT mapping ? 'user_id'
-    UNION ALL SELECT '"event_id" is missing, and the table has no primary key'
+    UNION ALL SELECT '"event_id" names no column, or is missing where the table has no primary key'
      WHERE mapping -> 'event_id' IN ('null', '[]')
     UNION ALL SELECT format('"%s" names no column', m.member) || CASE WHEN m.member IN ('event_id', 'at') THEN '' ELSE ' and is no constant' END FROM decide.mapped(mapping) AS m
      WHERE jsonb_typeof(m.source) <> 'string'
        AND (m.member IN ('event_id', 'at') OR jsonb_typeof(m.source) <> 'object' OR NOT m.source ? 'const' OR m.source - 'const' <> '{}')
+    UNION ALL SELECT format('"%s" is a constant of the wrong type', m.member) FROM decide.mapped(mapping) AS m
+     WHERE m.member IN ('user_id', 'action', 'surface', 'decision_id', 'value') AND jsonb_typeof(m.source) = 'object'
+       AND jsonb_typeof(m.source -> 'const') NOT IN ('number', CASE m.member WHEN 'value' THEN 'number' ELSE 'string' END)
     UNION ALL SELECT format('"%s" names column "%s", which does not exist or is virtual', m.member, m.source #>> '{}')
       FROM decide.mapped(mapping) AS m WHERE jsonb_typeof(m.source) = 'string' AND NOT types ? (m.source #>> '{}')
     UNION ALL SELECT format('"value" names column "%s", which holds no numbers', mapping ->> 'value')
@@ -111,11 +114,25 @@ COMMENT ON FUNCTION decide.whole_mapping(regclass, jsonb) IS 'A mapping with its
 
 -- Values are read by the output functions of their types, not by casts: a cast that the table's owner has
 -- made would run with the rights of the extension's owner.
+CREATE FUNCTION decide.json_value(document text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN document::jsonb;
+EXCEPTION WHEN OTHERS THEN
+  RETURN to_jsonb(document);
+END
+$$;
+COMMENT ON FUNCTION decide.json_value(text) IS
+  'A json column as jsonb; as a text where jsonb cannot have it, with \u0000 or numbers beyond all bounds';
+
 CREATE FUNCTION decide.source_sql(source jsonb, types jsonb, row_name text) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE pg_catalog.jsonb_typeof(source)
-  WHEN 'string' THEN pg_catalog.format(
-    'to_jsonb(CASE WHEN %1$s.%2$I IS NOT NULL THEN format(''%%s'', %1$s.%2$I) END::%3$s)', row_name, source #>> '{}',
+  WHEN 'string' THEN pg_catalog.format(CASE types ->> (source #>> '{}') WHEN 'json' THEN
+    'decide.json_value(CASE WHEN %1$s.%2$I IS NOT NULL THEN format(''%%s'', %1$s.%2$I) END)' ELSE
+    'to_jsonb(CASE WHEN %1$s.%2$I IS NOT NULL THEN format(''%%s'', %1$s.%2$I) END::%3$s)' END, row_name, source #>> '{}',
     CASE types ->> (source #>> '{}')
       WHEN 'numeric' THEN 'numeric' WHEN 'bool' THEN 'bool' WHEN 'jsonb' THEN 'jsonb' WHEN 'bpchar' THEN 'bpchar::text'
       WHEN 'timestamp' THEN 'timestamp' WHEN 'timestamptz' THEN 'timestamptz' ELSE 'text' END)
@@ -185,14 +202,16 @@ END
 $$;
 COMMENT ON FUNCTION decide.event_sql(jsonb, jsonb, text) IS 'SQL for the event of a row';
 
--- An update makes an event of a row that has come to be what "when" says. Users come in one order, so that
--- two statements do not wait for each other.
+-- An update makes an event of a row that has come to be what "when" says. Users come in the order in which their
+-- rows are locked everywhere, so that two statements do not wait for each other.
 CREATE FUNCTION decide.events_sql(mapping jsonb, types jsonb, operation text, prefix text, many boolean) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   wanted text := decide.when_sql(mapping, types, 'n');
+  -- within an array track() sees to the order itself
+  turn CONSTANT text := CASE WHEN many THEN 'decide.user_turn(e.event ->> ''user_id'')' ELSE 'e.event ->> ''user_id'' COLLATE "C"' END;
 BEGIN
   IF operation = 'UPDATE' THEN
     wanted := wanted || format(' AND NOT EXISTS (SELECT FROM old_rows AS o WHERE %s = %s AND %s)',
@@ -204,7 +223,7 @@ BEGIN
       'SELECT array_agg(c.event ORDER BY c.place) FROM (SELECT e.event, row_number() OVER (ORDER BY %3$s) - 1 AS place'
       ' FROM (SELECT %1$s AS event FROM new_rows AS n WHERE %2$s) AS e) AS c GROUP BY c.place / 1000 ORDER BY c.place / 1000'
     ELSE 'SELECT array_agg(e.event ORDER BY %3$s) FROM (SELECT %1$s AS event FROM new_rows AS n WHERE %2$s) AS e' END,
-    decide.event_sql(mapping, types, prefix), wanted, 'e.event ->> ''user_id'' COLLATE "C", e.event ->> ''event_id'' COLLATE "C"');
+    decide.event_sql(mapping, types, prefix), wanted, turn || ', e.event ->> ''event_id'' COLLATE "C"');
 END
 $$;
 COMMENT ON FUNCTION decide.events_sql(jsonb, jsonb, text, text, boolean) IS
@@ -237,6 +256,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 -- a row is the same event whatever the writer's session prefers
 SET TimeZone = 'UTC' SET DateStyle = 'ISO' SET IntervalStyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
+SET quote_all_identifiers = off
 AS $$
 DECLARE
   relation CONSTANT text := format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
@@ -334,8 +354,10 @@ BEGIN
     RAISE EXCEPTION '% must not be null', CASE WHEN relation IS NULL THEN 'relation' ELSE 'mapping' END
       USING ERRCODE = 'null_value_not_allowed';
   END IF;
-  SELECT * INTO STRICT named FROM pg_class AS c WHERE c.oid = relation;
-  IF named.relnamespace = 'decide'::regnamespace OR named.relkind NOT IN ('r', 'p') OR named.relispartition THEN
+  SELECT * INTO named FROM pg_class AS c WHERE c.oid = relation;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'relation with OID % does not exist', relation::oid USING ERRCODE = 'undefined_table';
+  ELSIF named.relnamespace = 'decide'::regnamespace OR named.relkind NOT IN ('r', 'p') OR named.relispartition THEN
     RAISE EXCEPTION '% cannot be tracked', relation USING ERRCODE = 'wrong_object_type',
       DETAIL = CASE WHEN named.relnamespace = 'decide'::regnamespace THEN 'It belongs to pg_decide.'
                     WHEN named.relispartition THEN 'It is a partition.' ELSE 'It is no table.' END,
@@ -368,6 +390,9 @@ DECLARE
   stale text[];
   name text;
 BEGIN
+  IF relation IS NULL THEN
+    RAISE EXCEPTION 'relation must not be null' USING ERRCODE = 'null_value_not_allowed';
+  END IF;
   SELECT array_agg(n) INTO stale FROM decide.tracked_tables AS t, unnest(t.triggers) AS n
    WHERE t.relation = untrack_table.relation AND t.type = COALESCE(untrack_table.type, t.type);
   IF stale IS NULL THEN

@@ -17,6 +17,9 @@ pub struct Kept<'a> {
     pub dropped: &'a [i32],
 }
 
+/// More probabilities than any decision has.
+const MOST: usize = 1 << 24;
+
 /// The probability of each candidate in slot `place` (from 1), given the slots before, in the bits of
 /// the decision; None for a slot that the policy did not fill.
 pub fn of_slot(kept: Kept<'_>, place: usize) -> Option<Vec<f64>> {
@@ -25,7 +28,7 @@ pub fn of_slot(kept: Kept<'_>, place: usize) -> Option<Vec<f64>> {
     let picked = kept.picked.get(..place)?;
     let candidates: Vec<i32> = expand(kept.candidates).collect();
     let scores = kept.scores.unwrap_or_else(|| vec![0.0; candidates.len()]);
-    if scores.len() != candidates.len() {
+    if scores.len() != candidates.len() || candidates.len() * place > MOST {
         return None;
     }
     let picks: Option<Vec<usize>> = picked

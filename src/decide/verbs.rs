@@ -202,21 +202,26 @@ fn key_text(key: u64) -> String {
 /// slot_probabilities(candidates, scores, choice, picked, slot, dropped): what a slot was drawn from.
 #[pg_extern(sql = false)]
 fn slot_probabilities(
-    candidates: Option<Vec<i32>>,
-    scores: Option<Vec<f32>>,
-    choice: Option<Vec<f64>>,
-    picked: Option<Vec<i32>>,
+    candidates: Option<Vec<Option<i32>>>,
+    scores: Option<Vec<Option<f32>>>,
+    choice: Option<Vec<Option<f64>>>,
+    picked: Option<Vec<Option<i32>>>,
     slot: Option<i32>,
-    dropped: Option<Vec<i32>>,
+    dropped: Option<Vec<Option<i32>>>,
 ) -> Option<Vec<f64>> {
     let kept = distribution::Kept {
-        candidates: &candidates?,
-        scores,
-        choice: &choice?,
-        picked: &picked?,
-        dropped: &dropped.unwrap_or_default(),
+        candidates: &whole(candidates?)?,
+        scores: scores.map_or(Some(None), |scores| whole(scores).map(Some))?,
+        choice: &whole(choice?)?,
+        picked: &whole(picked?)?,
+        dropped: &whole(dropped.unwrap_or_default())?,
     };
     distribution::of_slot(kept, usize::try_from(slot?).ok()?)
+}
+
+/// An array of which no element is null.
+fn whole<T>(array: Vec<Option<T>>) -> Option<Vec<T>> {
+    array.into_iter().collect()
 }
 
 /// decided_at(decision_id): what the identifier says.

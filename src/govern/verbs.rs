@@ -27,6 +27,14 @@ fn user_key_uuid(user_id: Option<pgrx::Uuid>) -> pgrx::Uuid {
     )
 }
 
+/// user_turn(user_id).
+#[pg_extern(sql = false)]
+fn user_turn(user_id: &str) -> Option<pgrx::Uuid> {
+    let user_id = pseudonym::user_id(Some(user_id)).ok()?;
+    let key = pseudonym::key().or_raise();
+    Some(pgrx::Uuid::from_bytes(*key.of(user_id).as_bytes()))
+}
+
 fn user_key(user_id: Option<&str>) -> pgrx::Uuid {
     invalidation::changes(Watch::Publication);
     let user_id = pseudonym::user_id(user_id).or_raise();

@@ -22,7 +22,7 @@ thread_local! {
         "SELECT a.attname::text FROM pg_catalog.pg_attribute AS a \
           WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped", &[OIDOID]) };
     static NAME: Statement = const { Statement::new(
-        "SELECT $1::pg_catalog.regclass::text", &[OIDOID]) };
+        "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class AS c WHERE c.oid = $1", &[OIDOID]) };
     static NUMBER: Statement = const { Statement::new(
         "INSERT INTO decide.action_number (number, action) \
          SELECT COALESCE(pg_catalog.max(n.number), 0) + 1, $1 FROM decide.action_number AS n \
@@ -97,6 +97,8 @@ pub fn import(source: pg_sys::Oid, origin: &str) -> Result<i64, Error> {
     };
     let mut rows = 0;
     loop {
+        // What a batch has allocated goes with it.
+        let _batch = Session::open();
         let mut batch = Vec::new();
         {
             let _acting = identity::act_as(caller);

@@ -15,15 +15,19 @@ pub fn compress(numbers: impl Iterator<Item = i32>, runs: &mut Vec<i32>) {
     }
 }
 
-/// The numbers of the runs, in order; none beyond the largest.
+/// More numbers than any decision has candidates.
+const MOST: usize = 1 << 20;
+
+/// The numbers of the runs, in order; none beyond the largest, and no more than [`MOST`], whatever they say.
 pub fn expand(runs: &[i32]) -> impl Iterator<Item = i32> {
-    runs.iter().enumerate().flat_map(|(i, &number)| {
+    let numbers = runs.iter().enumerate().flat_map(|(i, &number)| {
         let more = runs
             .get(i + 1)
             .map_or(0, |&more| more.min(0).unsigned_abs());
         let length = if number < 0 { 0 } else { i64::from(more) + 1 };
         (0..length).map_while(move |step| i32::try_from(i64::from(number) + step).ok())
-    })
+    });
+    numbers.take(MOST)
 }
 
 #[cfg(test)]
@@ -43,6 +47,7 @@ mod tests {
     fn nonsense_expands_to_little() {
         assert_eq!(expand(&[-3, -4]).count(), 0);
         assert_eq!(expand(&[i32::MAX - 1, -9]).count(), 2);
+        assert_eq!(expand(&[1, i32::MIN]).count(), MOST);
     }
 
     proptest! {

@@ -1,6 +1,8 @@
 //! What can be found out about the events of a user before their row is locked: which are new, and what
 //! the row will be. It holds as long as the row is the same.
 
+use std::collections::BTreeSet;
+
 use super::contract::Event;
 use super::{count_in, store};
 use crate::pg::version::Version;
@@ -23,23 +25,23 @@ impl Ahead {
     /// Looks at the events of one user; None where it takes the lock to know.
     pub fn look(events: &[Event<'_>], bundle: &Bundle) -> Option<Ahead> {
         let _session = Session::open();
-        session::check_interrupts();
         let (mut row, version) = UserRow::newest(events[0].user_key)?;
         let before = row.events;
         let (mut new, mut keys): (Vec<usize>, Vec<String>) = Default::default();
+        let mut moments: BTreeSet<(&str, i64)> = BTreeSet::new();
         for (i, event) in events.iter().enumerate() {
+            session::check_interrupts();
             // Whether it confirms what a decision has reserved is asked of the outcomes stored before it.
             if event.decision_id.is_some() && bundle.counting(event.kind).next().is_some() {
                 return None;
             }
             let (first, last) = store::horizon(event);
-            let is_same = |&other: &usize| {
-                events[other].event_id == event.event_id
-                    && (first..=last).contains(&events[other].at)
-            };
-            if store::is_there(event)? || new.iter().any(is_same) {
+            let id: &str = &event.event_id;
+            let mut same = moments.range((id, first)..=(id, last));
+            if store::is_there(event)? || same.next().is_some() {
                 continue;
             }
+            moments.insert((id, event.at));
             let fact = event.fact(bundle);
             keys.extend(count_in(event, &fact, bundle, &mut row));
             new.push(i);

@@ -1,6 +1,6 @@
 //! Caps per user that count events: what a decision reserved is confirmed by its event.
 
-use pgrx::pg_sys::{TEXTOID, UUIDOID};
+use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
 use super::contract::Event;
 use crate::math::identifier::moment_of;
@@ -12,8 +12,9 @@ use crate::policy::{Bundle, Cap, UserRow};
 thread_local! {
     static KNOWN: Statement = const { Statement::new(
         "SELECT 1 FROM decide.outcome AS o \
-          WHERE o.decision_id = $1 AND o.user_key = $2 AND o.type = $3 AND o.action IS NOT DISTINCT FROM $4 LIMIT 1",
-        &[UUIDOID, UUIDOID, TEXTOID, TEXTOID]) };
+          WHERE o.decision_id = $1 AND o.user_key = $2 AND o.type = $3 AND o.action IS NOT DISTINCT FROM $4 \
+            AND o.decided_at = $5 LIMIT 1",
+        &[UUIDOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID]) };
 }
 
 /// Counts the event in the caps of its user. An exposure counts once: a second event of the type about
@@ -58,7 +59,7 @@ fn confirm(
         return false;
     };
     let itself = ledger::entries(block).any(|(at, _, state)| (at, state) == (decided_at, number));
-    if !itself && is_known(event) {
+    if !itself && is_known(event, decided_at) {
         return false;
     }
     if ledger::confirm(block, decided_at, amount, number, &terms) {
@@ -99,12 +100,13 @@ fn count_alone(event: &Event<'_>, cap: &Cap, bundle: &Bundle, block: &mut Vec<i6
 }
 
 /// Whether an event of the type has told of this exposure before.
-fn is_known(event: &Event<'_>) -> bool {
+fn is_known(event: &Event<'_>, decided_at: i64) -> bool {
     let args = [
         event.decision_id.and_then(datum::uuid),
         datum::uuid(event.user_key),
         datum::text(event.kind),
         datum::optional_text(event.action),
+        datum::timestamp(decided_at),
     ];
     KNOWN.with(|statement| statement.write(&args, |_| {})) > 0
 }

@@ -1,7 +1,7 @@
 //! The texts of keys, for people: rows of users have numbers in their place.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::pg_sys::{INT8OID, TEXTOID};
 
@@ -11,8 +11,7 @@ use crate::pg::{Statement, datum, session};
 thread_local! {
     /// Keys whose texts are known to be stored.
     static KNOWN: RefCell<HashSet<u64>> = RefCell::default();
-    /// Those that a transaction has stored, which may yet roll back.
-    static NEW: RefCell<(u64, HashSet<u64>)> = RefCell::default();
+    static NEW: RefCell<New> = RefCell::default();
     static STORE: Statement = const { Statement::new(
         "INSERT INTO decide.feature_key (key_hash, key) SELECT $1, pg_catalog.left($2, 200) \
           WHERE NOT EXISTS (SELECT 1 FROM decide.feature_key AS k WHERE k.key_hash = $1)",
@@ -22,19 +21,56 @@ thread_local! {
 /// Most keys that a backend remembers to have seen.
 const MOST: usize = 100_000;
 
+/// What a transaction has stored: it may yet roll back, as a whole or to a savepoint.
+#[derive(Default)]
+struct New {
+    transaction: u64,
+    /// It has stored some: what it finds stored may be its own.
+    any: bool,
+    /// In which of its subtransactions they were stored or found. Another one asks again.
+    seen: HashMap<u64, u32>,
+}
+
+impl New {
+    /// Whether the running subtransaction has stored or found it.
+    fn has(&mut self, key: u64) -> bool {
+        let transaction = session::transaction();
+        if self.transaction != transaction {
+            *self = New {
+                transaction,
+                ..New::default()
+            };
+        }
+        self.seen.get(&key) == Some(&session::subtransaction())
+    }
+
+    /// Notes it; false if it was found and others have stored it, so that it stays.
+    fn note(&mut self, key: u64, stored: bool) -> bool {
+        self.any |= stored;
+        if self.any {
+            if self.seen.len() >= MOST {
+                self.seen.clear();
+            }
+            self.seen.insert(key, session::subtransaction());
+        }
+        self.any
+    }
+}
+
 /// Stores the texts that are not stored yet. Nobody waits: two sessions may store the same one. Needs
 /// an open session.
 pub fn remember(keys: Vec<String>) {
     for text in keys {
         let key = key_of(&text);
-        if KNOWN.with_borrow(|known| known.contains(&key)) || is_new(key) {
+        if KNOWN.with_borrow(|known| known.contains(&key))
+            || NEW.with_borrow_mut(|new| new.has(key))
+        {
             continue;
         }
         let stored = STORE.with(|statement| {
             statement.write(&[datum::int8(key as i64), datum::text(&text)], |_| {})
         });
-        if stored == 1 {
-            NEW.with_borrow_mut(|(_, new)| new.insert(key));
+        if NEW.with_borrow_mut(|new| new.note(key, stored == 1)) {
             continue;
         }
         KNOWN.with_borrow_mut(|known| {
@@ -44,16 +80,4 @@ pub fn remember(keys: Vec<String>) {
             known.insert(key)
         });
     }
-}
-
-/// Whether this transaction has stored it.
-fn is_new(key: u64) -> bool {
-    let transaction = session::transaction();
-    NEW.with_borrow_mut(|(of, new)| {
-        if *of != transaction {
-            *of = transaction;
-            new.clear();
-        }
-        new.contains(&key)
-    })
 }

@@ -151,6 +151,7 @@ impl Desk {
         let bundle = policy::live().unwrap_or_else(|_| self.bundle.clone());
         let (mut accepted, mut keys) = (0, Vec::new());
         for event in events {
+            session::check_interrupts();
             let fact = event.fact(&bundle);
             if !store::event(event, &fact, &bundle, row.events + 1) {
                 continue;
@@ -189,6 +190,7 @@ impl Desk {
         }
         let (mut stored, mut ordinal) = (Vec::with_capacity(ahead.new.len()), ahead.before);
         for &i in &ahead.new {
+            session::check_interrupts();
             let event = &events[i];
             let fact = event.fact(bundle);
             if !store::add(event, &fact, bundle, ordinal + 1, true) {

@@ -31,7 +31,7 @@ thread_local! {
         "SELECT q.quarantine_id FROM decide.quarantine AS q \
           WHERE EXISTS (SELECT 1 FROM pg_catalog.unnest(q.reasons) AS r (reason) \
                          WHERE r.reason = $1 OR pg_catalog.split_part(r.reason, ':', 1) = $1) \
-          ORDER BY q.quarantine_id", &[TEXTOID]) };
+          ORDER BY q.user_key, q.quarantine_id", &[TEXTOID]) };
 }
 
 /// Keeps a bad event, without its user_id. Needs an open session.

@@ -245,7 +245,8 @@ pub(super) unsafe fn modified<const N: usize>(
 
 impl Locked {
     /// Puts another row in its place, with a value for each column in their order, the same key among
-    /// them. Later statements of the transaction see it.
+    /// them. Later statements of the transaction see it. Must be called within the session in which the row
+    /// was locked.
     pub fn replace<const N: usize>(self, row: &[Arg; N]) {
         // SAFETY: the relation is opened anew under the lock that is still held.
         unsafe {
@@ -253,6 +254,7 @@ impl Locked {
                 pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
             let replaced = put(relation, self.place, formed(relation, row), Wait::ForIt);
             pg_sys::heap_freetuple(replaced.expect(CAN_BE_CHANGED).tuple);
+            pg_sys::heap_freetuple(self.tuple);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         }
     }

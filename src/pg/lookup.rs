@@ -112,11 +112,15 @@ impl Keyed {
         }
     }
 
-    /// The same of what is committed by now, whichever snapshot the caller has.
+    /// The same of what is committed by now, whichever snapshot the caller has; nothing while others hold the
+    /// whole table.
     pub fn read_newest(&self, key: impl Into<Key>, then: impl FnOnce(Found<'_>)) {
         // SAFETY: as in `read`; the snapshot is registered while it is used.
         unsafe {
-            let (relation, index) = self.open(pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            let Some((relation, index)) = self.open_if_free(mode) else {
+                return;
+            };
             let snapshot = pg_sys::RegisterSnapshot(self.newest());
             find(relation, index, snapshot, key.into(), then);
             pg_sys::UnregisterSnapshot(snapshot);
@@ -125,13 +129,20 @@ impl Keyed {
     }
 
     /// Hands every row whose key begins with that number to `then`, whichever snapshot the caller has;
-    /// where everything is seen, with the other transaction that is changing it or has locked it. The rights
-    /// of the current role are not asked.
+    /// where everything is seen, with the other transaction that is changing it or has locked it, and none at
+    /// all while others hold the whole table. The rights of the current role are not asked.
     pub fn each(&self, first: i32, seen: Seen, mut then: impl FnMut(Found<'_>, Option<Holder>)) {
         // SAFETY: as in `read`. A snapshot of everything is a plain structure, alive as long as the
         // scan, which only notes in it who is writing; the other is registered while it is used.
         unsafe {
-            let (relation, index) = self.open(pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            let opened = match seen {
+                Seen::Everything => self.open_if_free(mode),
+                Seen::Committed => Some(self.open(mode)),
+            };
+            let Some((relation, index)) = opened else {
+                return;
+            };
             let mut everything = pg_sys::SnapshotData {
                 snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
                 ..Default::default()

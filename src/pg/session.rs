@@ -14,6 +14,12 @@ pub fn transaction() -> u64 {
     unsafe { pg_sys::GetTopFullTransactionId().value }
 }
 
+/// A number of the running subtransaction that no other of its transaction has.
+pub fn subtransaction() -> u32 {
+    // SAFETY: reads the transaction's state.
+    unsafe { pg_sys::GetCurrentSubTransactionId() }
+}
+
 /// The process of this session: no other session has the same number while this one lasts.
 pub fn process() -> i32 {
     // SAFETY: reads a number that is set when the process starts.

@@ -146,7 +146,7 @@ impl Stripe {
 pub struct Budget<'a>(pub &'a Cap);
 
 impl Budget<'_> {
-    /// A stripe as it is committed.
+    /// A stripe as it is committed; None while others hold the table.
     pub fn peek(&self, stripe: i32) -> Option<Stripe> {
         let mut found = None;
         STRIPES.read_newest((self.0.slot, stripe), |row| found = Some(Stripe::of(&row)));
@@ -179,7 +179,8 @@ impl Budget<'_> {
         Ok((found, Grip::Firm(locked)))
     }
 
-    /// Every stripe; of one that is being changed, the version that leaves less.
+    /// Every stripe; of one that is being changed, the version that leaves less. Of everything, none while others
+    /// hold the table.
     pub fn stripes(&self, seen: Seen, terms: &Terms) -> Vec<Stripe> {
         let mut stripes: Vec<Stripe> = Vec::new();
         STRIPES.each(self.0.slot, seen, |row, holder| {

@@ -1,6 +1,6 @@
 //! Contracts: what events of each type must look like, as decide.event_type says it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -12,6 +12,8 @@ use crate::pg::clock::DAY;
 pub struct Contracts {
     /// The versions of each type that are taken in. With no type at all, every type is, as `open`.
     types: HashMap<String, Vec<Contract>>,
+    /// How long the events of each type are kept, if not for ever; of retired ones as well.
+    retentions: BTreeMap<String, Option<i64>>,
     open: Contract,
 }
 
@@ -91,22 +93,15 @@ impl Contracts {
 
     /// The types whose events expire, with how long they are kept.
     pub fn retentions(&self) -> impl Iterator<Item = (&str, i64)> {
-        self.types.iter().filter_map(|(kind, versions)| {
-            let kept = versions
-                .iter()
-                .filter_map(|version| version.retention)
-                .max()?;
-            Some((kind.as_str(), kept))
-        })
+        let kept = self.retentions.iter();
+        kept.filter_map(|(kind, kept)| Some((kind.as_str(), (*kept)?)))
     }
 
     /// How long any event is kept; None if some are for ever.
     pub fn longest_retention(&self) -> Option<i64> {
         let mut longest = None;
-        for versions in self.types.values() {
-            for version in versions {
-                longest = longest.max(Some(version.retention?));
-            }
+        for &kept in self.retentions.values() {
+            longest = longest.max(Some(kept?));
         }
         longest
     }
@@ -139,6 +134,7 @@ const LONGEST: f64 = 36_525.0 * DAY as f64;
 pub fn contracts(content: &Content, faults: &mut Faults) -> Contracts {
     let mut contracts = Contracts {
         types: HashMap::new(),
+        retentions: BTreeMap::new(),
         open: Contract {
             version: 1,
             fields: Vec::new(),
@@ -158,6 +154,9 @@ pub fn contracts(content: &Content, faults: &mut Faults) -> Contracts {
         for fault in found {
             faults.add("decide.event_type", &label(row), fault);
         }
+        contracts
+            .retentions
+            .insert(row.event_type.clone(), contract.retention);
         let versions = contracts.types.entry(row.event_type.clone()).or_default();
         if row.status != "retired" {
             versions.push(contract);

@@ -107,11 +107,12 @@ pub fn fact(
     })
 }
 
-/// All features that rows of actions and surfaces may have cells of, in force or not. Needs an open session.
+/// All features that rows of actions and surfaces may have cells of, in force or not, by now. Needs an open
+/// session.
 pub fn ever_kept() -> Vec<Feature> {
     let mut features = Vec::new();
     DEFINITIONS.with(|statement| {
-        statement.read(&[], |row| {
+        statement.write(&[], |row| {
             let row = serde_json::from_str(row.must::<&str>(1)).ok();
             features.extend(row.and_then(|row| Feature::of(&row).ok()));
         })

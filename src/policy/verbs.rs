@@ -23,12 +23,15 @@ fn action_name(number: i32) -> Option<String> {
 }
 
 #[pg_extern(sql = false)]
-fn candidate_names(runs: Vec<i32>) -> Vec<Option<String>> {
+fn candidate_names(runs: Vec<Option<i32>>) -> Vec<Option<String>> {
+    let runs: Vec<i32> = runs.into_iter().flatten().collect();
     let numbers: Vec<i32> = expand(&runs).collect();
     names::names_of(&numbers)
 }
 
 #[pg_extern(sql = false)]
-fn action_names(numbers: Vec<i32>) -> Vec<Option<String>> {
+fn action_names(numbers: Vec<Option<i32>>) -> Vec<Option<String>> {
+    // No action has the number 0.
+    let numbers: Vec<i32> = numbers.into_iter().map(Option::unwrap_or_default).collect();
     names::names_of(&numbers)
 }

@@ -48,14 +48,13 @@ const BATCH: usize = 1_000;
 
 /// Brings together as many rows as one transaction should, or, when there are no more, writes the snapshot.
 pub fn step() -> Result<Step, Error> {
-    let features = policy::ever_kept();
-    if bring_together(&features) == BATCH {
+    if bring_together() == BATCH {
         let more = true;
         return Ok(Step { rows: 0, more });
     }
     let rows = match policy::live() {
         Err(Error::NothingPublished) => 0,
-        bundle => write_snapshot(&*bundle?, &features),
+        bundle => write_snapshot(&*bundle?),
     };
     expire();
     let more = false;
@@ -66,27 +65,45 @@ pub fn says(rows: i64) -> String {
     format!("{rows} values of actions and surfaces in a new snapshot")
 }
 
+/// What sessions have added to one action or surface.
+#[derive(Default)]
+struct Pieces {
+    stripes: Vec<i32>,
+    cells: Vec<Vec<f64>>,
+}
+
 /// Merges rows that nobody holds into one per action or surface; answers how many.
-fn bring_together(features: &[Feature]) -> usize {
+fn bring_together() -> usize {
     let mut rows = 0;
-    let mut merged: BTreeMap<(String, String), (Vec<i32>, Vec<f64>)> = BTreeMap::new();
+    let mut found: BTreeMap<(String, String), Pieces> = BTreeMap::new();
     STRIPES.with(|statement| {
         statement.write(&[datum::int8(BATCH as i64)], |row| {
-            let (stripes, cells) = merged.entry((row.must(1), row.must(2))).or_default();
-            stripes.push(row.must(3));
-            merge(features, cells, &cells_of(row.datum(4)));
+            let pieces = found.entry((row.must(1), row.must(2))).or_default();
+            pieces.stripes.push(row.must(3));
+            pieces.cells.push(cells_of(row.datum(4)));
             rows += 1;
         })
     });
-    for ((entity, name), (stripes, mut cells)) in merged {
+    // Looked for after the rows: whoever wrote those knew no others.
+    let features = match rows {
+        0 => Vec::new(),
+        _ => policy::ever_kept(),
+    };
+    for ((entity, name), mut pieces) in found {
         let (entity, name) = (datum::text(&entity), datum::text(&name));
         MERGED.with(|statement| {
             statement.write(&[entity, name], |row| {
-                merge(features, &mut cells, &cells_of(row.datum(1)));
+                pieces.cells.push(cells_of(row.datum(1)))
             })
         });
+        let mut cells = Vec::new();
+        for row in pieces.cells {
+            merge(&features, &mut cells, &row);
+        }
         MERGE.with(|statement| statement.write(&[entity, name, datum::array(&cells)], |_| {}));
-        REMOVE.with(|statement| statement.write(&[entity, name, datum::array(&stripes)], |_| {}));
+        REMOVE.with(|statement| {
+            statement.write(&[entity, name, datum::array(&pieces.stripes)], |_| {})
+        });
     }
     rows
 }
@@ -98,7 +115,7 @@ fn cells_of(kept: datum::Arg) -> Vec<f64> {
 }
 
 /// Adds what one row has of each feature to another.
-fn merge(features: &[Feature], into: &mut Vec<f64>, row: &[f64]) {
+fn merge<'a>(features: impl IntoIterator<Item = &'a Feature>, into: &mut Vec<f64>, row: &[f64]) {
     for feature in features {
         let aggregate = &feature.aggregate;
         if let Some(cells) = cells_at(row, feature.slot, aggregate)
@@ -111,12 +128,12 @@ fn merge(features: &[Feature], into: &mut Vec<f64>, row: &[f64]) {
 
 /// Writes the values of now, unless they are those of the newest snapshot and that will not grow too
 /// old for decisions; answers how many there are in it.
-fn write_snapshot(bundle: &Bundle, features: &[Feature]) -> i64 {
+fn write_snapshot(bundle: &Bundle) -> i64 {
     if bundle.entities.is_empty() {
         return 0;
     }
     let now = clock::now();
-    let (content, count) = values(bundle, &all(bundle, features), now);
+    let (content, count) = values(bundle, &all(bundle), now);
     let slots = bundle.entities.iter().map(|&i| &bundle.features[i]);
     let slots: BTreeMap<&str, usize> = slots.map(|f| (f.name.as_str(), f.slot)).collect();
     let [content, slots] = [content, json!(slots)].map(|json| datum::text(&json.to_string()));
@@ -145,7 +162,7 @@ fn write_snapshot(bundle: &Bundle, features: &[Feature]) -> i64 {
 type Rows = HashMap<(Entity, String), Vec<f64>>;
 
 /// The cells of every action and surface of the bundle, of all sessions.
-fn all(bundle: &Bundle, features: &[Feature]) -> Rows {
+fn all(bundle: &Bundle) -> Rows {
     let mut rows = Rows::new();
     ALL.with(|statement| {
         statement.write(&[], |row| {
@@ -155,6 +172,7 @@ fn all(bundle: &Bundle, features: &[Feature]) -> Rows {
                 && bundle.has(entity, name)
             {
                 let cells = rows.entry((entity, name.to_owned())).or_default();
+                let features = bundle.entities.iter().map(|&i| &bundle.features[i]);
                 merge(features, cells, &cells_of(row.datum(3)));
             }
         })

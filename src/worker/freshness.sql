@@ -1,10 +1,10 @@
 -- Of each feature in force: its newest event, and how many decisions of the last day missed it. At most the
--- newest 100,000 decisions; of events those since a day before the last run, or all at a feature's first.
+-- newest 100,000 decisions; of events those since a day before the last run, or of 30 days at a feature's first.
 WITH feature AS MATERIALIZED (
   SELECT f.feature, f.place, f.event_types, s.seen_at, s.computed_at
     FROM decide.feature_in_force AS f LEFT JOIN decide.feature_statistic AS s USING (feature)
 ), since AS (
-  SELECT pg_catalog.min(COALESCE(f.computed_at - interval '1 day', '-infinity')) AS at FROM feature AS f
+  SELECT pg_catalog.min(COALESCE(f.computed_at - interval '1 day', pg_catalog.now() - interval '30 days')) AS at FROM feature AS f
 ), newest AS (
   SELECT e.type, pg_catalog.max(e.at) AS at
     FROM decide.event AS e WHERE e.at >= (SELECT s.at FROM since AS s) GROUP BY e.type

@@ -102,6 +102,8 @@ fn run(name: Option<&str>) -> Result<String, Error> {
         record::wait_for_turn(job);
     }
     loop {
+        // What a step has allocated goes with it.
+        let _step = Session::open();
         let step = (job.step)()?;
         run.rows += step.rows;
         if !step.more {

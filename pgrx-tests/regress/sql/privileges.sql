@@ -37,7 +37,7 @@ INSERT INTO calls VALUES
   ('SELECT decide.import_decisions(''pg_class'')'), ('SELECT decide.train(''m'', ''home'', ''{action}'', holdout => 0)'), ('SELECT decide.approve(''m'', 1)'),
   ('SELECT decide.backfill(''clicks'')'), ('SELECT * FROM decide.feature_consistency(now(), now())'), ('SELECT * FROM decide.training_set(''m'', now(), now())'), ('SELECT * FROM decide.simulate_pacing(budget => 1)'),
   ('SELECT decide.grant(''regress_priv_nobody'', ''serve'')'), ('SELECT decide.revoke(''regress_priv_nobody'', ''serve'')'), ('SELECT * FROM decide.job_rights(''serve'')'),
-  ('SELECT decide.make_partitions(1)'), ('SELECT decide.make_partitions(''2020-01-01'', ''2020-01-01'')'),
+  ('SELECT decide.make_partitions(1)'), ('SELECT decide.user_turn(''ann'')'), ('SELECT decide.json_value(''1'')'), ('SELECT decide.know_role()'), ('SELECT decide.role_of(''regress_priv_nobody'', ''serve'')'), ('SELECT decide.make_partitions(''2020-01-01'', ''2020-01-01'')'),
   ('SELECT decide.action_name(1)'), ('SELECT decide.slot_probabilities(''{1,-1}'', NULL, ''{0,0,0}'', ''{2}'', 1)'), ('SELECT decide.action_names(''{1}'')'), ('SELECT decide.decided_at(''01920000-0000-7000-8000-000000000000'')'),
   ('SELECT decide.refuse_change(''x'')'), ('SELECT decide.may_erase()'), ('SELECT decide.make_immutable(''decide.surface'')'), ('SELECT decide.candidate_names(''{1}'')'), ('SELECT decide.is_name(''x'')'), ('SELECT decide.is_finite(1)'),
   ('SELECT decide.blocked_reason(1)'), ('SELECT decide.cap_definition(NULL)'), ('SELECT decide.cap_values(NULL)'), ('SELECT decide.cap_window(now(), ''1 day'', ''UTC'', 1)'), ('SELECT decide.exposure_entries(''{}'')'),
@@ -101,6 +101,23 @@ SELECT decide.revoke('regress_priv_nobody', 'operate');
 SELECT count(*) FROM calls WHERE attempt('regress_priv_nobody', call) <> '-';
 SELECT role, job FROM decide.role_job ORDER BY 1, 2;
 SELECT decide.revoke('regress_priv_nobody', 'dancing');
+SELECT decide.grant('nobody at all', 'serve');
+SELECT decide.grant('public', 'serve');
+SELECT decide.grant(NULL, 'serve');
+
+-- a role that is renamed has its jobs still; one that has the name of another has not
+SELECT decide.grant('regress_priv_nobody', job) FROM unnest(ARRAY['analyse', 'operate']) AS job;
+ALTER ROLE regress_priv_nobody RENAME TO regress_priv_renamed;
+SELECT decide.revoke('regress_priv_renamed', 'analyse');
+SELECT count(*) FILTER (WHERE attempt('regress_priv_renamed', call) <> attempt('regress_priv_operate', call)) AS differ FROM calls;
+SELECT role, job FROM decide.role_job WHERE role ~ 'nobody|renamed' ORDER BY 1, 2;
+DROP OWNED BY regress_priv_renamed;
+DROP ROLE regress_priv_renamed;
+CREATE ROLE regress_priv_renamed;
+SELECT decide.grant('regress_priv_renamed', 'analyse'), decide.revoke('regress_priv_renamed', 'analyse');
+SELECT count(*) FROM calls WHERE attempt('regress_priv_renamed', call) <> '-';
+SELECT role, job FROM decide.role_job WHERE role ~ 'nobody|renamed' ORDER BY 1, 2;
+ALTER ROLE regress_priv_renamed RENAME TO regress_priv_nobody;
 
 -- what is granted can be taken back, and leaves nothing
 SELECT decide.revoke('regress_priv_' || job, job) FROM unnest(ARRAY['serve', 'analyse', 'operate', 'rules']) AS job;

@@ -20,8 +20,24 @@ SELECT type, count(*) FROM decide.event GROUP BY type ORDER BY type;
 SELECT event_type, now() - upto BETWEEN '2 days' AND '3 days' AS upto FROM decide.event_expiry WHERE event_type = 'click';
 -- and an event whose first copy may have expired is not taken in again
 SELECT track(jsonb_build_object('event_id', 'click9', 'type', 'click', 'user_id', '1', 'at', now() - interval '9 days'));
+-- where events are kept for longer than before, days that were looked through take in others, which expire as well
+UPDATE decide.event_type SET lateness = '5 days', retention = '6 days' WHERE event_type = 'click';
+SELECT decide.publish();
+SELECT decide.run_job('retention') LIKE '% partitions and rows without one dropped' AS ran;
+SELECT track(jsonb_build_object('event_id', 'late', 'type', 'click', 'user_id', '1', 'at', now() - interval '4 days'));
+UPDATE decide.event_type SET lateness = '12 hours', retention = '3 days' WHERE event_type = 'click';
+SELECT decide.publish();
+SELECT decide.run_job('retention') LIKE '% partitions and rows without one dropped' AS ran;
+SELECT event_id FROM decide.event WHERE type = 'click' AND at < now() - interval '3 days';
 -- without a retention for one type, partitions stay
 UPDATE decide.event_type SET retention = NULL WHERE event_type = 'order';
 SELECT decide.publish();
 SELECT decide.run_job('retention');
 SELECT count(*) FROM decide.event WHERE type = 'order';
+-- a type that is not taken in any more keeps its retention: what it has expires no sooner
+UPDATE decide.event_type SET status = 'retired', retention = '30 days' WHERE event_type = 'order';
+DELETE FROM decide.feature WHERE event_type = 'order';
+SELECT decide.publish();
+SELECT count(*) AS before FROM decide.event WHERE type = 'order' \gset
+SELECT decide.run_job('retention');
+SELECT count(*) = :before AND :before > 0 AS stay FROM decide.event WHERE type = 'order';

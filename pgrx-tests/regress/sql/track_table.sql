@@ -109,9 +109,10 @@ SELECT count(*) FROM events WHERE event_id ~ 'return:10\d{4}$';
 SELECT count(*) FROM decide.quarantine;
 -- where one array of rows fails, the others are events
 ALTER TABLE decide.event ADD CONSTRAINT unlucky CHECK (value <> 13);
-INSERT INTO orders (id, customer_id, total) SELECT i, 'd' || i, CASE i WHEN 201500 THEN 13 ELSE 1 END FROM generate_series(200001, 202500) AS i;
+INSERT INTO orders (id, customer_id, total)
+SELECT i, 'd' || i, CASE row_number() OVER (ORDER BY decide.user_key('d' || i)) WHEN 7 THEN 13 ELSE 1 END FROM generate_series(200001, 202500) AS i;
 ALTER TABLE decide.event DROP CONSTRAINT unlucky;
-SELECT count(*), min(event_id), max(event_id) FROM events WHERE event_id ~ ':20\d{4}$';
+SELECT count(*) FROM events WHERE event_id ~ ':20\d{4}$';
 SELECT reasons, payload FROM decide.quarantine;
 DELETE FROM decide.quarantine;
 
@@ -276,6 +277,25 @@ SELECT reasons, payload - 'at' AS payload FROM decide.quarantine;
 DROP SCHEMA shop CASCADE;
 DROP OWNED BY regress_track_owner, regress_track_other;
 DROP ROLE regress_track_clerk, regress_track_owner, regress_track_other;
+
+-- a document that jsonb cannot have is a text: it takes no other row along
+CREATE TABLE notes (id int PRIMARY KEY, who text, note json, state text);
+SELECT decide.track_table('notes', '{"type": "note", "user_id": "who", "attributes": {"note": "note"}, "when": {"state": "sent"}}');
+INSERT INTO notes VALUES (1, 'kit', '"fine"', 'sent'), (2, 'kit', '"\u0000"', 'sent'), (3, 'kit', '1e999999', 'sent'), (4, 'kit', NULL, 'sent');
+SELECT count(*) FROM decide.event WHERE user_key = decide.user_key('kit');
+-- and a row is the same event whatever the writer's session says of quotes
+BEGIN;
+SET LOCAL quote_all_identifiers = on;
+UPDATE notes SET state = 'draft' WHERE id = 1;
+UPDATE notes SET state = 'sent' WHERE id = 1;
+COMMIT;
+SELECT count(*), min(event_id) FROM decide.event WHERE user_key = decide.user_key('kit');
+DROP TABLE notes;
+-- constants that can be none of it, and what is no table
+SELECT code, message FROM told($$SELECT decide.track_table('orders', '{"type": "x", "user_id": {"const": null}}')$$);
+SELECT code, message FROM told($$SELECT decide.track_table('orders', '{"type": "x", "user_id": "customer_id", "value": {"const": "1"}}')$$);
+SELECT code, message FROM told($$SELECT decide.track_table(999999, '{}')$$);
+SELECT code, message FROM told($$SELECT decide.untrack_table(NULL)$$);
 
 -- replicated rows make no events of their own, and without the extension there are no triggers
 SET session_replication_role = replica;

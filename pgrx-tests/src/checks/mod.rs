@@ -21,6 +21,7 @@ mod restore;
 mod sessions;
 mod shop;
 mod stream;
+mod tracked;
 mod workers;
 
 use anyhow::Result;
@@ -157,6 +158,10 @@ pub const ALL: &[(&str, Check)] = &[
         backfill::reaches_who_waited_for_it,
     ),
     ("stream/survives_a_crash", stream::survives_a_crash),
+    (
+        "tracked/large_statements_wait_for_each_other",
+        tracked::large_statements_wait_for_each_other,
+    ),
     ("workers/fold_the_inbox", workers::fold_the_inbox),
     (
         "workers/lose_and_double_nothing",

@@ -19,6 +19,9 @@ impl Limiting<'_> {
         let room_of = |stripe: &Stripe| Budget(cap).room(stripe, now);
         let free_of = |stripe: &Stripe| stripe.free(&terms);
         let (stripes, room, room_kept) = self.seen(cap);
+        if stripes.is_empty() {
+            return BUSY;
+        }
         let Some(least) = cap.least.filter(|_| self.takes) else {
             return room_kept;
         };

@@ -91,7 +91,7 @@ impl Limiting<'_> {
                 gives_way
                     || Budget(cap)
                         .peek(number)
-                        .is_some_and(|s| Budget(cap).room(&s, now) >= amount)
+                        .is_none_or(|s| Budget(cap).room(&s, now) >= amount)
             };
             let looks_first = step > 0 || cap.is_small() || cap.is_paced();
             if !only_looks && looks_first && !worth() {

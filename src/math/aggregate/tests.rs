@@ -173,12 +173,13 @@ fn a_window_slides_over_whole_buckets() {
     };
     let events = [(0, 1.0), (HOUR - 1, 2.0), (HOUR, 4.0), (2 * HOUR, 8.0)];
     // three buckets are kept, the window is two
-    assert_eq!(says(kind, &events, HOUR - 1), Some(3.0));
+    // the newest is two buckets ahead: as of its moment
+    assert_eq!(says(kind, &events, HOUR - 1), Some(12.0));
     assert_eq!(says(kind, &events, HOUR), Some(7.0));
     assert_eq!(says(kind, &events, 2 * HOUR), Some(12.0));
     assert_eq!(says(kind, &events, 3 * HOUR), Some(8.0));
     assert_eq!(says(kind, &events, 4 * HOUR), Some(0.0));
-    assert_eq!(says(kind, &events, -HOUR), Some(0.0));
+    assert_eq!(says(kind, &events, -HOUR), Some(12.0));
     assert_eq!(says(kind, &[], 0), None);
     // 2.5 hours by the hour are three buckets
     let count = Kind::WindowCount {
@@ -197,8 +198,8 @@ fn a_window_forgets_what_it_pushed_out_whenever_that_arrives() {
         bucket: HOUR,
     };
     let (old, new) = ((0, 1.0), (3 * HOUR, 1.0));
-    assert_eq!(says(kind, &[old, new], HOUR), Some(0.0));
-    assert_eq!(says(kind, &[new, old], HOUR), Some(0.0));
+    assert_eq!(says(kind, &[old, new], HOUR), Some(1.0));
+    assert_eq!(says(kind, &[new, old], HOUR), Some(1.0));
     assert_eq!(says(kind, &[old, new], 3 * HOUR), Some(1.0));
     // before the epoch too
     assert_eq!(

@@ -56,10 +56,14 @@ impl Buckets {
         }
     }
 
-    /// The sum over the window at `now`, from the oldest bucket to the newest.
+    /// The sum over the window at `now`, from the oldest bucket to the newest. Where the newest event is further
+    /// ahead than one bucket, the window is that of its moment, until then: nothing older is whole.
     pub fn read(&self, cells: &[f64], newest: i64, now: i64) -> f64 {
         let newest = newest.div_euclid(self.width);
-        let running = now.div_euclid(self.width);
+        let running = match now.div_euclid(self.width) {
+            running if newest > running.saturating_add(1) => newest,
+            running => running,
+        };
         (running - self.count + 1..=running)
             .filter(|&bucket| self.holds(newest, bucket))
             .fold(0.0, |sum, bucket| {

@@ -156,9 +156,8 @@ fn an_event_that_waited_is_never_older_than_what_is_remembered() {
     assert_eq!(contract.oldest(99 * DAY, 10 * DAY), 8 * DAY);
 }
 
-#[test]
-fn the_list_is_closed_once_it_has_a_row() {
-    let content = |event_types| Content {
+fn content(event_types: Vec<EventTypeRow>) -> Content {
+    Content {
         surfaces: Vec::new(),
         campaigns: Vec::new(),
         actions: Vec::new(),
@@ -166,7 +165,11 @@ fn the_list_is_closed_once_it_has_a_row() {
         caps: Vec::new(),
         policies: Vec::new(),
         event_types,
-    };
+    }
+}
+
+#[test]
+fn the_list_is_closed_once_it_has_a_row() {
     let open = contracts(&content(Vec::new()), &mut Faults::default());
     assert!(open.of("anything", Some(1)).is_ok());
     assert_eq!(open.of("anything", Some(2)).err(), Some(Unknown::Schema));
@@ -177,4 +180,23 @@ fn the_list_is_closed_once_it_has_a_row() {
         assert_eq!(closed.of("order", version).err(), Some(Unknown::Schema));
     }
     assert_eq!(closed.of("click", Some(1)).err(), Some(Unknown::Type));
+}
+
+#[test]
+fn what_was_taken_in_is_kept_as_long_as_it_was_said_also_when_its_type_is_retired() {
+    let kept = |kind: &str, status, days: Option<f64>| EventTypeRow {
+        event_type: kind.into(),
+        retention_us: days.map(|days| days * DAY as f64),
+        ..row(1, status)
+    };
+    let of = |event_types| contracts(&content(event_types), &mut Faults::default());
+    let click = || kept("click", "accepted", Some(30.0));
+    let both = of(vec![click(), kept("order", "retired", Some(400.0))]);
+    assert_eq!(both.longest_retention(), Some(400 * DAY));
+    let retentions: Vec<_> = both.retentions().collect();
+    assert_eq!(retentions, [("click", 30 * DAY), ("order", 400 * DAY)]);
+    let for_ever = of(vec![click(), kept("order", "retired", None)]);
+    assert_eq!(for_ever.longest_retention(), None);
+    assert_eq!(for_ever.retentions().count(), 1);
+    assert_eq!(of(Vec::new()).longest_retention(), None);
 }

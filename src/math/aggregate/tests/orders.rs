@@ -74,10 +74,11 @@ fn window(events: &[Observation], now: i64, window: i64, bucket: i64) -> Vec<Obs
         .max()
         .unwrap();
     let n = (window + bucket - 1) / bucket;
-    let inside = |event: &&Observation| {
-        let b = bucket_of(event.at);
-        b <= bucket_of(now) && b > bucket_of(now) - n && b >= newest - n
+    let end = match bucket_of(now) {
+        running if newest > running + 1 => newest,
+        running => running,
     };
+    let inside = |event: &&Observation| (end - n + 1..=end).contains(&bucket_of(event.at));
     events.iter().filter(inside).copied().collect()
 }
 
