@@ -133,7 +133,7 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
         }
     };
     let decided_at = row.timestamp(3).ok_or("decided_at is null")?;
-    if to_unix_micros(decided_at) <= 0 || decided_at > clock::now() {
+    if to_unix_micros(decided_at) < 0 || decided_at > clock::now() {
         return Err("decided_at is before 1970 or in the future".into());
     }
     let action = text(4, "action")?;
@@ -154,6 +154,10 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
     if !context.is_object() {
         return Err("context is not an object".into());
     }
+    let reward_type = row.get(9).unwrap_or_else(|| "reward".to_owned());
+    if !policy::is_name(&reward_type) {
+        return Err("reward_type is not a clean name".into());
+    }
     let reward = row.get::<f64>(8);
     if reward.is_some_and(|reward| !reward.is_finite()) {
         return Err("reward is not an ordinary number".into());
@@ -169,7 +173,7 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
             .map(|name| policy::context_text(context.get(name)))
             .collect(),
         reward: reward.filter(|reward| *reward != 0.0),
-        reward_type: row.get(9).unwrap_or_else(|| "reward".to_owned()),
+        reward_type,
         surface,
         action,
     })
@@ -259,7 +263,7 @@ fn days(query: &str, caller: pg_sys::Oid) -> Result<Vec<i64>, Error> {
     let sql = format!(
         "SELECT pg_catalog.min(q.decided_at) \
            FROM ({query}) AS q (user_id, surface, decided_at) \
-          WHERE q.decided_at OPERATOR(pg_catalog.>) 'epoch' \
+          WHERE q.decided_at OPERATOR(pg_catalog.>=) 'epoch' \
             AND q.decided_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() \
           GROUP BY pg_catalog.date_trunc('day', q.decided_at, 'UTC') LIMIT {}",
         MOST_DAYS + 1

@@ -69,8 +69,7 @@ pub fn train(asked: &Asked<'_>) -> Result<i32, Error> {
         .map(|&weight| to_f32(weight))
         .collect();
     let exact: Vec<f64> = weights.iter().map(|&weight| f64::from(weight)).collect();
-    let measured = |rows: &[&Shown]| {
-        let design = self::design(asked, &model, &history, rows);
+    let measured = |design: &Design| {
         let predictions = design.predict(asked.family, &exact);
         Metrics::measure(
             asked.family,
@@ -80,7 +79,7 @@ pub fn train(asked: &Asked<'_>) -> Result<i32, Error> {
         )
     };
     let metrics = json!({
-        "training": measured(&rows), "holdout": measured(&held),
+        "training": measured(&design), "holdout": measured(&self::design(asked, &model, &history, &held)),
         "iterations": fitted.iterations, "converged": fitted.converged,
     });
     Ok(write(asked, &model, &weights, &rows, &metrics))
@@ -118,6 +117,7 @@ fn encode(
 ) -> Result<LinearModel, Error> {
     let mut vocabulary = Vocabulary::new(sources);
     for shown in rows {
+        session::check_interrupts();
         vocabulary.observe(&|source| history.value(shown, source));
     }
     let limits = Limits {
@@ -165,6 +165,7 @@ fn design(asked: &Asked<'_>, model: &LinearModel, history: &History, rows: &[&Sh
     let mut design = Design::new();
     let mut row = Vec::new();
     for shown in rows {
+        session::check_interrupts();
         model.encode(&|source| history.value(shown, source), &mut row);
         let label = match asked.family {
             Family::Linear => shown.reward,

@@ -78,10 +78,22 @@ impl<'a> Fact<'a> {
         };
         let value = match self.value_at(path) {
             Value::Missing => return,
-            Value::Number(number) => number.into(),
+            Value::Number(number) => written(number),
             Value::Text(_) if only_number => return,
             Value::Text(text) => text.into(),
         };
         kept.insert(name, value);
+    }
+}
+
+/// A number as people write it: a whole one without a fraction. It is read as the same number.
+pub fn written(number: f64) -> Document {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match number.fract() == 0.0
+        && number.abs() <= EXACT
+        && (number != 0.0 || number.is_sign_positive())
+    {
+        true => (number as i64).into(),
+        false => number.into(),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::contract::Event;
-use super::fact::Fact;
+use super::fact::{Fact, written};
 use crate::math::identifier::moment_of;
 use crate::pg::append::append;
 use crate::pg::clock::{self, from_unix_micros};
@@ -133,7 +133,7 @@ fn kept_attributes(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle) -> Optio
 fn plain(field: Field<'_>) -> Option<Value> {
     match field {
         Field::Text(text) => Some(text.into()),
-        Field::Number(number) if number.is_finite() => Some(number.into()),
+        Field::Number(number) if number.is_finite() => Some(written(number)),
         Field::Bool(truth) => Some(truth.into()),
         _ => None,
     }

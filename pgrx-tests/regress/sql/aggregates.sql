@@ -75,3 +75,15 @@ SELECT faults(change) FROM (VALUES
   ($$filter = '{"price": 1}' WHERE feature = 'mean'$$), ($$filter = '{"value": null}' WHERE feature = 'mean'$$), ($$filter = '{"value": {"least": 1}}' WHERE feature = 'mean'$$),
   ($$key_path = 'value' WHERE feature = 'category'$$), ($$key_limit = 0 WHERE feature = 'category'$$), ($$key_limit = 1000 WHERE feature = 'category'$$),
   ($$default_value = 1 WHERE feature = 'category'$$), ($$key_path = 'action' WHERE feature = 'orders_1h'$$)) AS c (change);
+
+-- the text of a key is there, whatever was rolled back before
+BEGIN;
+SAVEPOINT s;
+SELECT track('{"event_id": "k1", "user_id": "kit", "type": "click", "at": "2026-01-01T00:00:00Z", "attributes": {"colour": "ochre", "weight": 1}}'::jsonb);
+ROLLBACK TO s;
+SELECT track('{"event_id": "k1", "user_id": "kit", "type": "click", "at": "2026-01-01T00:00:00Z", "attributes": {"colour": "ochre", "weight": 1}}'::jsonb);
+SAVEPOINT s;
+SELECT track('{"event_id": "k2", "user_id": "kit", "type": "click", "at": "2026-01-01T00:00:00Z", "attributes": {"colour": "ochre", "weight": 1}}'::jsonb);
+ROLLBACK TO s;
+COMMIT;
+SELECT DISTINCT key FROM decide.features('kit') WHERE key IS NOT NULL ORDER BY key;
