@@ -36,6 +36,23 @@ pub fn limits_run(database: &Database) -> Result<()> {
     run(database, "docs/limits.md")
 }
 
+/// Every job is in the lists of jobs.
+pub fn name_every_job(database: &Database) -> Result<()> {
+    let workspace = Workspace::find()?;
+    let jobs = database
+        .connect()?
+        .query("SELECT job FROM decide.job", &[])?;
+    ensure!(!jobs.is_empty(), "there are no jobs");
+    for document in ["docs/reference.md", "docs/upkeep.md"] {
+        let text = fs::read_to_string(workspace.root().join(document))?;
+        for job in &jobs {
+            let row = format!("\n| `{}` | ", job.get::<_, &str>(0));
+            ensure!(text.contains(&row), "{document} has no row{row}");
+        }
+    }
+    Ok(())
+}
+
 /// Runs a document in one session; a block that fails, or one that should and does not, is named.
 fn run(database: &Database, document: &str) -> Result<()> {
     let workspace = Workspace::find()?;

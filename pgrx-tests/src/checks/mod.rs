@@ -54,6 +54,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("catalog/is_in_the_reference", catalog::is_in_the_reference),
     ("docs/first_steps_run", docs::first_steps_run),
     ("docs/limits_run", docs::limits_run),
+    ("docs/name_every_job", docs::name_every_job),
     (
         "docs/tutorial_and_operations_run",
         docs::tutorial_and_operations_run,
