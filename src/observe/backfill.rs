@@ -4,7 +4,8 @@
 use pgrx::pg_sys::{INT8OID, UUIDOID};
 use uuid::Uuid;
 
-use super::{features, keys, stored};
+use super::stored::Stored;
+use super::{features, keys};
 use crate::error::Error;
 use crate::math::aggregate::cells_at_mut;
 use crate::math::keyed;
@@ -120,7 +121,8 @@ fn recompute(user_key: Uuid, place: usize, bundle: &Bundle, row: &mut UserRow) {
         )),
     }
     let mut texts = Vec::new();
-    stored::read(user_key, -1, i64::MAX, Access::Write, |fact, kind, _| {
+    let mut events = Stored::of(user_key, -1, Access::Write);
+    events.read(i64::MAX, |fact, kind, _| {
         let moves = bundle.moved_by.get(kind).into_iter().flatten();
         for moved in moves.filter(|moved| moved.feature == place) {
             texts.extend(features::add(fact, feature, moved.side, row));

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use pgrx::pg_sys::TIMESTAMPTZOID;
 use uuid::Uuid;
 
-use super::{features, stored};
+use super::features;
+use super::stored::Stored;
 use crate::error::Error;
 use crate::govern::switches::{Kind, Switches};
 use crate::pg::plan::{Access, Cursor};
@@ -75,6 +76,7 @@ impl Traced {
 struct Walk {
     user_key: Uuid,
     bundle: Rc<Bundle>,
+    events: Stored,
     row: UserRow,
     /// Not all events are there.
     broken: bool,
@@ -88,17 +90,12 @@ impl Walk {
         }
         let (row, bundle) = (&mut self.row, &self.bundle);
         let mut whole = true;
-        stored::read(
-            self.user_key,
-            row.events,
-            ordinal,
-            Access::Read,
-            |fact, kind, number| {
+        self.events
+            .read(ordinal - row.events, |fact, kind, number| {
                 whole &= number == row.events + 1;
                 features::fold(fact, kind, row, bundle);
                 row.events = number;
-            },
-        );
+            });
         self.broken = !whole || self.row.events != ordinal;
         !self.broken
     }
@@ -116,6 +113,8 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
     let mut switches = Switches::default();
     loop {
         session::check_interrupts();
+        // What a batch has allocated goes with it.
+        let _batch = Session::open();
         let mut batch = Vec::new();
         cursor.fetch(BATCH, |row| batch.push(Traced::read(&row)));
         if batch.is_empty() {
@@ -134,6 +133,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
                 walk = Some(Walk {
                     user_key: trace.user_key,
                     bundle,
+                    events: Stored::of(trace.user_key, 0, Access::Read),
                     row: UserRow::default(),
                     broken: false,
                 });

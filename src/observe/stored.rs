@@ -1,62 +1,57 @@
 //! Events that were stored, read again in the order in which they were.
 
-use pgrx::pg_sys::{INT8OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use pgrx::pg_sys::{INT8OID, UUIDOID};
 use uuid::Uuid;
 
 use super::fact::{Fact, Origin};
-use crate::pg::plan::Access;
-use crate::pg::{Session, Statement, datum, session};
+use crate::pg::plan::{Access, Cursor};
+use crate::pg::{Row, Session, Statement, datum, session};
 
 thread_local! {
-    static PAGE: Statement = const { Statement::new(
-        "SELECT e.ordinal, e.event_id, e.at, e.type, e.action, e.surface, e.value, e.attributes \
-           FROM decide.event AS e \
-          WHERE e.user_key = $1 AND (e.ordinal, e.event_id, e.at) > ($2, $3, $4) AND e.ordinal <= $5 \
-          ORDER BY e.ordinal, e.event_id, e.at LIMIT 1000",
-        &[UUIDOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT8OID]) };
+    static EVENTS: Statement = const { Statement::new(
+        "SELECT e.ordinal, e.at, e.type, e.action, e.surface, e.value, e.attributes \
+           FROM decide.event AS e WHERE e.user_key = $1 AND e.ordinal > $2 ORDER BY e.ordinal, e.event_id, e.at",
+        &[UUIDOID, INT8OID]) };
 }
 
-const PAGE_ROWS: u64 = 1_000;
+/// Events that are in memory at a time.
+const PAGE: i64 = 1_000;
 
-/// Hands the events of a user with ordinals above `after`, up to `to`, to `each`, with their type and
-/// ordinal. By pages, each in memory of its own.
-pub fn read(
-    user_key: Uuid,
-    after: i64,
-    to: i64,
-    access: Access,
-    mut each: impl FnMut(&Fact<'_>, &str, i64),
-) {
-    let mut last = (after + 1, String::new(), i64::MIN);
-    loop {
-        session::check_interrupts();
-        let _session = Session::open();
-        let args = [
-            datum::uuid(user_key),
-            datum::int8(last.0),
-            datum::text(&last.1),
-            datum::timestamp(last.2),
-            datum::int8(to),
-        ];
-        let mut one = |row: crate::pg::Row<'_>| {
-            let at = row.timestamp(3).expect("a key");
-            last = (row.must(1), row.must(2), at);
-            let fact = Fact {
-                at,
-                action: row.get(5),
-                surface: row.get(6),
-                value: row.get(7),
-                attributes: row.json(8),
-                origin: Origin::Stored,
-            };
-            each(&fact, row.must(4), last.0);
-        };
-        let rows = PAGE.with(|statement| match access {
-            Access::Read => statement.read(&args, &mut one),
-            Access::Write => statement.write(&args, &mut one),
-        });
-        if rows < PAGE_ROWS {
-            return;
+/// The events of a user, from the first to the last.
+pub struct Stored(Cursor);
+
+impl Stored {
+    /// Those with ordinals above `after`. Needs an open session.
+    pub fn of(user_key: Uuid, after: i64, access: Access) -> Stored {
+        let args = [datum::uuid(user_key), datum::int8(after)];
+        Stored(EVENTS.with(|statement| statement.cursor(access, &args)))
+    }
+
+    /// Hands the next ones to `each`, as many as wanted or as there are, with their type and ordinal; answers how
+    /// many.
+    pub fn read(&mut self, wanted: i64, mut each: impl FnMut(&Fact<'_>, &str, i64)) -> i64 {
+        let mut read = 0;
+        while read < wanted {
+            session::check_interrupts();
+            // What a page has allocated goes with it.
+            let _page = Session::open();
+            let most = PAGE.min(wanted - read);
+            let rows = self.0.fetch(most, |row: Row<'_>| {
+                let fact = Fact {
+                    at: row.timestamp(2).expect("a key"),
+                    action: row.get(4),
+                    surface: row.get(5),
+                    value: row.get(6),
+                    attributes: row.json(7),
+                    origin: Origin::Stored,
+                };
+                each(&fact, row.must(3), row.must(1));
+            });
+            read += rows;
+            if rows < most {
+                break;
+            }
         }
+        read
     }
 }

@@ -104,6 +104,28 @@ impl Plan {
         (!made.is_null()).then_some(Planned(made))
     }
 
+    /// Begins to run it, for a cursor.
+    fn portal(&self, access: Access, args: &[Arg]) -> pg_sys::Portal {
+        let (mut values, nulls) = laid_out(args);
+        // SAFETY: values and nulls are as long as the plan's parameters, and copied; the portal holds the plan,
+        // and lives until Drop or the transaction's end.
+        let mut open = || unsafe {
+            pg_sys::SPI_cursor_open(
+                std::ptr::null(),
+                self.plan,
+                values.as_mut_ptr(),
+                nulls.as_ptr(),
+                access == Access::Read,
+            )
+        };
+        let portal = match self.is_ready() {
+            true => open(),
+            false => pinned(|| in_memory(open)),
+        };
+        self.planned.set(true);
+        portal
+    }
+
     /// Runs the plan, hands each row to `each`, and answers how many rows there were: returned by
     /// a query or RETURNING, else changed.
     pub fn run(&self, access: Access, args: &[Arg], mut each: impl FnMut(Row<'_>)) -> u64 {
@@ -194,39 +216,31 @@ unsafe fn for_each_row(each: &mut impl FnMut(Row<'_>)) {
     }
 }
 
-/// A query that is read in batches.
+/// A query that is read in batches. Needs an open session; not always the same one.
 pub struct Cursor {
     portal: pg_sys::Portal,
-    _plan: Plan,
+    /// Where it has a plan of its own.
+    _plan: Option<Plan>,
 }
 
 impl Cursor {
-    /// Opens it on the caller's snapshot. Must be read within the session that it was opened in.
+    /// Opens it on the caller's snapshot.
     pub fn open(plan: Plan, args: &[Arg]) -> Cursor {
-        let (mut values, nulls) = laid_out(args);
-        // SAFETY: values and nulls are as long as the plan's parameters, and copied; the portal lives
-        // until the session's end or Drop.
-        let portal = unsafe {
-            pg_sys::SPI_cursor_open(
-                std::ptr::null(),
-                plan.plan,
-                values.as_mut_ptr(),
-                nulls.as_ptr(),
-                true,
-            )
-        };
+        let portal = plan.portal(Access::Read, args);
         Cursor {
             portal,
-            _plan: plan,
+            _plan: Some(plan),
         }
     }
 
-    /// Hands the next `most` rows to `each`.
-    pub fn fetch(&mut self, most: i64, mut each: impl FnMut(Row<'_>)) {
+    /// Hands the next `most` rows to `each`; answers how many there were.
+    pub fn fetch(&mut self, most: i64, mut each: impl FnMut(Row<'_>)) -> i64 {
         // SAFETY: the portal is open, see `open`.
         unsafe {
             pg_sys::SPI_cursor_fetch(self.portal, true, most as _);
+            let rows = pg_sys::SPI_processed as i64;
             for_each_row(&mut each);
+            rows
         }
     }
 }
@@ -327,6 +341,14 @@ impl Statement {
 
     pub fn write(&self, args: &[Arg], each: impl FnMut(Row<'_>)) -> u64 {
         self.plan().run(Access::Write, args, each)
+    }
+
+    /// Its rows, to be read in batches.
+    pub fn cursor(&self, access: Access, args: &[Arg]) -> Cursor {
+        Cursor {
+            portal: self.plan().portal(access, args),
+            _plan: None,
+        }
     }
 }
 

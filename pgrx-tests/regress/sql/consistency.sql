@@ -58,6 +58,20 @@ SELECT quarantined FROM decide.release_all('wrong_type: value', '{"value": 5}');
 SELECT count(*) FROM generate_series(0, 11) AS u, decide(u, 'home');
 SELECT sum(mismatch) AS mismatch, sum(missing) AS missing, sum(extra) AS extra, max(largest_difference) AS largest FROM decide.feature_consistency('-infinity', 'infinity');
 
+-- a user with more events than are read at once: decisions after each thousand, after the next one, and twice at the end
+CREATE FUNCTION many(first int, last int) RETURNS bigint LANGUAGE sql AS $$
+  SELECT accepted FROM track(ARRAY(SELECT jsonb_build_object('event_id', 'many' || g, 'type', 'order', 'user_id', 'many', 'at', now() - g * interval '1 minute', 'value', g)
+                                     FROM generate_series(first, last) AS g))
+$$;
+SELECT many(1, 1000);
+SELECT count(*) FROM decide('many', 'home');
+SELECT many(1001, 1001);
+SELECT count(*) FROM decide('many', 'home');
+SELECT many(1002, 3000);
+SELECT count(*) FROM generate_series(1, 2), decide('many', 'home');
+SELECT seen, count(*) FROM decide.trace WHERE user_key = decide.user_key('many') GROUP BY seen ORDER BY seen;
+SELECT sum(mismatch) AS mismatch, sum(missing) AS missing, sum(extra) AS extra FROM decide.feature_consistency('-infinity', 'infinity');
+
 -- a row that says what no event did: as much as a millionth too much, a cell lost, one made up
 CREATE TABLE slots AS SELECT feature, slot FROM decide.feature_slot;
 CREATE FUNCTION tamper(who text, feature text, cell int, value text) RETURNS void LANGUAGE plpgsql AS $$
