@@ -62,3 +62,10 @@ ROLLBACK;
 SELECT reason FROM decide('ann', 'home');
 SELECT to_regclass('decide.trace_20200501');
 SELECT count(*) FROM decide.trace;
+
+-- only so many days at once, and no endless ones
+SELECT decide.make_partitions('infinity', 'infinity');
+SELECT decide.make_partitions('2026-01-01', 'infinity');
+SELECT decide.make_partitions('-infinity', '2026-01-01');
+SELECT decide.make_partitions('2026-01-01', '2036-01-10');
+SELECT decide.make_partitions('2026-01-02', '2026-01-01');

@@ -91,5 +91,12 @@ ROLLBACK TO s;
 COMMIT;
 SELECT count(*) FROM decide.trace;
 
+-- what reads traces bears what no trace says
+SELECT cardinality(decide.candidate_names('{1,-2147483648}')) < 2000000 AS bounded, decide.candidate_names('{NULL,1}') = decide.candidate_names('{1}') AS same;
+SELECT cardinality(decide.action_names('{1,NULL,-7,2147483647}')) AS four, decide.action_names('{}') AS none;
+SELECT decide.slot_probabilities('{1,-2147483648}', NULL, '{0,0,0}', '{1}', 1) IS NULL AS no_million_at_once,
+       decide.slot_probabilities('{1,-1}', NULL, '{0,0,0}', array_fill(1, ARRAY[100000]), 100000) IS NULL AS nor_so_many_slots,
+       decide.slot_probabilities('{1,NULL}', NULL, '{0,0,0}', '{1}', 1) IS NULL AS nor_nulls, decide.slot_probabilities('{1,-1}', '{NaN,1}', '{1,0,0}', '{1}', 1) AS nan;
+
 DROP OWNED BY regress_traces_rules;
 DROP ROLE regress_traces_rules;
