@@ -358,6 +358,11 @@ pub fn pinned<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"standard_conforming_strings", c"on", work)
 }
 
+/// Runs `work` with numbers written as exactly as they are, whatever the caller has set.
+pub fn exact<T>(work: impl FnOnce() -> T) -> T {
+    with_setting(c"extra_float_digits", c"1", work)
+}
+
 /// Runs `work` with messages in the server's own words, whatever language the caller reads.
 pub fn untranslated<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"lc_messages", c"C", work)

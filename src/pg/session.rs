@@ -20,6 +20,16 @@ pub fn subtransaction() -> u32 {
     unsafe { pg_sys::GetCurrentSubTransactionId() }
 }
 
+/// Whether the caller's snapshot sees what that transaction has committed.
+pub fn sees(transaction: u32) -> bool {
+    let transaction = pg_sys::TransactionId::from(transaction);
+    // SAFETY: only called while a statement runs, which has pushed its snapshot.
+    unsafe {
+        pg_sys::TransactionIdIsCurrentTransactionId(transaction)
+            || !pg_sys::XidInMVCCSnapshot(transaction, pg_sys::GetActiveSnapshot())
+    }
+}
+
 /// The process of this session: no other session has the same number while this one lasts.
 pub fn process() -> i32 {
     // SAFETY: reads a number that is set when the process starts.

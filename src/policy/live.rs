@@ -33,7 +33,7 @@ thread_local! {
         &[],
     ) };
     static CONTENT: Statement = const { Statement::new(
-        "SELECT b.content::text FROM decide.bundle AS b WHERE b.bundle = $1",
+        "SELECT b.content::text, b.xmin::text::bigint FROM decide.bundle AS b WHERE b.bundle = $1",
         &[INT8OID],
     ) };
 }
@@ -190,11 +190,13 @@ pub fn made_with(made: Made) -> Result<Rc<Bundle>, Error> {
 }
 
 fn load(number: i64, snapshot: Option<i64>, switches: Switches) -> Result<Bundle, Error> {
-    let mut text = None;
+    let mut found: Option<(String, i64)> = None;
     CONTENT.with(|statement| {
-        statement.read(&[datum::int8(number)], |row| text = row.get::<String>(1))
+        statement.read(&[datum::int8(number)], |row| {
+            found = Some((row.must(1), row.must(2)));
+        })
     });
-    let text = text.ok_or(Error::UnknownBundle(number))?;
+    let (text, published_by) = found.ok_or(Error::UnknownBundle(number))?;
     let content = serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
     let snapshot = match snapshot {
         None => None,
@@ -206,7 +208,12 @@ fn load(number: i64, snapshot: Option<i64>, switches: Switches) -> Result<Bundle
     let mut faults = Faults::default();
     let bundle = compile(number, &content, snapshot.as_ref(), switches, &mut faults);
     match faults.0.first() {
-        None => Ok(bundle),
+        None => {
+            for surface in bundle.surfaces.values() {
+                surface.rules.published_by.set(published_by as u32);
+            }
+            Ok(bundle)
+        }
         Some(fault) => Err(Error::Damaged(fault.to_string())),
     }
 }

@@ -42,6 +42,10 @@ pub struct Rules {
     rows: Rows,
     rules: Vec<Rule>,
     hashes: Vec<i64>,
+    /// The transaction that published the bundle.
+    pub published_by: Cell<u32>,
+    /// The actions of each set as text, where snapshots that do not see the bundle were met.
+    rows_of_sets: RefCell<Option<HashMap<i32, String>>>,
     together: RefCell<Option<Together>>,
     alone: RefCell<HashMap<usize, Inquiry>>,
     alone_by_now: Cell<bool>,
@@ -167,6 +171,8 @@ impl Rules {
             rows: Rows::new(features),
             hashes: rules.iter().map(|rule| fnv64a(&rule.text) as i64).collect(),
             rules,
+            published_by: Cell::default(),
+            rows_of_sets: RefCell::default(),
             together: RefCell::default(),
             alone: RefCell::default(),
             alone_by_now: Cell::default(),
@@ -215,6 +221,7 @@ impl Rules {
             Ok(role) => role,
             Err(reason) => return Verdicts::all_failed(&reason, actions),
         };
+        self.see_actions();
         let mut verdicts = self.nothing_yet();
         if let Some(rule) = round.probed {
             let until = until.share(2);
@@ -258,6 +265,7 @@ impl Rules {
             Ok(role) => role,
             Err(reason) => return Verdicts::all_failed(&reason, actions),
         };
+        self.see_actions();
         let mut verdicts = self.nothing_yet();
         for rule in (0..self.rules.len()).filter(|&rule| !round.leaves_out(rule)) {
             let part = until.share(self.rules.len() - rule);

@@ -1,13 +1,14 @@
 //! The statements by which rules are asked.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
-use super::{Inquiry, Place, Rules, TYPES, Together};
+use super::{Inquiry, Place, Rule, Rules, TYPES, Together};
 use crate::pg::attempt::attempt;
 use crate::pg::expression::Truths;
-use crate::pg::{Plan, Statement, datum};
+use crate::pg::plan::{exact, on_latest_snapshot};
+use crate::pg::{Plan, Statement, datum, session};
 
 /// Up to how many actions of a set are asked about one by one.
 const FEW: usize = 3;
@@ -36,6 +37,9 @@ thread_local! {
            FROM decide.bundle_action AS a \
           WHERE a.bundle = $1 AND a.surface = $2 AND a.rule = $3 ORDER BY a.number LIMIT $4",
         &[INT8OID, TEXTOID, INT4OID, INT8OID]) };
+    static ROWS: Statement = const { Statement::new(
+        "SELECT a.rule, pg_catalog.array_agg(a ORDER BY a.number)::text FROM decide.bundle_action AS a \
+          WHERE a.bundle = $1 AND a.surface = $2 GROUP BY a.rule", &[INT8OID, TEXTOID]) };
 }
 
 impl Rules {
@@ -130,12 +134,16 @@ impl Rules {
                 datum::int4(set),
                 datum::int8(FEW as i64 + 1),
             ];
-            CONSTANTS.with(|statement| {
-                statement.read(&args, |row| {
-                    actions.push(One {
-                        set,
-                        number: row.must(1),
-                        row: row.must(2),
+            exact(|| {
+                on_latest_snapshot(|| {
+                    CONSTANTS.with(|statement| {
+                        statement.read(&args, |row| {
+                            actions.push(One {
+                                set,
+                                number: row.must(1),
+                                row: row.must(2),
+                            })
+                        })
                     })
                 })
             });
@@ -146,6 +154,44 @@ impl Rules {
         few
     }
 
+    /// Has the statements bring the actions along where the caller's snapshot does not see those of the bundle:
+    /// it was published since. Needs an open session.
+    pub(super) fn see_actions(&self) {
+        let is_set = |rule: &Rule| rule.set.is_some();
+        if self.rows_of_sets.borrow().is_some()
+            || !self.rules.iter().any(is_set)
+            || session::sees(self.published_by.get())
+        {
+            return;
+        }
+        let mut rows = HashMap::new();
+        let args = [datum::int8(self.bundle), datum::text(&self.surface)];
+        exact(|| {
+            on_latest_snapshot(|| {
+                ROWS.with(|statement| {
+                    statement.read(&args, |row| {
+                        rows.insert(row.must::<i32>(1), row.must::<String>(2));
+                    })
+                })
+            })
+        });
+        self.rows_of_sets.replace(Some(rows));
+        self.together.take();
+        self.alone.take();
+    }
+
+    /// What the actions of a set are read from.
+    fn actions_of(&self, set: i32) -> String {
+        match &*self.rows_of_sets.borrow() {
+            None => "decide.bundle_action".to_owned(),
+            Some(rows) => {
+                let rows = rows.get(&set).map_or("{}", String::as_str);
+                let rows = rows.replace('\'', "''");
+                format!("pg_catalog.unnest('{rows}'::decide.bundle_action[])")
+            }
+        }
+    }
+
     /// The numbers of the actions of a set for which its rule holds.
     fn set_query(&self, set: i32, text: &str, range: Range) -> String {
         let range = match range {
@@ -153,8 +199,9 @@ impl Rules {
             Range::Given => "AND action.number BETWEEN $4 AND $5",
         };
         let (bundle, surface) = (self.bundle, self.surface.replace('\'', "''"));
+        let actions = self.actions_of(set);
         format!(
-            "SELECT action.number FROM decide.bundle_action AS action \
+            "SELECT action.number FROM {actions} AS action \
               WHERE action.bundle = {bundle} AND action.surface = '{surface}' \
                 AND action.rule = {set} {range} AND (\n{text}\n)"
         )
