@@ -134,20 +134,23 @@ BEGIN
            ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
            ('event_types', 'event_type')
   ), before AS (
-    SELECT k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id, e AS row
+    SELECT k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,
+           CASE k.name WHEN 'cap' THEN e ->> 'value' END AS value, e AS row
       FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
      WHERE x.bundle = bundle_diff.a
   ), after AS (
-    SELECT k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id, e AS row
+    SELECT k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,
+           CASE k.name WHEN 'cap' THEN e ->> 'value' END AS value, e AS row
       FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
      WHERE x.bundle = bundle_diff.b
   )
   SELECT kind, id,
          CASE WHEN before.row IS NULL THEN 'added' WHEN after.row IS NULL THEN 'removed' ELSE 'changed' END,
          before.row, after.row
-    FROM before FULL JOIN after USING (kind, id)
+    FROM (SELECT *, COALESCE(value, '') AS part FROM before) AS before
+    FULL JOIN (SELECT *, COALESCE(value, '') AS part FROM after) AS after USING (kind, id, part)
    WHERE before.row IS DISTINCT FROM after.row
-   ORDER BY kind, id;
+   ORDER BY kind, id, part;
 END
 $$;
 COMMENT ON FUNCTION decide.bundle_diff(bigint, bigint) IS 'What differs between two bundles, row by row';

@@ -39,6 +39,25 @@ $$;
 COMMENT ON FUNCTION decide.cap_values(decide.cap) IS
   'The values of its attribute that a cap limits each by itself; one null where it does not';
 
+-- A time that a clock shows twice is the first of the two: a window begins before all that is in it.
+CREATE FUNCTION decide.first_moment(local timestamp, time_zone text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  moment timestamptz := local AT TIME ZONE time_zone;
+  earlier timestamptz;
+BEGIN
+  FOREACH earlier IN ARRAY ARRAY[moment - interval '1 hour', moment - interval '30 minutes'] LOOP
+    IF earlier AT TIME ZONE time_zone = local THEN
+      RETURN earlier;
+    END IF;
+  END LOOP;
+  RETURN moment;
+END
+$$;
+COMMENT ON FUNCTION decide.first_moment(timestamp, text) IS 'When a clock of the zone first shows a time';
+
 CREATE FUNCTION decide.cap_window(at timestamptz, length interval, time_zone text, week_start int,
                                   OUT starts timestamptz, OUT ends timestamptz)
 LANGUAGE plpgsql STABLE STRICT
@@ -56,17 +75,17 @@ BEGIN
   IF months > 0 THEN
     first := date_trunc('month', local) - make_interval(months =>
       mod((EXTRACT(year FROM local) * 12 + EXTRACT(month FROM local) - 1)::int, months));
-    starts := first AT TIME ZONE time_zone;
-    ends := (first + make_interval(months => months)) AT TIME ZONE time_zone;
+    starts := decide.first_moment(first, time_zone);
+    ends := decide.first_moment(first + make_interval(months => months), time_zone);
   ELSIF days > 0 THEN
     -- 2000-01-03 was a Monday
     first := date_bin(make_interval(days => days), local, timestamp '2000-01-03' + make_interval(days => week_start - 1));
-    starts := first AT TIME ZONE time_zone;
-    ends := (first + make_interval(days => days)) AT TIME ZONE time_zone;
+    starts := decide.first_moment(first, time_zone);
+    ends := decide.first_moment(first + make_interval(days => days), time_zone);
   ELSE
     first := date_trunc('day', local);
-    starts := first AT TIME ZONE time_zone;
-    next := (first + interval '1 day') AT TIME ZONE time_zone;
+    starts := decide.first_moment(first, time_zone);
+    next := decide.first_moment(first + interval '1 day', time_zone);
     starts := starts + make_interval(secs => part * floor(EXTRACT(epoch FROM at - starts)::double precision / part));
     ends := least(starts + make_interval(secs => part), next);
   END IF;

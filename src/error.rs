@@ -27,6 +27,11 @@ pub enum Error {
     LongUser(usize),
     UnknownSurface(String),
     ContextNotObject,
+    /// An array that is said to be of a trace.
+    LongArray {
+        length: usize,
+        most: usize,
+    },
     ContextTooLarge {
         bytes: usize,
         most: usize,
@@ -108,6 +113,12 @@ impl Error {
                 "context must be a JSON object".into(),
                 None,
                 hint("Pass named fields, such as '{\"device\": \"mobile\"}', or nothing."),
+            ),
+            Error::LongArray { length, most } => (
+                ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("the array has {length} elements"),
+                Some(format!("At most {most} are looked at: no trace has more.")),
+                None,
             ),
             Error::ContextTooLarge { bytes, most } => (
                 ERRCODE_PROGRAM_LIMIT_EXCEEDED,

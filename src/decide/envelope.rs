@@ -58,6 +58,8 @@ pub struct Envelope {
     /// The rules have answered, and these of them failed.
     answered: Cell<bool>,
     faults: RefCell<Vec<RuleFault>>,
+    /// Of these it is not known how they would have done.
+    silent: RefCell<Vec<usize>>,
 }
 
 impl Envelope {
@@ -87,6 +89,7 @@ impl Envelope {
             given: Duration::ZERO,
             answered: Cell::new(false),
             faults: RefCell::default(),
+            silent: RefCell::default(),
         }
     }
 
@@ -106,22 +109,26 @@ impl Envelope {
         let rules = &request.surface.rules;
         rules.overran();
         self.asking = Asking::No;
+        // Whether the one that was tried again did better is not known.
+        self.probe = None;
         self.given = self.spent(Instant::now());
         let mut asked = (0..rules.len()).filter(|rule| !self.round.out.contains(rule));
         if let (Some(rule), None) = (asked.next(), asked.next()) {
-            self.answered(vec![RuleFault {
+            let late = RuleFault {
                 rule,
                 error: self.late(),
                 slow: true,
-            }]);
+            };
+            self.answered(vec![late], self.round.probed.into_iter().collect());
         }
         true
     }
 
-    /// All rules that are not left out have been asked, and these have failed.
-    pub fn answered(&self, faults: Vec<RuleFault>) {
+    /// All rules that are not left out have been asked; these have failed, and of those it is not known.
+    pub fn answered(&self, faults: Vec<RuleFault>, silent: Vec<usize>) {
         self.answered.set(true);
         self.faults.replace(faults);
+        self.silent.replace(silent);
     }
 
     /// What is said of rules that were late together.
@@ -171,8 +178,10 @@ impl Envelope {
     pub fn account(&mut self, request: &Request<'_>) {
         if self.takes && self.answered.get() {
             let rules = &request.surface.rules;
-            let (probe, faults) = (self.probe.take(), self.faults.take());
-            breaker::account(rules, &self.round, probe, &faults, request.now);
+            let (probe, faults, silent) =
+                (self.probe.take(), self.faults.take(), self.silent.take());
+            let asked = (faults.as_slice(), silent.as_slice());
+            breaker::account(rules, &self.round, probe, asked, request.now);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::envelope::{Envelope, Knowing};
 use super::{Desk, Request, last_known};
+use crate::pg::session;
 use crate::policy::Bundle;
 
 /// Fills the desk with the vector, in the bundle's order, and with what is kept per key of the
@@ -18,7 +19,9 @@ pub fn read(request: &Request<'_>, bundle: &Bundle, envelope: &Envelope, desk: &
             desk.state.read(request.user_key);
             drop(timer);
             desk.in_features.set(false);
-            last_known::keep(request.user_key, now, &desk.state);
+            if !session::sees_one_snapshot() {
+                last_known::keep(request.user_key, now, &desk.state);
+            }
         }
         Knowing::LastKnown => {
             let known = last_known::recall(request.user_key, &mut desk.state);

@@ -250,6 +250,7 @@ impl<'a> Limiting<'a> {
             Vec::new()
         };
         desk.dropped.clear();
+        let mut is_gone = vec![false; if slots > 1 { desk.open.len() } else { 0 }];
         slate.choose_within(
             choice,
             &desk.scores,
@@ -266,9 +267,11 @@ impl<'a> Limiting<'a> {
                         amount
                     });
                 }
+                is_gone[picked] = true;
                 for (candidate, &i) in desk.open.iter().enumerate() {
                     let mut needs = self.limits.of_action[i].iter();
-                    if candidate != picked && needs.any(|&(place, amount)| rooms[place] < amount) {
+                    if !is_gone[candidate] && needs.any(|&(place, amount)| rooms[place] < amount) {
+                        is_gone[candidate] = true;
                         gone.push(candidate);
                         let number = self.request.surface.actions[i].number;
                         desk.dropped.extend([slot as i32 + 2, number]);

@@ -1,5 +1,6 @@
 //! The SQL functions of this room.
 
+use pgrx::datum::UnboxDatum;
 use pgrx::pg_sys::{FunctionCallInfo, INT8OID};
 use pgrx::prelude::*;
 
@@ -202,26 +203,30 @@ fn key_text(key: u64) -> String {
 /// slot_probabilities(candidates, scores, choice, picked, slot, dropped): what a slot was drawn from.
 #[pg_extern(sql = false)]
 fn slot_probabilities(
-    candidates: Option<Vec<Option<i32>>>,
-    scores: Option<Vec<Option<f32>>>,
-    choice: Option<Vec<Option<f64>>>,
-    picked: Option<Vec<Option<i32>>>,
+    candidates: Option<Array<'_, i32>>,
+    scores: Option<Array<'_, f32>>,
+    choice: Option<Array<'_, f64>>,
+    picked: Option<Array<'_, i32>>,
     slot: Option<i32>,
-    dropped: Option<Vec<Option<i32>>>,
+    dropped: Option<Array<'_, i32>>,
 ) -> Option<Vec<f64>> {
     let kept = distribution::Kept {
         candidates: &whole(candidates?)?,
         scores: scores.map_or(Some(None), |scores| whole(scores).map(Some))?,
         choice: &whole(choice?)?,
         picked: &whole(picked?)?,
-        dropped: &whole(dropped.unwrap_or_default())?,
+        dropped: &dropped.map_or(Some(Vec::new()), whole)?,
     };
     distribution::of_slot(kept, usize::try_from(slot?).ok()?)
 }
 
-/// An array of which no element is null.
-fn whole<T>(array: Vec<Option<T>>) -> Option<Vec<T>> {
-    array.into_iter().collect()
+/// An array of which no element is null, and that is no longer than a trace has them.
+fn whole<T>(array: Array<'_, T>) -> Option<Vec<T>>
+where
+    T: FromDatum + for<'a> UnboxDatum<As<'a> = T>,
+{
+    policy::must_be_short(array.len()).or_raise();
+    array.iter().collect()
 }
 
 /// decided_at(decision_id): what the identifier says.

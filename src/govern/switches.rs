@@ -270,7 +270,9 @@ fn coefficient(name: &str) -> Result<String, Error> {
     if !has {
         return Err(unknown());
     }
-    Ok(spelling(name).unwrap_or_else(|| name.split_whitespace().collect()))
+    let (model, term) = name.rsplit_once(':').ok_or_else(unknown)?;
+    let term: String = term.split_whitespace().collect();
+    Ok(spelling(name).unwrap_or_else(|| format!("{}:{term}", model.trim())))
 }
 
 /// As it was written before, so that one coefficient has one name.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
+use super::plan::Session;
 use super::timeout::{self, Timer};
 
 /// An error that was caught and undone.
@@ -66,6 +67,19 @@ pub fn attempt_aside<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     subtransaction(work, |code| {
         is_the_callers(code) && !is_of_concurrency(code)
     })
+}
+
+/// How long a decision waits for what is beside it: other sessions that hold a table or a row.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Work beside a decision, which must not hold it up, nor make it fail; None where it cannot be done now.
+pub fn beside<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let _session = Session::open();
+    attempt_aside(|| {
+        let _timer = Timer::arm(PATIENCE);
+        work()
+    })
+    .ok()
 }
 
 #[allow(clippy::result_large_err)] // the error that pgrx hands on is as large as it is

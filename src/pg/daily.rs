@@ -52,14 +52,14 @@ impl Daily {
             (known.changes == changes).then(|| known.days.get(&day).copied())?
         });
         known.unwrap_or_else(|| {
+            // Whatever changes from here on is looked up again.
             let found = on_latest_snapshot(|| self.look_up(at));
-            self.remember(day, found);
+            self.remember(day, found, changes);
             found
         })
     }
 
-    fn remember(&self, day: i64, found: Option<Day>) {
-        let changes = invalidation::changes_seen(self.watch);
+    fn remember(&self, day: i64, found: Option<Day>, changes: u64) {
         KNOWN.with_borrow_mut(|known| {
             let known = known.entry(self.table).or_default();
             if known.changes != changes || known.days.len() >= MOST {

@@ -20,6 +20,17 @@ pub fn subtransaction() -> u32 {
     unsafe { pg_sys::GetCurrentSubTransactionId() }
 }
 
+/// Whether row security applies; else a statement over a table that has it fails.
+pub fn has_row_security() -> bool {
+    // SAFETY: reads a setting of the session.
+    unsafe { pg_sys::row_security }
+}
+
+/// Whether the transaction sees one snapshot throughout, which may be old.
+pub fn sees_one_snapshot() -> bool {
+    super::lookup::sees_one_snapshot()
+}
+
 /// Whether the caller's snapshot sees what that transaction has committed.
 pub fn sees(transaction: u32) -> bool {
     let transaction = pg_sys::TransactionId::from(transaction);

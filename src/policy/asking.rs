@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::bundle::Action;
 use crate::pg::attempt::{Caught, sqlstate};
+use crate::pg::session;
 use crate::pg::timeout::Timer;
 
 /// The least that a rule is given, for the timer of the server counts in such steps.
@@ -121,7 +122,11 @@ impl RuleFault {
         // Of data; too much of something; and a text that is no query to search by, or no path.
         let code = sqlstate(error.code);
         let of_data = code.starts_with("22") || code.starts_with("54") || code == "42601";
-        (error.timed_out || !of_data || !looks_at_it()).then(|| RuleFault {
+        // Of how the caller's session reads dates, and of row security that it has turned off.
+        let of_settings = matches!(code.as_str(), "22007" | "22008")
+            || code == "42501" && !session::has_row_security();
+        let may_be_said = of_settings || of_data && looks_at_it();
+        (error.timed_out || !may_be_said).then(|| RuleFault {
             rule,
             error: said.to_owned(),
             slow: error.timed_out,
@@ -139,6 +144,8 @@ pub struct Verdicts {
     pub(super) failed: HashMap<i32, String>,
     /// Of those that were asked alone.
     pub faults: Vec<RuleFault>,
+    /// Those of them that have neither answered nor failed by a fault of their own.
+    pub silent: Vec<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

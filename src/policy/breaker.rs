@@ -7,20 +7,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::Duration;
 
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
 use super::asking::{Round, RuleFault};
 use super::rules::Rules;
-use crate::pg::attempt::attempt_aside;
+use crate::pg::attempt::beside;
 use crate::pg::invalidation::Watch;
-use crate::pg::timeout::Timer;
-use crate::pg::{Session, Statement, Watched, datum};
+use crate::pg::{Statement, Watched, datum};
 use crate::settings;
-
-/// How long a decision waits for what is beside it: other sessions that hold the table or a row.
-const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Longest pause before an open breaker is tried again, in microseconds.
 const LONGEST_PAUSE: i64 = 300_000_000;
@@ -136,12 +131,19 @@ fn claim(rule: usize, hash: i64, now: i64) -> Option<Probe> {
     openings.map(|openings| Probe { rule, openings })
 }
 
-/// Counts how the rules that were asked have done, and opens and closes what is due. Writes only then.
-pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, faults: &[RuleFault], now: i64) {
+/// Counts how the rules that were asked have done, those with faults and those of which it is not known, and opens and closes what is due. Writes only then.
+pub fn account(
+    rules: &Rules,
+    round: &Round,
+    probe: Option<Probe>,
+    (faults, silent): (&[RuleFault], &[usize]),
+    now: i64,
+) {
     let fault_of = |rule: usize| faults.iter().find(|fault| fault.rule == rule);
     if let Some(probe) = probe {
         match fault_of(probe.rule) {
             Some(fault) => open_again(rules.hashes()[probe.rule], fault, probe.openings, now),
+            None if silent.contains(&probe.rule) => {}
             None => close(rules.hashes()[probe.rule]),
         }
     }
@@ -152,6 +154,7 @@ pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, faults: &[Rul
         let hash = rules.hashes()[rule];
         match fault_of(rule) {
             Some(fault) => count(rules.text(rule), hash, fault, now),
+            None if silent.contains(&rule) => {}
             None => {
                 COUNTS.with_borrow_mut(|counts| counts.remove(&hash));
             }
@@ -213,14 +216,4 @@ fn changing(change: impl FnOnce() -> u64) {
             WATCHED.with(Watched::announce);
         }
     });
-}
-
-/// Work that must not hold up the decision, nor make it fail.
-fn beside<T>(work: impl FnOnce() -> T) -> Option<T> {
-    let _session = Session::open();
-    attempt_aside(|| {
-        let _timer = Timer::arm(PATIENCE);
-        work()
-    })
-    .ok()
 }

@@ -7,7 +7,7 @@ use pgrx::pg_sys::{INT2OID, INT4OID, INT8ARRAYOID, INT8OID, TIMESTAMPTZOID};
 
 use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
-use crate::pg::attempt::attempt_for;
+use crate::pg::attempt::{attempt_for, beside};
 use crate::pg::invalidation::Watch;
 use crate::pg::locked::{Missed, Wait};
 use crate::pg::lookup::{Found, Holder, Keyed, Seen};
@@ -237,7 +237,7 @@ impl Budget<'_> {
         })
     }
 
-    /// Lets all sessions know that it is running out, unless somebody else is doing so.
+    /// Lets all sessions know that it is running out, unless somebody else is doing so or has the table.
     pub fn mark(&self, window_start: i64, level: Level, until: i64) {
         let args = [
             datum::int4(self.0.slot),
@@ -245,9 +245,11 @@ impl Budget<'_> {
             datum::int2(level as i16),
             datum::int8(until),
         ];
-        if MARK.with(|statement| statement.write(&args, |_| {})) > 0 {
-            WATCHED.with(Watched::announce);
-        }
+        beside(|| {
+            if MARK.with(|statement| statement.write(&args, |_| {})) > 0 {
+                WATCHED.with(Watched::announce);
+            }
+        });
     }
 
     /// Has this session not look again before that.
@@ -337,16 +339,23 @@ pub fn count_stripes(caps: &[Cap]) {
     }
 }
 
+/// Reads what sessions have said of budgets. Where others hold the table there is plenty of all, until the next
+/// change: who takes finds out.
 fn load() {
-    let mut known = HashMap::new();
-    let read = || {
-        LOAD.with(|statement| {
-            statement.read(&[], |row| {
-                known.insert(row.must(1), (row.must(2), row.must(3), row.must(4)));
+    let seen = WATCHED.with(Watched::changes);
+    let read = beside(|| {
+        let mut known = HashMap::new();
+        let read = || {
+            LOAD.with(|statement| {
+                statement.read(&[], |row| {
+                    known.insert(row.must(1), (row.must(2), row.must(3), row.must(4)));
+                })
             })
-        })
-    };
-    let (changes, _) = WATCHED.with(|table| table.read(read));
+        };
+        let (changes, _) = WATCHED.with(|table| table.read(read));
+        (changes, known)
+    });
+    let (changes, known) = read.unwrap_or((seen, HashMap::new()));
     LEVELS.with_borrow_mut(|levels| {
         *levels = Levels {
             changes,

@@ -164,13 +164,13 @@ impl Cap {
     /// is one stripe only, which others may hold.
     pub fn is_small(&self) -> bool {
         let stripes = self.stripes.get().max(1);
-        stripes == 1 || self.limit / i64::from(stripes) < SHARE * self.largest
+        stripes == 1 || self.limit / i64::from(stripes) < SHARE.saturating_mul(self.largest)
     }
 
     /// What is left of a stripe when others should begin to look before they choose.
     pub fn little(&self) -> i64 {
         (self.limit / i64::from(self.stripes.get().max(1)) / 8)
-            .clamp(self.largest, SHARE * self.largest)
+            .clamp(self.largest, SHARE.saturating_mul(self.largest))
     }
 }
 

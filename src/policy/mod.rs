@@ -35,6 +35,7 @@ pub use contract::{Contract, FieldRule, Kind, Unknown};
 pub use entity::{Snapshot, ever_kept, named as entity_feature, value as entity_value};
 pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
 pub use live::{Made, by_number, current, live, made_with};
+pub use names::must_be_short;
 pub use pacing::{announce, prices};
 pub use publish::make_partitions;
 pub use rules::Request as RuleRequest;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use crate::error::Error;
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Session, Statement};
@@ -11,6 +12,17 @@ thread_local! {
     static NAMES: RefCell<(u64, Vec<Option<String>>)> = const { RefCell::new((0, Vec::new())) };
     static ALL: Statement = const { Statement::new(
         "SELECT n.number, n.action FROM decide.action_number AS n", &[]) };
+}
+
+/// More than any trace has of anything.
+const MOST: usize = 1 << 20;
+
+/// Refuses arrays that no trace has: there may not be memory for what is made of them.
+pub fn must_be_short(length: usize) -> Result<(), Error> {
+    match length <= MOST {
+        true => Ok(()),
+        false => Err(Error::LongArray { length, most: MOST }),
+    }
 }
 
 /// The names of several numbers, as a text[]; read anew if one of them is not known yet.

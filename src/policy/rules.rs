@@ -135,6 +135,14 @@ impl Inquiry {
 }
 
 impl Verdicts {
+    /// The rule has failed: by that fault, if it is its own.
+    fn blame(&mut self, rule: usize, fault: Option<RuleFault>) {
+        match fault {
+            Some(fault) => self.faults.push(fault),
+            None => self.silent.push(rule),
+        }
+    }
+
     fn put(&mut self, place: Place, holds: bool) {
         match place {
             Place::Rule(rule) => self.plain[rule] = Ok(holds),
@@ -296,7 +304,7 @@ impl Rules {
         if self.rules[rule].set.is_none() {
             let all = (i32::MIN, i32::MAX);
             if let Err(failure) = self.ask_alone(rule, asked, all, verdicts) {
-                verdicts.faults.extend(failure.fault);
+                verdicts.blame(rule, failure.fault);
                 verdicts.plain[rule] = Err(failure.error);
             }
             return;
@@ -311,7 +319,7 @@ impl Rules {
         self.halve(rule, asked, &numbers, verdicts, &mut last);
         let failed = |number: &i32| verdicts.failed.contains_key(number);
         if numbers.iter().all(failed) {
-            verdicts.faults.extend(last.flatten());
+            verdicts.blame(rule, last.flatten());
         }
     }
 

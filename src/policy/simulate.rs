@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use crate::error::{Error, OrRaise};
 use crate::math::pacing::{Curve, Day, Shape};
 use crate::pg::call::Call;
-use crate::pg::datum;
+use crate::pg::{datum, session};
 
 /// More requests than this are not simulated.
 const MOST_REQUESTS: f64 = 3e6;
@@ -18,7 +18,7 @@ fn simulate_pacing(call: pg_sys::FunctionCallInfo) {
     let call = Call::running(call);
     let day = asked(&call).or_raise();
     let mut rows = call.rows();
-    for tick in day.run() {
+    for tick in day.run(session::check_interrupts) {
         rows.push([
             datum::timestamp(tick.at),
             datum::float8(tick.target),

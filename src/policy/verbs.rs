@@ -23,15 +23,17 @@ fn action_name(number: i32) -> Option<String> {
 }
 
 #[pg_extern(sql = false)]
-fn candidate_names(runs: Vec<Option<i32>>) -> Vec<Option<String>> {
-    let runs: Vec<i32> = runs.into_iter().flatten().collect();
+fn candidate_names(runs: Array<'_, i32>) -> Vec<Option<String>> {
+    names::must_be_short(runs.len()).or_raise();
+    let runs: Vec<i32> = runs.iter().flatten().collect();
     let numbers: Vec<i32> = expand(&runs).collect();
     names::names_of(&numbers)
 }
 
 #[pg_extern(sql = false)]
-fn action_names(numbers: Vec<Option<i32>>) -> Vec<Option<String>> {
+fn action_names(numbers: Array<'_, i32>) -> Vec<Option<String>> {
+    names::must_be_short(numbers.len()).or_raise();
     // No action has the number 0.
-    let numbers: Vec<i32> = numbers.into_iter().map(Option::unwrap_or_default).collect();
+    let numbers: Vec<i32> = numbers.iter().map(Option::unwrap_or_default).collect();
     names::names_of(&numbers)
 }

@@ -119,6 +119,9 @@ SELECT decide.publish('faults');
 SELECT w.* FROM decide.cap_window('2026-11-24 12:00+00', '3 months', 'UTC', 1) AS w;
 SELECT w.* FROM decide.cap_window('2026-11-24 12:00+00', '7 days', 'UTC', 7) AS w;
 SELECT w.starts, w.ends, w.ends - w.starts AS length FROM decide.cap_window('2026-03-29 12:00+00', '1 day', 'Europe/Berlin', 1) AS w;
+-- where the clocks show midnight twice, the day and the month begin at the first
+SELECT at, w.starts, w.ends, w.ends - w.starts AS length FROM unnest(ARRAY['2026-10-24 23:59+00', '2026-10-25 00:30+00', '2026-10-25 01:30+00', '2026-10-26 00:59+00']::timestamptz[]) AS at, decide.cap_window(at, '1 day', 'Atlantic/Azores', 1) AS w;
+SELECT at, w.starts, w.ends FROM unnest(ARRAY['2026-11-01 03:59+00', '2026-11-01 04:30+00', '2026-11-01 05:30+00']::timestamptz[]) AS at, decide.cap_window(at, '1 mon', 'America/Havana', 1) AS w;
 SELECT w.starts, w.ends, w.ends - w.starts AS length FROM decide.cap_window('2026-10-25 12:00+00', '24 hours', 'Europe/Berlin', 1) AS w;
 SELECT w.starts, w.ends FROM decide.cap_window('2026-10-25 22:30+00', '7 hours', 'Europe/Berlin', 1) AS w;
 

@@ -70,6 +70,16 @@ ROLLBACK TO s;
 SELECT count(*) FROM decide('ann', 'home');
 COMMIT;
 SELECT max(bundle), max(publication) FROM decide.bundle_history;
+-- a cap that limits each value by itself is compared value by value
+BEGIN;
+INSERT INTO decide.action (action, attributes) SELECT 'of ' || k, jsonb_build_object('kind', k) FROM unnest('{a,b,c}'::text[]) AS k;
+INSERT INTO decide.cap (cap, attribute, per, max_count) VALUES ('kinds', 'kind', 'user', 1000);
+SELECT decide.publish('kinds') AS kinds \gset
+SELECT count(*) FROM decide.bundle_diff(:kinds, :kinds);
+UPDATE decide.cap SET max_count = 7;
+SELECT decide.publish('fewer') AS fewer \gset
+SELECT "table", "row", change, before ->> 'value' = after ->> 'value' AS same_value, after -> 'max_count' AS max_count FROM decide.bundle_diff(:kinds, :fewer);
+ROLLBACK;
 -- numbers have no gaps
 SELECT decide.publish('fourth');
 

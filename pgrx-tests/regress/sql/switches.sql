@@ -76,6 +76,17 @@ SELECT kind, name, why FROM decide.switch_in_force ORDER BY 2;
 SELECT count(*) FROM decide('ann', 'home');
 SELECT decide.revive('coefficient', 'm:action.price*user.visits', 'x'), decide.revive('coefficient', 'm:1', 'x');
 SELECT * FROM scores();
+-- a name of a model may have blanks
+INSERT INTO decide.model_version (model, version, family, terms, spec, weights, approved_at) SELECT 'a  model', 1, family, terms, spec, weights, approved_at FROM decide.model_version WHERE model = 'm';
+BEGIN;
+UPDATE decide.policy SET model = 'a  model';
+SELECT decide.publish() > 0 AS published;
+SELECT decide.kill('coefficient', 'a  model: 1', 'x');
+SELECT action, score FROM scores() WHERE action = 'a2';
+SELECT name FROM decide.switch_in_force;
+SELECT decide.revive('coefficient', 'a  model:1', 'x');
+SELECT action, score FROM scores() WHERE action = 'a2';
+ROLLBACK;
 
 -- a kill expires by the clock, and holds across publishes
 SELECT decide.kill('action', 'a1', 'a short break', clock_timestamp() + interval '700 milliseconds');

@@ -152,6 +152,17 @@ pub fn waits_for_no_counter(database: &Database) -> Result<()> {
     }
     let reason = timed(&mut client, "home")?.1;
     ensure!(reason.is_none(), "afterwards it has the reason {reason:?}");
+    // A session that has not read yet what is said of budgets, and is to say that this one is used up.
+    client.batch_execute(
+        "UPDATE decide.cap SET max_count = 1, stripes = 1; SELECT decide.publish('used up')",
+    )?;
+    let mut fresh = database.connect()?;
+    other.batch_execute("BEGIN; LOCK TABLE decide.budget_level IN ACCESS EXCLUSIVE MODE")?;
+    for _ in 0..5 {
+        let (time, _) = timed(&mut fresh, "home")?;
+        ensure!(time < SLACK, "with their levels locked it took {time:?}");
+    }
+    other.batch_execute("ROLLBACK")?;
     shop::replay_all(&mut client)?;
     Ok(())
 }

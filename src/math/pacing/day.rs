@@ -115,8 +115,8 @@ struct Row {
 }
 
 impl Day {
-    /// The whole window, slot by slot.
-    pub fn run(&self) -> Vec<Tick> {
+    /// The whole window, slot by slot. It takes long where there are many requests: `pause` is called before each.
+    pub fn run(&self, pause: impl Fn()) -> Vec<Tick> {
         let mut draws = Draws::from_seed(self.seed);
         let shape = self.shape.slots(&mut draws);
         let mut rows = self.rows();
@@ -145,6 +145,7 @@ impl Day {
             (tick.traffic, tick.refused) = (due as u32, 0);
             due -= f64::from(tick.traffic);
             for request in 0..tick.traffic {
+                pause();
                 let within = (f64::from(request) + draws.unit()) / f64::from(tick.traffic);
                 let now = self.moment((slot as f64 + within) / SLOTS as f64);
                 let worth = worth(&mut draws);
