@@ -298,11 +298,11 @@ fn span(row: &CapRow) -> Result<Span, String> {
     })
 }
 
-/// A cost in millionths; what is finer counts as one more.
+/// A cost in millionths; what is finer counts as one more, unless it comes of the multiplication alone.
 fn units(cost: f64) -> i64 {
     let exact = cost * COST;
     let near = exact.round();
-    let whole = if (exact - near).abs() <= 1e-6 * near.abs().max(1.0) {
+    let whole = if (exact - near).abs() <= 4.0 * f64::EPSILON * near.abs().max(1.0) {
         near
     } else {
         exact.ceil()

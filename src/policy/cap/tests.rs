@@ -138,3 +138,31 @@ mod tests {
         });
     }
 }
+
+#[cfg(test)]
+mod costs {
+    use crate::policy::cap::units;
+
+    #[test]
+    fn costs_are_rounded_up_and_what_the_multiplication_adds_is_not() {
+        for (cost, millionths) in [
+            (0.0, 0),
+            (0.1, 100_000),
+            (0.3, 300_000),
+            (1.1, 1_100_000),
+            (4.35, 4_350_000),
+            (1234567.89, 1_234_567_890_000),
+            (0.000_001, 1),
+            (0.000_001_4, 2),
+            (0.333_333_3, 333_334),
+            (1.000_000_2, 1_000_001),
+            (3.000_000_4, 3_000_001),
+            (12_345.678_901_4, 12_345_678_902),
+        ] {
+            assert_eq!(units(cost), millionths, "of {cost}");
+        }
+        for cents in 0..2_000_000 {
+            assert_eq!(units(f64::from(cents) / 100.0), i64::from(cents) * 10_000);
+        }
+    }
+}
