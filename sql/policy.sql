@@ -4,7 +4,7 @@ CREATE TABLE decide.surface (
   surface text PRIMARY KEY,
   slots int NOT NULL DEFAULT 1 CHECK (slots BETWEEN 1 AND 100),
   fallback_action text,
-  latency_budget interval NOT NULL DEFAULT '50 ms' CHECK (latency_budget > interval '0' AND pg_catalog.isfinite(latency_budget)),
+  latency_budget interval NOT NULL DEFAULT '50 ms' CHECK (latency_budget > interval '0' AND latency_budget <= interval '1000 days'),
   context_fields text[] NOT NULL DEFAULT '{}'
     CHECK (pg_catalog.array_position(context_fields, NULL) IS NULL AND pg_catalog.cardinality(context_fields) <= 200),
   description text
@@ -57,7 +57,7 @@ CREATE TABLE decide.feature (
   aggregate text NOT NULL,
   value_path text,
   key_path text,
-  half_life interval CHECK (pg_catalog.isfinite(half_life)),
+  half_life interval CHECK (pg_catalog.isfinite(half_life) AND half_life <= interval '100000 years'),
   default_value double precision NOT NULL DEFAULT 0 CHECK (decide.is_finite(default_value)),
   description text,
   window_length interval CHECK (pg_catalog.isfinite(window_length)),
@@ -101,7 +101,7 @@ CREATE TABLE decide.cap (
   action text REFERENCES decide.action ON UPDATE CASCADE,
   per text NOT NULL CHECK (per IN ('user', 'all', 'decision')),
   max_count bigint NOT NULL CHECK (max_count >= 0),
-  window_length interval CHECK (window_length > interval '0' AND pg_catalog.isfinite(window_length)),
+  window_length interval CHECK (window_length > interval '0' AND window_length <= interval '1000 years'),
   window_kind text NOT NULL DEFAULT 'calendar' CHECK (window_kind IN ('calendar', 'sliding')),
   counts text NOT NULL DEFAULT 'decision' CHECK (decide.is_name(counts)),
   pacing text NOT NULL DEFAULT 'none' CHECK (decide.is_name(pacing)),
@@ -113,7 +113,7 @@ CREATE TABLE decide.cap (
   relax_order int NOT NULL DEFAULT 0,
   time_zone text NOT NULL DEFAULT 'UTC',
   week_start int NOT NULL DEFAULT 1 CHECK (week_start BETWEEN 1 AND 7),
-  hold interval NOT NULL DEFAULT '30 minutes' CHECK (hold > interval '0' AND pg_catalog.isfinite(hold)),
+  hold interval NOT NULL DEFAULT '30 minutes' CHECK (hold > interval '0' AND hold <= interval '1000 years'),
   stripes int CHECK (stripes BETWEEN 1 AND 256),
   min_count bigint CHECK (min_count >= 0),
   CHECK (attribute IS NOT NULL OR attribute_value IS NULL)

@@ -79,3 +79,10 @@ SELECT DISTINCT p.pronamespace::regnamespace AS schema, p.proname
  WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_decide')
    AND p.pronamespace <> 'decide'::regnamespace
  ORDER BY 2;
+
+-- times beyond all sense are refused where they are written
+\set VERBOSITY terse
+INSERT INTO decide.surface (surface, fallback_action, latency_budget) VALUES ('eternal', 'nothing', '1001 days');
+INSERT INTO decide.feature (feature, event_type, aggregate, half_life) VALUES ('eternal', 'click', 'decayed_count', '6000000 years');
+INSERT INTO decide.cap (cap, per, max_count, window_length, window_kind) VALUES ('eternal', 'user', 1, '7000 years', 'sliding');
+INSERT INTO decide.cap (cap, per, max_count, counts, hold) VALUES ('eternal', 'user', 1, 'click', '2000000000 days');
