@@ -133,22 +133,18 @@ BEGIN
     VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('actions', 'action'),
            ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
            ('event_types', 'event_type')
-  ), before AS (
-    SELECT k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,
-           CASE k.name WHEN 'cap' THEN e ->> 'value' END AS value, e AS row
+  ), content AS (
+    -- A cap that limits each value by itself has a part for each.
+    SELECT x.bundle, k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,
+           CASE k.name WHEN 'cap' THEN COALESCE(e ->> 'value', '') ELSE '' END AS part, e AS row
       FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
-     WHERE x.bundle = bundle_diff.a
-  ), after AS (
-    SELECT k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,
-           CASE k.name WHEN 'cap' THEN e ->> 'value' END AS value, e AS row
-      FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
-     WHERE x.bundle = bundle_diff.b
+     WHERE x.bundle IN (bundle_diff.a, bundle_diff.b)
   )
   SELECT kind, id,
          CASE WHEN before.row IS NULL THEN 'added' WHEN after.row IS NULL THEN 'removed' ELSE 'changed' END,
          before.row, after.row
-    FROM (SELECT *, COALESCE(value, '') AS part FROM before) AS before
-    FULL JOIN (SELECT *, COALESCE(value, '') AS part FROM after) AS after USING (kind, id, part)
+    FROM (SELECT * FROM content AS c WHERE c.bundle = bundle_diff.a) AS before
+    FULL JOIN (SELECT * FROM content AS c WHERE c.bundle = bundle_diff.b) AS after USING (kind, id, part)
    WHERE before.row IS DISTINCT FROM after.row
    ORDER BY kind, id, part;
 END

@@ -112,8 +112,6 @@ END
 $$;
 COMMENT ON FUNCTION decide.whole_mapping(regclass, jsonb) IS 'A mapping with its defaults, or an error that says what is wrong with it';
 
--- Values are read by the output functions of their types, not by casts: a cast that the table's owner has
--- made would run with the rights of the extension's owner.
 CREATE FUNCTION decide.json_value(document text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE STRICT
 SET search_path = pg_catalog, pg_temp
@@ -127,6 +125,8 @@ $$;
 COMMENT ON FUNCTION decide.json_value(text) IS
   'A json column as jsonb; as a text where jsonb cannot have it, with \u0000 or numbers beyond all bounds';
 
+-- Values are read by the output functions of their types, not by casts: a cast that the table's owner has
+-- made would run with the rights of the extension's owner.
 CREATE FUNCTION decide.source_sql(source jsonb, types jsonb, row_name text) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE pg_catalog.jsonb_typeof(source)

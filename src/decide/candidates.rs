@@ -151,9 +151,6 @@ fn ask(request: &Request<'_>, envelope: &Envelope, features: &[f64]) -> Verdicts
         Asking::Each => rules.ask_each(&asked, actions, round, until),
         Asking::No => return Verdicts::all_failed(&envelope.late(), actions),
     };
-    envelope.answered(
-        std::mem::take(&mut verdicts.faults),
-        std::mem::take(&mut verdicts.silent),
-    );
+    envelope.answered(std::mem::take(&mut verdicts.outcome));
     verdicts
 }

@@ -17,7 +17,7 @@ use crate::govern::modes::Mode;
 use crate::pg::admission::{self, Admitted, Full};
 use crate::pg::attempt::Caught;
 use crate::policy::breaker::{self, Probe};
-use crate::policy::{Deadline, Round, RuleFault, timed_out};
+use crate::policy::{Deadline, Outcome, Round, RuleFault, timed_out};
 use crate::settings;
 
 /// Percent of the budget by which features must be read, and rules be answered.
@@ -55,11 +55,8 @@ pub struct Envelope {
     pub rules_until: Deadline,
     /// What the rules were given together, when they were late.
     given: Duration,
-    /// The rules have answered, and these of them failed.
-    answered: Cell<bool>,
-    faults: RefCell<Vec<RuleFault>>,
-    /// Of these it is not known how they would have done.
-    silent: RefCell<Vec<usize>>,
+    /// How the rules have done, once all that are not left out have been asked.
+    outcome: RefCell<Option<Outcome>>,
 }
 
 impl Envelope {
@@ -87,9 +84,7 @@ impl Envelope {
             features_until: by(FEATURES),
             rules_until: by(CANDIDATES),
             given: Duration::ZERO,
-            answered: Cell::new(false),
-            faults: RefCell::default(),
-            silent: RefCell::default(),
+            outcome: RefCell::default(),
         }
     }
 
@@ -119,16 +114,17 @@ impl Envelope {
                 error: self.late(),
                 slow: true,
             };
-            self.answered(vec![late], self.round.probed.into_iter().collect());
+            self.answered(Outcome {
+                faults: vec![late],
+                silent: self.round.probed.into_iter().collect(),
+            });
         }
         true
     }
 
-    /// All rules that are not left out have been asked; these have failed, and of those it is not known.
-    pub fn answered(&self, faults: Vec<RuleFault>, silent: Vec<usize>) {
-        self.answered.set(true);
-        self.faults.replace(faults);
-        self.silent.replace(silent);
+    /// All rules that are not left out have been asked.
+    pub fn answered(&self, outcome: Outcome) {
+        self.outcome.replace(Some(outcome));
     }
 
     /// What is said of rules that were late together.
@@ -176,12 +172,11 @@ impl Envelope {
 
     /// Tells the breakers how the rules have done.
     pub fn account(&mut self, request: &Request<'_>) {
-        if self.takes && self.answered.get() {
-            let rules = &request.surface.rules;
-            let (probe, faults, silent) =
-                (self.probe.take(), self.faults.take(), self.silent.take());
-            let asked = (faults.as_slice(), silent.as_slice());
-            breaker::account(rules, &self.round, probe, asked, request.now);
+        if self.takes
+            && let Some(outcome) = self.outcome.take()
+        {
+            let (rules, probe) = (&request.surface.rules, self.probe.take());
+            breaker::account(rules, &self.round, probe, &outcome, request.now);
         }
     }
 

@@ -31,7 +31,7 @@ use crate::policy::{Budget, Bundle, Cap, Level, Limits, Per, Stripe, UserRow};
 
 /// Milliseconds that a decision waits for a lock: far from the second after which Postgres looks for
 /// deadlocks.
-pub const PATIENCE: u32 = 20;
+const PATIENCE: u32 = 20;
 
 /// How long it waits for what it has chosen while that passes from hand to hand among others.
 const LONGEST: Duration = Duration::from_millis(100);
@@ -90,6 +90,12 @@ impl Held {
 }
 
 impl<'a> Limiting<'a> {
+    /// Whether it has looked at that stripe, or holds it.
+    fn has(&self, place: usize, stripe: i32) -> bool {
+        let mut held = self.held.iter();
+        held.any(|held| held.place == place && held.stripe.number == stripe)
+    }
+
     /// Locks the row of the user if there is a cap per user, or takes it as the desk has it while there is
     /// plenty of all; and looks at what is near its end. Needs an open session that lasts until the counters
     /// are written.

@@ -27,17 +27,19 @@ fn user_key_uuid(user_id: Option<pgrx::Uuid>) -> pgrx::Uuid {
     )
 }
 
-/// user_turn(user_id).
+/// user_turn(user_id): as user_key, but null for what is no user_id.
 #[pg_extern(sql = false)]
 fn user_turn(user_id: &str) -> Option<pgrx::Uuid> {
-    let user_id = pseudonym::user_id(Some(user_id)).ok()?;
-    let key = pseudonym::key().or_raise();
-    Some(pgrx::Uuid::from_bytes(*key.of(user_id).as_bytes()))
+    pseudonym::user_id(Some(user_id)).ok().map(pseudonym_of)
 }
 
 fn user_key(user_id: Option<&str>) -> pgrx::Uuid {
+    pseudonym_of(pseudonym::user_id(user_id).or_raise())
+}
+
+/// Of a user_id that was checked.
+fn pseudonym_of(user_id: &str) -> pgrx::Uuid {
     invalidation::changes(Watch::Publication);
-    let user_id = pseudonym::user_id(user_id).or_raise();
     let key = pseudonym::key().or_raise();
     pgrx::Uuid::from_bytes(*key.of(user_id).as_bytes())
 }

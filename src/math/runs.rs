@@ -16,7 +16,7 @@ pub fn compress(numbers: impl Iterator<Item = i32>, runs: &mut Vec<i32>) {
 }
 
 /// More numbers than any decision has candidates.
-const MOST: usize = 1 << 20;
+pub const MOST: usize = 1 << 20;
 
 /// The numbers of the runs, in order; none beyond the largest, and no more than [`MOST`], whatever they say.
 pub fn expand(runs: &[i32]) -> impl Iterator<Item = i32> {

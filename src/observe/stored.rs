@@ -27,15 +27,13 @@ impl Stored {
         Stored(EVENTS.with(|statement| statement.cursor(access, &args)))
     }
 
-    /// Hands the next ones to `each`, as many as wanted or as there are, with their type and ordinal; answers how
-    /// many.
-    pub fn read(&mut self, wanted: i64, mut each: impl FnMut(&Fact<'_>, &str, i64)) -> i64 {
-        let mut read = 0;
-        while read < wanted {
+    /// Hands the next ones to `each`, as many as wanted or as there are, with their type and ordinal.
+    pub fn read(&mut self, mut wanted: i64, mut each: impl FnMut(&Fact<'_>, &str, i64)) {
+        while wanted > 0 {
             session::check_interrupts();
             // What a page has allocated goes with it.
             let _page = Session::open();
-            let most = PAGE.min(wanted - read);
+            let most = PAGE.min(wanted);
             let rows = self.0.fetch(most, |row: Row<'_>| {
                 let fact = Fact {
                     at: row.timestamp(2).expect("a key"),
@@ -47,11 +45,10 @@ impl Stored {
                 };
                 each(&fact, row.must(3), row.must(1));
             });
-            read += rows;
             if rows < most {
-                break;
+                return;
             }
+            wanted -= rows;
         }
-        read
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::daily::Day;
 use super::datum;
 use super::invalidation::{self, Watch};
+use super::session::sees_one_snapshot;
 use super::version::Version;
 
 /// A value of a primary key.
@@ -396,12 +397,6 @@ unsafe fn has(day: &Day, snapshot: pg_sys::Snapshot, keys: &mut [pg_sys::ScanKey
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         found
     }
-}
-
-/// Whether the transaction sees one snapshot throughout.
-pub(super) fn sees_one_snapshot() -> bool {
-    // SAFETY: reads a setting of the transaction.
-    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
 /// The newest snapshot that the transaction may look through.

@@ -28,7 +28,8 @@ pub fn has_row_security() -> bool {
 
 /// Whether the transaction sees one snapshot throughout, which may be old.
 pub fn sees_one_snapshot() -> bool {
-    super::lookup::sees_one_snapshot()
+    // SAFETY: reads a setting of the transaction.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
 /// Whether the caller's snapshot sees what that transaction has committed.

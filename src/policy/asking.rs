@@ -134,6 +134,24 @@ impl RuleFault {
     }
 }
 
+/// What breakers are told of rules that were asked; the others have answered.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub faults: Vec<RuleFault>,
+    /// Those that have neither answered nor failed by a fault of their own.
+    pub silent: Vec<usize>,
+}
+
+impl Outcome {
+    /// A rule has failed: by that fault, if it is its own.
+    pub(super) fn blame(&mut self, rule: usize, fault: Option<RuleFault>) {
+        match fault {
+            Some(fault) => self.faults.push(fault),
+            None => self.silent.push(rule),
+        }
+    }
+}
+
 /// What the rules say of one request.
 #[derive(Default)]
 pub struct Verdicts {
@@ -143,9 +161,7 @@ pub struct Verdicts {
     pub(super) holds: Vec<i32>,
     pub(super) failed: HashMap<i32, String>,
     /// Of those that were asked alone.
-    pub faults: Vec<RuleFault>,
-    /// Those of them that have neither answered nor failed by a fault of their own.
-    pub silent: Vec<usize>,
+    pub outcome: Outcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

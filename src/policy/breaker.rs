@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
-use super::asking::{Round, RuleFault};
+use super::asking::{Outcome, Round, RuleFault};
 use super::rules::Rules;
 use crate::pg::attempt::beside;
 use crate::pg::invalidation::Watch;
@@ -99,24 +99,21 @@ fn look(now: i64) {
     if KEPT.with_borrow(is_good) {
         return;
     }
-    let read = beside(|| {
+    let read = || {
         let mut open = HashMap::new();
-        let read = || {
-            READ.with(|statement| {
-                statement.read(&[], |row| {
-                    open.insert(row.must(1), row.timestamp(2).unwrap_or(i64::MAX));
-                })
+        READ.with(|statement| {
+            statement.read(&[], |row| {
+                open.insert(row.must(1), row.timestamp(2).unwrap_or(i64::MAX));
             })
-        };
-        let (changes, _) = WATCHED.with(|table| table.read(read));
-        Kept {
+        });
+        open
+    };
+    if let Some((changes, open)) = beside(|| WATCHED.with(|table| table.read(read))) {
+        KEPT.set(Kept {
             changes,
             at: now,
             open,
-        }
-    });
-    if let Some(kept) = read {
-        KEPT.set(kept);
+        });
     }
 }
 
@@ -131,14 +128,9 @@ fn claim(rule: usize, hash: i64, now: i64) -> Option<Probe> {
     openings.map(|openings| Probe { rule, openings })
 }
 
-/// Counts how the rules that were asked have done, those with faults and those of which it is not known, and opens and closes what is due. Writes only then.
-pub fn account(
-    rules: &Rules,
-    round: &Round,
-    probe: Option<Probe>,
-    (faults, silent): (&[RuleFault], &[usize]),
-    now: i64,
-) {
+/// Counts how the rules that were asked have done, and opens and closes what is due. Writes only then.
+pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, outcome: &Outcome, now: i64) {
+    let Outcome { faults, silent } = outcome;
     let fault_of = |rule: usize| faults.iter().find(|fault| fault.rule == rule);
     if let Some(probe) = probe {
         match fault_of(probe.rule) {

@@ -218,7 +218,7 @@ impl Budget<'_> {
     pub fn level(&self, window_start: i64, now: i64) -> Level {
         let changes = WATCHED.with(Watched::changes);
         if LEVELS.with_borrow(|levels| levels.changes != changes) {
-            load();
+            load(changes);
         }
         LEVELS.with_borrow(|levels| {
             if levels
@@ -341,21 +341,18 @@ pub fn count_stripes(caps: &[Cap]) {
 
 /// Reads what sessions have said of budgets. Where others hold the table there is plenty of all, until the next
 /// change: who takes finds out.
-fn load() {
-    let seen = WATCHED.with(Watched::changes);
-    let read = beside(|| {
+fn load(changes: u64) {
+    let read = || {
         let mut known = HashMap::new();
-        let read = || {
-            LOAD.with(|statement| {
-                statement.read(&[], |row| {
-                    known.insert(row.must(1), (row.must(2), row.must(3), row.must(4)));
-                })
+        LOAD.with(|statement| {
+            statement.read(&[], |row| {
+                known.insert(row.must(1), (row.must(2), row.must(3), row.must(4)));
             })
-        };
-        let (changes, _) = WATCHED.with(|table| table.read(read));
-        (changes, known)
-    });
-    let (changes, known) = read.unwrap_or((seen, HashMap::new()));
+        });
+        known
+    };
+    let loaded = beside(|| WATCHED.with(|table| table.read(read)));
+    let (changes, known) = loaded.unwrap_or((changes, HashMap::new()));
     LEVELS.with_borrow_mut(|levels| {
         *levels = Levels {
             changes,

@@ -25,7 +25,7 @@ mod user;
 mod validate;
 mod verbs;
 
-pub use asking::{Deadline, Round, RuleFault, Verdict, Verdicts, timed_out};
+pub use asking::{Deadline, Outcome, Round, RuleFault, Verdict, Verdicts, timed_out};
 pub use budget::{Budget, Level, Stripe};
 pub use bundle::{Action, Bundle, Policy, Surface};
 pub use cap::{Cap, Limits, Pacing, Per};

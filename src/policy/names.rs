@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use crate::error::Error;
+use crate::math::runs::MOST;
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Session, Statement};
@@ -13,9 +14,6 @@ thread_local! {
     static ALL: Statement = const { Statement::new(
         "SELECT n.number, n.action FROM decide.action_number AS n", &[]) };
 }
-
-/// More than any trace has of anything.
-const MOST: usize = 1 << 20;
 
 /// Refuses arrays that no trace has: there may not be memory for what is made of them.
 pub fn must_be_short(length: usize) -> Result<(), Error> {

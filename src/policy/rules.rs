@@ -135,14 +135,6 @@ impl Inquiry {
 }
 
 impl Verdicts {
-    /// The rule has failed: by that fault, if it is its own.
-    fn blame(&mut self, rule: usize, fault: Option<RuleFault>) {
-        match fault {
-            Some(fault) => self.faults.push(fault),
-            None => self.silent.push(rule),
-        }
-    }
-
     fn put(&mut self, place: Place, holds: bool) {
         match place {
             Place::Rule(rule) => self.plain[rule] = Ok(holds),
@@ -286,7 +278,7 @@ impl Rules {
             self.ask_one(rule, &asked, actions, &mut verdicts);
         }
         verdicts.holds.sort_unstable();
-        let late = verdicts.faults.iter().any(|fault| fault.slow);
+        let late = verdicts.outcome.faults.iter().any(|fault| fault.slow);
         self.alone_by_now.set(late || until.is_over());
         verdicts
     }
@@ -304,7 +296,7 @@ impl Rules {
         if self.rules[rule].set.is_none() {
             let all = (i32::MIN, i32::MAX);
             if let Err(failure) = self.ask_alone(rule, asked, all, verdicts) {
-                verdicts.blame(rule, failure.fault);
+                verdicts.outcome.blame(rule, failure.fault);
                 verdicts.plain[rule] = Err(failure.error);
             }
             return;
@@ -319,7 +311,7 @@ impl Rules {
         self.halve(rule, asked, &numbers, verdicts, &mut last);
         let failed = |number: &i32| verdicts.failed.contains_key(number);
         if numbers.iter().all(failed) {
-            verdicts.blame(rule, last.flatten());
+            verdicts.outcome.blame(rule, last.flatten());
         }
     }
 

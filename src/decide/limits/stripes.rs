@@ -80,11 +80,7 @@ impl Limiting<'_> {
         let mut are_held = false;
         for step in 0..stripes {
             let number = (first + step) % stripes;
-            if self
-                .held
-                .iter()
-                .any(|held| held.place == place && held.stripe.number == number)
-            {
+            if self.has(place, number) {
                 continue;
             }
             let worth = || {

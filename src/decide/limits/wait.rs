@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{Held, Limiting};
+use super::Limiting;
 use crate::pg::locked::Missed;
 use crate::pg::lookup::{Holder, Seen};
 use crate::policy::{Budget, Stripe};
@@ -48,11 +48,9 @@ impl Limiting<'_> {
                 return None;
             }
             let wanted = stripes.iter().filter(|stripe| {
-                let is_mine =
-                    |held: &Held| held.place == place && held.stripe.number == stripe.number;
                 Budget(cap).room(stripe, now) >= least
                     && !stripe.holder.is_some_and(stays)
-                    && !self.held.iter().any(is_mine)
+                    && !self.has(place, stripe.number)
             });
             // Each session begins with another one.
             let rows = stripes.len() as u64;

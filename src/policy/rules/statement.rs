@@ -1,14 +1,16 @@
 //! The statements by which rules are asked.
 
 use std::collections::{HashMap, HashSet};
+use std::thread::LocalKey;
 
 use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
 use super::{Inquiry, Place, Rule, Rules, TYPES, Together};
 use crate::pg::attempt::attempt;
+use crate::pg::datum::Arg;
 use crate::pg::expression::Truths;
 use crate::pg::plan::{exact, on_latest_snapshot};
-use crate::pg::{Plan, Statement, datum, session};
+use crate::pg::{Plan, Row, Statement, datum, session};
 
 /// Up to how many actions of a set are asked about one by one.
 const FEW: usize = 3;
@@ -40,6 +42,11 @@ thread_local! {
     static ROWS: Statement = const { Statement::new(
         "SELECT a.rule, pg_catalog.array_agg(a ORDER BY a.number)::text FROM decide.bundle_action AS a \
           WHERE a.bundle = $1 AND a.surface = $2 GROUP BY a.rule", &[INT8OID, TEXTOID]) };
+}
+
+/// Reads actions of a bundle, whichever snapshot the caller has, with their numbers as exact as they are.
+fn read_exactly(statement: &'static LocalKey<Statement>, args: &[Arg], each: impl FnMut(Row<'_>)) {
+    exact(|| on_latest_snapshot(|| statement.with(|statement| statement.read(args, each))));
 }
 
 impl Rules {
@@ -134,17 +141,11 @@ impl Rules {
                 datum::int4(set),
                 datum::int8(FEW as i64 + 1),
             ];
-            exact(|| {
-                on_latest_snapshot(|| {
-                    CONSTANTS.with(|statement| {
-                        statement.read(&args, |row| {
-                            actions.push(One {
-                                set,
-                                number: row.must(1),
-                                row: row.must(2),
-                            })
-                        })
-                    })
+            read_exactly(&CONSTANTS, &args, |row| {
+                actions.push(One {
+                    set,
+                    number: row.must(1),
+                    row: row.must(2),
                 })
             });
             if actions.len() <= FEW {
@@ -166,14 +167,8 @@ impl Rules {
         }
         let mut rows = HashMap::new();
         let args = [datum::int8(self.bundle), datum::text(&self.surface)];
-        exact(|| {
-            on_latest_snapshot(|| {
-                ROWS.with(|statement| {
-                    statement.read(&args, |row| {
-                        rows.insert(row.must::<i32>(1), row.must::<String>(2));
-                    })
-                })
-            })
+        read_exactly(&ROWS, &args, |row| {
+            rows.insert(row.must::<i32>(1), row.must::<String>(2));
         });
         self.rows_of_sets.replace(Some(rows));
         self.together.take();
