@@ -53,6 +53,11 @@ pub fn used(ledger: &[i64], terms: &Terms) -> i64 {
         .fold(0, |sum, (_, amount, _)| sum.saturating_add(amount))
 }
 
+/// The time of the newest entry.
+pub fn newest(ledger: &[i64]) -> Option<i64> {
+    entries(ledger).map(|(at, ..)| at).max()
+}
+
 /// How much of that is reserved only.
 pub fn reserved(ledger: &[i64], terms: &Terms) -> i64 {
     entries(ledger)

@@ -96,6 +96,9 @@ const LEAST_STRIPES: i64 = 4;
 const MOST_STRIPES: i64 = 32;
 const MOST_PACED: i64 = 4;
 
+/// So many stripes are not all held by others, but for a moment.
+const MANY_STRIPES: i32 = 16;
+
 impl Cap {
     /// The window that `now` is in: from and up to. Needs an open session.
     pub fn window(&self, now: i64) -> (i64, i64) {
@@ -165,6 +168,11 @@ impl Cap {
     pub fn is_small(&self) -> bool {
         let stripes = self.stripes.get().max(1);
         stripes == 1 || self.limit / i64::from(stripes) < SHARE.saturating_mul(self.largest)
+    }
+
+    /// Whether its rows are so many that it is rare that others have all of them.
+    pub fn has_many_rows(&self) -> bool {
+        self.stripes.get() >= MANY_STRIPES
     }
 
     /// What is left of a stripe when others should begin to look before they choose.
@@ -397,6 +405,7 @@ impl Limits {
                 .iter()
                 .enumerate()
                 .filter_map(|(a, action)| Some((a, cap.amount(action.number, surface)?)))
+                .filter(|&(_, amount)| amount > 0) // what takes nothing is not limited
                 .collect();
             let Some(largest) = amounts.iter().map(|&(_, amount)| amount).max() else {
                 continue;
