@@ -106,8 +106,8 @@ pub struct Reservation<'a> {
     takes: bool,
     /// When the exposures are.
     moment: i64,
-    /// Others were waited for since the moment was taken.
-    has_waited: bool,
+    /// The moment is old: others were waited for since it was taken, or have counted since.
+    is_old: bool,
     /// Per cap of the surface: how its counter was found, and what is left of it.
     standings: Vec<Standing>,
     capacities: Vec<Capacity>,
@@ -165,7 +165,7 @@ impl<'a> Reservation<'a> {
             limits,
             takes,
             moment: request.now,
-            has_waited: false,
+            is_old: false,
             standings: Vec::with_capacity(limits.caps.len()),
             capacities: Vec::with_capacity(limits.caps.len()),
             relaxed: 0,
@@ -215,7 +215,7 @@ impl<'a> Reservation<'a> {
         if self.takes {
             let locked = row.lock_within(key, self.lock_wait);
             self.user = locked.map(Grip::Firm);
-            self.has_waited = true;
+            self.is_old = true;
         } else {
             row.read(key);
         }
@@ -228,6 +228,7 @@ impl<'a> Reservation<'a> {
 
     /// Claims, waits, settles the moment: then nothing of it changes until something is taken.
     fn find_capacities(&mut self, known: Known) {
+        self.is_old |= self.is_behind_user();
         self.standings.clear();
         for place in 0..self.limits.caps.len() {
             let standing = self.find_standing(place);
@@ -245,23 +246,28 @@ impl<'a> Reservation<'a> {
         &self.bundle.caps[self.limits.caps[place]]
     }
 
-    /// Takes the moment anew if others were waited for, or a row has an entry that is newer; whether it did.
+    /// Takes the moment anew if others were waited for, or a row of a counter has an entry that is newer; whether
+    /// it did.
     fn settle_moment(&mut self) -> bool {
         let rows = self.held.iter().map(|held| &held.stripe.ledger[..]);
-        let of_rows = rows.filter_map(ledger::newest).max();
-        let of_user = || {
-            let caps = self.limits.caps.iter().map(|&i| &self.bundle.caps[i]);
-            let of_user = caps.filter(|cap| cap.per == Per::User);
-            let blocks = of_user.map(|cap| ledger::block(&self.exposures, cap.slot.into()));
-            blocks.filter_map(ledger::newest).max()
-        };
-        let is_old = |newest: Option<i64>| newest.is_some_and(|newest| newest > self.moment);
-        let anew = self.takes && (self.has_waited || is_old(of_rows) || is_old(of_user()));
+        let newest = rows.filter_map(ledger::newest).max();
+        let is_behind = newest.is_some_and(|newest| newest > self.moment);
+        let anew = self.takes && (self.is_old || is_behind);
         if anew {
             self.moment = clock::now().max(self.moment);
-            self.has_waited = false;
+            self.is_old = false;
         }
         anew
+    }
+
+    /// Whether the row of the user has an entry that is newer than the moment.
+    fn is_behind_user(&self) -> bool {
+        let of_bundle = self.limits.caps.iter().map(|&i| &self.bundle.caps[i]);
+        let mut of_user = of_bundle.filter(|cap| cap.per == Per::User);
+        of_user.any(|cap| {
+            let block = ledger::block(&self.exposures, cap.slot.into());
+            ledger::newest(block).is_some_and(|newest| newest > self.moment)
+        })
     }
 
     /// What is left of a cap at the moment.

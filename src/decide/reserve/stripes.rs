@@ -252,7 +252,7 @@ impl Reservation<'_> {
             }
             // One that others keep is left for the next.
             let share = (left.as_millis() as u32).clamp(1, super::wait::MOMENT);
-            self.has_waited = true;
+            self.is_old = true;
             match budget.claim_within(number, share) {
                 Ok((stripe, version, claim)) => {
                     let enough = budget.room(&stripe, self.moment) >= need.amount;

@@ -44,7 +44,7 @@ impl Reservation<'_> {
         let began = Instant::now();
         let claimed = budget.claim_within(row.number, most);
         let passed = began.elapsed().as_millis() as u32;
-        self.has_waited = true;
+        self.is_old = true;
         self.waited += passed.max(1);
         match claimed {
             Ok((stripe, version, claim)) => {
