@@ -36,7 +36,7 @@ impl Reservation<'_> {
             worth.then_some(row)
         };
         // Those that are not in the hands of a transaction first: their claims come soon.
-        let mut turns = budget.turns().filter_map(wanted);
+        let turns = budget.turns().filter_map(wanted);
         let Some(row) = turns.min_by_key(|row| row.holder.is_some()) else {
             return false;
         };
