@@ -361,7 +361,7 @@ impl<'a> Limiting<'a> {
             let i = desk.open[pick];
             for &(place, amount) in &self.limits.of_action[i] {
                 let cap = self.cap(place);
-                if cap.per != Per::User {
+                if cap.per != Per::User || amount == 0 {
                     continue;
                 }
                 let state = match cap.counts {

@@ -1,7 +1,7 @@
 //! Last stage: the row that records how the decision came about, in today's partition.
 
 use pgrx::pg_sys::{
-    self, FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8OID,
+    self, FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8ARRAYOID, INT8OID,
     TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
 };
 
@@ -9,16 +9,11 @@ use super::{Decision, Desk};
 use crate::math::model::Value;
 use crate::math::runs::compress;
 use crate::pg::append::append;
-use crate::pg::daily::Daily;
-use crate::pg::invalidation::Watch;
+use crate::pg::daily::TRACES;
 use crate::pg::{Statement, array, datum};
 use crate::policy::value_text;
 
-const DAILY: Daily = Daily {
-    table: "trace",
-    columns: TYPES.len() as i32,
-    watch: Watch::Trace,
-};
+const _: () = assert!(TRACES.columns as usize == TYPES.len());
 
 thread_local! {
     static INSERT: Statement = const { Statement::new(
@@ -64,7 +59,7 @@ const TYPES: [pg_sys::Oid; 34] = [
     TIMESTAMPTZOID,
     INT4ARRAYOID,
     INT4ARRAYOID,
-    INT4ARRAYOID,
+    INT8ARRAYOID,
     INT8OID,
     FLOAT8ARRAYOID,
 ];
@@ -132,7 +127,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         decision.bundle.switches.number.and_then(datum::int8),
         some_of(&desk.duals),
     ];
-    let day = DAILY.day(request.now);
+    let day = TRACES.day(request.now);
     let added = day.is_some_and(|day| append(day.partition, &row));
     if !added {
         INSERT.with(|statement| statement.write(&row, |_| {}));

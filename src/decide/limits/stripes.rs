@@ -26,19 +26,23 @@ impl Limiting<'_> {
         let mut taken: Vec<(usize, i64)> = Vec::new();
         for (place, slot, amount) in needs {
             let cap = self.cap(place);
-            if cap.per != Per::All {
-                continue;
-            }
-            let Some(which) = self.find_stripe(place, amount, &taken, desk) else {
-                return false;
+            let stripe = match cap.per {
+                Per::User if amount > 0 => -1,
+                Per::All if amount > 0 => {
+                    let Some(which) = self.find_stripe(place, amount, &taken, desk) else {
+                        return false;
+                    };
+                    taken.push((which, amount));
+                    i64::from(self.held[which].stripe.number)
+                }
+                _ => continue,
             };
-            taken.push((which, amount));
             if cap.counts.is_some() {
-                let number = self.held[which].stripe.number;
-                desk.holds.extend([slot as i32 + 1, cap.slot, number]);
+                let slot = slot as i64 + 1;
+                desk.holds.extend([slot, cap.slot.into(), stripe, amount]);
             }
         }
-        desk.holds.as_chunks_mut::<3>().0.sort_unstable();
+        desk.holds.as_chunks_mut::<4>().0.sort_unstable();
         for (which, amount) in taken {
             let cap = self.cap(self.held[which].place);
             let held = &mut self.held[which];
