@@ -138,12 +138,7 @@ pub fn take(ledger: &mut Vec<i64>, (at, amount, state): (i64, i64, i64), terms: 
 
 /// Adds an exposure of any moment that counts; `window` is the window of that moment. One that is over for
 /// long is left out.
-pub fn count(
-    ledger: &mut Vec<i64>,
-    (at, amount): (i64, i64),
-    window: (i64, i64),
-    terms: &Terms,
-) {
+pub fn count(ledger: &mut Vec<i64>, (at, amount): (i64, i64), window: (i64, i64), terms: &Terms) {
     prune(ledger, terms);
     if amount > 0 && terms.keeps(at, COUNTED) {
         ledger.extend([at, amount, COUNTED]);
@@ -203,7 +198,8 @@ pub fn release_oldest(
     terms: &Terms,
 ) {
     let held = entries(ledger).enumerate().filter(|&(_, (at, _, state))| {
-        (state == action || state == MERGED + action) && (terms.reserved_from..=latest).contains(&at)
+        (state == action || state == MERGED + action)
+            && (terms.reserved_from..=latest).contains(&at)
     });
     if let Some((place, (_, left, state))) = held.min_by_key(|&(_, (at, ..))| at) {
         lessen(ledger, place, if state == action { left } else { amount });

@@ -65,9 +65,8 @@ impl Shown {
                 datum::timestamp(decided_at),
             ];
             on_latest_snapshot(|| {
-                TRACE.with(|statement| {
-                    statement.read(&args, |row| keep(row.datum(1), row.datum(2)))
-                })
+                TRACE
+                    .with(|statement| statement.read(&args, |row| keep(row.datum(1), row.datum(2))))
             });
         }
         found.then_some(shown)
