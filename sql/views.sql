@@ -175,7 +175,7 @@ SELECT u.user_key, c.cap, c.value, c.max_count,
  CROSS JOIN LATERAL decide.exposure_entries(u.exposures) AS e
   JOIN decide.cap_in_force AS c ON c.slot = e.slot AND c.per = 'user'
  CROSS JOIN LATERAL (SELECT CASE c.unit WHEN 'cost' THEN 1000000.0::double precision ELSE 1 END) AS s (scale)
- WHERE e.at >= c.window_start
+ WHERE e.at >= c.window_start AND (e.at < c.window_end OR e.state > 0 OR c.counts = 'decision')
  GROUP BY u.user_key, c.cap, c.value, c.max_count, s.scale, c.window_start, c.window_end;
 COMMENT ON VIEW decide.exposure IS 'What users have had of each cap per user in its present window; filter by user_key = decide.user_key(…)';
 COMMENT ON COLUMN decide.exposure.user_key IS 'Pseudonym of the user';

@@ -118,8 +118,9 @@ pub struct Desk {
     pub dropped: Vec<i32>,
     /// Slots of soft caps that gave way.
     pub relaxed: Vec<i32>,
-    /// Triples of a slot of the slate, the slot of a cap, and the stripe that holds it for an event.
-    pub holds: Vec<i32>,
+    /// What is reserved for events: a slot of the slate, the slot of a cap, the stripe that holds it (-1: the row of
+    /// the user), and the amount.
+    pub holds: Vec<i64>,
     pub numbers: Vec<i32>,
 }
 

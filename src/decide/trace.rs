@@ -1,24 +1,19 @@
 //! Last stage: the row that records how the decision came about, in today's partition.
 
 use pgrx::pg_sys::{
-    self, FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8OID,
-    TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
+    self, FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8ARRAYOID,
+    INT8OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
 };
 
 use super::{Decision, Desk};
 use crate::math::model::Value;
 use crate::math::runs::compress;
 use crate::pg::append::append;
-use crate::pg::daily::Daily;
-use crate::pg::invalidation::Watch;
+use crate::pg::daily::TRACES;
 use crate::pg::{Statement, array, datum};
 use crate::policy::value_text;
 
-const DAILY: Daily = Daily {
-    table: "trace",
-    columns: TYPES.len() as i32,
-    watch: Watch::Trace,
-};
+const _: () = assert!(TRACES.columns as usize == TYPES.len());
 
 thread_local! {
     static INSERT: Statement = const { Statement::new(
@@ -64,7 +59,7 @@ const TYPES: [pg_sys::Oid; 35] = [
     TIMESTAMPTZOID,
     INT4ARRAYOID,
     INT4ARRAYOID,
-    INT4ARRAYOID,
+    INT8ARRAYOID,
     INT8OID,
     FLOAT8ARRAYOID,
     TIMESTAMPTZOID,
@@ -136,7 +131,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
             .then(|| datum::timestamp(request.now))
             .flatten(),
     ];
-    let day = DAILY.day(decision.moment);
+    let day = TRACES.day(decision.moment);
     let added = day.is_some_and(|day| append(day.partition, &row));
     if !added {
         INSERT.with(|statement| statement.write(&row, |_| {}));

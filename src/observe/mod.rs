@@ -12,6 +12,7 @@ mod features;
 pub mod inbox;
 mod keys;
 mod quarantine;
+mod shown;
 mod store;
 mod stored;
 mod text;

@@ -416,6 +416,56 @@ unsafe fn has(day: &Day, snapshot: pg_sys::Snapshot, keys: &mut [pg_sys::ScanKey
     }
 }
 
+/// Hands the row of a day whose primary key is these two uuids and that time to `then`, if there is one; false if
+/// the partition is gone meanwhile. Sees what is committed by now, whichever snapshot the caller has, and what the
+/// transaction wrote itself. The rights of the current role are not asked.
+pub fn find_in_day(
+    day: Day,
+    (first, second): (Uuid, Uuid),
+    at: i64,
+    then: impl FnOnce(Found<'_>),
+) -> bool {
+    let (Some(first), Some(second)) = (datum::uuid(first), datum::uuid(second)) else {
+        return true;
+    };
+    // SAFETY: keys name the columns of the index and operators of their types; the partition is opened under a lock
+    // that is kept to the end of the transaction, and the snapshot registered while it is used.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::try_table_open(day.partition, lock);
+        if relation.is_null() {
+            return false;
+        }
+        let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
+        let mut keys = [pg_sys::ScanKeyData::default(); 3];
+        keys[0] = equal_uuid(first);
+        pg_sys::ScanKeyInit(&mut keys[1], 2, equal, pg_sys::F_UUID_EQ.into(), second);
+        let at = pg_sys::Datum::from(at);
+        pg_sys::ScanKeyInit(&mut keys[2], 3, equal, pg_sys::F_TIMESTAMPTZ_EQ.into(), at);
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let scan = pg_sys::systable_beginscan(
+            relation,
+            day.primary_key,
+            true,
+            snapshot,
+            keys.len() as i32,
+            keys.as_mut_ptr(),
+        );
+        let tuple = pg_sys::systable_getnext(scan);
+        if !tuple.is_null() {
+            then(Found {
+                tuple,
+                shape: (*relation).rd_att,
+                lives: PhantomData,
+            });
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::UnregisterSnapshot(snapshot);
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+    }
+    true
+}
+
 /// The newest snapshot that the transaction may look through.
 ///
 /// # Safety

@@ -76,15 +76,20 @@ pub struct Cap {
     /// The largest of them, at least 1, and the least that is more than nothing.
     pub largest: i64,
     pub least: Option<i64>,
-    /// The calendar window that was asked for last.
-    window: Cell<(i64, i64)>,
+    /// The calendar window that was asked for last: where the one before begins, it begins, and it ends.
+    window: Cell<(i64, i64, i64)>,
 }
 
 thread_local! {
     static WINDOW: Statement = const { Statement::new(
-        "SELECT w.starts, w.ends FROM decide.cap_window($1, $2::interval, $3, $4) AS w",
+        "SELECT b.starts, w.starts, w.ends FROM decide.cap_window($1, $2::interval, $3, $4) AS w \
+          CROSS JOIN LATERAL decide.cap_window(w.starts - interval '1 microsecond', $2::interval, $3, $4) AS b",
         &[TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID]) };
 }
+
+/// Before a sliding window begins its counters keep an eighth of its length, at least and at most so many
+/// microseconds, and no more than its length.
+const KEPT_BEFORE: (i64, i64) = (1_000_000, 60_000_000);
 
 /// Units of a cost of 1.
 const COST: f64 = 1e6;
@@ -102,34 +107,71 @@ const MANY_STRIPES: i32 = 16;
 impl Cap {
     /// The window that `now` is in: from and up to. Needs an open session.
     pub fn window(&self, now: i64) -> (i64, i64) {
+        let (_, starts, ends) = self.windows(now);
+        (starts, ends)
+    }
+
+    /// The same, and from when on the counters keep what is before it.
+    fn windows(&self, now: i64) -> (i64, i64, i64) {
         match &self.span {
-            Span::Forever => (i64::MIN, i64::MAX),
-            Span::Sliding(length) => (now.saturating_sub(*length) + 1, i64::MAX),
-            Span::Calendar {
-                length,
-                time_zone,
-                week_start,
-            } => {
-                let (starts, ends) = self.window.get();
+            Span::Forever => (i64::MIN, i64::MIN, i64::MAX),
+            Span::Sliding(length) => {
+                let from = now.saturating_sub(*length) + 1;
+                let before = (length / 8).max(KEPT_BEFORE.0).min(KEPT_BEFORE.1);
+                (from.saturating_sub(before.min(*length)), from, i64::MAX)
+            }
+            Span::Calendar { .. } => {
+                let (before, starts, ends) = self.window.get();
                 if (starts..ends).contains(&now) {
-                    return (starts, ends);
+                    return (before, starts, ends);
                 }
-                let args = [
-                    datum::timestamp(now),
-                    datum::text(length),
-                    datum::text(time_zone),
-                    datum::int4(*week_start),
-                ];
-                let mut window = (i64::MIN, i64::MAX);
-                WINDOW.with(|statement| {
-                    statement.read(&args, |row| {
-                        window = row.timestamp(1).zip(row.timestamp(2)).unwrap_or(window);
-                    })
-                });
-                self.window.set(window);
-                window
+                let windows = self.calendar(now);
+                self.window.set(windows);
+                windows
             }
         }
+    }
+
+    /// The window of a moment that an event tells of, which may be another than that of the terms. Needs an open
+    /// session.
+    pub fn window_of(&self, at: i64, terms: &Terms) -> (i64, i64) {
+        match self.span {
+            Span::Calendar { .. } if at >= terms.until || at < terms.kept_from => {
+                let (_, starts, ends) = self.calendar(at);
+                (starts, ends)
+            }
+            Span::Calendar { .. } if at < terms.from => (terms.kept_from, terms.from),
+            Span::Calendar { .. } => terms.window(),
+            _ => (i64::MIN, i64::MAX),
+        }
+    }
+
+    /// The calendar window of any moment, and where the one before begins; all time where there is none.
+    fn calendar(&self, at: i64) -> (i64, i64, i64) {
+        let mut windows = (i64::MIN, i64::MIN, i64::MAX);
+        let Span::Calendar {
+            length,
+            time_zone,
+            week_start,
+        } = &self.span
+        else {
+            return windows;
+        };
+        let args = [
+            datum::timestamp(at),
+            datum::text(length),
+            datum::text(time_zone),
+            datum::int4(*week_start),
+        ];
+        WINDOW.with(|statement| {
+            statement.read(&args, |row| {
+                let found = row.timestamp(2).zip(row.timestamp(3));
+                if let Some((starts, ends)) = found {
+                    windows = (row.timestamp(1).unwrap_or(starts), starts, ends);
+                }
+            })
+        });
+        windows
     }
 
     /// The window that a level holds for, by its beginning: a sliding one has none.
@@ -142,8 +184,13 @@ impl Cap {
 
     /// Which entries of its ledgers bind at that moment. Needs an open session.
     pub fn terms(&self, now: i64) -> Terms {
+        let (kept_from, from, until) = self.windows(now);
         Terms {
-            from: self.window(now).0,
+            from,
+            until,
+            // Events alone date what they count, and only in rows of users.
+            binds_later: self.per != Per::User || self.counts.is_none(),
+            kept_from,
             reserved_from: match self.per {
                 Per::User => now.saturating_sub(self.hold) + 1,
                 _ => i64::MIN,
@@ -280,7 +327,7 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         largest: amounts.values().copied().max().unwrap_or(1).max(1),
         least: amounts.values().copied().filter(|&n| n > 0).min(),
         amounts,
-        window: Cell::new((0, 0)),
+        window: Cell::new((0, 0, 0)),
     })
 }
 
@@ -434,6 +481,12 @@ impl Bundle {
     pub fn counting(&self, kind: &str) -> impl Iterator<Item = &Cap> {
         let places = self.counted_by.get(kind).into_iter().flatten();
         places.map(|&i| &self.caps[i])
+    }
+
+    /// The cap of a number, if it is in force.
+    pub fn cap(&self, slot: i32) -> Option<&Cap> {
+        let place = self.caps.binary_search_by_key(&slot, |cap| cap.slot);
+        place.ok().map(|place| &self.caps[place])
     }
 }
 

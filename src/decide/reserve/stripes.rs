@@ -10,7 +10,10 @@ use crate::policy::{Budget, Level, Per};
 /// How often the same draw is taken from other rows, where others were faster with the ones that it had looked at.
 const MOST_ATTEMPTS: u32 = 16;
 
-/// What one slot of the slate takes of one budget.
+/// What a trace says instead of the number of a row of a counter where it is reserved in the row of the user.
+const ROW_OF_USER: i64 = -1;
+
+/// What one slot of the slate takes of one budget, or reserves in the row of the user.
 struct Need {
     place: usize,
     slot: usize,
@@ -43,13 +46,14 @@ impl Reservation<'_> {
         false
     }
 
-    /// What the slate takes of budgets, in the order of caps, whatever the order of slots: so that nobody waits for
-    /// each other.
+    /// What the slate takes, in the order of caps, whatever the order of slots: so that nobody waits for each
+    /// other.
     fn needs(&self, desk: &Desk) -> Vec<Need> {
         let mut needs = Vec::new();
         for (slot, &pick) in desk.slate.picks.iter().enumerate() {
             for &(place, amount) in &self.limits.of_action[desk.open[pick]] {
-                if self.cap(place).per == Per::All {
+                let cap = self.cap(place);
+                if cap.per == Per::All || cap.per == Per::User && cap.counts.is_some() {
                     needs.push(Need {
                         place,
                         slot,
@@ -66,18 +70,23 @@ impl Reservation<'_> {
     fn take_all(&mut self, needs: &[Need], desk: &mut Desk) -> bool {
         desk.holds.clear();
         for need in needs {
-            let Some(which) = self.find_stripe(need) else {
-                return false;
+            let cap = self.cap(need.place);
+            let row = match cap.per {
+                Per::All => {
+                    let Some(which) = self.find_stripe(need) else {
+                        return false;
+                    };
+                    self.take_from(which, need.amount);
+                    self.held[which].stripe.number.into()
+                }
+                _ => ROW_OF_USER,
             };
-            self.take_from(which, need.amount);
-            let held = &self.held[which];
-            let cap = self.cap(held.place);
             if cap.counts.is_some() {
-                let row = [need.slot as i32 + 1, cap.slot, held.stripe.number];
-                desk.holds.extend(row);
+                let slot = need.slot as i64 + 1;
+                desk.holds.extend([slot, cap.slot.into(), row, need.amount]);
             }
         }
-        desk.holds.as_chunks_mut::<3>().0.sort_unstable();
+        desk.holds.as_chunks_mut::<4>().0.sort_unstable();
         true
     }
 
