@@ -39,55 +39,94 @@ $$;
 COMMENT ON FUNCTION decide.cap_values(decide.cap) IS
   'The values of its attribute that a cap limits each by itself; one null where it does not';
 
--- A time that a clock shows twice is the first of the two: a window begins before all that is in it.
+-- Clocks change at whole seconds, and no zone has two changes within 95 hours: of the 72 hours around a time either
+-- none is seen, or one. The clock shows the time, or has leapt over it, before that change or else from it on.
 CREATE FUNCTION decide.first_moment(local timestamp, time_zone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  moment timestamptz := local AT TIME ZONE time_zone;
-  earlier timestamptz;
+  -- moments as a clock in UTC shows them: arithmetic on these knows no zone
+  near CONSTANT timestamp := (local AT TIME ZONE time_zone) AT TIME ZONE 'UTC';
+  before timestamp;
+  after timestamp;
+  middle timestamp;
+  offset_before interval;
+  offset_after interval;
 BEGIN
-  FOREACH earlier IN ARRAY ARRAY[moment - interval '1 hour', moment - interval '30 minutes'] LOOP
-    IF earlier AT TIME ZONE time_zone = local THEN
-      RETURN earlier;
+  IF NOT isfinite(local) OR local < timestamp '4713-01-01 BC' OR local > timestamp '294276-12-01' THEN
+    RETURN near AT TIME ZONE 'UTC';
+  END IF;
+  before := date_trunc('second', near) - interval '36 hours';
+  after := before + interval '72 hours';
+  offset_before := ((before AT TIME ZONE 'UTC') AT TIME ZONE time_zone) - before;
+  offset_after := ((after AT TIME ZONE 'UTC') AT TIME ZONE time_zone) - after;
+  IF offset_before = offset_after THEN
+    RETURN (local - offset_before) AT TIME ZONE 'UTC';
+  END IF;
+  WHILE after - before > interval '1 second' LOOP
+    middle := date_trunc('second', before + (after - before) / 2);
+    IF ((middle AT TIME ZONE 'UTC') AT TIME ZONE time_zone) - middle = offset_before THEN
+      before := middle;
+    ELSE
+      after := middle;
     END IF;
   END LOOP;
-  RETURN moment;
+  IF local - offset_before < after THEN
+    RETURN (local - offset_before) AT TIME ZONE 'UTC';
+  END IF;
+  RETURN greatest(after, local - offset_after) AT TIME ZONE 'UTC';
 END
 $$;
-COMMENT ON FUNCTION decide.first_moment(timestamp, text) IS 'When a clock of the zone first shows a time';
+COMMENT ON FUNCTION decide.first_moment(timestamp, text) IS 'The first moment at which a clock of the zone shows a time, or one after it';
 
+-- A window begins at the first moment at which a clock shows its beginning, and ends where the next begins, whatever
+-- clocks show in between: so each moment is in one.
 CREATE FUNCTION decide.cap_window(at timestamptz, length interval, time_zone text, week_start int,
                                   OUT starts timestamptz, OUT ends timestamptz)
 LANGUAGE plpgsql STABLE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  whole interval := justify_hours(length);
-  months int := (EXTRACT(year FROM whole) * 12 + EXTRACT(month FROM whole))::int;
-  days int := EXTRACT(day FROM whole)::int;
-  part double precision := EXTRACT(epoch FROM whole - make_interval(months => months, days => days));
-  local timestamp := at AT TIME ZONE time_zone;
+  whole CONSTANT interval := justify_hours(length);
+  months CONSTANT int := EXTRACT(year FROM whole) * 12 + EXTRACT(month FROM whole);
+  days CONSTANT int := EXTRACT(day FROM whole);
+  part CONSTANT bigint := EXTRACT(epoch FROM whole - make_interval(months => months, days => days)) * 1000000;
+  step CONSTANT int := greatest(days, 1);
+  unit CONSTANT interval := make_interval(months => months, days => CASE months WHEN 0 THEN step ELSE 0 END);
+  local CONSTANT timestamp := at AT TIME ZONE time_zone;
+  number int;
   first timestamp;
-  next timestamptz;
+  passed bigint;
 BEGIN
+  IF least(months, days, part) < 0 OR (months > 0)::int + (days > 0)::int + (part > 0)::int <> 1 THEN
+    RAISE EXCEPTION 'length % is none of a calendar window', length
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'A calendar window is of whole months, of whole days, or of a part of a day.';
+  END IF;
+  IF NOT isfinite(at) THEN
+    RETURN;
+  END IF;
   IF months > 0 THEN
-    first := date_trunc('month', local) - make_interval(months =>
-      mod((EXTRACT(year FROM local) * 12 + EXTRACT(month FROM local) - 1)::int, months));
-    starts := decide.first_moment(first, time_zone);
-    ends := decide.first_moment(first + make_interval(months => months), time_zone);
-  ELSIF days > 0 THEN
-    -- 2000-01-03 was a Monday
-    first := date_bin(make_interval(days => days), local, timestamp '2000-01-03' + make_interval(days => week_start - 1));
-    starts := decide.first_moment(first, time_zone);
-    ends := decide.first_moment(first + make_interval(days => days), time_zone);
+    -- counted from January of the year 0, which is 1 BC
+    number := (EXTRACT(year FROM local) + (local < timestamp '0001-01-01')::int) * 12 + EXTRACT(month FROM local) - 1;
+    first := timestamp '2000-01-01' + make_interval(months => number - 24000 - mod(mod(number, months) + months, months));
   ELSE
-    first := date_trunc('day', local);
-    starts := decide.first_moment(first, time_zone);
-    next := decide.first_moment(first + interval '1 day', time_zone);
-    starts := starts + make_interval(secs => part * floor(EXTRACT(epoch FROM at - starts)::double precision / part));
-    ends := least(starts + make_interval(secs => part), next);
+    -- 2000-01-03 was a Monday
+    number := local::date - date '2000-01-03' - week_start + 1;
+    first := date_trunc('day', local) - make_interval(days => mod(mod(number, step) + step, step));
+  END IF;
+  starts := decide.first_moment(first, time_zone);
+  ends := decide.first_moment(first + unit, time_zone);
+  -- A clock that was set back shows a window again that is over.
+  WHILE ends <= at LOOP
+    first := first + unit;
+    starts := ends;
+    ends := decide.first_moment(first + unit, time_zone);
+  END LOOP;
+  IF part > 0 THEN
+    passed := EXTRACT(epoch FROM at - starts) * 1000000;
+    starts := starts + (passed - mod(passed, part)) * interval '1 microsecond';
+    ends := least(starts + part * interval '1 microsecond', ends);
   END IF;
 END
 $$;
