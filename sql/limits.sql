@@ -6,16 +6,20 @@ CREATE TABLE decide.cap_slot (
   value text,
   definition jsonb NOT NULL,
   cell_us bigint NOT NULL,
-  created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  number int NOT NULL,
+  identity jsonb NOT NULL
 );
-CREATE UNIQUE INDEX ON decide.cap_slot (cap, definition, (COALESCE(value, '')), (value IS NULL));
+CREATE UNIQUE INDEX ON decide.cap_slot (number, identity, (COALESCE(value, '')), (value IS NULL));
 COMMENT ON TABLE decide.cap_slot IS 'The number by which counters and traces know a cap, for ever; another definition is another number, and starts anew';
 COMMENT ON COLUMN decide.cap_slot.slot IS 'Number';
-COMMENT ON COLUMN decide.cap_slot.cap IS 'Name';
+COMMENT ON COLUMN decide.cap_slot.cap IS 'Name, as last published';
 COMMENT ON COLUMN decide.cap_slot.value IS 'Value of the attribute, where each value is limited by itself';
-COMMENT ON COLUMN decide.cap_slot.definition IS 'What it counts, of whom, and over which window; not how much of it is allowed';
+COMMENT ON COLUMN decide.cap_slot.definition IS 'What it counts, of whom, and over which window; not how much of it is allowed. In words, for people';
 COMMENT ON COLUMN decide.cap_slot.cell_us IS 'Grid in which reservations are brought together, in microseconds: an eighth of its first hold';
 COMMENT ON COLUMN decide.cap_slot.created_at IS 'When it was first published: exposures from then on are in it';
+COMMENT ON COLUMN decide.cap_slot.number IS 'Number of the cap in decide.identity';
+COMMENT ON COLUMN decide.cap_slot.identity IS 'The same as the definition, with numbers in the place of names and lengths in microseconds: another one is another slot';
 
 CREATE FUNCTION decide.cap_definition(cap decide.cap) RETURNS jsonb
 LANGUAGE sql IMMUTABLE
@@ -26,6 +30,29 @@ RETURN jsonb_build_object(
   'window_length', (cap).window_length::text, 'window_kind', CASE WHEN (cap).window_length IS NOT NULL THEN (cap).window_kind END,
   'time_zone', (cap).time_zone, 'week_start', (cap).week_start, 'counts', (cap).counts, 'unit', (cap).unit);
 COMMENT ON FUNCTION decide.cap_definition(decide.cap) IS 'What a cap counts, of whom, and over which window';
+
+CREATE FUNCTION decide.cap_identity(cap decide.cap) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT jsonb_build_object(
+           'surface', (SELECT n.number FROM decide.named AS n WHERE n.kind = 'surface' AND n.name = (cap).surface),
+           'campaign', (SELECT n.number FROM decide.named AS n WHERE n.kind = 'campaign' AND n.name = (cap).campaign),
+           'action', (SELECT n.number FROM decide.named AS n WHERE n.kind = 'action' AND n.name = (cap).action),
+           'attribute', (cap).attribute, 'attribute_value', (cap).attribute_value, 'per', (cap).per,
+           'counts', (cap).counts, 'unit', (cap).unit)
+         || CASE
+              WHEN (cap).window_length IS NULL THEN '{}'
+              WHEN (cap).window_kind = 'sliding' THEN jsonb_build_object('sliding_us', (EXTRACT(epoch FROM (cap).window_length) * 1000000)::bigint)
+              ELSE jsonb_build_object('months', (EXTRACT(year FROM whole) * 12 + EXTRACT(month FROM whole))::int, 'days', EXTRACT(day FROM whole)::int,
+                     'part_us', (EXTRACT(hour FROM whole) * 3600000000 + EXTRACT(minute FROM whole) * 60000000 + EXTRACT(microseconds FROM whole))::bigint,
+                     'time_zone', (cap).time_zone)
+                   || CASE WHEN EXTRACT(day FROM whole) > 1 THEN jsonb_build_object('week_start', (cap).week_start) ELSE '{}' END
+            END
+    FROM justify_hours((cap).window_length) AS whole
+$$;
+COMMENT ON FUNCTION decide.cap_identity(decide.cap) IS
+  'What a cap counts, of whom, and over which window, by numbers that no renaming changes';
 
 CREATE FUNCTION decide.cap_values(cap decide.cap) RETURNS SETOF text
 LANGUAGE sql STABLE
