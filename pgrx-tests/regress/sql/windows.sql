@@ -1,5 +1,6 @@
 -- Calendar windows: each moment is in one, which begins when clocks first show its beginning and ends where the next begins.
 SET TimeZone = 'UTC';
+SET DateStyle = 'ISO';
 
 -- What a window is, told minute by minute: the latest beginning that clocks have shown by then, or leapt over.
 CREATE TEMP TABLE odd (zone text, around timestamptz, what text);
