@@ -4,7 +4,7 @@ INSERT INTO decide.campaign (campaign) VALUES ('spring'), ('summer');
 INSERT INTO decide.action (action, campaign, surfaces, cost) VALUES
   ('logo', NULL, '{none}', 0), ('tulips', 'spring', '{home}', 2), ('roses', 'summer', '{home}', 3);
 INSERT INTO decide.feature (feature, event_type, aggregate) VALUES ('clicks', 'click', 'decayed_count');
-INSERT INTO decide.feature (feature, event_type, aggregate, filter) VALUES ('tulip_clicks', 'click', 'decayed_count', '{"action": "tulips"}');
+INSERT INTO decide.feature (feature, event_type, aggregate, filter) VALUES ('tulip_clicks', 'click', 'decayed_count', '{"action": ["tulips", "roses"], "surface": "home"}');
 INSERT INTO decide.policy (policy, surface, selection) VALUES ('p', 'home', 'uniform');
 INSERT INTO decide.cap (cap, campaign, per, max_count) VALUES ('spring budget', 'spring', 'all', 10);
 INSERT INTO decide.cap (cap, action, per, max_count, window_length) VALUES ('tulips a user', 'tulips', 'user', 4, '1 day');
@@ -22,7 +22,7 @@ CREATE VIEW counted AS
 CREATE FUNCTION disagrees() RETURNS SETOF text LANGUAGE sql AS $$
   SELECT r.difference FROM decide.trace AS t, decide.replay(t.decision_id) AS r WHERE NOT r.agrees
 $$;
-SELECT track(jsonb_build_object('event_id', 'c1', 'type', 'click', 'user_id', 'ann', 'at', now(), 'action', 'tulips'));
+SELECT track(jsonb_build_object('event_id', 'c1', 'type', 'click', 'user_id', 'ann', 'at', now(), 'action', 'tulips', 'surface', 'home'));
 SELECT track(jsonb_build_object('event_id', 'i1', 'type', 'impression', 'user_id', 'ann', 'at', now(), 'action', 'roses'));
 SET pg_decide.seed = 3;
 SELECT sum(n) FROM many('ann', 'home', 3);
