@@ -118,7 +118,9 @@ SELECT decide.publish('from an old file');
 SELECT number, action, former FROM decide.action_number ORDER BY 1;
 SELECT decide.number_of_action('tulips') AS new, decide.number_of_action('red tulips') AS renamed;
 -- One identity is one row's.
+\set VERBOSITY terse
 UPDATE decide.action SET id = (SELECT a.id FROM decide.action AS a WHERE a.action = 'tulips') WHERE action = 'logo';
+\set VERBOSITY default
 -- The same length said otherwise is the same window; another one is another cap.
 UPDATE decide.cap SET window_length = '1 mon' WHERE cap = 'cost of front';
 UPDATE decide.cap SET window_length = '24 hours' WHERE cap = 'tulips a user';
@@ -129,7 +131,6 @@ SELECT decide.publish('another window');
 SELECT max(slot) FROM decide.cap_slot;
 
 -- What cannot be renamed.
-\set VERBOSITY default
 SELECT decide.rename('action', 'unheard of', 'x');
 SELECT decide.rename('action', 'logo', 'tulips');
 SELECT decide.rename('action', 'logo', ' x');

@@ -196,7 +196,7 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
     let bundle: i64 = client
         .query_one("SELECT decide.publish('in the copy')", &[])?
         .get(0);
-    ensure!(bundle == 3, "the next bundle is {bundle}");
+    ensure!(bundle == 4, "the next bundle is {bundle}");
     let changed = client.execute("UPDATE decide.trace SET seed = 0", &[]);
     ensure!(changed.is_err(), "traces of the copy can be changed");
     let members = shop::count(
