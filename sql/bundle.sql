@@ -31,14 +31,6 @@ COMMENT ON COLUMN decide.publication.at IS 'When';
 COMMENT ON COLUMN decide.publication.by IS 'Who (the session''s user)';
 COMMENT ON COLUMN decide.publication.note IS 'Why';
 
-CREATE TABLE decide.action_number (
-  number int PRIMARY KEY,
-  action text NOT NULL UNIQUE
-);
-COMMENT ON TABLE decide.action_number IS 'The number by which traces know an action, for ever';
-COMMENT ON COLUMN decide.action_number.number IS 'Number';
-COMMENT ON COLUMN decide.action_number.action IS 'Name';
-
 CREATE TABLE decide.feature_slot (
   slot int PRIMARY KEY,
   feature text NOT NULL,
@@ -48,7 +40,8 @@ CREATE TABLE decide.feature_slot (
   backfilled_at timestamptz,
   staged_at timestamptz,
   backfilled_to uuid,
-  UNIQUE (feature, definition)
+  number int NOT NULL,
+  UNIQUE (number, definition)
 );
 COMMENT ON TABLE decide.feature_slot IS 'The place of a feature in the user''s row, for ever; another definition is another place';
 COMMENT ON COLUMN decide.feature_slot.slot IS 'First cell, from 0; of a feature that is kept per key, the number of its block';
@@ -57,6 +50,7 @@ COMMENT ON COLUMN decide.feature_slot.created_at IS 'When it got its place: even
 COMMENT ON COLUMN decide.feature_slot.backfilled_at IS 'When the events from before were put in (null: they were not)';
 COMMENT ON COLUMN decide.feature_slot.staged_at IS 'Since when it is written though no bundle in force has it whole: its past is being computed, or it waits to be published';
 COMMENT ON COLUMN decide.feature_slot.backfilled_to IS 'The last user whose past is in it, in the order of their pseudonyms';
+COMMENT ON COLUMN decide.feature_slot.number IS 'Number of the feature in decide.identity';
 COMMENT ON COLUMN decide.feature_slot.feature IS 'Name';
 COMMENT ON COLUMN decide.feature_slot.definition IS 'What it counts, and how fast it fades';
 

@@ -42,10 +42,14 @@ CREATE RULE no_update AS ON UPDATE TO decide.mode_change DO INSTEAD SELECT decid
 CREATE RULE no_delete AS ON DELETE TO decide.mode_change DO INSTEAD SELECT decide.refuse_change('changes of modes');
 CREATE RULE no_update AS ON UPDATE TO decide.switch_change DO INSTEAD SELECT decide.refuse_change('changes of kill switches');
 CREATE RULE no_delete AS ON DELETE TO decide.switch_change DO INSTEAD SELECT decide.refuse_change('changes of kill switches');
+CREATE RULE no_update AS ON UPDATE TO decide.name_change DO INSTEAD SELECT decide.refuse_change('changes of names');
+CREATE RULE no_delete AS ON DELETE TO decide.name_change DO INSTEAD SELECT decide.refuse_change('changes of names');
 COMMENT ON RULE no_update ON decide.mode_change IS 'An audit is added to, never altered';
 COMMENT ON RULE no_delete ON decide.mode_change IS 'An audit is added to, never altered';
 COMMENT ON RULE no_update ON decide.switch_change IS 'An audit is added to, never altered';
 COMMENT ON RULE no_delete ON decide.switch_change IS 'An audit is added to, never altered';
+COMMENT ON RULE no_update ON decide.name_change IS 'An audit is added to, never altered';
+COMMENT ON RULE no_delete ON decide.name_change IS 'An audit is added to, never altered';
 
 CREATE FUNCTION decide.set_mode(surface text, mode text, why text, until timestamptz DEFAULT NULL) RETURNS void
 LANGUAGE c VOLATILE SECURITY DEFINER

@@ -4,7 +4,7 @@
 //! `decide.switch_change` keeps every change, by number and never altered, so that what held at a
 //! decision can be told from the number of the newest change and the moment.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::pg_sys::{self, BOOLOID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
@@ -22,6 +22,9 @@ pub enum Kind {
     Coefficient,
 }
 
+/// Kinds of what has a name that can change; coefficients have the name of their model and term.
+pub const FOLLOWING: [Kind; 3] = [Kind::Campaign, Kind::Action, Kind::Feature];
+
 const KINDS: [Kind; 4] = [
     Kind::Campaign,
     Kind::Action,
@@ -30,7 +33,7 @@ const KINDS: [Kind; 4] = [
 ];
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Kind::Campaign => "campaign",
             Kind::Action => "action",
@@ -169,6 +172,8 @@ thread_local! {
     static HOLDS: Statement = const { Statement::new(
         "SELECT 1 FROM decide.switch_in_force AS s WHERE s.kind = $1 AND s.name = $2",
         &[TEXTOID, TEXTOID]) };
+    static KILLED: Statement = const { Statement::new(
+        "SELECT s.name, s.why, s.until FROM decide.switch_in_force AS s WHERE s.kind = $1", &[TEXTOID]) };
     static CHANGE: Statement = const { Statement::new(
         "INSERT INTO decide.switch_change (number, kind, name, change, why, until) \
          SELECT COALESCE(pg_catalog.max(s.number), 0) + 1, $1, $2, CASE WHEN $3 THEN 'kill' ELSE 'revive' END, $4, $5 \
@@ -210,6 +215,39 @@ pub fn revive(kind: &str, name: &str, why: &str) -> Result<(), Error> {
     }
     change(kind, &name, false, why, None);
     Ok(())
+}
+
+/// Kills what was killed under its old name by its new one: pairs of both. Needs an open session.
+pub fn follow(kind: Kind, renamed: &[(&str, &str)]) -> Result<(), Error> {
+    if renamed.is_empty() || killed(kind).is_empty() {
+        return Ok(());
+    }
+    take_turn()?;
+    let killed = killed(kind);
+    let follows = |(old, _): &&(&str, &str)| killed.contains_key(*old);
+    let following: Vec<_> = renamed.iter().filter(follows).collect();
+    for (old, new) in &following {
+        // Two that have swapped their names may both be killed.
+        if !following.iter().any(|(_, other)| other == old) {
+            change(kind, old, false, &format!("renamed to \"{new}\""), None);
+        }
+    }
+    for (old, new) in &following {
+        let (why, until) = &killed[*old];
+        change(kind, new, true, why, *until);
+    }
+    Ok(())
+}
+
+/// Why, and until when, by name.
+fn killed(kind: Kind) -> HashMap<String, (String, Option<i64>)> {
+    let mut killed = HashMap::new();
+    KILLED.with(|statement| {
+        statement.write(&[datum::text(kind.as_str())], |row| {
+            killed.insert(row.must(1), (row.must(2), row.timestamp(3)));
+        })
+    });
+    killed
 }
 
 fn take_turn() -> Result<(), Error> {

@@ -24,11 +24,12 @@ thread_local! {
     static NAME: Statement = const { Statement::new(
         "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class AS c WHERE c.oid = $1", &[OIDOID]) };
     static NUMBER: Statement = const { Statement::new(
-        "INSERT INTO decide.action_number (number, action) \
-         SELECT COALESCE(pg_catalog.max(n.number), 0) + 1, $1 FROM decide.action_number AS n \
+        "INSERT INTO decide.identity (kind, number, name) \
+         SELECT 'action', COALESCE(pg_catalog.max(i.number), 0) + 1, $1 FROM decide.identity AS i WHERE i.kind = 'action' \
          RETURNING number", &[TEXTOID]) };
     static NUMBERS: Statement = const { Statement::new(
-        "SELECT n.action, n.number FROM decide.action_number AS n", &[]) };
+        "SELECT n.name, i.number FROM decide.identity AS i \
+          CROSS JOIN LATERAL pg_catalog.unnest(i.former || i.name) AS n (name) WHERE i.kind = 'action' ORDER BY i.named_at", &[]) };
     static LOCK: Statement = const { Statement::new(
         "LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE", &[]) };
     static PARTITIONS: Statement = const { Statement::new(

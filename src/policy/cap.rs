@@ -94,6 +94,12 @@ const KEPT_BEFORE: (i64, i64) = (1_000_000, 60_000_000);
 /// Units of a cost of 1.
 const COST: f64 = 1e6;
 
+/// The largest cost whose millionths a double tells apart: 2^53 of them.
+const MOST_COST: f64 = 9_007_199_254.0;
+
+/// The largest limit, in units: the exposures of one answer fit on top of it.
+const MOST_UNITS: i64 = i64::MAX / 2;
+
 /// Exposures of a stripe of a budget that is large enough for many; and how many stripes at least, so that
 /// one long transaction does not stop a campaign, and at most.
 const SHARE: i64 = 64;
@@ -237,6 +243,14 @@ pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
             Ok(cap) => caps.push(cap),
             Err(reason) => faults.add("decide.cap", &row.cap, reason),
         }
+        let bound = content.actions.iter().filter(|action| binds(row, action));
+        for action in bound.filter(|action| row.unit == "cost" && !is_countable(action.cost)) {
+            let reason = format!(
+                "cost {}: cap \"{}\" counts cost, in millionths, of at most {MOST_COST} an exposure",
+                action.cost, row.cap
+            );
+            faults.add("decide.action", &action.action, reason);
+        }
     }
     caps.sort_by_key(|cap| cap.slot);
     caps
@@ -251,8 +265,11 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
     };
     let is_cost = row.unit == "cost";
     let scale = if is_cost { COST as i64 } else { 1 };
-    let limit = row.max_count.checked_mul(scale);
-    let limit = limit.ok_or("max_count: it is too large for a cap that counts cost")?;
+    let limit = in_units(row.max_count, scale, "max_count")?;
+    let goal = match row.min_count {
+        Some(least) => Some(in_units(least, scale, "min_count")?),
+        None => None,
+    };
     let bound = content.actions.iter().filter(|action| binds(row, action));
     let amount = |action: &ActionRow| if is_cost { units(action.cost) } else { 1 };
     let amounts: HashMap<i32, i64> = bound
@@ -319,7 +336,7 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         hard: row.hard,
         relax_order: row.relax_order,
         pacing,
-        goal: row.min_count.map(|least| least.saturating_mul(scale)),
+        goal,
         scale,
         stripes_wanted: stripes,
         stripes: Cell::new(stripes),
@@ -353,6 +370,20 @@ fn span(row: &CapRow) -> Result<Span, String> {
     })
 }
 
+/// An amount in units, none of which gets lost.
+fn in_units(amount: i64, scale: i64, column: &str) -> Result<i64, String> {
+    let units = amount
+        .checked_mul(scale)
+        .filter(|units| (0..=MOST_UNITS).contains(units));
+    let most = MOST_UNITS / scale;
+    units.ok_or_else(|| format!("{column}: it is not between 0 and {most}"))
+}
+
+/// Whether the millionths of a cost can be counted one by one.
+fn is_countable(cost: f64) -> bool {
+    (0.0..=MOST_COST).contains(&cost)
+}
+
 /// A cost in millionths; what is finer counts as one more, unless it comes of the multiplication alone.
 fn units(cost: f64) -> i64 {
     let exact = cost * COST;
@@ -362,7 +393,7 @@ fn units(cost: f64) -> i64 {
     } else {
         exact.ceil()
     };
-    whole.clamp(0.0, 1e18) as i64
+    whole.clamp(0.0, MOST_COST * COST) as i64
 }
 
 /// Whether the cap limits that action, wherever it is shown.

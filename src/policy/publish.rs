@@ -9,6 +9,7 @@ use super::bundle::Bundle;
 use super::cap::Per;
 use super::compile::{compile, rule_sets};
 use super::feature::Feature;
+use super::identity;
 use super::live::by_number;
 use super::rule_check;
 use super::stage::settle;
@@ -24,11 +25,11 @@ use crate::pg::{Session, Statement, clock, datum, invalidation};
 thread_local! {
     static LOCK: Statement = const { Statement::new(
         "LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE", &[]) };
-    static NUMBER: Statement = const { Statement::new(include_str!("number.sql"), &[]) };
     static NEW_FEATURES: Statement = const { Statement::new(include_str!("slot.sql"), &[TEXTOID]) };
     static SLOT: Statement = const { Statement::new(
-        "INSERT INTO decide.feature_slot (slot, feature, definition, width) \
-         SELECT COALESCE(pg_catalog.max(l.slot + l.width), 0), $1, $2::jsonb, $3 FROM decide.feature_slot AS l",
+        "INSERT INTO decide.feature_slot (slot, feature, definition, width, number) \
+         SELECT (SELECT COALESCE(pg_catalog.max(l.slot + l.width), 0) FROM decide.feature_slot AS l), n.name, $2::jsonb, $3, n.number \
+           FROM decide.named AS n WHERE n.kind = 'feature' AND n.name = $1",
         &[TEXTOID, TEXTOID, INT4OID]) };
     static SNAPSHOT: Statement = const { Statement::new(include_str!("snapshot.sql"), &[]) };
     static CAP_SLOTS: Statement = const { Statement::new(include_str!("cap_slot.sql"), &[]) };
@@ -45,8 +46,8 @@ thread_local! {
     static ACTION: Statement = const { Statement::new(
         "INSERT INTO decide.bundle_action \
                 (bundle, surface, rule, number, action, campaign, surfaces, attributes, cost) \
-         SELECT $1, s.surface, $2, n.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost \
-           FROM decide.action AS a JOIN decide.action_number AS n USING (action) \
+         SELECT $1, s.surface, $2, i.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost \
+           FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id \
            JOIN decide.surface AS s ON a.surfaces = '{}' OR s.surface = ANY (a.surfaces) \
           WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
     static ANALYZE: Statement = const { Statement::new("ANALYZE decide.bundle_action", &[]) };
@@ -69,8 +70,9 @@ thread_local! {
 pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     let _session = Session::open();
     take_turn()?;
-    run(&NUMBER);
+    identity::settle(None)?;
     place_features(None)?;
+    identity::show_names_of_caps();
     run(&CAP_SLOTS);
     run(&SECRET);
     let text: String = one(&SNAPSHOT);
