@@ -37,6 +37,8 @@ pub enum Error {
         most: usize,
     },
     NothingPublished,
+    /// Of a model.
+    UnknownVersion(String, i32),
     Faults(Vec<Fault>),
     UnknownBundle(i64),
     UnknownDecision(String),
@@ -68,6 +70,8 @@ pub enum Error {
         jobs: String,
     },
     ReadOnly(&'static str),
+    /// The verb, called by what somebody else has set off.
+    Restricted(&'static str),
     Nested,
     /// What another session has done.
     Overtaken(&'static str),
@@ -133,6 +137,12 @@ impl Error {
                 hint(
                     "Fill decide.surface, decide.action and decide.policy, then SELECT decide.publish('first').",
                 ),
+            ),
+            Error::UnknownVersion(model, version) => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("model \"{model}\" has no version {version}"),
+                None,
+                hint("decide.model_version lists them."),
             ),
             Error::Faults(faults) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
@@ -248,6 +258,15 @@ impl Error {
                     "decide" => "On a standby or in a READ ONLY transaction, ask decide.explain().",
                     _ => "Send events to the primary server.",
                 }),
+            ),
+            Error::Restricted(verb) => (
+                ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("cannot execute {verb}() within a security-restricted operation"),
+                Some(
+                    "It was called by an index expression, a materialized view or a rule, which run with the rights of others than those who have written them."
+                        .into(),
+                ),
+                hint("Call it by a statement of its own."),
             ),
             Error::Nested => (
                 ERRCODE_OBJECT_IN_USE,

@@ -40,6 +40,17 @@ fn track_many(call: FunctionCallInfo) {
     call.rows().push(counts.map(datum::int8));
 }
 
+/// take_rows(events): one row of counts.
+#[pg_extern(sql = false)]
+fn take_rows(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    refuse_read_only("track");
+    let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
+    let events = events.into_iter().map(|event| event.ok_or("not_an_object"));
+    let counts = take_all(events, false).or_raise();
+    call.rows().push(counts.map(datum::int8));
+}
+
 fn take_in(event: Result<Json<'_>, &'static str>, strict: bool) -> Result<Taken, Error> {
     let now = clock::now();
     match event {

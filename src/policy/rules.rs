@@ -232,7 +232,7 @@ impl Rules {
             };
             self.ask_one(rule, &asked, actions, &mut verdicts);
         }
-        let _acting = identity::act_as(role);
+        let _acting = identity::act_quietly_as(role);
         let mut together = self.together.borrow_mut();
         drop(together.take_if(|known| !known.serves(role, &round.out)));
         if !together.as_ref().is_some_and(Together::is_ready) {
@@ -390,7 +390,7 @@ impl Rules {
         }
         let args = self.args(asked.request, first, last);
         let answer = attempt(|| {
-            let _acting = identity::act_as(asked.role);
+            let _acting = identity::act_quietly_as(asked.role);
             let mut plans = self.alone.borrow_mut();
             if !plans.get(&rule).is_some_and(Inquiry::is_ready) {
                 self.plan(asked.until, || {
