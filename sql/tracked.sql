@@ -296,7 +296,7 @@ BEGIN
       END IF;
     END IF;
     OPEN events NO SCROLL FOR EXECUTE
-      decide.events_sql(mapping, types, TG_OP, format('%s:%s:', relation, mapping ->> 'type'), written > 1000);
+      decide.events_sql(mapping, types, TG_OP, format('row:%s:%s:', relation, mapping ->> 'type'), written > 1000);
     FETCH events INTO chunk;
   EXCEPTION
     WHEN serialization_failure OR deadlock_detected THEN RAISE;

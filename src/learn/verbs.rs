@@ -3,8 +3,8 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
-use super::history::Span;
 use super::approve::approve as approved;
+use super::history::Span;
 use super::train::{Asked, train as fit};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::as_owner;

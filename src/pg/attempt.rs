@@ -29,6 +29,11 @@ impl Caught {
         unreachable!("an ERROR does not return")
     }
 
+    /// The error as it may be told to who has asked, and kept nowhere.
+    pub fn in_full(&self) -> String {
+        format!("{}: {}", sqlstate(self.code), self.message)
+    }
+
     /// The error as a table may keep it: its SQLSTATE and the name of that. The message may have somebody's data
     /// in it, with or without quotes around it.
     pub fn describe(&self) -> String {

@@ -155,6 +155,8 @@ pub struct Request<'a> {
     pub user_key: Arg,
     pub context: Arg,
     pub features: &'a [f64],
+    /// Nothing of the answer is kept: errors are told with their messages.
+    pub in_full: bool,
 }
 
 /// Whether the rule has to be asked per action. A false alarm (`transaction`) costs speed only.
@@ -412,7 +414,10 @@ impl Rules {
             Failure {
                 fault: RuleFault::of(rule, text, &caught, &error),
                 late: caught.timed_out,
-                error,
+                error: match asked.request.in_full && !caught.timed_out {
+                    true => caught.in_full(),
+                    false => error,
+                },
             }
         })
     }

@@ -24,6 +24,7 @@ mod visit;
 use pgrx::prelude::*;
 
 use crate::error::{Error, OrRaise};
+use crate::govern::acting::refuse_restricted;
 use crate::pg::call::Call;
 use crate::pg::{Session, clock, datum, session, worker};
 
@@ -82,6 +83,7 @@ fn named(name: &str) -> Option<&'static Job> {
 /// Does a job now, to its end, and answers in words what it did.
 #[pg_extern(sql = false)]
 fn run_job(job: Option<&str>) -> String {
+    refuse_restricted("run_job");
     run(job).or_raise()
 }
 
