@@ -80,7 +80,7 @@ DECLARE
   role oid;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM decide.job_rights(role_of.job)) THEN
-    RAISE EXCEPTION 'job "%" does not exist', role_of.job USING ERRCODE = 'undefined_object',
+    RAISE EXCEPTION 'job "%" does not exist', left(role_of.job, 200) USING ERRCODE = 'undefined_object',
       HINT = 'Jobs are: serve, analyse, operate, rules.';
   END IF;
   SELECT r.oid INTO role FROM pg_roles AS r WHERE r.rolname = role_of.name;

@@ -100,7 +100,7 @@ BEGIN
     fault := decide.mapping_fault(whole, decide.column_types(relation, whole));
   END IF;
   IF fault IS NOT NULL THEN
-    RAISE EXCEPTION 'the mapping of table % is faulty: %', relation, fault
+    RAISE EXCEPTION 'the mapping of table % is faulty: %', relation, left(fault, 1000)
       USING ERRCODE = 'invalid_parameter_value',
             DETAIL = 'Members are type, user_id, event_id, at, time_zone, value, action, surface, decision_id, attributes, on, when, strict.',
             HINT = 'A member names a column of the table; a constant is written {"const": …}.';
@@ -405,7 +405,7 @@ BEGIN
   SELECT array_agg(n) INTO stale FROM decide.tracked_tables AS t, unnest(t.triggers) AS n
    WHERE t.relation = untrack_table.relation AND t.type = COALESCE(untrack_table.type, t.type);
   IF stale IS NULL THEN
-    RAISE EXCEPTION '%', format(CASE WHEN type IS NULL THEN 'table %s is not tracked' ELSE 'table %s is not tracked as "%s"' END, relation, type)
+    RAISE EXCEPTION '%', format(CASE WHEN type IS NULL THEN 'table %s is not tracked' ELSE 'table %s is not tracked as "%s"' END, relation, left(type, 200))
       USING ERRCODE = 'undefined_object', HINT = 'decide.tracked_tables lists what is.';
   END IF;
   FOREACH name IN ARRAY stale LOOP

@@ -1,5 +1,6 @@
 //! Every error of ours: what it says, its SQLSTATE, its DETAIL and what to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use pgrx::PgSqlErrorCode::{self, *};
@@ -15,7 +16,8 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} \"{}\": {}", self.table, self.row, self.reason)
+        let reason = cut(&self.reason, LONGEST_MESSAGE);
+        write!(out, "{} \"{}\": {reason}", self.table, cut(&self.row, LONGEST_NAME))
     }
 }
 
@@ -308,6 +310,7 @@ impl Error {
     /// Raises it as a Postgres error.
     pub fn raise(&self) -> ! {
         let (code, message, detail, hint) = self.parts();
+        let message = cut(&message, LONGEST_MESSAGE).into_owned();
         let mut report = ErrorReport::new(code, message, "pg_decide");
         if let Some(detail) = detail {
             report = report.set_detail(detail);
@@ -336,13 +339,27 @@ fn list(faults: &[Fault]) -> String {
     lines.join("\n")
 }
 
-/// A name as a message can show it: control characters escaped, the rest as it is.
+/// How many characters of a name a message shows: all that a name can have.
+const LONGEST_NAME: usize = 200;
+
+/// How many characters a message has, whatever it tells of.
+const LONGEST_MESSAGE: usize = 1_000;
+
+/// A name as a message can show it: control characters escaped, the rest as it is, and an end.
 pub fn printable(name: &str) -> String {
     let shown = |c: char| match c.is_control() {
         true => c.escape_debug().to_string(),
         false => c.to_string(),
     };
-    name.chars().map(shown).collect()
+    cut(name, LONGEST_NAME).chars().map(shown).collect()
+}
+
+/// So many characters of a text, and whether there were more.
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+    }
 }
 
 /// The value, or the error raised.

@@ -8,7 +8,7 @@ use pgrx::pg_sys::{
 };
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::govern::pseudonym::{self, Key};
 use crate::math::identifier::time_ordered;
 use crate::pg::clock::{self, chance, to_unix_micros};
@@ -128,7 +128,8 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
         Some(surface) => &surface.context_fields,
         None => {
             return Err(format!(
-                "surface \"{surface}\" is not in the bundle in force"
+                "surface \"{}\" is not in the bundle in force",
+                printable(&surface)
             ));
         }
     };

@@ -55,7 +55,7 @@ pub fn train(asked: &Asked<'_>, caller: &str) -> Result<i32, Error> {
         return Err(Error::Training(
             format!(
                 "surface \"{}\" has no decisions to train on in that time",
-                asked.span.surface
+                printable(asked.span.surface)
             ),
             "Widen decided_from and decided_to, import decisions, or let a policy decide for a while.",
         ));

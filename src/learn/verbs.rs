@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use super::approve::approve as approved;
 use super::history::Span;
 use super::train::{Asked, train as fit};
-use crate::error::{Error, OrRaise};
+use crate::error::{Error, OrRaise, printable};
 use crate::govern::acting::as_owner;
 use crate::math::model::Family;
 use crate::pg::call::Call;
@@ -55,7 +55,8 @@ fn train(
             "linear" => Family::Linear,
             "logistic" => Family::Logistic,
             other => refuse(&format!(
-                "family \"{other}\" is neither linear nor logistic"
+                "family \"{}\" is neither linear nor logistic",
+                printable(other)
             )),
         },
         span: Span {

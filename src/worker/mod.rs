@@ -23,7 +23,7 @@ mod visit;
 
 use pgrx::prelude::*;
 
-use crate::error::{Error, OrRaise};
+use crate::error::{Error, OrRaise, printable};
 use crate::govern::acting::refuse_restricted;
 use crate::pg::call::Call;
 use crate::pg::{Session, clock, datum, session, worker};
@@ -90,7 +90,7 @@ fn run_job(job: Option<&str>) -> String {
 fn run(name: Option<&str>) -> Result<String, Error> {
     let name = name.ok_or(Error::Null("job"))?;
     let job = named(name).ok_or_else(|| Error::UnknownJob {
-        job: name.to_owned(),
+        job: printable(name),
         jobs: JOBS
             .iter()
             .map(|job| job.name)
