@@ -17,7 +17,12 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reason = cut(&self.reason, LONGEST_MESSAGE);
-        write!(out, "{} \"{}\": {reason}", self.table, cut(&self.row, LONGEST_NAME))
+        write!(
+            out,
+            "{} \"{}\": {reason}",
+            self.table,
+            cut(&self.row, LONGEST_NAME)
+        )
     }
 }
 
