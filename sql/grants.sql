@@ -11,7 +11,9 @@ AS $$
   )
   SELECT 'USAGE', 'SCHEMA decide' WHERE job IN ('serve', 'analyse', 'operate', 'rules')
   UNION ALL
-  SELECT 'USAGE', 'SCHEMA @extschema@' WHERE job = 'serve'
+  SELECT 'USAGE', 'SCHEMA ' || x.extnamespace::regnamespace::text FROM pg_extension AS x WHERE x.extname = 'pg_decide' AND job = 'serve'
+  UNION ALL
+  SELECT 'USAGE', 'TYPE decide.choice' WHERE job = 'serve'
   UNION ALL
   SELECT 'INSERT (event)', 'TABLE decide.event_inbox' WHERE job = 'serve'
   UNION ALL
@@ -78,7 +80,7 @@ DECLARE
   role oid;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM decide.job_rights(role_of.job)) THEN
-    RAISE EXCEPTION 'job "%" does not exist', role_of.job USING ERRCODE = 'undefined_object',
+    RAISE EXCEPTION 'job "%" does not exist', left(role_of.job, 200) USING ERRCODE = 'undefined_object',
       HINT = 'Jobs are: serve, analyse, operate, rules.';
   END IF;
   SELECT r.oid INTO role FROM pg_roles AS r WHERE r.rolname = role_of.name;
@@ -131,15 +133,32 @@ END
 $$;
 COMMENT ON FUNCTION decide.revoke(name, text) IS 'Takes the rights of one job from a role, but for those that another job of it takes';
 
+-- Functions and types are granted to PUBLIC when they are made, and anything to anybody by default privileges.
 DO $$
 DECLARE
-  mine regprocedure;
+  taken record;
 BEGIN
-  FOR mine IN
-    SELECT d.objid FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS x ON x.oid = d.refobjid
-     WHERE x.extname = 'pg_decide' AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+  FOR taken IN
+    WITH mine AS (
+      SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS x ON x.oid = d.refobjid
+       WHERE x.extname = 'pg_decide' AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+    ), held (what, owner, rights) AS (
+      SELECT format('ROUTINE %s', p.oid::regprocedure), p.proowner, COALESCE(p.proacl, acldefault('f', p.proowner))
+        FROM mine AS m JOIN pg_proc AS p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass
+       UNION ALL
+      SELECT format(CASE c.relkind WHEN 'S' THEN 'SEQUENCE %s' ELSE 'TABLE %s' END, c.oid::regclass), c.relowner, c.relacl
+        FROM mine AS m JOIN pg_class AS c ON c.oid = m.objid AND m.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+       UNION ALL
+      SELECT format('TYPE %s', t.oid::regtype), t.typowner, COALESCE(t.typacl, acldefault('T', t.typowner))
+        FROM mine AS m JOIN pg_type AS t ON t.oid = m.objid AND m.classid = 'pg_type'::regclass AND t.typelem = 0
+       UNION ALL
+      SELECT format('SCHEMA %s', n.oid::regnamespace), n.nspowner, n.nspacl
+        FROM mine AS m JOIN pg_namespace AS n ON n.oid = m.objid AND m.classid = 'pg_namespace'::regclass
+    )
+    SELECT DISTINCT h.what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee
+      FROM held AS h, aclexplode(h.rights) AS a WHERE a.grantee <> h.owner
   LOOP
-    EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', mine);
+    EXECUTE format('REVOKE ALL ON %s FROM %s CASCADE', taken.what, taken.grantee);
   END LOOP;
 END
 $$;

@@ -169,8 +169,10 @@ CREATE TABLE decide.model_version (
   seed bigint NOT NULL DEFAULT 0,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   created_by text NOT NULL DEFAULT SESSION_USER,
+  created_as text NOT NULL DEFAULT CURRENT_USER,
   approved_at timestamptz,
   approved_by text,
+  approved_as text,
   PRIMARY KEY (model, version)
 );
 COMMENT ON TABLE decide.model_version IS 'Trained models with their lineage; a version never changes once it is written';
@@ -187,9 +189,11 @@ COMMENT ON COLUMN decide.model_version.hyperparameters IS 'What train() was aske
 COMMENT ON COLUMN decide.model_version.metrics IS 'How it does on the held-out share';
 COMMENT ON COLUMN decide.model_version.seed IS 'Seed of the split into training and held-out share';
 COMMENT ON COLUMN decide.model_version.created_at IS 'When it was trained';
-COMMENT ON COLUMN decide.model_version.created_by IS 'Who trained it';
+COMMENT ON COLUMN decide.model_version.created_by IS 'Who trained it (the session''s user)';
+COMMENT ON COLUMN decide.model_version.created_as IS 'Role with whose rights';
 COMMENT ON COLUMN decide.model_version.approved_at IS 'When it was approved for use (null: not yet)';
-COMMENT ON COLUMN decide.model_version.approved_by IS 'Who approved it';
+COMMENT ON COLUMN decide.model_version.approved_by IS 'Who approved it (the session''s user)';
+COMMENT ON COLUMN decide.model_version.approved_as IS 'Role with whose rights';
 
 CREATE TABLE decide.policy (
   policy text PRIMARY KEY,

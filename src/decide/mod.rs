@@ -212,7 +212,10 @@ fn pipeline<'a>(
         Ok(Err(reason)) => Some(reason),
         Err(error) => {
             desk.clear();
-            desk.errors.push(Some(error.describe()));
+            desk.errors.push(Some(match asked.takes {
+                true => error.describe(),
+                false => error.in_full(),
+            }));
             Some(Reason::Failed(sqlstate(error.code)))
         }
     };

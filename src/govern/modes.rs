@@ -110,9 +110,9 @@ thread_local! {
           WHERE b.bundle = (SELECT p.bundle FROM decide.publication AS p ORDER BY p.publication DESC LIMIT 1) \
             AND s ->> 'surface' = $1", &[TEXTOID]) };
     static CHANGE: Statement = const { Statement::new(
-        "INSERT INTO decide.mode_change (number, surface, mode, why, until) \
-         SELECT COALESCE(pg_catalog.max(m.number), 0) + 1, $1, $2, $3, $4 FROM decide.mode_change AS m",
-        &[TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID]) };
+        "INSERT INTO decide.mode_change (number, surface, mode, why, until, acting_as) \
+         SELECT COALESCE(pg_catalog.max(m.number), 0) + 1, $1, $2, $3, $4, $5 FROM decide.mode_change AS m",
+        &[TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID]) };
 }
 
 /// What was set, and at which change count that was read.
@@ -170,7 +170,13 @@ fn kept() -> Rc<[Set]> {
 }
 
 /// Sets the mode of a surface, or of all, from commit on.
-pub fn set(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>) -> Result<(), Error> {
+pub fn set(
+    surface: Option<&str>,
+    mode: &str,
+    why: &str,
+    until: Option<i64>,
+    caller: &str,
+) -> Result<(), Error> {
     if Mode::named(mode).is_none() {
         return Err(Error::UnknownMode(printable(mode)));
     }
@@ -199,6 +205,7 @@ fn change(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>) {
             datum::text(mode),
             datum::text(why),
             until.and_then(datum::timestamp),
+            datum::text(caller),
         ];
         statement.write(&args, |_| {})
     });

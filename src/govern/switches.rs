@@ -175,15 +175,21 @@ thread_local! {
     static KILLED: Statement = const { Statement::new(
         "SELECT s.name, s.why, s.until FROM decide.switch_in_force AS s WHERE s.kind = $1", &[TEXTOID]) };
     static CHANGE: Statement = const { Statement::new(
-        "INSERT INTO decide.switch_change (number, kind, name, change, why, until) \
-         SELECT COALESCE(pg_catalog.max(s.number), 0) + 1, $1, $2, CASE WHEN $3 THEN 'kill' ELSE 'revive' END, $4, $5 \
+        "INSERT INTO decide.switch_change (number, kind, name, change, why, until, acting_as) \
+         SELECT COALESCE(pg_catalog.max(s.number), 0) + 1, $1, $2, CASE WHEN $3 THEN 'kill' ELSE 'revive' END, $4, $5, $6 \
            FROM decide.switch_change AS s \
          RETURNING 'decide.switch_change'::pg_catalog.regclass::pg_catalog.oid",
-        &[TEXTOID, TEXTOID, BOOLOID, TEXTOID, TIMESTAMPTZOID]) };
+        &[TEXTOID, TEXTOID, BOOLOID, TEXTOID, TIMESTAMPTZOID, TEXTOID]) };
 }
 
 /// Kills from commit on.
-pub fn kill(kind: &str, name: &str, why: &str, until: Option<i64>) -> Result<(), Error> {
+pub fn kill(
+    kind: &str,
+    name: &str,
+    why: &str,
+    until: Option<i64>,
+    caller: &str,
+) -> Result<(), Error> {
     let kind = Kind::named(kind)?;
     turn::check(why, until)?;
     let _session = Session::open();
@@ -193,12 +199,19 @@ pub fn kill(kind: &str, name: &str, why: &str, until: Option<i64>) -> Result<(),
         _ if is_known(kind, name) => name.to_owned(),
         _ => return Err(unknown(kind, name)),
     };
-    change(kind, &name, true, why, until);
+    let change = Change {
+        kind,
+        name: &name,
+        kills: true,
+        why,
+        until,
+    };
+    change.write(caller);
     Ok(())
 }
 
 /// Takes a kill back from commit on.
-pub fn revive(kind: &str, name: &str, why: &str) -> Result<(), Error> {
+pub fn revive(kind: &str, name: &str, why: &str, caller: &str) -> Result<(), Error> {
     let kind = Kind::named(kind)?;
     turn::check(why, None)?;
     let _session = Session::open();
@@ -213,7 +226,14 @@ pub fn revive(kind: &str, name: &str, why: &str) -> Result<(), Error> {
         let name = printable(&name);
         return Err(Error::NotKilled { kind, name });
     }
-    change(kind, &name, false, why, None);
+    let change = Change {
+        kind,
+        name: &name,
+        kills: false,
+        why,
+        until: None,
+    };
+    change.write(caller);
     Ok(())
 }
 
@@ -254,19 +274,31 @@ fn take_turn() -> Result<(), Error> {
     turn::take(&LOCK, &NEWEST, "changed a switch")
 }
 
-fn change(kind: Kind, name: &str, kills: bool, why: &str, until: Option<i64>) {
-    CHANGE.with(|statement| {
-        let args = [
-            datum::text(kind.as_str()),
-            datum::text(name),
-            datum::bool(kills),
-            datum::text(why),
-            until.and_then(datum::timestamp),
-        ];
-        statement.write(&args, |row| {
-            invalidation::announce(row.must::<pg_sys::Oid>(1))
-        })
-    });
+/// One change of a switch.
+struct Change<'a> {
+    kind: Kind,
+    name: &'a str,
+    kills: bool,
+    why: &'a str,
+    until: Option<i64>,
+}
+
+impl Change<'_> {
+    fn write(&self, caller: &str) {
+        CHANGE.with(|statement| {
+            let args = [
+                datum::text(self.kind.as_str()),
+                datum::text(self.name),
+                datum::bool(self.kills),
+                datum::text(self.why),
+                self.until.and_then(datum::timestamp),
+                datum::text(caller),
+            ];
+            statement.write(&args, |row| {
+                invalidation::announce(row.must::<pg_sys::Oid>(1))
+            })
+        });
+    }
 }
 
 /// Whether there is one in the policy tables, or was in a bundle.

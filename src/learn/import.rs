@@ -8,7 +8,7 @@ use pgrx::pg_sys::{
 };
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::govern::pseudonym::{self, Key};
 use crate::math::identifier::time_ordered;
 use crate::pg::clock::{self, chance, to_unix_micros};
@@ -79,15 +79,15 @@ struct Logged {
     reward_type: String,
 }
 
-/// Imports every row of the relation, which is read with the caller's own rights; answers how many.
-pub fn import(source: pg_sys::Oid, origin: &str) -> Result<i64, Error> {
+/// Imports every row of the relation; answers how many. The source is read as the caller, and nothing else is: all
+/// that is the caller's own (views, functions, casts, row security) is evaluated there, and comes out as values.
+pub fn import(source: pg_sys::Oid, origin: &str, caller: pg_sys::Oid) -> Result<i64, Error> {
     let bundle = policy::live()?;
     let key = pseudonym::key()?;
     let _session = Session::open();
     let query = query(source)?;
     // Numbers of actions are given by one session at a time.
     LOCK.with(|statement| statement.write(&[], |_| {}));
-    let caller = identity::caller();
     for day in days(&query, caller)? {
         PARTITIONS.with(|statement| statement.write(&[datum::timestamp(day)], |_| {}));
     }
@@ -129,7 +129,8 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
         Some(surface) => &surface.context_fields,
         None => {
             return Err(format!(
-                "surface \"{surface}\" is not in the bundle in force"
+                "surface \"{}\" is not in the bundle in force",
+                printable(&surface)
             ));
         }
     };

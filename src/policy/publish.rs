@@ -39,8 +39,8 @@ thread_local! {
                          || pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) \
           WHERE NOT EXISTS (SELECT 1 FROM decide.secret AS s WHERE s.secret = 'user_key')", &[]) };
     static BUNDLE: Statement = const { Statement::new(
-        "INSERT INTO decide.bundle (bundle, published_by, note, content) \
-         VALUES ($1, SESSION_USER, $2, $3::jsonb)", &[INT8OID, TEXTOID, TEXTOID]) };
+        "INSERT INTO decide.bundle (bundle, published_by, published_as, note, content) \
+         VALUES ($1, SESSION_USER, $4, $2, $3::jsonb)", &[INT8OID, TEXTOID, TEXTOID, TEXTOID]) };
     static LAST_BUNDLE: Statement = const { Statement::new(
         "SELECT COALESCE(pg_catalog.max(b.bundle), 0) FROM decide.bundle AS b", &[]) };
     static ACTION: Statement = const { Statement::new(
@@ -56,18 +56,18 @@ thread_local! {
     static KNOWN: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
     static PUBLICATION: Statement = const { Statement::new(
-        "INSERT INTO decide.publication (publication, bundle, kind, by, note) \
-         SELECT COALESCE(pg_catalog.max(p.publication), 0) + 1, $1, $2, SESSION_USER, $3 \
+        "INSERT INTO decide.publication (publication, bundle, kind, by, acting_as, note) \
+         SELECT COALESCE(pg_catalog.max(p.publication), 0) + 1, $1, $2, SESSION_USER, $4, $3 \
            FROM decide.publication AS p \
          RETURNING 'decide.publication'::pg_catalog.regclass::pg_catalog.oid",
-        &[INT8OID, TEXTOID, TEXTOID]) };
+        &[INT8OID, TEXTOID, TEXTOID, TEXTOID]) };
     static PARTITIONS: Statement = const { Statement::new(
         "SELECT decide.make_partitions($1)", &[INT4OID]) };
 }
 
 /// Validates and compiles the policy tables; answers the number of the new bundle, which is in
-/// force from commit on.
-pub fn publish(note: Option<&str>) -> Result<i64, Error> {
+/// force from commit on. The record names the caller.
+pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     let _session = Session::open();
     take_turn()?;
     identity::settle(None)?;
@@ -85,6 +85,7 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
             datum::int8(number),
             datum::optional_text(note),
             datum::text(&text),
+            datum::text(caller),
         ];
         statement.write(&args, |_| {})
     });
@@ -97,7 +98,7 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     // So that the plans of rules know how many actions each asks about.
     run(&ANALYZE);
     settle_budgets(&bundle);
-    put_in_force(number, "publish", note);
+    put_in_force(number, "publish", note, caller);
     try_to_make_partitions();
     Ok(number)
 }
@@ -147,7 +148,7 @@ fn try_to_make_partitions() {
 }
 
 /// Makes an old bundle live again, as a new entry in the history.
-pub fn rollback(bundle: i64, note: Option<&str>) -> Result<(), Error> {
+pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Error> {
     let _session = Session::open();
     take_turn()?;
     let known = KNOWN.with(|statement| statement.read(&[datum::int8(bundle)], |_| {}));
@@ -155,7 +156,7 @@ pub fn rollback(bundle: i64, note: Option<&str>) -> Result<(), Error> {
         return Err(Error::UnknownBundle(bundle));
     }
     settle_budgets(&*by_number(bundle)?);
-    put_in_force(bundle, "rollback", note);
+    put_in_force(bundle, "rollback", note, caller);
     Ok(())
 }
 
@@ -211,12 +212,13 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
     }
 }
 
-fn put_in_force(bundle: i64, kind: &str, note: Option<&str>) {
+fn put_in_force(bundle: i64, kind: &str, note: Option<&str>, caller: &str) {
     PUBLICATION.with(|statement| {
         let args = [
             datum::int8(bundle),
             datum::text(kind),
             datum::optional_text(note),
+            datum::text(caller),
         ];
         statement.write(&args, |row| {
             invalidation::announce(row.must::<pg_sys::Oid>(1))

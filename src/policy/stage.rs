@@ -10,7 +10,7 @@ use super::feature::{Entity, Feature};
 use super::identity;
 use super::publish::{place_features, take_turn};
 use super::tables::FeatureRow;
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, printable};
 use crate::pg::plan::impatient;
 use crate::pg::{Statement, datum, invalidation};
 
@@ -101,7 +101,7 @@ fn find(name: &str) -> Result<Found, Error> {
             })
         })
     });
-    found.ok_or_else(|| Error::UnknownFeature(name.to_owned()))
+    found.ok_or_else(|| Error::UnknownFeature(printable(name)))
 }
 
 impl Found {
