@@ -1,0 +1,90 @@
+//! `cargo dev campaign`: long tests with chance in them, each on a temporary server of its own. A small form of each
+//! runs among the checks of `cargo dev test`.
+
+pub mod bias;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+use indicatif::HumanDuration;
+
+use crate::extension;
+use crate::install::{Profile, Target};
+use crate::setup;
+use crate::temporary::TemporaryServer;
+use crate::workspace::Workspace;
+
+/// Which test, and how much of it.
+#[derive(Args)]
+pub struct Options {
+    /// What is tested
+    #[arg(value_enum)]
+    campaign: Campaign,
+    /// Test the release build
+    #[arg(long)]
+    release: bool,
+    /// Only scenarios whose name contains this; repeatable
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// bias: decisions per scenario [default: 600000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
+    decisions: Option<u64>,
+    /// Clients that decide side by side [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=128))]
+    clients: Option<u32>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Campaign {
+    /// Logged probabilities against what was chosen, where counters are busy
+    Bias,
+}
+
+impl Options {
+    /// Whether a scenario of this name is wanted.
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
+    }
+}
+
+/// Builds the extension, starts a server, runs the campaign; the exit code tells whether all of it held.
+pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<ExitCode> {
+    let ready = setup::ensure(workspace, std::slice::from_ref(target))?;
+    let profile = match options.release {
+        true => Profile::Release,
+        false => Profile::Dev,
+    };
+    let major = ready.install(target, profile)?.major;
+    // Nobody replaces the extension below our server.
+    let _lock = workspace.lock(&match profile {
+        Profile::Release => "cluster".to_owned(),
+        Profile::Dev => format!("test-pg{major}"),
+    })?;
+    let install = extension::install(workspace, &ready, target, profile)?;
+    let server = TemporaryServer::start(&install)?;
+    let begun = Instant::now();
+    let failed = match options.campaign {
+        Campaign::Bias => {
+            let scenarios: Vec<_> = bias::SCENARIOS
+                .iter()
+                .filter(|scenario| options.wants(scenario.name))
+                .collect();
+            ensure!(!scenarios.is_empty(), "no scenario has such a name");
+            let size = bias::Size {
+                decisions: options.decisions.unwrap_or(600_000),
+                clients: options.clients.unwrap_or(8),
+            };
+            bias::campaign(&server, &scenarios, size)?
+        }
+    };
+    println!("\ndone in {}", HumanDuration(begun.elapsed()));
+    for line in &failed {
+        println!("failed: {line}");
+    }
+    Ok(match failed.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
