@@ -2,6 +2,8 @@
 //! runs among the checks of `cargo dev test`.
 
 pub mod bias;
+mod load;
+pub mod windows;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -9,6 +11,8 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::HumanDuration;
+
+use load::Size;
 
 use crate::extension;
 use crate::install::{Profile, Target};
@@ -28,7 +32,7 @@ pub struct Options {
     /// Only scenarios whose name contains this; repeatable
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// bias: decisions per scenario [default: 600000]
+    /// Decisions per scenario [default: 600000 of bias, 200000 of windows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     decisions: Option<u64>,
     /// Clients that decide side by side [default: 8]
@@ -40,12 +44,28 @@ pub struct Options {
 enum Campaign {
     /// Logged probabilities against what was chosen, where counters are busy
     Bias,
+    /// Caps over short windows, by the moments that traces tell
+    Windows,
 }
 
 impl Options {
-    /// Whether a scenario of this name is wanted.
-    fn wants(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
+    /// The scenarios that are wanted, by their names.
+    fn wanted<'a, T>(&self, all: &'a [T], name: impl Fn(&T) -> &str) -> Result<Vec<&'a T>> {
+        let wants = |scenario: &&T| {
+            let mut only = self.only.iter();
+            self.only.is_empty() || only.any(|part| name(scenario).contains(part.as_str()))
+        };
+        let scenarios: Vec<_> = all.iter().filter(wants).collect();
+        ensure!(!scenarios.is_empty(), "no scenario has such a name");
+        Ok(scenarios)
+    }
+
+    /// How much is decided, with this as the default.
+    fn size(&self, decisions: u64) -> Size {
+        Size {
+            decisions: self.decisions.unwrap_or(decisions),
+            clients: self.clients.unwrap_or(8),
+        }
     }
 }
 
@@ -67,16 +87,12 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
     let begun = Instant::now();
     let failed = match options.campaign {
         Campaign::Bias => {
-            let scenarios: Vec<_> = bias::SCENARIOS
-                .iter()
-                .filter(|scenario| options.wants(scenario.name))
-                .collect();
-            ensure!(!scenarios.is_empty(), "no scenario has such a name");
-            let size = bias::Size {
-                decisions: options.decisions.unwrap_or(600_000),
-                clients: options.clients.unwrap_or(8),
-            };
-            bias::campaign(&server, &scenarios, size)?
+            let scenarios = options.wanted(bias::SCENARIOS, |scenario| scenario.name)?;
+            bias::campaign(&server, &scenarios, options.size(600_000))?
+        }
+        Campaign::Windows => {
+            let scenarios = options.wanted(windows::SCENARIOS, |scenario| scenario.name)?;
+            windows::campaign(&server, &scenarios, options.size(200_000))?
         }
     };
     println!("\ndone in {}", HumanDuration(begun.elapsed()));

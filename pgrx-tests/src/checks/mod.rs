@@ -26,7 +26,7 @@ mod workers;
 
 use anyhow::Result;
 
-use crate::campaign::bias;
+use crate::campaign::{bias, windows};
 use crate::temporary::Database;
 
 /// One check: an error or a panic is a failure.
@@ -193,6 +193,18 @@ pub const ALL: &[(&str, Check)] = &[
     }),
     ("bias/cautious", |database| {
         bias::check(database, "cautious")
+    }),
+    ("windows/few_users", |database| {
+        windows::check(database, "few_users")
+    }),
+    ("windows/few_users_durable", |database| {
+        windows::check(database, "few_users_durable")
+    }),
+    ("windows/few_users_repeatable_read", |database| {
+        windows::check(database, "few_users_repeatable_read")
+    }),
+    ("windows/rows_of_users_held", |database| {
+        windows::check(database, "rows_of_users_held")
     }),
     (
         "backfill/counts_every_event_once",

@@ -5,32 +5,16 @@ mod companions;
 mod judge;
 mod scenarios;
 
-use std::fs;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use anyhow::{Context, Result};
 
-use crate::interrupt::Cleanup;
-use crate::run;
+use super::load::{Load, Size};
 use crate::table::Table;
 use crate::temporary::{Database, TemporaryServer};
 use judge::Verdict;
 pub use scenarios::{SCENARIOS, Scenario};
-
-/// How much is decided.
-#[derive(Clone, Copy)]
-pub struct Size {
-    pub decisions: u64,
-    pub clients: u32,
-}
-
-/// No scenario takes longer; what was decided by then is judged.
-const LONGEST: Duration = Duration::from_secs(20 * 60);
 
 /// Runs scenarios one after the other, each in a database of its own; returns what failed.
 pub fn campaign(
@@ -120,15 +104,24 @@ fn decide(database: &Database, scenario: &Scenario, size: Size) -> Result<f64> {
     client
         .batch_execute(&format!("{}{}", scenarios::COMMON, scenario.setup))
         .context("the scenario cannot be set up")?;
-    let durable = scenario.durable.then(|| Durable::new(database));
-    durable.as_ref().map_or(Ok(()), Durable::begin)?;
+    let load = Load {
+        name: scenario.name,
+        script: scenario.script,
+        options: scenario.options,
+        new_sessions: scenario.new_sessions,
+        durable: scenario.durable,
+        size: Size {
+            decisions: (size.decisions as f64 * scenario.share) as u64,
+            clients: size.clients * scenario.crowd,
+        },
+    };
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let over = &over;
         let beside = scenario
             .beside
             .map(|beside| scope.spawn(move || beside(database, over)));
-        let outcome = pgbench(database, scenario, size);
+        let outcome = load.run(database);
         over.store(true, Ordering::Relaxed);
         if let Some(beside) = beside {
             beside
@@ -138,111 +131,4 @@ fn decide(database: &Database, scenario: &Scenario, size: Size) -> Result<f64> {
         }
         outcome
     })
-}
-
-/// Runs pgbench to its end.
-fn pgbench(database: &Database, scenario: &Scenario, size: Size) -> Result<f64> {
-    let clients = u64::from(size.clients) * u64::from(scenario.crowd);
-    let each = ((size.decisions as f64 * scenario.share) as u64 / clients).max(1);
-    let script = database
-        .server
-        .scratch(&database.name)?
-        .join(format!("{}.sql", scenario.name));
-    fs::write(&script, scenario.script)?;
-    let options = format!("-c synchronous_commit=off {}", scenario.options);
-    let options = match scenario.durable {
-        true => scenario.options,
-        false => &options,
-    };
-    let mut command = database.client("pgbench");
-    command
-        .env("PGOPTIONS", options)
-        .args([
-            "--no-vacuum",
-            "--protocol=prepared",
-            "--jobs=2",
-            "--max-tries=1000",
-        ])
-        .arg(format!("--client={clients}"))
-        .arg(format!("--transactions={each}"))
-        .args(scenario.new_sessions.then_some("--connect"))
-        .arg("--file")
-        .arg(&script)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().context("cannot run pgbench")?;
-    let pid = Pid::from_raw(i32::try_from(child.id())?);
-    let end = move || {
-        let _ = kill(pid, Signal::SIGTERM);
-    };
-    let on_interrupt = Cleanup::new(end);
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-    let said = thread::spawn(move || {
-        let mut text = String::new();
-        let _ = stdout
-            .as_mut()
-            .map(|stream| std::io::Read::read_to_string(stream, &mut text));
-        text
-    });
-    let complained = thread::spawn(move || {
-        let mut text = String::new();
-        let _ = stderr
-            .as_mut()
-            .map(|stream| std::io::Read::read_to_string(stream, &mut text));
-        text
-    });
-    let begun = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if begun.elapsed() > LONGEST {
-            end();
-            child.wait()?;
-            on_interrupt.disarm();
-            return Ok(f64::NAN);
-        }
-        thread::sleep(Duration::from_millis(20));
-    };
-    on_interrupt.disarm();
-    let said = said.join().unwrap_or_default();
-    let complained = complained.join().unwrap_or_default();
-    if !status.success() {
-        bail!(
-            "pgbench failed ({status}):\n{}",
-            run::tail(&format!("{said}{complained}"), 20)
-        );
-    }
-    let tps = said.lines().find_map(|line| {
-        let rate = line.strip_prefix("tps = ")?;
-        rate.split_whitespace().next()?.parse().ok()
-    });
-    ensure!(tps.is_some(), "pgbench tells no rate:\n{said}");
-    Ok(tps.unwrap_or_default())
-}
-
-/// A server that waits for its disk at each commit, as long as this lives.
-struct Durable<'a>(&'a Database<'a>);
-
-impl<'a> Durable<'a> {
-    fn new(database: &'a Database<'a>) -> Self {
-        Self(database)
-    }
-
-    fn begin(&self) -> Result<()> {
-        self.set("SET fsync = on")
-    }
-
-    fn set(&self, what: &str) -> Result<()> {
-        let mut client = self.0.connect()?;
-        client.batch_execute(&format!("ALTER SYSTEM {what}"))?;
-        client.batch_execute("SELECT pg_catalog.pg_reload_conf()")?;
-        Ok(())
-    }
-}
-
-impl Drop for Durable<'_> {
-    fn drop(&mut self) {
-        let _ = self.set("RESET fsync");
-    }
 }
