@@ -119,7 +119,7 @@ enum Command {
         #[command(flatten)]
         options: bench::Options,
     },
-    /// Run a long test with chance in it: logged probabilities under contention, or windows of caps
+    /// Run a long test with chance in it: probabilities under contention, caps, windows
     ///
     /// On a temporary server of its own, with the build of the tests unless --release is given. Prints a table of
     /// results, and for what failed how to see it again; fails if anything did. `cargo dev test` runs a small form

@@ -2,6 +2,7 @@
 //! runs among the checks of `cargo dev test`.
 
 pub mod bias;
+pub mod caps;
 mod load;
 pub mod windows;
 
@@ -35,7 +36,13 @@ pub struct Options {
     /// Decisions per scenario [default: 600000 of bias, 200000 of windows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     decisions: Option<u64>,
-    /// Clients that decide side by side [default: 8]
+    /// caps: sequences
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    seeds: u64,
+    /// caps: seed of the first sequence
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    first_seed: u64,
+    /// Clients that decide side by side; of caps, sequences that are played side by side [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=128))]
     clients: Option<u32>,
 }
@@ -44,6 +51,8 @@ pub struct Options {
 enum Campaign {
     /// Logged probabilities against what was chosen, where counters are busy
     Bias,
+    /// Caps and what events tell, against plain arithmetic, by random sequences
+    Caps,
     /// Caps over short windows, by the moments that traces tell
     Windows,
 }
@@ -89,6 +98,14 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
         Campaign::Bias => {
             let scenarios = options.wanted(bias::SCENARIOS, |scenario| scenario.name)?;
             bias::campaign(&server, &scenarios, options.size(600_000))?
+        }
+        Campaign::Caps => {
+            let seeds = caps::Seeds {
+                first: options.first_seed,
+                number: options.seeds,
+                at_once: options.clients.unwrap_or(8),
+            };
+            caps::campaign(&server, seeds)?
         }
         Campaign::Windows => {
             let scenarios = options.wanted(windows::SCENARIOS, |scenario| scenario.name)?;

@@ -26,7 +26,7 @@ mod workers;
 
 use anyhow::Result;
 
-use crate::campaign::{bias, windows};
+use crate::campaign::{bias, caps as simulated_caps, windows};
 use crate::temporary::Database;
 
 /// One check: an error or a panic is a failure.
@@ -206,6 +206,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("windows/rows_of_users_held", |database| {
         windows::check(database, "rows_of_users_held")
     }),
+    ("simulator/agrees_with_caps", simulated_caps::check),
     (
         "backfill/counts_every_event_once",
         backfill::counts_every_event_once,
