@@ -200,10 +200,14 @@ impl<'a> Game<'a> {
     }
 
     fn publish(&mut self, edits: &[super::policy::Edit]) -> Result<()> {
+        let before = self.tables.clone();
         edits.iter().for_each(|edit| self.tables.apply(edit));
-        let sql = self.tables.sql();
+        let sql = match self.bundles.is_empty() {
+            true => self.tables.sql(),
+            false => self.tables.sql_from(&before),
+        };
         self.note(&format!(
-            "BEGIN;\n{sql}COMMIT;\nSELECT decide.publish('a change: {edits:?}');"
+            "BEGIN;\n{sql}COMMIT;\nSELECT decide.publish('a change');"
         ));
         self.player
             .client
