@@ -28,6 +28,9 @@ const ENOUGH: usize = 20;
 /// Failing sequences that are made shorter.
 const SHORTENED: usize = 3;
 
+/// How often a failing sequence is played again until it fails again.
+const TRIES: usize = 5;
+
 /// Which sequences, and how many at once.
 #[derive(Clone, Copy)]
 pub struct Seeds {
@@ -136,7 +139,14 @@ fn shorten(server: &TemporaryServer, found: &Failed) -> Result<(Sequence, Failur
         tries += 1;
         player.play(sequence, &format!("t{tries}"))
     };
-    let Some(mut failure) = fails(&sequence)? else {
+    let mut again = None;
+    for _ in 0..TRIES {
+        again = fails(&sequence)?;
+        if again.is_some() {
+            break;
+        }
+    }
+    let Some(mut failure) = again else {
         // It depends on the clock: this is how it went.
         let Failure { step, why, script } = &found.failure;
         let failure = Failure {
