@@ -19,9 +19,9 @@ thread_local! {
           WHERE i.kind = 'feature' AND i.number = l.number AND i.name <> l.feature", &[]) };
     static CAPS: Statement = const { Statement::new(include_str!("identity/shown.sql"), &[]) };
     static NOTE: Statement = const { Statement::new(
-        "INSERT INTO decide.name_change (number, kind, old, new) \
-         SELECT COALESCE(pg_catalog.max(c.number), 0) + 1, $1, $2, $3 FROM decide.name_change AS c",
-        &[TEXTOID, TEXTOID, TEXTOID]) };
+        "INSERT INTO decide.name_change (number, kind, old, new, acting_as) \
+         SELECT COALESCE(pg_catalog.max(c.number), 0) + 1, $1, $2, $3, $4 FROM decide.name_change AS c",
+        &[TEXTOID, TEXTOID, TEXTOID, TEXTOID]) };
 }
 
 /// What has another name than before.
@@ -31,9 +31,9 @@ pub struct Renaming {
     new: String,
 }
 
-/// Gives each row of a kind, or of all, its number; notes what was renamed, and lets kills and modes follow. Needs
-/// an open session, and the turn to publish.
-pub fn settle(kind: Option<&str>) -> Result<(), Error> {
+/// Gives each row of a kind, or of all, its number; notes what was renamed and who the caller was,
+/// and lets kills and modes follow. Needs an open session, and the turn to publish.
+pub fn settle(kind: Option<&str>, caller: &str) -> Result<(), Error> {
     let mut renamed: Vec<Renaming> = Vec::new();
     let of_kind = datum::optional_text(kind);
     let mut note = |row: Row<'_>| {
@@ -51,7 +51,12 @@ pub fn settle(kind: Option<&str>) -> Result<(), Error> {
     FEATURES.with(|statement| statement.write(&[], |_| {}));
     for Renaming { kind, old, new } in &renamed {
         NOTE.with(|statement| {
-            let args = [datum::text(kind), datum::text(old), datum::text(new)];
+            let args = [
+                datum::text(kind),
+                datum::text(old),
+                datum::text(new),
+                datum::text(caller),
+            ];
             statement.write(&args, |_| {})
         });
     }
@@ -61,9 +66,9 @@ pub fn settle(kind: Option<&str>) -> Result<(), Error> {
             .map(|renaming| (renaming.old.as_str(), renaming.new.as_str()))
             .collect()
     };
-    modes::follow(&of("surface"))?;
+    modes::follow(&of("surface"), caller)?;
     for kind in switches::FOLLOWING {
-        switches::follow(kind, &of(kind.as_str()))?;
+        switches::follow(kind, &of(kind.as_str()), caller)?;
     }
     Ok(())
 }
