@@ -209,8 +209,7 @@ pub fn release_oldest(
     terms: &Terms,
 ) {
     let held = entries(ledger).enumerate().filter(|&(_, (at, _, state))| {
-        (state == action || state == MERGED + action)
-            && (terms.reserved_from..=latest).contains(&at)
+        (state == action || state == MERGED + action) && terms.keeps(at, state) && at <= latest
     });
     if let Some((place, (_, left, state))) = held.min_by_key(|&(_, (at, ..))| at) {
         lessen(ledger, place, if state == action { left } else { amount });

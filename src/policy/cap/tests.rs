@@ -115,6 +115,29 @@ mod tests {
     }
 
     #[pg_test]
+    fn an_event_finds_the_window_of_its_own_time() {
+        with_cap(
+            "window_length, time_zone, counts",
+            "'1 day', 'Europe/Berlin', 'impression'",
+            |cap| {
+                for now in [
+                    "2026-03-29 12:00+00",
+                    "2026-10-25 00:30+00",
+                    "2026-10-25 23:00+00",
+                ] {
+                    let now = moment(now);
+                    let terms = cap.terms(now);
+                    assert_eq!(terms.kept_from, cap.window(terms.from - 1).0);
+                    for hours in -60..60 {
+                        let at = now + hours * 60 * MINUTE;
+                        assert_eq!(cap.window_of(at, &terms), cap.window(at), "{hours} hours");
+                    }
+                }
+            },
+        );
+    }
+
+    #[pg_test]
     fn a_sliding_day_has_no_more_than_three_in_any_24_hours() {
         with_cap("window_length, window_kind", "'1 day', 'sliding'", |cap| {
             let from = moment("2026-03-28 22:00+00");

@@ -158,7 +158,7 @@ fn follow(
                 let oldest = decided.find(|exposure| {
                     exposure.is_open
                         && exposure.action == action
-                        && exposure.at >= terms.reserved_from
+                        && exposure.at >= terms.reserved_from.max(terms.kept_from)
                         && exposure.at <= at
                 });
                 if let Some(oldest) = oldest {
