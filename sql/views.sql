@@ -132,6 +132,7 @@ $$;
 COMMENT ON FUNCTION decide.exposure_entries(bigint[]) IS
   'The entries of a user''s counters: number of the cap, time, amount, and 0 or the action that it is reserved for';
 
+-- The moment of a statement: in a transaction of several, statement_timestamp() goes on; in a procedure that commits, now().
 CREATE VIEW decide.cap_in_force AS
 SELECT (c ->> 'slot')::int AS slot, c ->> 'cap' AS cap, c ->> 'value' AS value,
        c ->> 'surface' AS surface, c ->> 'campaign' AS campaign, c ->> 'action' AS action,
@@ -140,14 +141,14 @@ SELECT (c ->> 'slot')::int AS slot, c ->> 'cap' AS cap, c ->> 'value' AS value,
        CASE WHEN c ->> 'window_length' IS NULL THEN '-infinity'
             -- As decisions count: a month is 30 days then, a day 24 hours, and what is exactly that old is out.
             WHEN c ->> 'window_kind' = 'sliding'
-            THEN pg_catalog.statement_timestamp() - ((c ->> 'window_us')::numeric - 1)::double precision * interval '1 microsecond'
+            THEN GREATEST(pg_catalog.now(), pg_catalog.statement_timestamp()) - ((c ->> 'window_us')::numeric - 1)::double precision * interval '1 microsecond'
             ELSE w.starts END AS window_start,
        CASE WHEN c ->> 'window_kind' = 'calendar' AND c ->> 'window_length' IS NOT NULL THEN w.ends ELSE 'infinity' END AS window_end,
        (c ->> 'min_count')::bigint AS min_count,
        (c ->> 'hold_us')::numeric::bigint AS hold_us
   FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
  CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(b.content -> 'caps') AS c
-  LEFT JOIN LATERAL decide.cap_window(pg_catalog.statement_timestamp(),
+  LEFT JOIN LATERAL decide.cap_window(GREATEST(pg_catalog.now(), pg_catalog.statement_timestamp()),
               CASE WHEN c ->> 'window_kind' = 'calendar' THEN (c ->> 'window_length')::interval END,
               c ->> 'time_zone', (c ->> 'week_start')::int) AS w ON true
  WHERE p.publication = (SELECT pg_catalog.max(l.publication) FROM decide.publication AS l);
@@ -173,7 +174,7 @@ COMMENT ON COLUMN decide.cap_in_force.hold_us IS 'That time in microseconds, as 
 CREATE VIEW decide.exposure AS
 SELECT u.user_key, c.cap, c.value, c.max_count,
        pg_catalog.sum(e.amount) FILTER (WHERE e.state = 0) / s.scale AS counted,
-       COALESCE(pg_catalog.sum(e.amount) FILTER (WHERE e.state > 0 AND e.at > pg_catalog.statement_timestamp() - c.hold_us * interval '1 microsecond'), 0) / s.scale AS reserved,
+       COALESCE(pg_catalog.sum(e.amount) FILTER (WHERE e.state > 0 AND e.at > GREATEST(pg_catalog.now(), pg_catalog.statement_timestamp()) - c.hold_us * interval '1 microsecond'), 0) / s.scale AS reserved,
        c.window_start, c.window_end, pg_catalog.max(e.at) AS last_at
   FROM decide.user_state AS u
  CROSS JOIN LATERAL decide.exposure_entries(u.exposures) AS e

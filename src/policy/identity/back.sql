@@ -1,14 +1,16 @@
 -- Rows whose id is new, but whose name was that of one that is gone ($2: a former name of it): they are that one.
-WITH gone AS (
+WITH named AS MATERIALIZED (
+  SELECT n.kind, n.name, n.id, n.number FROM decide.named AS n
+), gone AS MATERIALIZED (
   SELECT i.kind, i.number, i.name, i.named_at, CASE WHEN $2 THEN f.name ELSE i.name END AS said
     FROM decide.identity AS i
     LEFT JOIN LATERAL pg_catalog.unnest(CASE WHEN $2 THEN i.former END) AS f (name) ON $2
-   WHERE ($1 IS NULL OR i.kind = $1) AND NOT EXISTS (SELECT 1 FROM decide.named AS n WHERE n.kind = i.kind AND n.number = i.number)
+   WHERE ($1 IS NULL OR i.kind = $1) AND NOT EXISTS (SELECT 1 FROM named AS n WHERE n.kind = i.kind AND n.number = i.number)
 ), pair AS (
   SELECT g.kind, g.number, g.name AS old, n.name AS new, n.id,
          pg_catalog.row_number() OVER (PARTITION BY n.kind, n.id ORDER BY g.named_at DESC, g.number) AS of_row,
          pg_catalog.row_number() OVER (PARTITION BY g.kind, g.number ORDER BY n.name COLLATE "C") AS of_number
-    FROM decide.named AS n JOIN gone AS g ON g.kind = n.kind AND g.said = n.name
+    FROM named AS n JOIN gone AS g ON g.kind = n.kind AND g.said = n.name
    WHERE n.number IS NULL
 )
 UPDATE decide.identity AS i
