@@ -21,6 +21,8 @@ CREATE FUNCTION decide.make_partitions(first date, last date) RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET pg_decide.erasing = on
+-- where and how a partition is stored is not for the session that happens to make it
+SET default_table_access_method = heap SET default_tablespace = ''
 AS $$
 DECLARE
   most CONSTANT int := 3660;
@@ -28,6 +30,7 @@ DECLARE
   parent record;
   day date;
   part text;
+  place text;
   wide name;
   lower timestamptz;
   upper timestamptz;
@@ -46,7 +49,9 @@ BEGIN
       CONTINUE WHEN to_regclass(format('decide.%I', part)) IS NOT NULL;
       lower := day::timestamp AT TIME ZONE 'UTC';
       upper := (day + 1)::timestamp AT TIME ZONE 'UTC';
-      EXECUTE format('CREATE TABLE decide.%I (LIKE decide.%I INCLUDING ALL)', part, parent.name || '_default');
+      SELECT format('TABLESPACE %I', s.spcname) INTO place
+        FROM pg_class AS c JOIN pg_tablespace AS s ON s.oid = c.reltablespace WHERE c.oid = format('decide.%I', parent.name || '_default')::regclass;
+      EXECUTE format('CREATE TABLE decide.%I (LIKE decide.%I INCLUDING ALL) %s', part, parent.name || '_default', place);
       PERFORM decide.revoke_all(format('decide.%I', part)::regclass);
       EXECUTE format('ALTER TABLE decide.%I SET (toast_tuple_target = 8160)', part);
       -- Nobody searches by what is in arrays and documents; ANALYZE would spend most of its time on them.

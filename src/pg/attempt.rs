@@ -29,7 +29,7 @@ impl Caught {
         unreachable!("an ERROR does not return")
     }
 
-    /// The error as it may be told to who has asked, and kept nowhere.
+    /// The error as it may be told to who has asked, and to the server's log; kept in no table.
     pub fn in_full(&self) -> String {
         format!("{}: {}", sqlstate(self.code), self.message)
     }

@@ -113,7 +113,7 @@ fn put_off(run: &Run, error: &Caught) -> bool {
     });
     let job = run.job.name;
     if *told.as_ref().unwrap_or(&Some(true)) == Some(true) {
-        pgrx::warning!("{WORKER}: job \"{job}\" failed: {}", error.describe());
+        pgrx::warning!("{WORKER}: job \"{job}\" failed: {}", error.in_full());
     }
     told.is_ok()
 }

@@ -115,6 +115,23 @@ SELECT what, who, acting_as, why FROM (
   UNION ALL SELECT 5, version, 'trained', created_by, created_as, NULL FROM decide.model_version
   UNION ALL SELECT 6, version, 'approved', approved_by, approved_as, NULL FROM decide.model_version) AS a ORDER BY o, n;
 
+-- how and where a partition is stored is not for the session that has it made
+CREATE ACCESS METHOD regress_host_method TYPE TABLE HANDLER heap_tableam_handler;
+SET allow_in_place_tablespaces = on;
+CREATE TABLESPACE regress_host_space LOCATION '';
+SET pg_decide.partitions_ahead = 9;
+SET ROLE regress_host_operator;
+SET default_table_access_method = regress_host_method;
+SET default_tablespace = regress_host_space;
+SELECT decide.run_job('partitions');
+RESET default_table_access_method;
+RESET default_tablespace;
+RESET ROLE;
+SELECT a.amname, t.spcname, count(*) > 30 AS partitions
+  FROM pg_class AS c JOIN pg_am AS a ON a.oid = c.relam LEFT JOIN pg_tablespace AS t ON t.oid = c.reltablespace WHERE c.relnamespace = 'decide'::regnamespace AND c.relname ~ '_\d{8}$' GROUP BY 1, 2;
+DROP ACCESS METHOD regress_host_method;
+DROP TABLESPACE regress_host_space;
+
 -- rows of tracked tables go to our own function, whatever else is called track where the verbs are
 GRANT CREATE ON SCHEMA public TO regress_host_operator;
 SET ROLE regress_host_operator;

@@ -225,8 +225,8 @@ fn tracks_on(client: &mut Client) -> Result<()> {
     )?;
     let events: String = client
         .query_one(
-            "SELECT string_agg(split_part(event_id, ':', 2) || split_part(event_id, ':', 3) || COALESCE(surface, ''), ' ' ORDER BY event_id) \
-               FROM decide.event WHERE event_id LIKE 'orders.%'",
+            "SELECT string_agg(split_part(event_id, ':', 3) || split_part(event_id, ':', 4) || COALESCE(surface, ''), ' ' ORDER BY event_id) \
+               FROM decide.event WHERE event_id LIKE 'row:orders.%'",
             &[],
         )?
         .get(0);
