@@ -6,7 +6,7 @@ use pgrx::pg_sys::{INT4OID, TIMESTAMPTZOID};
 use pgrx::prelude::*;
 use uuid::Uuid;
 
-use super::contract::{Bad, Who};
+use super::contract::{Bad, Sender, Who};
 use super::{Desk, quarantine};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
@@ -44,7 +44,7 @@ pub fn fold(most: i32) -> Result<i64, Error> {
     if letters.is_empty() {
         return Ok(0);
     }
-    let desk = Desk::open()?;
+    let desk = Desk::open(Sender::Client)?;
     let all = attempt(|| open_all(&letters, &desk));
     if all.is_err() {
         // One of them cannot be taken in. It must not keep the others out.

@@ -18,6 +18,13 @@ pub struct Daily {
     pub watch: Watch,
 }
 
+/// The traces of decisions.
+pub const TRACES: Daily = Daily {
+    table: "trace",
+    columns: 35,
+    watch: Watch::Trace,
+};
+
 /// A day's partition that takes rows without the executor.
 #[derive(Clone, Copy)]
 pub struct Day {

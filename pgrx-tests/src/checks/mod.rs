@@ -18,6 +18,7 @@ mod interruptions;
 mod modes;
 mod pacing;
 mod restore;
+mod secrets;
 mod sessions;
 mod shop;
 mod stream;
@@ -120,6 +121,7 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("modes/hold_on_a_standby", modes::hold_on_a_standby),
     ("modes/need_no_preload", modes::need_no_preload),
+    ("secrets/rules_are_not_told", secrets::rules_are_not_told),
     (
         "sessions/outlive_the_extension",
         sessions::outlive_the_extension,
