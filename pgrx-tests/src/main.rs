@@ -122,8 +122,12 @@ enum Command {
     /// Run a long test with chance in it: probabilities under contention, caps, windows
     ///
     /// On a temporary server of its own, with the build of the tests unless --release is given. Prints a table of
-    /// results, and for what failed how to see it again; fails if anything did. `cargo dev test` runs a small form
-    /// of each.
+    /// results, and for what failed how to see it again; fails if anything did. `bias` takes half an hour on two
+    /// cores: over the decisions in which an action could be had, the mean of 1[it was chosen] / p(it) must be 1 within
+    /// four standard errors, while others take from the same counters. `windows` takes ten minutes: no window of a cap
+    /// holds more than its limit, by the moments that traces tell. `caps` takes an hour: decisions, events, changes of
+    /// the policy, jobs and time in random sequences, each step compared with sums over a plain list of exposures; a
+    /// failing one is made shorter and printed as a script for psql. `cargo dev test` runs a small form of each.
     Campaign {
         #[command(flatten)]
         which: Which,

@@ -54,6 +54,17 @@ pub struct Used {
     pub all: [i64; 2],
 }
 
+impl Used {
+    /// What holds if one of two holds.
+    pub fn or(self, other: Self) -> Self {
+        let widest = |[a, b]: [i64; 2], [c, d]: [i64; 2]| [a.min(c), b.max(d)];
+        Self {
+            counted: widest(self.counted, other.counted),
+            all: widest(self.all, other.all),
+        }
+    }
+}
+
 /// Whether a cap leaves something, by its arithmetic.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Room {
@@ -302,14 +313,10 @@ impl Model {
         if decision.user != event.user {
             return;
         }
-        // Of an action that was not shown it tells nothing, or of the decision all the same.
-        let wrong = event
-            .action
-            .is_some_and(|action| !decision.shown.contains(&action));
         let mut again = Vec::new();
         for entry in &mut self.entries {
             let about = entry.of.is_some_and(|(decision, _)| decision == place)
-                && (wrong || event.action.is_none_or(|action| entry.action == action));
+                && event.action.is_none_or(|action| entry.action == action);
             let cap = &policy.caps[entry.cap];
             let State::Held(held) = &mut entry.state else {
                 continue;
@@ -322,8 +329,6 @@ impl Model {
                 let mut once_more = entry.clone();
                 once_more.state = State::Counted { certain: false };
                 again.push(once_more);
-            } else if wrong || !cap.present {
-                held.perhaps.get_or_insert(event.received);
             } else {
                 held.told.get_or_insert(event.received);
             }

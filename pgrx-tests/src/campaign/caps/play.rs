@@ -47,14 +47,17 @@ impl Player {
             "SELECT e.action, e.probability, e.step || COALESCE(': ' || e.reason, '') FROM decide.explain($1::text, $2) AS e
               WHERE e.step <> 'fallback'",
         )?;
+        // Between the first moment and the last: a view may take any of them for now.
         let exposure = client.prepare(
             "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::bigint,
                     (SELECT pg_catalog.jsonb_object_agg(e.cap, pg_catalog.jsonb_build_array(COALESCE(e.counted, 0), COALESCE(e.reserved, 0)))
-                       FROM decide.exposure AS e WHERE e.user_key = decide.user_key($1::text))",
+                       FROM decide.exposure AS e WHERE e.user_key = decide.user_key($1::text)),
+                    (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint",
         )?;
         let budget = client.prepare(
             "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::bigint,
-                    (SELECT pg_catalog.jsonb_object_agg(b.cap, pg_catalog.jsonb_build_array(b.spent, b.reserved)) FROM decide.budget AS b)",
+                    (SELECT pg_catalog.jsonb_object_agg(b.cap, pg_catalog.jsonb_build_array(b.spent, b.reserved)) FROM decide.budget AS b),
+                    (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint",
         )?;
         Ok(Self {
             client,
@@ -525,8 +528,7 @@ impl<'a> Game<'a> {
     }
 
     fn compare_counters(&self, row: &Row, per_user: bool, user: usize) -> Result<()> {
-        let t: i64 = row.get(0);
-        let shown: Option<Value> = row.get(1);
+        let (from, shown, to): (i64, Option<Value>, i64) = (row.get(0), row.get(1), row.get(2));
         for (place, cap) in self.policy.caps.iter().enumerate() {
             if !cap.present || cap.per_user != per_user {
                 continue;
@@ -540,7 +542,8 @@ impl<'a> Game<'a> {
                     .map_or(0, |amount| (amount * scale).round() as i64)
             };
             let (counted, reserved) = (cell(0), cell(1));
-            let used = self.model.used(&self.policy, place, user, t);
+            let [first, last] = [from, to].map(|t| self.model.used(&self.policy, place, user, t));
+            let used = first.or(last);
             let within = |amount: i64, [least, most]: [i64; 2]| (least..=most).contains(&amount);
             ensure!(
                 within(counted, used.counted) && within(counted + reserved, used.all),

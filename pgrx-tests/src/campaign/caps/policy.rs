@@ -402,3 +402,44 @@ impl Policy {
 pub fn quoted(text: Option<&str>) -> String {
     text.map_or("NULL".to_owned(), |text| format!("'{text}'"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-27 00:00 in UTC.
+    const MIDNIGHT: i64 = 1_795_737_600 * SECOND;
+
+    #[test]
+    fn calendar_windows_begin_at_the_midnight_of_their_zone() {
+        let day = Window::Calendar {
+            length: DAY,
+            zone: "Asia/Kolkata",
+            offset: 19_800 * SECOND,
+        };
+        let starts = MIDNIGHT - 19_800 * SECOND;
+        assert_eq!(day.around(MIDNIGHT), (starts, starts + DAY));
+        assert!(!day.has(starts - 1, MIDNIGHT));
+        assert!(day.has(starts, MIDNIGHT));
+    }
+
+    #[test]
+    fn the_last_part_of_a_day_is_cut_off() {
+        let part = Window::Calendar {
+            length: 7 * SECOND / 10,
+            zone: "UTC",
+            offset: 0,
+        };
+        let last = part.around(MIDNIGHT - 1);
+        assert_eq!(last, (MIDNIGHT - 4 * SECOND / 10, MIDNIGHT));
+        assert_eq!(part.around(MIDNIGHT).0, MIDNIGHT);
+    }
+
+    #[test]
+    fn sliding_windows_let_go_what_is_as_old_as_they_are_long() {
+        let second = Window::Sliding(SECOND);
+        assert!(!second.has(MIDNIGHT - SECOND, MIDNIGHT));
+        assert!(second.has(MIDNIGHT - SECOND + 1, MIDNIGHT));
+        assert!(second.has(MIDNIGHT + SECOND, MIDNIGHT));
+    }
+}
