@@ -48,6 +48,7 @@ CREATE TABLE decide.feature_slot (
   backfilled_at timestamptz,
   staged_at timestamptz,
   backfilled_to uuid,
+  backfill_left uuid[] NOT NULL DEFAULT '{}',
   UNIQUE (feature, definition)
 );
 COMMENT ON TABLE decide.feature_slot IS 'The place of a feature in the user''s row, for ever; another definition is another place';
@@ -57,6 +58,7 @@ COMMENT ON COLUMN decide.feature_slot.created_at IS 'When it got its place: even
 COMMENT ON COLUMN decide.feature_slot.backfilled_at IS 'When the events from before were put in (null: they were not)';
 COMMENT ON COLUMN decide.feature_slot.staged_at IS 'Since when it is written though no bundle in force has it whole: its past is being computed, or it waits to be published';
 COMMENT ON COLUMN decide.feature_slot.backfilled_to IS 'The last user whose past is in it, in the order of their pseudonyms';
+COMMENT ON COLUMN decide.feature_slot.backfill_left IS 'Users before that one whose past is not in it yet, since other transactions had their rows';
 COMMENT ON COLUMN decide.feature_slot.feature IS 'Name';
 COMMENT ON COLUMN decide.feature_slot.definition IS 'What it counts, and how fast it fades';
 

@@ -79,6 +79,29 @@ impl Keyed {
         }
     }
 
+    /// Whether another transaction has added or deleted a row with that key and not ended yet: who adds one would
+    /// wait for it.
+    pub fn is_being_made(&self, key: impl Into<Key>) -> bool {
+        // SAFETY: as in `look`.
+        unsafe {
+            let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            let Some((relation, index)) = self.open_if_free(mode) else {
+                return true;
+            };
+            let mut everything = pg_sys::SnapshotData {
+                snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
+                ..Default::default()
+            };
+            let (snapshot, none) = (&raw mut everything, pg_sys::InvalidTransactionId);
+            let mut is_held = false;
+            find(relation, index, snapshot, key.into(), |_| {
+                is_held = (*snapshot).xmin != none || (*snapshot).xmax != none;
+            });
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            is_held
+        }
+    }
+
     /// Hands the row with that key to `then` as it is by now, without locking it; unless another transaction
     /// is changing it, or has just done so. For tables with few rows: where they are is remembered.
     pub fn look(

@@ -25,6 +25,7 @@ use pgrx::prelude::*;
 
 use crate::error::{Error, OrRaise};
 use crate::pg::call::Call;
+use crate::pg::plan::impatient;
 use crate::pg::{Session, clock, datum, session, worker};
 
 /// A job: done in steps, each short and by itself a whole.
@@ -35,6 +36,8 @@ pub struct Job {
     step: fn() -> Result<Step, Error>,
     /// What so many rows of its work are, in words.
     says: fn(i64) -> String,
+    /// How many users the run was done without, since other transactions have their rows.
+    left: fn() -> i64,
 }
 
 /// What a step did, and whether there is more to do.
@@ -45,11 +48,11 @@ pub struct Step {
 
 /// Every job. One more is a line here and a file beside this one.
 const JOBS: &[Job] = &[
-    job("fold", "1 second", fold::step, fold::says),
+    job("fold", "1 second", fold::step, fold::says).leaving(fold::left),
     job("partitions", "1 hour", partitions::step, partitions::says),
     job("retention", "1 hour", retention::step, retention::says),
     job("quarantine", "1 hour", quarantine::step, quarantine::says),
-    job("backfill", "1 minute", backfill::step, backfill::says),
+    job("backfill", "1 minute", backfill::step, backfill::says).leaving(backfill::left),
     job("budgets", "10 seconds", budgets::step, budgets::says),
     job("freshness", "1 hour", freshness::step, freshness::says),
     job(
@@ -72,6 +75,14 @@ const fn job(
         every,
         step,
         says,
+        left: || 0,
+    }
+}
+
+impl Job {
+    /// One that goes on without users whose rows other transactions have.
+    const fn leaving(self, left: fn() -> i64) -> Job {
+        Job { left, ..self }
     }
 }
 
@@ -98,23 +109,25 @@ fn run(name: Option<&str>) -> Result<String, Error> {
     let _session = Session::open();
     let mut run = record::Run::new(job, clock::now());
     let recorded = !session::is_read_only();
-    if recorded {
-        record::wait_for_turn(job);
+    if recorded && !record::is_my_turn(job) {
+        return Err(Error::JobTaken(job.name));
     }
-    loop {
-        // What a step has allocated goes with it.
-        let _step = Session::open();
-        let step = (job.step)()?;
-        run.rows += step.rows;
-        if !step.more {
-            break;
+    impatient(|| {
+        loop {
+            // What a step has allocated goes with it.
+            let _step = Session::open();
+            let step = (job.step)()?;
+            run.rows += step.rows;
+            if !step.more {
+                break;
+            }
+            session::check_interrupts();
         }
-        session::check_interrupts();
-    }
-    if recorded {
-        record::went_well(&run, false);
-    }
-    Ok((job.says)(run.rows))
+        if recorded {
+            record::went_well(&run, false);
+        }
+        Ok((job.says)(run.rows))
+    })
 }
 
 /// default_jobs(): what the table of jobs begins with.

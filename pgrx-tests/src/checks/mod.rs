@@ -184,6 +184,14 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("workers/hold_nothing", workers::hold_nothing),
     (
+        "workers/pass_by_what_others_hold",
+        workers::pass_by_what_others_hold,
+    ),
+    (
+        "workers/come_back_soon_to_what_is_held",
+        workers::come_back_soon_to_what_is_held,
+    ),
+    (
         "workers/come_back_later_where_all_is_broken",
         workers::come_back_later_where_all_is_broken,
     ),
