@@ -21,6 +21,7 @@ pub mod json;
 pub mod locked;
 pub mod lookup;
 pub mod plan;
+mod planner;
 mod root;
 pub mod rule_text;
 pub mod session;

@@ -8,6 +8,24 @@ pub fn is_read_only() -> bool {
     unsafe { pg_sys::XactReadOnly }
 }
 
+/// While it lives, what runs cannot write, whatever functions it calls are declared as.
+pub struct ReadOnly(bool);
+
+impl ReadOnly {
+    /// To be made within an attempt: an error puts back what was before as well.
+    pub fn begin() -> ReadOnly {
+        // SAFETY: a flag of the backend, which subtransactions save and restore.
+        unsafe { ReadOnly(std::mem::replace(&mut *&raw mut pg_sys::XactReadOnly, true)) }
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { pg_sys::XactReadOnly = self.0 }
+    }
+}
+
 /// A number of the running transaction that no other of this backend has.
 pub fn transaction() -> u64 {
     // SAFETY: reads the transaction's state; one that has written has an identifier already.

@@ -24,6 +24,7 @@ mod visit;
 use pgrx::prelude::*;
 
 use crate::error::{Error, OrRaise};
+use crate::pg::attempt::attempt;
 use crate::pg::call::Call;
 use crate::pg::plan::impatient;
 use crate::pg::{Session, clock, datum, session, worker};
@@ -112,21 +113,36 @@ fn run(name: Option<&str>) -> Result<String, Error> {
     if recorded && !record::is_my_turn(job) {
         return Err(Error::JobTaken(job.name));
     }
+    let mut rest = "";
     impatient(|| {
         loop {
             // What a step has allocated goes with it.
             let _step = Session::open();
-            let step = (job.step)()?;
-            run.rows += step.rows;
-            if !step.more {
-                break;
+            let step = match run.rows {
+                0 => Ok((job.step)()),
+                _ => attempt(job.step),
+            };
+            match step {
+                Ok(step) => {
+                    let step = step?;
+                    run.rows += step.rows;
+                    if !step.more {
+                        break;
+                    }
+                }
+                // What was done is done.
+                Err(error) if run.rows > 0 && record::is_held_up(&error) => {
+                    rest = "; other transactions hold the rest";
+                    break;
+                }
+                Err(error) => error.raise(),
             }
             session::check_interrupts();
         }
         if recorded {
             record::went_well(&run, false);
         }
-        Ok((job.says)(run.rows))
+        Ok((job.says)(run.rows) + rest)
     })
 }
 

@@ -128,6 +128,81 @@ pub fn waits_for_no_lock(database: &Database) -> Result<()> {
     Ok(())
 }
 
+/// A session that finds a rule failing leaves it out for itself; for all it is left out once another session finds
+/// the same, and not while the rule answers others.
+pub fn opens_breakers_for_several_sessions(database: &Database) -> Result<()> {
+    let mut owner = hanging_shop(database)?;
+    owner.batch_execute(&format!(
+        "ALTER DATABASE {} RESET pg_decide.breaker_sessions; \
+         CREATE ROLE caller LOGIN; SELECT decide.grant('caller', 'serve'); \
+         CREATE FUNCTION public.hangs_for(name text) RETURNS boolean LANGUAGE plpgsql STABLE AS \
+           $$ BEGIN PERFORM pg_sleep(CASE WHEN name = 'slow' THEN seconds END) FROM public.patience; RETURN true; END $$; \
+         UPDATE decide.action SET eligible_when = $$public.hangs_for(context->>'name')$$ WHERE action = 'a1'; \
+         UPDATE decide.action SET eligible_when = NULL WHERE action IN ('a2', 'a3'); \
+         INSERT INTO public.patience VALUES (10); SELECT decide.publish('by name')",
+        database.name
+    ))?;
+    let status = "SELECT COALESCE(string_agg(state, ' '), 'none') FROM decide.breaker_status";
+    let mut state = || -> Result<String> { Ok(owner.query_one(status, &[])?.get(0)) };
+    let ask = |client: &mut Client, name: &str, times: usize| -> Result<Duration> {
+        let begun = Instant::now();
+        for _ in 0..times {
+            let context = format!("{{\"name\": \"{name}\"}}");
+            client.execute(
+                "SELECT * FROM decide('ann', 'home', $1::text::jsonb)",
+                &[&context],
+            )?;
+        }
+        Ok(begun.elapsed())
+    };
+    let reasons = |client: &mut Client| -> Result<Option<Vec<String>>> {
+        let reasons =
+            "SELECT blocked_reasons FROM decide.decision ORDER BY decision_id DESC LIMIT 1";
+        Ok(client.query_one(reasons, &[])?.get(0))
+    };
+    let mut hostile = [
+        database.connect_as("caller")?,
+        database.connect_as("caller")?,
+    ];
+    let (mut other, mut analyst) = (database.connect_as("caller")?, database.connect()?);
+    ask(&mut other, "quick", 1)?;
+    for round in 0..3 {
+        ask(&mut hostile[round % 2], "slow", 7)?;
+        ensure!(state()? == "suspected", "after one session: {}", state()?);
+        // who suspects it asks no more, and nobody else has to know
+        let without = ask(&mut hostile[round % 2], "slow", 5)?;
+        ensure!(without < SLACK, "it goes on asking, for {without:?}");
+        ask(&mut other, "quick", 1)?;
+        let blocked = reasons(&mut analyst)?;
+        ensure!(blocked.is_none(), "another session is told: {blocked:?}");
+        ensure!(state()? == "none", "it has answered: {}", state()?);
+        std::thread::sleep(Duration::from_millis(1100));
+    }
+    // a context too large for a rule that does something with it says nothing
+    let mut large = database.connect_as("caller")?;
+    let fill = format!("slow\", \"fill\": \"{}", "x".repeat(20_000));
+    ask(&mut large, &fill, 7)?;
+    ensure!(state()? == "none", "a large context: {}", state()?);
+    // where no session has an answer, it is left out for all
+    ask(&mut hostile[0], "slow", 7)?;
+    std::thread::sleep(Duration::from_millis(1100));
+    ask(&mut hostile[1], "slow", 7)?;
+    ensure!(
+        state()? == "open" || state()? == "half_open",
+        "{}",
+        state()?
+    );
+    std::thread::sleep(Duration::from_millis(1100));
+    ask(&mut other, "quick", 2)?;
+    ensure!(
+        state()? == "none",
+        "it has answered when tried: {}",
+        state()?
+    );
+    owner.batch_execute("DROP OWNED BY caller; DROP ROLE caller")?;
+    Ok(())
+}
+
 /// Counters that another transaction holds are waited for within the budget only.
 pub fn waits_for_no_counter(database: &Database) -> Result<()> {
     let mut client = hanging_shop(database)?;
@@ -432,6 +507,7 @@ fn hanging_shop(database: &Database) -> Result<Client> {
          END $$;
          ALTER DATABASE {0} SET pg_decide.rule_role = envelope_rules;
          ALTER DATABASE {0} SET pg_decide.breaker_pause = '1s';
+         ALTER DATABASE {0} SET pg_decide.breaker_sessions = 1;
          ALTER DATABASE {0} SET pg_decide.enforce_latency_budget = on",
         database.name
     ))?;

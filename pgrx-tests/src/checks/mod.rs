@@ -78,6 +78,10 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("envelope/waits_for_no_lock", envelope::waits_for_no_lock),
     (
+        "envelope/opens_breakers_for_several_sessions",
+        envelope::opens_breakers_for_several_sessions,
+    ),
+    (
         "envelope/waits_for_no_counter",
         envelope::waits_for_no_counter,
     ),

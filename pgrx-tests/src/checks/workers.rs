@@ -278,7 +278,7 @@ pub fn pass_by_what_others_hold(database: &Database) -> Result<()> {
          UPDATE decide.job SET every = '1 second' WHERE job <> 'partitions'; \
          SELECT track(jsonb_build_object('event_id', 'first', 'type', 'click', 'user_id', 'u' || i, 'at', '2026-01-01T00:00:00Z')) \
            FROM generate_series(1, 50) AS i; \
-         INSERT INTO decide.feature (feature, event_type, aggregate) VALUES ('all', 'click', 'count'); \
+         INSERT INTO decide.feature (feature, event_type, aggregate) VALUES ('all', 'click', 'decayed_count'); \
          SELECT decide.backfill('all')",
     )?;
     // a user who is there, one who is being made, and all that a decision takes
@@ -370,7 +370,10 @@ pub fn come_back_soon_to_what_is_held(database: &Database) -> Result<()> {
     let made: String = client
         .query_one("SELECT decide.run_job('partitions')", &[])?
         .get(0);
-    ensure!(made.starts_with("26 partitions"), "{made}");
+    ensure!(
+        made.starts_with("26 partitions") && made.ends_with("hold the rest"),
+        "{made}"
+    );
     for job in ["partitions", "quarantine"] {
         let error = client
             .query_one("SELECT decide.run_job($1)", &[&job])
