@@ -14,24 +14,47 @@ use crate::pg::invalidation::Watch;
 use crate::pg::{Statement, array, datum};
 use crate::policy::value_text;
 
+/// The columns of decide.trace, in their order.
+macro_rules! columns {
+    () => {
+        "decision_id, user_key, decided_at, context_hash, seed, bundle, filled, first_slot, surface, policy, \
+         model_version, mode, reason, origin, stage_us, actions, chosen, candidates, scores, choice, \
+         features, context_values, blocked, blocked_by, errors, missing, affinities, seen, snapshot, dropped, \
+         relaxed, holds, switches, duals"
+    };
+}
+
 const DAILY: Daily = Daily {
     table: "trace",
-    columns: TYPES.len() as i32,
+    columns: columns!(),
+    types: &TYPES,
+    filled: &[
+        "decision_id",
+        "user_key",
+        "decided_at",
+        "context_hash",
+        "seed",
+        "filled",
+        "first_slot",
+        "surface",
+        "mode",
+        "stage_us",
+        "actions",
+        "chosen",
+        "candidates",
+    ],
     watch: Watch::Trace,
 };
 
 thread_local! {
     static INSERT: Statement = const { Statement::new(
-        "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
-           first_slot, surface, policy, model_version, mode, reason, origin, stage_us, actions, chosen, \
-           candidates, scores, choice, features, context_values, blocked, blocked_by, errors, \
-           missing, affinities, seen, snapshot, dropped, relaxed, holds, switches, duals) \
+        concat!("INSERT INTO decide.trace (", columns!(), ") \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)",
+           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)"),
         &TYPES) };
 }
 
-/// The columns of decide.trace, in their order.
+/// Their types.
 const TYPES: [pg_sys::Oid; 34] = [
     UUIDOID,
     UUIDOID,
@@ -133,7 +156,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         some_of(&desk.duals),
     ];
     let day = DAILY.day(request.now);
-    let added = day.is_some_and(|day| append(day.partition, &row));
+    let added = day.is_some_and(|day| append(day, &row));
     if !added {
         INSERT.with(|statement| statement.write(&row, |_| {}));
     }

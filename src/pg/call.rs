@@ -43,6 +43,10 @@ impl Call {
         self.get(number)
     }
 
+    pub fn oid(&self, number: usize) -> Option<pg_sys::Oid> {
+        self.get(number)
+    }
+
     pub fn int4(&self, number: usize) -> Option<i32> {
         self.get(number)
     }

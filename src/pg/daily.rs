@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{self, INT4OID, TEXTOID, TIMESTAMPTZOID};
+use pgrx::pg_sys::{self, OIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID};
 
 use super::invalidation::{self, Watch};
 use super::plan::on_latest_snapshot;
@@ -13,8 +13,11 @@ use super::{Statement, clock, datum};
 /// A table of the schema decide that is partitioned by day (UTC).
 pub struct Daily {
     pub table: &'static str,
-    /// How many columns it has.
-    pub columns: i32,
+    /// Its columns, with commas between them, in their order.
+    pub columns: &'static str,
+    pub types: &'static [pg_sys::Oid],
+    /// Those of them that always have a value.
+    pub filled: &'static [&'static str],
     pub watch: Watch,
 }
 
@@ -23,6 +26,16 @@ pub struct Daily {
 pub struct Day {
     pub partition: pg_sys::Oid,
     pub primary_key: pg_sys::Oid,
+    /// As of when that is known.
+    watch: Watch,
+    changes: u64,
+}
+
+impl Day {
+    /// Whether nothing was altered since: to be asked once the partition is locked.
+    pub(super) fn still_holds(&self) -> bool {
+        invalidation::changes_seen(self.watch) == self.changes
+    }
 }
 
 /// What is known of a table's days, as of a count of changes.
@@ -38,7 +51,7 @@ const MOST: usize = 1000;
 thread_local! {
     static KNOWN: RefCell<HashMap<&'static str, Known>> = RefCell::default();
     static PARTITION: Statement = const { Statement::new(include_str!("daily.sql"),
-        &[TEXTOID, TIMESTAMPTZOID, INT4OID]) };
+        &[TEXTOID, TIMESTAMPTZOID, TEXTARRAYOID, OIDARRAYOID, TEXTARRAYOID]) };
 }
 
 impl Daily {
@@ -53,7 +66,7 @@ impl Daily {
         });
         known.unwrap_or_else(|| {
             // Whatever changes from here on is looked up again.
-            let found = on_latest_snapshot(|| self.look_up(at));
+            let found = on_latest_snapshot(|| self.look_up(at, changes));
             self.remember(day, found, changes);
             found
         })
@@ -70,12 +83,16 @@ impl Daily {
         });
     }
 
-    fn look_up(&self, at: i64) -> Option<Day> {
+    fn look_up(&self, at: i64, changes: u64) -> Option<Day> {
         let mut found = None;
+        let columns: Vec<Option<&str>> = self.columns.split(',').map(|c| Some(c.trim())).collect();
+        let filled: Vec<Option<&str>> = self.filled.iter().copied().map(Some).collect();
         let args = [
             datum::text(self.table),
             datum::timestamp(at),
-            datum::int4(self.columns),
+            datum::texts(&columns),
+            datum::oids(self.types),
+            datum::texts(&filled),
         ];
         PARTITION.with(|statement| {
             statement.read(&args, |row| {
@@ -90,6 +107,8 @@ impl Daily {
         found.map(|(partition, primary_key)| Day {
             partition,
             primary_key,
+            watch: self.watch,
+            changes,
         })
     }
 }

@@ -52,6 +52,10 @@ pub fn array<T: Element>(values: &[T]) -> Arg {
     Some(array::from_slice(values))
 }
 
+pub fn oids(values: &[pg_sys::Oid]) -> Arg {
+    values.to_vec().into_datum()
+}
+
 pub fn uuids(values: &[uuid::Uuid]) -> Arg {
     let values: Vec<pgrx::Uuid> = values
         .iter()

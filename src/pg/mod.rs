@@ -25,6 +25,7 @@ mod planner;
 mod root;
 pub mod rule_text;
 pub mod session;
+mod shape;
 pub mod timeout;
 pub mod version;
 pub mod watched;

@@ -5,10 +5,9 @@ use std::ffi::{CStr, CString, c_char};
 use pgrx::pg_sys;
 
 /// Those beside the groups that are about planning.
-const OTHERS: [&CStr; 10] = [
+const OTHERS: [&CStr; 9] = [
     c"work_mem",
     c"hash_mem_multiplier",
-    c"lock_timeout",
     c"gin_fuzzy_search_limit",
     c"max_parallel_workers",
     c"max_parallel_workers_per_gather",

@@ -49,11 +49,12 @@ impl Version {
                 return None;
             }
             let relation = pg_sys::table_open(self.table, mode);
-            let mine = with_tuple(relation, self.place, |old, page| is_replaced(old, page));
-            let locked = match mine {
-                Some(false) => put(relation, self.place, formed(relation, row), wait),
-                _ => None,
-            };
+            let tuple = with_tuple(relation, self.place, |old, page| {
+                (!is_replaced(old, page)).then(|| formed(relation, old, row))
+            });
+            let locked = tuple
+                .flatten()
+                .and_then(|tuple| put(relation, self.place, tuple, wait));
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
         }

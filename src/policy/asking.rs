@@ -125,9 +125,11 @@ impl RuleFault {
         let code = sqlstate(error.code);
         let mut of_the_rule = ["42", "25", "55", "58", "0A", "XX"].into_iter();
         let of_data = code == "42601" || !of_the_rule.any(|class| code.starts_with(class));
-        // Of how the caller's session reads dates, and of row security that it has turned off.
+        // Of how the caller's session reads dates, of row security that it has turned off, and of how long it
+        // waits for locks.
         let of_settings = matches!(code.as_str(), "22007" | "22008")
-            || code == "42501" && !session::has_row_security();
+            || code == "42501" && !session::has_row_security()
+            || code == "55P03" && session::has_lock_timeout();
         let may_be_said = of_settings || of_data && looks_at_it();
         (error.timed_out || !may_be_said).then(|| RuleFault {
             rule,

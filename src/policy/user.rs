@@ -13,7 +13,6 @@ use crate::pg::{Statement, array, clock, datum, session};
 const USER_STATE: Keyed = Keyed {
     schema: c"decide",
     table: c"user_state",
-    primary_key: c"user_state_pkey",
     counts: false,
 };
 

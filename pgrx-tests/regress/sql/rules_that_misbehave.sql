@@ -3,6 +3,7 @@
 CREATE ROLE regress_misbehaving_rules;
 SELECT decide.grant('regress_misbehaving_rules', 'rules');
 SET pg_decide.rule_role = regress_misbehaving_rules;
+SET pg_decide.enforce_latency_budget = on;
 SET pg_decide.breaker_failures = 0;
 CREATE TABLE written (x int);
 CREATE SEQUENCE drawn;

@@ -78,6 +78,10 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("envelope/waits_for_no_lock", envelope::waits_for_no_lock),
     (
+        "envelope/forgets_who_was_erased",
+        envelope::forgets_who_was_erased,
+    ),
+    (
         "envelope/opens_breakers_for_several_sessions",
         envelope::opens_breakers_for_several_sessions,
     ),

@@ -302,12 +302,14 @@ pub fn pass_by_what_others_hold(database: &Database) -> Result<()> {
     // a row of the inbox, a job, and what an analyst reads
     let mut owner = database.connect()?;
     owner.batch_execute(&format!(
-        "INSERT INTO decide.event_inbox (event) VALUES ({}); \
-         BEGIN; SELECT count(*) FROM decide.decision; SELECT count(*) FROM decide.outcome; \
-         SELECT FROM decide.event_inbox WHERE event LIKE '%last%' FOR UPDATE; \
-         SELECT FROM decide.job WHERE job = 'freshness' FOR UPDATE",
+        "INSERT INTO decide.event_inbox (event) VALUES ({})",
         click("last", "u5")
     ))?;
+    owner.batch_execute(
+        "BEGIN; SELECT count(*) FROM decide.decision; SELECT count(*) FROM decide.outcome; \
+         SELECT FROM decide.event_inbox WHERE event LIKE '%last%' FOR UPDATE; \
+         SELECT FROM decide.job WHERE job = 'freshness' FOR UPDATE",
+    )?;
     look_after(&mut client, &[&database.name, &other_database.name])?;
     let began = Instant::now();
     until(
@@ -475,7 +477,7 @@ fn until(client: &mut Client, query: &str) -> Result<()> {
         }
         if begun.elapsed() > PATIENCE {
             let jobs = client.query(
-                "SELECT concat_ws(' ', job, last_run, rows, failures, error) FROM decide.job_status",
+                "SELECT concat_ws(' ', job, last_run, rows, failures, users_left, error) FROM decide.job_status",
                 &[],
             )?;
             let jobs: Vec<String> = jobs.iter().map(|row| row.get(0)).collect();
