@@ -73,7 +73,7 @@ pub fn is_there(event: &Event<'_>) -> Option<bool> {
     let (first, last) = horizon(event);
     let days = days(first, last)?;
     let (key, id) = (event.user_key, &event.event_id);
-    Some(has_between(&days, key, id, (first, last)))
+    has_between(&days, key, id, (first, last))
 }
 
 /// From when to when an event of the same name is the same.

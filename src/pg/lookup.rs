@@ -405,11 +405,9 @@ unsafe fn equal_uuid(key: pg_sys::Datum) -> pg_sys::ScanKeyData {
 /// Whether one of the partitions has a row whose first three columns, those of its primary key, are
 /// this uuid, this text in the order of bytes, and a time from `first` to `last`. Sees what is
 /// committed by now, or what the transaction sees if it sees one snapshot throughout; and what it
-/// wrote itself.
-pub fn has_between(days: &[Day], key: Uuid, text: &str, (first, last): (i64, i64)) -> bool {
-    let (Some(key), Some(text)) = (datum::uuid(key), datum::text(text)) else {
-        return false;
-    };
+/// wrote itself. None where a partition was altered just now.
+pub fn has_between(days: &[Day], key: Uuid, text: &str, (first, last): (i64, i64)) -> Option<bool> {
+    let (key, text) = (datum::uuid(key)?, datum::text(text)?);
     let time = |strategy: u32, operator: u32, at: i64| {
         let mut key = pg_sys::ScanKeyData::default();
         let (strategy, at) = (strategy as pg_sys::StrategyNumber, pg_sys::Datum::from(at));
@@ -438,23 +436,38 @@ pub fn has_between(days: &[Day], key: Uuid, text: &str, (first, last): (i64, i64
             ),
         ];
         let snapshot = pg_sys::RegisterSnapshot(newest());
-        let found = days.iter().any(|day| has(day, snapshot, &mut keys));
+        let mut found = Some(false);
+        for day in days {
+            found = has(day, snapshot, &mut keys);
+            if found != Some(false) {
+                break;
+            }
+        }
         pg_sys::UnregisterSnapshot(snapshot);
         found
     }
 }
 
-/// Whether the partition has a row with these keys. One without a page is not looked at further.
+/// Whether the partition has a row with these keys; None if it was altered just now. One without a page is not
+/// looked at further.
 ///
 /// # Safety
 /// The keys must fit its primary key, and the snapshot be registered.
-unsafe fn has(day: &Day, snapshot: pg_sys::Snapshot, keys: &mut [pg_sys::ScanKeyData]) -> bool {
+unsafe fn has(
+    day: &Day,
+    snapshot: pg_sys::Snapshot,
+    keys: &mut [pg_sys::ScanKeyData],
+) -> Option<bool> {
     // SAFETY: the partition is opened under a lock that is kept to the end of the transaction.
     unsafe {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         let relation = pg_sys::try_table_open(day.partition, lock);
         if relation.is_null() {
-            return false;
+            return Some(false);
+        }
+        if !day.still_holds() {
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            return None;
         }
         let main = pg_sys::ForkNumber::MAIN_FORKNUM;
         let found = pg_sys::RelationGetNumberOfBlocksInFork(relation, main) > 0 && {
@@ -471,7 +484,7 @@ unsafe fn has(day: &Day, snapshot: pg_sys::Snapshot, keys: &mut [pg_sys::ScanKey
             found
         };
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-        found
+        Some(found)
     }
 }
 

@@ -95,8 +95,8 @@ pub fn init() {
     unsafe { pg_sys::RegisterSubXactCallback(Some(subtransaction_ended), std::ptr::null_mut()) };
 }
 
-/// A subtransaction that fails while a timer lives, and after it has run out, is that of a function which has
-/// caught the cancel: what it does next is cancelled again, until the function and all that call it have ended.
+/// A subtransaction that fails while a timer lives, and after it or the statement's own timeout has run out, is that
+/// of a function which has caught the cancel: what it does next is cancelled again, until the function and all that call it have ended.
 #[pg_guard]
 unsafe extern "C-unwind" fn subtransaction_ended(
     event: pg_sys::SubXactEvent::Type,
@@ -106,8 +106,8 @@ unsafe extern "C-unwind" fn subtransaction_ended(
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB
         && ARMED.load(Ordering::Relaxed)
-        && RAN_OUT.load(Ordering::Relaxed)
         && !is_pending()
+        && (RAN_OUT.load(Ordering::Relaxed) || is_the_statements())
     {
         AGAIN.store(true, Ordering::Relaxed);
         ask_for_cancel();
