@@ -4,6 +4,7 @@ CREATE TABLE decide.bundle (
   bundle bigint PRIMARY KEY,
   published_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   published_by text NOT NULL DEFAULT SESSION_USER,
+  published_as text NOT NULL DEFAULT CURRENT_USER,
   note text,
   content jsonb NOT NULL
 );
@@ -11,6 +12,7 @@ COMMENT ON TABLE decide.bundle IS 'Immutable, compiled, numbered snapshots of al
 COMMENT ON COLUMN decide.bundle.bundle IS 'Number, counting up without gaps';
 COMMENT ON COLUMN decide.bundle.published_at IS 'When';
 COMMENT ON COLUMN decide.bundle.published_by IS 'Who (the session''s user)';
+COMMENT ON COLUMN decide.bundle.published_as IS 'Role with whose rights: another one after SET ROLE, and within a function that is SECURITY DEFINER';
 COMMENT ON COLUMN decide.bundle.note IS 'Why';
 COMMENT ON COLUMN decide.bundle.content IS 'The policy, with the model versions that it pins';
 
@@ -20,6 +22,7 @@ CREATE TABLE decide.publication (
   kind text NOT NULL CHECK (kind IN ('publish', 'rollback')),
   at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   by text NOT NULL DEFAULT SESSION_USER,
+  acting_as text NOT NULL DEFAULT CURRENT_USER,
   note text
 );
 CREATE INDEX ON decide.publication (bundle);
@@ -29,15 +32,8 @@ COMMENT ON COLUMN decide.publication.bundle IS 'Bundle in force from then on';
 COMMENT ON COLUMN decide.publication.kind IS 'publish: a new bundle; rollback: an old one again';
 COMMENT ON COLUMN decide.publication.at IS 'When';
 COMMENT ON COLUMN decide.publication.by IS 'Who (the session''s user)';
+COMMENT ON COLUMN decide.publication.acting_as IS 'Role with whose rights';
 COMMENT ON COLUMN decide.publication.note IS 'Why';
-
-CREATE TABLE decide.action_number (
-  number int PRIMARY KEY,
-  action text NOT NULL UNIQUE
-);
-COMMENT ON TABLE decide.action_number IS 'The number by which traces know an action, for ever';
-COMMENT ON COLUMN decide.action_number.number IS 'Number';
-COMMENT ON COLUMN decide.action_number.action IS 'Name';
 
 CREATE TABLE decide.feature_slot (
   slot int PRIMARY KEY,
@@ -49,7 +45,8 @@ CREATE TABLE decide.feature_slot (
   staged_at timestamptz,
   backfilled_to uuid,
   backfill_left uuid[] NOT NULL DEFAULT '{}',
-  UNIQUE (feature, definition)
+  number int NOT NULL,
+  UNIQUE (number, definition)
 );
 COMMENT ON TABLE decide.feature_slot IS 'The place of a feature in the user''s row, for ever; another definition is another place';
 COMMENT ON COLUMN decide.feature_slot.slot IS 'First cell, from 0; of a feature that is kept per key, the number of its block';
@@ -59,6 +56,7 @@ COMMENT ON COLUMN decide.feature_slot.backfilled_at IS 'When the events from bef
 COMMENT ON COLUMN decide.feature_slot.staged_at IS 'Since when it is written though no bundle in force has it whole: its past is being computed, or it waits to be published';
 COMMENT ON COLUMN decide.feature_slot.backfilled_to IS 'The last user whose past is in it, in the order of their pseudonyms';
 COMMENT ON COLUMN decide.feature_slot.backfill_left IS 'Users before that one whose past is not in it yet, since other transactions had their rows';
+COMMENT ON COLUMN decide.feature_slot.number IS 'Number of the feature in decide.identity';
 COMMENT ON COLUMN decide.feature_slot.feature IS 'Name';
 COMMENT ON COLUMN decide.feature_slot.definition IS 'What it counts, and how fast it fades';
 
@@ -96,7 +94,7 @@ COMMENT ON COLUMN decide.secret.key IS '32 random bytes';
 COMMENT ON COLUMN decide.secret.created_at IS 'When it was drawn: at the first publish';
 
 CREATE VIEW decide.bundle_history AS
-SELECT p.publication, p.at, p.by, p.kind, p.bundle, p.note,
+SELECT p.publication, p.at, p.by, p.acting_as, p.kind, p.bundle, p.note,
        p.publication = (SELECT pg_catalog.max(l.publication) FROM decide.publication AS l) AS in_force,
        pg_catalog.jsonb_array_length(b.content -> 'surfaces') AS surfaces,
        pg_catalog.jsonb_array_length(b.content -> 'actions') AS actions,
@@ -107,6 +105,7 @@ COMMENT ON VIEW decide.bundle_history IS 'Who made which bundle live, when and w
 COMMENT ON COLUMN decide.bundle_history.publication IS 'Number of the entry';
 COMMENT ON COLUMN decide.bundle_history.at IS 'When';
 COMMENT ON COLUMN decide.bundle_history.by IS 'Who';
+COMMENT ON COLUMN decide.bundle_history.acting_as IS 'With whose rights';
 COMMENT ON COLUMN decide.bundle_history.kind IS 'publish or rollback';
 COMMENT ON COLUMN decide.bundle_history.bundle IS 'Bundle that came into force';
 COMMENT ON COLUMN decide.bundle_history.note IS 'Why';

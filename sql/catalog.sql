@@ -33,17 +33,24 @@ COMMENT ON COLUMN decide.feature_statistic.decisions IS 'Decisions that were loo
 COMMENT ON COLUMN decide.feature_statistic.computed_at IS 'When';
 
 CREATE VIEW decide.feature_catalog AS
-WITH version AS (
+WITH defined AS MATERIALIZED (
+  -- Rows of decide.feature, with the number that publish would find: of their id, or else of their name.
+  SELECT f.*, decide.feature_definition(f) AS definition,
+         COALESCE(n.number, (SELECT i.number FROM decide.identity AS i
+                              WHERE i.kind = 'feature' AND i.name = f.feature
+                                AND NOT EXISTS (SELECT 1 FROM decide.feature AS o WHERE o.id = i.id)
+                              ORDER BY i.named_at DESC LIMIT 1)) AS number
+    FROM decide.feature AS f JOIN decide.named AS n ON n.kind = 'feature' AND n.id = f.id
+), version AS (
   -- Each place that was ever given, and each definition that has none yet.
-  SELECT l.feature, l.slot, l.definition, l.staged_at, l.backfilled_at,
-         pg_catalog.row_number() OVER (PARTITION BY l.feature ORDER BY l.slot) AS version
-    FROM decide.feature_slot AS l
+  SELECT COALESCE(d.feature, l.feature) AS feature, l.number, l.slot, l.definition, l.staged_at, l.backfilled_at,
+         pg_catalog.row_number() OVER (PARTITION BY l.number ORDER BY l.slot) AS version
+    FROM decide.feature_slot AS l LEFT JOIN defined AS d ON d.number = l.number
   UNION ALL
-  SELECT f.feature, NULL, decide.feature_definition(f), NULL, NULL,
-         1 + (SELECT pg_catalog.count(*) FROM decide.feature_slot AS l WHERE l.feature = f.feature)
-    FROM decide.feature AS f
-   WHERE NOT EXISTS (SELECT 1 FROM decide.feature_slot AS l
-                      WHERE l.feature = f.feature AND l.definition = decide.feature_definition(f))
+  SELECT d.feature, d.number, NULL, d.definition, NULL, NULL,
+         1 + (SELECT pg_catalog.count(*) FROM decide.feature_slot AS l WHERE l.number = d.number)
+    FROM defined AS d
+   WHERE NOT EXISTS (SELECT 1 FROM decide.feature_slot AS l WHERE l.number = d.number AND l.definition = d.definition)
 )
 SELECT v.feature,
        v.definition ->> 'entity' AS entity,
@@ -66,8 +73,8 @@ SELECT v.feature,
        CASE WHEN i.slot IS NOT NULL THEN s.computed_at END AS statistics_at
   FROM version AS v
   LEFT JOIN decide.feature_in_force AS i ON i.slot = v.slot
-  LEFT JOIN decide.feature AS o ON o.feature = v.feature
-  LEFT JOIN decide.feature AS f ON f.feature = v.feature AND decide.feature_definition(f) = v.definition
+  LEFT JOIN defined AS o ON o.feature = v.feature
+  LEFT JOIN defined AS f ON f.feature = v.feature AND f.definition = v.definition
   LEFT JOIN decide.feature_statistic AS s ON s.feature = v.feature
  ORDER BY v.feature COLLATE "C", v.version;
 COMMENT ON VIEW decide.feature_catalog IS 'Every version of every feature: how far it is, who answers for it, how fresh it is, and how often it is missing';

@@ -16,7 +16,7 @@ COMMENT ON COLUMN decide.user_state.user_key IS 'Pseudonym of the user';
 COMMENT ON COLUMN decide.user_state.features IS 'Cells by feature slot: the time of the newest event, in microseconds since 2000, and what the aggregate keeps; -Infinity: nothing yet';
 COMMENT ON COLUMN decide.user_state.keyed IS 'Features kept per key: blocks of slot, width, count, and so many keys with their cells';
 COMMENT ON COLUMN decide.user_state.events IS 'How many events are in it';
-COMMENT ON COLUMN decide.user_state.exposures IS 'Counters of caps per user: blocks of the number of a cap, how many entries, and so many triples of time, amount, and 0 (counted) or the action that it is reserved for';
+COMMENT ON COLUMN decide.user_state.exposures IS 'Counters of caps per user: blocks of the number of a cap, how many entries, and so many triples of time, amount, and 0 (counted) or the action that it is reserved for (2^32 more: several reservations, brought together)';
 COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
 
 CREATE TABLE decide.entity_state (

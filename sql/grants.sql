@@ -11,7 +11,9 @@ AS $$
   )
   SELECT 'USAGE', 'SCHEMA decide' WHERE job IN ('serve', 'analyse', 'operate', 'rules')
   UNION ALL
-  SELECT 'USAGE', 'SCHEMA @extschema@' WHERE job = 'serve'
+  SELECT 'USAGE', 'SCHEMA ' || x.extnamespace::regnamespace::text FROM pg_extension AS x WHERE x.extname = 'pg_decide' AND job = 'serve'
+  UNION ALL
+  SELECT 'USAGE', 'TYPE decide.choice' WHERE job = 'serve'
   UNION ALL
   SELECT 'INSERT (event)', 'TABLE decide.event_inbox' WHERE job = 'serve'
   UNION ALL
@@ -22,18 +24,18 @@ AS $$
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
    WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
       OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'candidate_names', 'decided_at', 'slot_probabilities',
-                                            'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment'))
+                                            'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action'))
       OR (job = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
-            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'cap_definition', 'cap_window', 'first_moment', 'cap_values', 'exposure_entries', 'decided_at',
+            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'rename', 'exposure_entries', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
-    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
+    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
                               'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
-                              'action_number', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
+                              'identity', 'named', 'action_number', 'name_change', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
                               'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
@@ -78,7 +80,7 @@ DECLARE
   role oid;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM decide.job_rights(role_of.job)) THEN
-    RAISE EXCEPTION 'job "%" does not exist', role_of.job USING ERRCODE = 'undefined_object',
+    RAISE EXCEPTION 'job "%" does not exist', left(role_of.job, 200) USING ERRCODE = 'undefined_object',
       HINT = 'Jobs are: serve, analyse, operate, rules.';
   END IF;
   SELECT r.oid INTO role FROM pg_roles AS r WHERE r.rolname = role_of.name;
@@ -131,15 +133,32 @@ END
 $$;
 COMMENT ON FUNCTION decide.revoke(name, text) IS 'Takes the rights of one job from a role, but for those that another job of it takes';
 
+-- Functions and types are granted to PUBLIC when they are made, and anything to anybody by default privileges.
 DO $$
 DECLARE
-  mine regprocedure;
+  taken record;
 BEGIN
-  FOR mine IN
-    SELECT d.objid FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS x ON x.oid = d.refobjid
-     WHERE x.extname = 'pg_decide' AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+  FOR taken IN
+    WITH mine AS (
+      SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS x ON x.oid = d.refobjid
+       WHERE x.extname = 'pg_decide' AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+    ), held (what, owner, rights) AS (
+      SELECT format('ROUTINE %s', p.oid::regprocedure), p.proowner, COALESCE(p.proacl, acldefault('f', p.proowner))
+        FROM mine AS m JOIN pg_proc AS p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass
+       UNION ALL
+      SELECT format(CASE c.relkind WHEN 'S' THEN 'SEQUENCE %s' ELSE 'TABLE %s' END, c.oid::regclass), c.relowner, c.relacl
+        FROM mine AS m JOIN pg_class AS c ON c.oid = m.objid AND m.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+       UNION ALL
+      SELECT format('TYPE %s', t.oid::regtype), t.typowner, COALESCE(t.typacl, acldefault('T', t.typowner))
+        FROM mine AS m JOIN pg_type AS t ON t.oid = m.objid AND m.classid = 'pg_type'::regclass AND t.typelem = 0
+       UNION ALL
+      SELECT format('SCHEMA %s', n.oid::regnamespace), n.nspowner, n.nspacl
+        FROM mine AS m JOIN pg_namespace AS n ON n.oid = m.objid AND m.classid = 'pg_namespace'::regclass
+    )
+    SELECT DISTINCT h.what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee
+      FROM held AS h, aclexplode(h.rights) AS a WHERE a.grantee <> h.owner
   LOOP
-    EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', mine);
+    EXECUTE format('REVOKE ALL ON %s FROM %s CASCADE', taken.what, taken.grantee);
   END LOOP;
 END
 $$;
@@ -150,7 +169,7 @@ DECLARE
 BEGIN
   FOREACH mine IN ARRAY ARRAY[
     'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'publication',
-    'action_number', 'feature_slot', 'cap_slot', 'budget_stripe', 'budget_level', 'bundle_action', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
+    'identity', 'name_change', 'feature_slot', 'cap_slot', 'budget_stripe', 'budget_level', 'bundle_action', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_job', 'job',
     'mode_change', 'switch_change', 'pacing', 'pacing_log', 'traffic_profile']
   LOOP

@@ -6,16 +6,20 @@ CREATE TABLE decide.cap_slot (
   value text,
   definition jsonb NOT NULL,
   cell_us bigint NOT NULL,
-  created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  number int NOT NULL,
+  identity jsonb NOT NULL
 );
-CREATE UNIQUE INDEX ON decide.cap_slot (cap, definition, (COALESCE(value, '')), (value IS NULL));
+CREATE UNIQUE INDEX ON decide.cap_slot (number, identity, (COALESCE(value, '')), (value IS NULL));
 COMMENT ON TABLE decide.cap_slot IS 'The number by which counters and traces know a cap, for ever; another definition is another number, and starts anew';
 COMMENT ON COLUMN decide.cap_slot.slot IS 'Number';
-COMMENT ON COLUMN decide.cap_slot.cap IS 'Name';
+COMMENT ON COLUMN decide.cap_slot.cap IS 'Name, as last published';
 COMMENT ON COLUMN decide.cap_slot.value IS 'Value of the attribute, where each value is limited by itself';
-COMMENT ON COLUMN decide.cap_slot.definition IS 'What it counts, of whom, and over which window; not how much of it is allowed';
+COMMENT ON COLUMN decide.cap_slot.definition IS 'What it counts, of whom, and over which window; not how much of it is allowed. In words, for people';
 COMMENT ON COLUMN decide.cap_slot.cell_us IS 'Grid in which reservations are brought together, in microseconds: an eighth of its first hold';
 COMMENT ON COLUMN decide.cap_slot.created_at IS 'When it was first published: exposures from then on are in it';
+COMMENT ON COLUMN decide.cap_slot.number IS 'Number of the cap in decide.identity';
+COMMENT ON COLUMN decide.cap_slot.identity IS 'The same as the definition, with numbers in the place of names and lengths in microseconds: another one is another slot';
 
 CREATE FUNCTION decide.cap_definition(cap decide.cap) RETURNS jsonb
 LANGUAGE sql IMMUTABLE
@@ -26,6 +30,29 @@ RETURN jsonb_build_object(
   'window_length', (cap).window_length::text, 'window_kind', CASE WHEN (cap).window_length IS NOT NULL THEN (cap).window_kind END,
   'time_zone', (cap).time_zone, 'week_start', (cap).week_start, 'counts', (cap).counts, 'unit', (cap).unit);
 COMMENT ON FUNCTION decide.cap_definition(decide.cap) IS 'What a cap counts, of whom, and over which window';
+
+CREATE FUNCTION decide.cap_identity(cap decide.cap) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT jsonb_build_object(
+           'surface', (SELECT n.number FROM decide.named AS n WHERE n.kind = 'surface' AND n.name = (cap).surface),
+           'campaign', (SELECT n.number FROM decide.named AS n WHERE n.kind = 'campaign' AND n.name = (cap).campaign),
+           'action', (SELECT n.number FROM decide.named AS n WHERE n.kind = 'action' AND n.name = (cap).action),
+           'attribute', (cap).attribute, 'attribute_value', (cap).attribute_value, 'per', (cap).per,
+           'counts', (cap).counts, 'unit', (cap).unit)
+         || CASE
+              WHEN (cap).window_length IS NULL THEN '{}'
+              WHEN (cap).window_kind = 'sliding' THEN jsonb_build_object('sliding_us', (EXTRACT(epoch FROM (cap).window_length) * 1000000)::bigint)
+              ELSE jsonb_build_object('months', (EXTRACT(year FROM whole) * 12 + EXTRACT(month FROM whole))::int, 'days', EXTRACT(day FROM whole)::int,
+                     'part_us', (EXTRACT(hour FROM whole) * 3600000000 + EXTRACT(minute FROM whole) * 60000000 + EXTRACT(microseconds FROM whole))::bigint,
+                     'time_zone', (cap).time_zone)
+                   || CASE WHEN EXTRACT(day FROM whole) > 1 THEN jsonb_build_object('week_start', (cap).week_start) ELSE '{}' END
+            END
+    FROM justify_hours((cap).window_length) AS whole
+$$;
+COMMENT ON FUNCTION decide.cap_identity(decide.cap) IS
+  'What a cap counts, of whom, and over which window, by numbers that no renaming changes';
 
 CREATE FUNCTION decide.cap_values(cap decide.cap) RETURNS SETOF text
 LANGUAGE sql STABLE
@@ -39,55 +66,94 @@ $$;
 COMMENT ON FUNCTION decide.cap_values(decide.cap) IS
   'The values of its attribute that a cap limits each by itself; one null where it does not';
 
--- A time that a clock shows twice is the first of the two: a window begins before all that is in it.
+-- Clocks change at whole seconds, and no zone has two changes within 95 hours: of the 72 hours around a time either
+-- none is seen, or one. The clock shows the time, or has leapt over it, before that change or else from it on.
 CREATE FUNCTION decide.first_moment(local timestamp, time_zone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  moment timestamptz := local AT TIME ZONE time_zone;
-  earlier timestamptz;
+  -- moments as a clock in UTC shows them: arithmetic on these knows no zone
+  near CONSTANT timestamp := (local AT TIME ZONE time_zone) AT TIME ZONE 'UTC';
+  before timestamp;
+  after timestamp;
+  middle timestamp;
+  offset_before interval;
+  offset_after interval;
 BEGIN
-  FOREACH earlier IN ARRAY ARRAY[moment - interval '1 hour', moment - interval '30 minutes'] LOOP
-    IF earlier AT TIME ZONE time_zone = local THEN
-      RETURN earlier;
+  IF NOT isfinite(local) OR local < timestamp '4713-01-01 BC' OR local > timestamp '294276-12-01' THEN
+    RETURN near AT TIME ZONE 'UTC';
+  END IF;
+  before := date_trunc('second', near) - interval '36 hours';
+  after := before + interval '72 hours';
+  offset_before := ((before AT TIME ZONE 'UTC') AT TIME ZONE time_zone) - before;
+  offset_after := ((after AT TIME ZONE 'UTC') AT TIME ZONE time_zone) - after;
+  IF offset_before = offset_after THEN
+    RETURN (local - offset_before) AT TIME ZONE 'UTC';
+  END IF;
+  WHILE after - before > interval '1 second' LOOP
+    middle := date_trunc('second', before + (after - before) / 2);
+    IF ((middle AT TIME ZONE 'UTC') AT TIME ZONE time_zone) - middle = offset_before THEN
+      before := middle;
+    ELSE
+      after := middle;
     END IF;
   END LOOP;
-  RETURN moment;
+  IF local - offset_before < after THEN
+    RETURN (local - offset_before) AT TIME ZONE 'UTC';
+  END IF;
+  RETURN greatest(after, local - offset_after) AT TIME ZONE 'UTC';
 END
 $$;
-COMMENT ON FUNCTION decide.first_moment(timestamp, text) IS 'When a clock of the zone first shows a time';
+COMMENT ON FUNCTION decide.first_moment(timestamp, text) IS 'The first moment at which a clock of the zone shows a time, or one after it';
 
+-- A window begins at the first moment at which a clock shows its beginning, and ends where the next begins, whatever
+-- clocks show in between: so each moment is in one.
 CREATE FUNCTION decide.cap_window(at timestamptz, length interval, time_zone text, week_start int,
                                   OUT starts timestamptz, OUT ends timestamptz)
 LANGUAGE plpgsql STABLE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  whole interval := justify_hours(length);
-  months int := (EXTRACT(year FROM whole) * 12 + EXTRACT(month FROM whole))::int;
-  days int := EXTRACT(day FROM whole)::int;
-  part double precision := EXTRACT(epoch FROM whole - make_interval(months => months, days => days));
-  local timestamp := at AT TIME ZONE time_zone;
+  whole CONSTANT interval := justify_hours(length);
+  months CONSTANT int := EXTRACT(year FROM whole) * 12 + EXTRACT(month FROM whole);
+  days CONSTANT int := EXTRACT(day FROM whole);
+  part CONSTANT bigint := EXTRACT(epoch FROM whole - make_interval(months => months, days => days)) * 1000000;
+  step CONSTANT int := greatest(days, 1);
+  unit CONSTANT interval := make_interval(months => months, days => CASE months WHEN 0 THEN step ELSE 0 END);
+  local CONSTANT timestamp := at AT TIME ZONE time_zone;
+  number int;
   first timestamp;
-  next timestamptz;
+  passed bigint;
 BEGIN
+  IF least(months, days, part) < 0 OR (months > 0)::int + (days > 0)::int + (part > 0)::int <> 1 THEN
+    RAISE EXCEPTION 'length % is none of a calendar window', length
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'A calendar window is of whole months, of whole days, or of a part of a day.';
+  END IF;
+  IF NOT isfinite(at) THEN
+    RETURN;
+  END IF;
   IF months > 0 THEN
-    first := date_trunc('month', local) - make_interval(months =>
-      mod((EXTRACT(year FROM local) * 12 + EXTRACT(month FROM local) - 1)::int, months));
-    starts := decide.first_moment(first, time_zone);
-    ends := decide.first_moment(first + make_interval(months => months), time_zone);
-  ELSIF days > 0 THEN
-    -- 2000-01-03 was a Monday
-    first := date_bin(make_interval(days => days), local, timestamp '2000-01-03' + make_interval(days => week_start - 1));
-    starts := decide.first_moment(first, time_zone);
-    ends := decide.first_moment(first + make_interval(days => days), time_zone);
+    -- counted from January of the year 0, which is 1 BC
+    number := (EXTRACT(year FROM local) + (local < timestamp '0001-01-01')::int) * 12 + EXTRACT(month FROM local) - 1;
+    first := timestamp '2000-01-01' + make_interval(months => number - 24000 - mod(mod(number, months) + months, months));
   ELSE
-    first := date_trunc('day', local);
-    starts := decide.first_moment(first, time_zone);
-    next := decide.first_moment(first + interval '1 day', time_zone);
-    starts := starts + make_interval(secs => part * floor(EXTRACT(epoch FROM at - starts)::double precision / part));
-    ends := least(starts + make_interval(secs => part), next);
+    -- 2000-01-03 was a Monday
+    number := local::date - date '2000-01-03' - week_start + 1;
+    first := date_trunc('day', local) - make_interval(days => mod(mod(number, step) + step, step));
+  END IF;
+  starts := decide.first_moment(first, time_zone);
+  ends := decide.first_moment(first + unit, time_zone);
+  -- A clock that was set back shows a window again that is over.
+  WHILE ends <= at LOOP
+    first := first + unit;
+    starts := ends;
+    ends := decide.first_moment(first + unit, time_zone);
+  END LOOP;
+  IF part > 0 THEN
+    passed := EXTRACT(epoch FROM at - starts) * 1000000;
+    starts := starts + (passed - mod(passed, part)) * interval '1 microsecond';
+    ends := least(starts + part * interval '1 microsecond', ends);
   END IF;
 END
 $$;

@@ -4,6 +4,7 @@ CREATE TABLE decide.mode_change (
   number bigint PRIMARY KEY,
   at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   by text NOT NULL DEFAULT SESSION_USER,
+  acting_as text NOT NULL DEFAULT CURRENT_USER,
   surface text,
   mode text NOT NULL CHECK (mode IN ('normal', 'cautious', 'paused')),
   why text NOT NULL CHECK (why <> ''),
@@ -13,6 +14,7 @@ COMMENT ON TABLE decide.mode_change IS 'Every change of a mode; of each surface,
 COMMENT ON COLUMN decide.mode_change.number IS 'Number, counting up in the order of commits';
 COMMENT ON COLUMN decide.mode_change.at IS 'When';
 COMMENT ON COLUMN decide.mode_change.by IS 'Who (the session''s user)';
+COMMENT ON COLUMN decide.mode_change.acting_as IS 'Role with whose rights: another one after SET ROLE, and within a function that is SECURITY DEFINER';
 COMMENT ON COLUMN decide.mode_change.surface IS 'Surface (null: all)';
 COMMENT ON COLUMN decide.mode_change.mode IS 'normal, cautious or paused';
 COMMENT ON COLUMN decide.mode_change.why IS 'Why';
@@ -22,6 +24,7 @@ CREATE TABLE decide.switch_change (
   number bigint PRIMARY KEY,
   at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   by text NOT NULL DEFAULT SESSION_USER,
+  acting_as text NOT NULL DEFAULT CURRENT_USER,
   kind text NOT NULL CHECK (kind IN ('campaign', 'action', 'feature', 'coefficient')),
   name text NOT NULL,
   change text NOT NULL CHECK (change IN ('kill', 'revive')),
@@ -32,6 +35,7 @@ COMMENT ON TABLE decide.switch_change IS 'Every change of a kill switch; of each
 COMMENT ON COLUMN decide.switch_change.number IS 'Number, counting up in the order of commits; traces name the newest that was applied';
 COMMENT ON COLUMN decide.switch_change.at IS 'When';
 COMMENT ON COLUMN decide.switch_change.by IS 'Who (the session''s user)';
+COMMENT ON COLUMN decide.switch_change.acting_as IS 'Role with whose rights: another one after SET ROLE, and within a function that is SECURITY DEFINER';
 COMMENT ON COLUMN decide.switch_change.kind IS 'campaign, action, feature or coefficient';
 COMMENT ON COLUMN decide.switch_change.name IS 'Name; of a coefficient, model:term';
 COMMENT ON COLUMN decide.switch_change.change IS 'kill or revive';
@@ -42,27 +46,32 @@ CREATE RULE no_update AS ON UPDATE TO decide.mode_change DO INSTEAD SELECT decid
 CREATE RULE no_delete AS ON DELETE TO decide.mode_change DO INSTEAD SELECT decide.refuse_change('changes of modes');
 CREATE RULE no_update AS ON UPDATE TO decide.switch_change DO INSTEAD SELECT decide.refuse_change('changes of kill switches');
 CREATE RULE no_delete AS ON DELETE TO decide.switch_change DO INSTEAD SELECT decide.refuse_change('changes of kill switches');
+CREATE RULE no_update AS ON UPDATE TO decide.name_change DO INSTEAD SELECT decide.refuse_change('changes of names');
+CREATE RULE no_delete AS ON DELETE TO decide.name_change DO INSTEAD SELECT decide.refuse_change('changes of names');
 COMMENT ON RULE no_update ON decide.mode_change IS 'An audit is added to, never altered';
 COMMENT ON RULE no_delete ON decide.mode_change IS 'An audit is added to, never altered';
 COMMENT ON RULE no_update ON decide.switch_change IS 'An audit is added to, never altered';
 COMMENT ON RULE no_delete ON decide.switch_change IS 'An audit is added to, never altered';
+COMMENT ON RULE no_update ON decide.name_change IS 'An audit is added to, never altered';
+COMMENT ON RULE no_delete ON decide.name_change IS 'An audit is added to, never altered';
 
+-- These know their immediate caller, and take the rights of their owner for their own statements.
 CREATE FUNCTION decide.set_mode(surface text, mode text, why text, until timestamptz DEFAULT NULL) RETURNS void
-LANGUAGE c VOLATILE SECURITY DEFINER
+LANGUAGE c VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'set_mode_wrapper';
 COMMENT ON FUNCTION decide.set_mode(text, text, text, timestamptz) IS
   'Sets the mode of a surface, or of all: normal, cautious or paused; in force in every session at commit, until it is changed or expires';
 
 CREATE FUNCTION decide.kill(kind text, name text, why text, until timestamptz DEFAULT NULL) RETURNS void
-LANGUAGE c VOLATILE SECURITY DEFINER
+LANGUAGE c VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'kill_wrapper';
 COMMENT ON FUNCTION decide.kill(text, text, text, timestamptz) IS
   'Takes a campaign, an action, a feature or a coefficient (model:term) out of all decisions, in every session at commit, until it is revived or the kill expires';
 
 CREATE FUNCTION decide.revive(kind text, name text, why text) RETURNS void
-LANGUAGE c VOLATILE SECURITY DEFINER
+LANGUAGE c VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'revive_wrapper';
 COMMENT ON FUNCTION decide.revive(text, text, text) IS 'Takes a kill back';
@@ -80,10 +89,10 @@ WITH held AS (
    UNION
   SELECT h.surface FROM held AS h
 )
-SELECT p.surface, COALESCE(h.mode, 'normal') AS mode, h.number, h.of_all, h.at, h.by, h.why, h.until
+SELECT p.surface, COALESCE(h.mode, 'normal') AS mode, h.number, h.of_all, h.at, h.by, h.acting_as, h.why, h.until
   FROM place AS p
   LEFT JOIN LATERAL (
-    SELECT h.number, h.surface IS NULL AS of_all, h.at, h.by, h.mode, h.why, h.until
+    SELECT h.number, h.surface IS NULL AS of_all, h.at, h.by, h.acting_as, h.mode, h.why, h.until
       FROM held AS h WHERE h.surface IS NULL OR h.surface = p.surface
      ORDER BY h.mode = 'paused' DESC, h.until DESC NULLS FIRST LIMIT 1
   ) AS h ON true
@@ -95,11 +104,12 @@ COMMENT ON COLUMN decide.mode_in_force.number IS 'The change that it comes from 
 COMMENT ON COLUMN decide.mode_in_force.of_all IS 'Whether that was set for all surfaces';
 COMMENT ON COLUMN decide.mode_in_force.at IS 'Since when';
 COMMENT ON COLUMN decide.mode_in_force.by IS 'Who set it';
+COMMENT ON COLUMN decide.mode_in_force.acting_as IS 'Role with whose rights';
 COMMENT ON COLUMN decide.mode_in_force.why IS 'Why';
 COMMENT ON COLUMN decide.mode_in_force.until IS 'When it expires (null: when it is changed)';
 
 CREATE VIEW decide.switch_in_force AS
-SELECT l.kind, l.name, l.number, l.at, l.by, l.why, l.until
+SELECT l.kind, l.name, l.number, l.at, l.by, l.acting_as, l.why, l.until
   FROM (SELECT DISTINCT ON (s.kind, s.name) s.* FROM decide.switch_change AS s ORDER BY s.kind, s.name, s.number DESC) AS l
  WHERE l.change = 'kill' AND (l.until IS NULL OR l.until > pg_catalog.clock_timestamp());
 COMMENT ON VIEW decide.switch_in_force IS 'What is killed now';
@@ -108,5 +118,6 @@ COMMENT ON COLUMN decide.switch_in_force.name IS 'Name; of a coefficient, model:
 COMMENT ON COLUMN decide.switch_in_force.number IS 'The change that killed it';
 COMMENT ON COLUMN decide.switch_in_force.at IS 'Since when';
 COMMENT ON COLUMN decide.switch_in_force.by IS 'Who killed it';
+COMMENT ON COLUMN decide.switch_in_force.acting_as IS 'Role with whose rights';
 COMMENT ON COLUMN decide.switch_in_force.why IS 'Why';
 COMMENT ON COLUMN decide.switch_in_force.until IS 'When the kill expires (null: when it is revived)';

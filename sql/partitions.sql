@@ -1,5 +1,22 @@
 -- Daily partitions: made ahead, and filled with what has landed in the default ones meanwhile.
 
+CREATE FUNCTION decide.revoke_all(relation regclass) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  grantee text;
+BEGIN
+  FOR grantee IN
+    SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+      FROM pg_class AS c, aclexplode(c.relacl) AS a WHERE c.oid = relation AND a.grantee <> c.relowner
+  LOOP
+    EXECUTE format('REVOKE ALL ON TABLE %s FROM %s CASCADE', relation, grantee);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION decide.revoke_all(regclass) IS 'Takes every right on a new table of ours from those to whom default privileges have given it';
+
 CREATE FUNCTION decide.make_partitions(first date, last date) RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -40,6 +57,7 @@ BEGIN
       lower := day::timestamp AT TIME ZONE 'UTC';
       upper := (day + 1)::timestamp AT TIME ZONE 'UTC';
       EXECUTE format('CREATE TABLE decide.%I (LIKE decide.%I INCLUDING ALL)', part, parent.name || '_default');
+      PERFORM decide.revoke_all(format('decide.%I', part)::regclass);
       EXECUTE format('ALTER TABLE decide.%I SET (toast_tuple_target = 8160)', part);
       -- Nobody searches by what is in arrays and documents; ANALYZE would spend most of its time on them.
       FOR wide IN

@@ -7,7 +7,8 @@ CREATE TABLE decide.surface (
   latency_budget interval NOT NULL DEFAULT '50 ms' CHECK (latency_budget > interval '0' AND latency_budget <= interval '1000 days'),
   context_fields text[] NOT NULL DEFAULT '{}'
     CHECK (pg_catalog.array_position(context_fields, NULL) IS NULL AND pg_catalog.cardinality(context_fields) <= 200),
-  description text
+  description text,
+  id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE
 );
 COMMENT ON TABLE decide.surface IS 'Places where something is shown; all that differs between them is configuration';
 COMMENT ON COLUMN decide.surface.surface IS 'Name, as decide() is called with';
@@ -16,12 +17,14 @@ COMMENT ON COLUMN decide.surface.fallback_action IS 'What is shown when the poli
 COMMENT ON COLUMN decide.surface.latency_budget IS 'How long a decision may take';
 COMMENT ON COLUMN decide.surface.context_fields IS 'Context fields that models may use and that traces keep; all others are only hashed';
 COMMENT ON COLUMN decide.surface.description IS 'For people';
+COMMENT ON COLUMN decide.surface.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
 
 CREATE TABLE decide.campaign (
   campaign text PRIMARY KEY,
   starts_at timestamptz CHECK (pg_catalog.isfinite(starts_at)),
   ends_at timestamptz CHECK (pg_catalog.isfinite(ends_at)),
   description text,
+  id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
   CHECK (ends_at > starts_at)
 );
 COMMENT ON TABLE decide.campaign IS 'Holders of actions, dates and budgets';
@@ -29,6 +32,7 @@ COMMENT ON COLUMN decide.campaign.campaign IS 'Name';
 COMMENT ON COLUMN decide.campaign.starts_at IS 'First moment at which its actions may be shown (null: always)';
 COMMENT ON COLUMN decide.campaign.ends_at IS 'First moment at which they may no longer be shown (null: never)';
 COMMENT ON COLUMN decide.campaign.description IS 'For people';
+COMMENT ON COLUMN decide.campaign.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
 
 CREATE TABLE decide.action (
   action text PRIMARY KEY,
@@ -37,7 +41,8 @@ CREATE TABLE decide.action (
   attributes jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(attributes) = 'object'),
   eligible_when text,
   cost double precision NOT NULL DEFAULT 1 CHECK (decide.is_finite(cost) AND cost >= 0),
-  description text
+  description text,
+  id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE
 );
 CREATE INDEX ON decide.action (campaign);
 COMMENT ON TABLE decide.action IS 'What can be chosen: offers, items, creatives, or doing nothing (the baseline)';
@@ -49,6 +54,7 @@ COMMENT ON COLUMN decide.action.eligible_when IS
   'Rule: an SQL boolean expression over user_key, context, features and action; runs with the rights of pg_decide.rule_role';
 COMMENT ON COLUMN decide.action.cost IS 'What one exposure takes from a budget that counts cost';
 COMMENT ON COLUMN decide.action.description IS 'For people';
+COMMENT ON COLUMN decide.action.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
 
 CREATE TABLE decide.feature (
   feature text PRIMARY KEY,
@@ -70,7 +76,8 @@ CREATE TABLE decide.feature (
   offline_only boolean NOT NULL DEFAULT false,
   freshness interval CHECK (freshness > interval '0'),
   purpose text,
-  owner text
+  owner text,
+  id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE
 );
 COMMENT ON TABLE decide.feature IS 'Numbers kept from events';
 COMMENT ON COLUMN decide.feature.window_length IS 'What window_count and window_sum look back over, in whole buckets';
@@ -93,6 +100,7 @@ COMMENT ON COLUMN decide.feature.key_path IS 'What the number is kept per, besid
 COMMENT ON COLUMN decide.feature.half_life IS 'Time in which the past loses half its weight, for the decayed ones and rate (null: it never does)';
 COMMENT ON COLUMN decide.feature.default_value IS 'Value while it is missing';
 COMMENT ON COLUMN decide.feature.description IS 'For people';
+COMMENT ON COLUMN decide.feature.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
 
 CREATE TABLE decide.cap (
   cap text PRIMARY KEY,
@@ -116,6 +124,7 @@ CREATE TABLE decide.cap (
   hold interval NOT NULL DEFAULT '30 minutes' CHECK (hold > interval '0' AND hold <= interval '1000 years'),
   stripes int CHECK (stripes BETWEEN 1 AND 256),
   min_count bigint CHECK (min_count >= 0),
+  id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
   CHECK (attribute IS NOT NULL OR attribute_value IS NULL)
 );
 CREATE INDEX ON decide.cap (surface);
@@ -143,6 +152,7 @@ COMMENT ON COLUMN decide.cap.window_kind IS 'calendar: starts anew at its bounda
 COMMENT ON COLUMN decide.cap.counts IS 'What is counted: decision, or a type of event';
 COMMENT ON COLUMN decide.cap.pacing IS 'How the budget is spread over its window: none, even, frontloaded or forecast';
 COMMENT ON COLUMN decide.cap.description IS 'For people';
+COMMENT ON COLUMN decide.cap.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
 
 CREATE TABLE decide.model_version (
   model text NOT NULL CHECK (decide.is_name(model)),
@@ -159,8 +169,10 @@ CREATE TABLE decide.model_version (
   seed bigint NOT NULL DEFAULT 0,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   created_by text NOT NULL DEFAULT SESSION_USER,
+  created_as text NOT NULL DEFAULT CURRENT_USER,
   approved_at timestamptz,
   approved_by text,
+  approved_as text,
   PRIMARY KEY (model, version)
 );
 COMMENT ON TABLE decide.model_version IS 'Trained models with their lineage; a version never changes once it is written';
@@ -177,9 +189,11 @@ COMMENT ON COLUMN decide.model_version.hyperparameters IS 'What train() was aske
 COMMENT ON COLUMN decide.model_version.metrics IS 'How it does on the held-out share';
 COMMENT ON COLUMN decide.model_version.seed IS 'Seed of the split into training and held-out share';
 COMMENT ON COLUMN decide.model_version.created_at IS 'When it was trained';
-COMMENT ON COLUMN decide.model_version.created_by IS 'Who trained it';
+COMMENT ON COLUMN decide.model_version.created_by IS 'Who trained it (the session''s user)';
+COMMENT ON COLUMN decide.model_version.created_as IS 'Role with whose rights';
 COMMENT ON COLUMN decide.model_version.approved_at IS 'When it was approved for use (null: not yet)';
-COMMENT ON COLUMN decide.model_version.approved_by IS 'Who approved it';
+COMMENT ON COLUMN decide.model_version.approved_by IS 'Who approved it (the session''s user)';
+COMMENT ON COLUMN decide.model_version.approved_as IS 'Role with whose rights';
 
 CREATE TABLE decide.policy (
   policy text PRIMARY KEY,

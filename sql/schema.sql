@@ -1,4 +1,10 @@
 -- The schema of everything but the two verbs, and what this server must be like.
+
+-- CREATE EXTENSION puts its target schema into the search_path, and what stands there may be somebody else's: an
+-- operator or a function with better matching types would be taken into our views and functions, and run with the
+-- rights of whoever uses them. Every upgrade script begins with this line too.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 DO $$
 BEGIN
   IF pg_catalog.current_setting('server_encoding') <> 'UTF8' THEN

@@ -32,9 +32,10 @@ CREATE TABLE decide.trace (
   snapshot timestamptz,
   dropped integer[],
   relaxed integer[],
-  holds integer[],
+  holds bigint[],
   switches bigint,
-  duals double precision[]
+  duals double precision[],
+  features_at timestamptz
 ) PARTITION BY RANGE (decided_at);
 COMMENT ON TABLE decide.trace IS 'How each decision came about; decide.decision shows it readably';
 ALTER TABLE decide.trace
@@ -75,9 +76,11 @@ COMMENT ON COLUMN decide.trace.seen IS 'How many events of the user were in the 
 COMMENT ON COLUMN decide.trace.snapshot IS 'Snapshot of the features of actions and surfaces that was used (null: none)';
 COMMENT ON COLUMN decide.trace.dropped IS 'Candidates that earlier slots left no room for: pairs of the first slot, from 2, that could not have them, and their number';
 COMMENT ON COLUMN decide.trace.relaxed IS 'Soft caps that gave way, by number';
-COMMENT ON COLUMN decide.trace.holds IS 'What is reserved for events: triples of slot, number of the cap, and row of its counter';
+COMMENT ON COLUMN decide.trace.holds IS
+  'What is reserved for events: slot, number of the cap, row of its counter (-1: the row of the user), and amount in the cap''s units, one after another';
 COMMENT ON COLUMN decide.trace.switches IS 'Newest change of a kill switch that was applied (null: there had been none)';
 COMMENT ON COLUMN decide.trace.duals IS 'Prices that were taken off scores: pairs of the number of a cap and what a unit of it cost';
+COMMENT ON COLUMN decide.trace.features_at IS 'As of when features, rules and switches were read, where that was before decided_at: others were waited for (null: decided_at)';
 COMMENT ON COLUMN decide.trace.context_values IS 'Values of the surface''s context_fields, in their order';
 COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were out, by number';
 COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each: 1 not started, 2 ended, 3 rule, 4 rule failed, 5 unknown user, 6 busy, 7 narrowed, 8 breaker, 9 killed; 100 + slot: that cap';

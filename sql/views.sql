@@ -126,7 +126,7 @@ AS $$
       FROM block AS b
      WHERE b.entries BETWEEN 0 AND 100000 AND b.first + 3 + 3 * b.entries::int <= cardinality(exposures)
   )
-  SELECT b.slot::int, timestamptz '2000-01-01 00:00+00' + make_interval(secs => exposures[i] / 1000000.0), exposures[i + 1], exposures[i + 2]
+  SELECT b.slot::int, timestamptz '2000-01-01 00:00+00' + exposures[i] * interval '1 microsecond', exposures[i + 1], exposures[i + 2]
     FROM block AS b CROSS JOIN LATERAL generate_series(b.first + 2, b.first + 3 * b.entries::int - 1, 3) AS i
 $$;
 COMMENT ON FUNCTION decide.exposure_entries(bigint[]) IS
@@ -138,13 +138,16 @@ SELECT (c ->> 'slot')::int AS slot, c ->> 'cap' AS cap, c ->> 'value' AS value,
        c ->> 'per' AS per, c ->> 'counts' AS counts, c ->> 'unit' AS unit, (c ->> 'hard')::boolean AS hard,
        (c ->> 'max_count')::bigint AS max_count, c ->> 'pacing' AS pacing, (c ->> 'hold')::interval AS hold,
        CASE WHEN c ->> 'window_length' IS NULL THEN '-infinity'
-            WHEN c ->> 'window_kind' = 'sliding' THEN pg_catalog.now() - (c ->> 'window_length')::interval
+            -- As decisions count: a month is 30 days then, a day 24 hours, and what is exactly that old is out.
+            WHEN c ->> 'window_kind' = 'sliding'
+            THEN pg_catalog.statement_timestamp() - ((c ->> 'window_us')::numeric - 1)::double precision * interval '1 microsecond'
             ELSE w.starts END AS window_start,
        CASE WHEN c ->> 'window_kind' = 'calendar' AND c ->> 'window_length' IS NOT NULL THEN w.ends ELSE 'infinity' END AS window_end,
-       (c ->> 'min_count')::bigint AS min_count
+       (c ->> 'min_count')::bigint AS min_count,
+       (c ->> 'hold_us')::numeric::bigint AS hold_us
   FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
  CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(b.content -> 'caps') AS c
-  LEFT JOIN LATERAL decide.cap_window(pg_catalog.now(),
+  LEFT JOIN LATERAL decide.cap_window(pg_catalog.statement_timestamp(),
               CASE WHEN c ->> 'window_kind' = 'calendar' THEN (c ->> 'window_length')::interval END,
               c ->> 'time_zone', (c ->> 'week_start')::int) AS w ON true
  WHERE p.publication = (SELECT pg_catalog.max(l.publication) FROM decide.publication AS l);
@@ -162,20 +165,21 @@ COMMENT ON COLUMN decide.cap_in_force.hard IS 'Whether it never gives way';
 COMMENT ON COLUMN decide.cap_in_force.max_count IS 'How many within the window';
 COMMENT ON COLUMN decide.cap_in_force.pacing IS 'How it is spread over the window';
 COMMENT ON COLUMN decide.cap_in_force.hold IS 'How long an exposure is reserved for its event';
-COMMENT ON COLUMN decide.cap_in_force.window_start IS 'Since when exposures count';
+COMMENT ON COLUMN decide.cap_in_force.window_start IS 'First moment whose exposures count now';
 COMMENT ON COLUMN decide.cap_in_force.window_end IS 'When it starts anew (infinity: it does not)';
 COMMENT ON COLUMN decide.cap_in_force.min_count IS 'How many should at least be delivered within the window (null: no goal)';
+COMMENT ON COLUMN decide.cap_in_force.hold_us IS 'That time in microseconds, as decisions keep it: a month is 30 days';
 
 CREATE VIEW decide.exposure AS
 SELECT u.user_key, c.cap, c.value, c.max_count,
        pg_catalog.sum(e.amount) FILTER (WHERE e.state = 0) / s.scale AS counted,
-       COALESCE(pg_catalog.sum(e.amount) FILTER (WHERE e.state > 0 AND e.at > pg_catalog.now() - c.hold), 0) / s.scale AS reserved,
+       COALESCE(pg_catalog.sum(e.amount) FILTER (WHERE e.state > 0 AND e.at > pg_catalog.statement_timestamp() - c.hold_us * interval '1 microsecond'), 0) / s.scale AS reserved,
        c.window_start, c.window_end, pg_catalog.max(e.at) AS last_at
   FROM decide.user_state AS u
  CROSS JOIN LATERAL decide.exposure_entries(u.exposures) AS e
   JOIN decide.cap_in_force AS c ON c.slot = e.slot AND c.per = 'user'
  CROSS JOIN LATERAL (SELECT CASE c.unit WHEN 'cost' THEN 1000000.0::double precision ELSE 1 END) AS s (scale)
- WHERE e.at >= c.window_start
+ WHERE e.at >= c.window_start AND (e.at < c.window_end OR e.state > 0 OR c.counts = 'decision')
  GROUP BY u.user_key, c.cap, c.value, c.max_count, s.scale, c.window_start, c.window_end;
 COMMENT ON VIEW decide.exposure IS 'What users have had of each cap per user in its present window; filter by user_key = decide.user_key(…)';
 COMMENT ON COLUMN decide.exposure.user_key IS 'Pseudonym of the user';

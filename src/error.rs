@@ -1,5 +1,6 @@
 //! Every error of ours: what it says, its SQLSTATE, its DETAIL and what to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use pgrx::PgSqlErrorCode::{self, *};
@@ -15,7 +16,13 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} \"{}\": {}", self.table, self.row, self.reason)
+        let reason = cut(&self.reason, LONGEST_MESSAGE);
+        write!(
+            out,
+            "{} \"{}\": {reason}",
+            self.table,
+            cut(&self.row, LONGEST_NAME)
+        )
     }
 }
 
@@ -37,6 +44,8 @@ pub enum Error {
         most: usize,
     },
     NothingPublished,
+    /// Of a model.
+    UnknownVersion(String, i32),
     Faults(Vec<Fault>),
     UnknownBundle(i64),
     UnknownDecision(String),
@@ -70,6 +79,8 @@ pub enum Error {
     /// Another session is doing it.
     JobTaken(&'static str),
     ReadOnly(&'static str),
+    /// The verb, called by what somebody else has set off.
+    Restricted(&'static str),
     Nested,
     /// What another session has done.
     Overtaken(&'static str),
@@ -135,6 +146,12 @@ impl Error {
                 hint(
                     "Fill decide.surface, decide.action and decide.policy, then SELECT decide.publish('first').",
                 ),
+            ),
+            Error::UnknownVersion(model, version) => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("model \"{model}\" has no version {version}"),
+                None,
+                hint("decide.model_version lists them."),
             ),
             Error::Faults(faults) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
@@ -257,6 +274,15 @@ impl Error {
                     _ => "Send events to the primary server.",
                 }),
             ),
+            Error::Restricted(verb) => (
+                ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("cannot execute {verb}() within a security-restricted operation"),
+                Some(
+                    "It was called by an index expression, a materialized view or a rule, which run with the rights of others than those who have written them."
+                        .into(),
+                ),
+                hint("Call it by a statement of its own."),
+            ),
             Error::Nested => (
                 ERRCODE_OBJECT_IN_USE,
                 "decide() cannot be called from within a decision".into(),
@@ -297,6 +323,7 @@ impl Error {
     /// Raises it as a Postgres error.
     pub fn raise(&self) -> ! {
         let (code, message, detail, hint) = self.parts();
+        let message = cut(&message, LONGEST_MESSAGE).into_owned();
         let mut report = ErrorReport::new(code, message, "pg_decide");
         if let Some(detail) = detail {
             report = report.set_detail(detail);
@@ -325,13 +352,27 @@ fn list(faults: &[Fault]) -> String {
     lines.join("\n")
 }
 
-/// A name as a message can show it: control characters escaped, the rest as it is.
+/// How many characters of a name a message shows: all that a name can have.
+const LONGEST_NAME: usize = 200;
+
+/// How many characters a message has, whatever it tells of.
+const LONGEST_MESSAGE: usize = 1_000;
+
+/// A name as a message can show it: control characters escaped, the rest as it is, and an end.
 pub fn printable(name: &str) -> String {
     let shown = |c: char| match c.is_control() {
         true => c.escape_debug().to_string(),
         false => c.to_string(),
     };
-    name.chars().map(shown).collect()
+    cut(name, LONGEST_NAME).chars().map(shown).collect()
+}
+
+/// So many characters of a text, and whether there were more.
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+    }
 }
 
 /// The value, or the error raised.

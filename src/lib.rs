@@ -33,7 +33,16 @@ pgrx::pg_module_magic!();
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/policy.sql", name = "policy", requires = ["schema"]);
-extension_sql_file!("../sql/bundle.sql", name = "bundle", requires = ["policy"]);
+extension_sql_file!(
+    "../sql/identity.sql",
+    name = "identity",
+    requires = ["policy"]
+);
+extension_sql_file!(
+    "../sql/bundle.sql",
+    name = "bundle",
+    requires = ["identity"]
+);
 extension_sql_file!("../sql/facts.sql", name = "facts", requires = ["bundle"]);
 extension_sql_file!("../sql/limits.sql", name = "limits", requires = ["facts"]);
 extension_sql_file!("../sql/trace.sql", name = "trace", requires = ["limits"]);

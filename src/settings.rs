@@ -14,6 +14,7 @@ static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TRACE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static QUARANTINE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
 static UNKNOWN_USERS: GucSetting<bool> = GucSetting::<bool>::new(false);
+static REQUIRE_DECISION: GucSetting<bool> = GucSetting::<bool>::new(false);
 static SNAPSHOT_MAX_AGE: GucSetting<i32> = GucSetting::<i32>::new(3_600);
 static CAUTIOUS_CANDIDATES: GucSetting<f64> = GucSetting::<f64>::new(0.5);
 static CAUTIOUS_EXPLORATION: GucSetting<f64> = GucSetting::<f64>::new(0.25);
@@ -150,6 +151,14 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_bool_guc(
+        c"pg_decide.require_decision",
+        c"Quarantines events that name a decision which was not made, or not for their user.",
+        c"Costs each event that names a decision a look into the traces.",
+        &REQUIRE_DECISION,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     envelope();
     crate::pg::session::reserve_settings(c"pg_decide");
 }
@@ -246,6 +255,11 @@ pub fn seed() -> Option<u64> {
 /// Whether a user may be nobody that is known.
 pub fn unknown_users() -> bool {
     UNKNOWN_USERS.get()
+}
+
+/// Whether the decision that an event names must be one of its user.
+pub fn require_decision() -> bool {
+    REQUIRE_DECISION.get()
 }
 
 pub fn max_context_bytes() -> usize {

@@ -84,3 +84,51 @@ impl Fingerprint {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::workspace::Workspace;
+
+    /// What every script begins with, so that it takes in nothing from the target schema.
+    const PIN: &str = "SET LOCAL search_path = pg_catalog, pg_temp;";
+
+    /// Whether that is its first statement.
+    fn is_pinned(script: &str) -> bool {
+        let mut lines = script.lines().map(str::trim);
+        lines.find(|line| !line.is_empty() && !line.starts_with("--")) == Some(PIN)
+    }
+
+    #[test]
+    fn a_pin_comes_first() {
+        assert!(is_pinned(&format!(
+            "-- why\n\n  {PIN}\nCREATE TABLE decide.x ();"
+        )));
+        assert!(!is_pinned(""));
+        assert!(!is_pinned(&format!("CREATE TABLE x ();\n{PIN}")));
+        assert!(!is_pinned(&format!("-- {PIN}\nCREATE TABLE x ();")));
+        assert!(!is_pinned("SET search_path = public;"));
+    }
+
+    #[test]
+    fn every_script_is_pinned() {
+        let folder = Workspace::find().unwrap().root().join("sql");
+        let mut scripts = vec![folder.join("schema.sql")];
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy();
+            if name.starts_with("pg_decide--") {
+                scripts.push(path);
+            }
+        }
+        for script in scripts {
+            let text = fs::read_to_string(&script).unwrap();
+            assert!(
+                is_pinned(&text),
+                "{} must begin with: {PIN}",
+                script.display()
+            );
+        }
+    }
+}

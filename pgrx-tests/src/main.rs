@@ -1,6 +1,7 @@
 //! `cargo dev`: the one command of a developer of pg_decide.
 
 mod bench;
+mod campaign;
 mod checks;
 mod cluster;
 mod demo;
@@ -118,6 +119,17 @@ enum Command {
         #[command(flatten)]
         options: bench::Options,
     },
+    /// Run a long test with chance in it: probabilities under contention, caps, windows
+    ///
+    /// On a temporary server of its own, with the build of the tests unless --release is given. Prints a table of
+    /// results, and for what failed how to see it again; fails if anything did. `cargo dev test` runs a small form
+    /// of each.
+    Campaign {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        options: campaign::Options,
+    },
 }
 
 /// The server that a command is about.
@@ -201,6 +213,9 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Demo(which) => demo::run(&workspace, &which.target())?,
         Command::Bench { which, options } => bench::run(&workspace, &which.target(), &options)?,
+        Command::Campaign { which, options } => {
+            return campaign::run(&workspace, &which.target(), &options);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

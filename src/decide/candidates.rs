@@ -143,6 +143,7 @@ fn ask(request: &Request<'_>, envelope: &Envelope, features: &[f64]) -> Verdicts
         user_key: datum::uuid(request.user_key),
         context: Some(request.context.datum()),
         features,
+        in_full: !envelope.takes,
     };
     let (rules, actions) = (&request.surface.rules, &request.surface.actions);
     let (round, until) = (&envelope.round, &envelope.rules_until);

@@ -6,10 +6,10 @@ mod envelope;
 mod explain;
 mod features;
 mod last_known;
-mod limits;
 mod narrow;
 mod replay;
 mod request;
+mod reserve;
 mod score;
 mod trace;
 mod verbs;
@@ -20,23 +20,27 @@ use std::rc::Rc;
 use std::time::Instant;
 
 pub use request::{Asked, Request};
+use uuid::Uuid;
 
 use envelope::Envelope;
-use limits::Limiting;
+use reserve::{MOST_DRAWS, Reservation};
 
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::Slate;
 use crate::math::random::next_seed;
 use crate::math::scorer::Coordinate;
-use crate::pg::Session;
 use crate::pg::attempt::{Caught, attempt, sqlstate};
+use crate::pg::{Session, session};
 use crate::policy::{self, Bundle, Policy, Surface, UserRow};
 
 /// One decision, with all that its trace needs to know.
 pub struct Decision<'a> {
     pub bundle: &'a Bundle,
     pub request: Request<'a>,
+    pub id: Uuid,
+    /// When it was made. Features and rules are as of `request.now`, which is before where others were waited for.
+    pub moment: i64,
     pub policy: Option<&'a Policy>,
     /// Why slots are left to the fallback, if any are.
     pub reason: Option<Reason>,
@@ -94,6 +98,8 @@ pub struct Desk {
     pub blocked_otherwise: usize,
     /// The seed of the draw that counts.
     pub seed: u64,
+    /// The moment of the decision: that of the request, or a later one where others were waited for.
+    pub moment: i64,
     pub blocked_by: Vec<i32>,
     pub errors: Vec<Option<String>>,
     /// Rules are being asked: what fails now is one of them.
@@ -112,8 +118,9 @@ pub struct Desk {
     pub dropped: Vec<i32>,
     /// Slots of soft caps that gave way.
     pub relaxed: Vec<i32>,
-    /// Triples of a slot of the slate, the slot of a cap, and the stripe that holds it for an event.
-    pub holds: Vec<i32>,
+    /// What is reserved for events: a slot of the slate, the slot of a cap, the stripe that holds it (-1: the row of
+    /// the user), and the amount.
+    pub holds: Vec<i64>,
     pub numbers: Vec<i32>,
 }
 
@@ -193,6 +200,7 @@ fn pipeline<'a>(
     desk.clear();
     let request = request::normalize(asked, bundle)?;
     desk.seed = request.seed;
+    desk.moment = request.now;
     watch.lap();
     let mut envelope = Envelope::open(&request, watch.began, asked.takes && admitted);
     let weighed = match admitted {
@@ -204,13 +212,18 @@ fn pipeline<'a>(
         Ok(Err(reason)) => Some(reason),
         Err(error) => {
             desk.clear();
-            desk.errors.push(Some(error.describe()));
+            desk.errors.push(Some(match asked.takes {
+                true => error.describe(),
+                false => error.in_full(),
+            }));
             Some(Reason::Failed(sqlstate(error.code)))
         }
     };
     Ok(Decision {
         bundle,
         policy: request.surface.policy.as_ref(),
+        id: request.id_at(desk.moment),
+        moment: desk.moment,
         request,
         reason,
         stage_us: watch.laps,
@@ -283,29 +296,31 @@ fn choose(
         desk.slate.choose(&choice, &desk.scores, slots, desk.seed);
         watch.lap();
     } else {
-        let mut limiting =
-            Limiting::begin(request, bundle, envelope.takes, envelope.time_left(), desk);
+        let mut reservation =
+            Reservation::open(request, bundle, envelope.takes, envelope.time_left(), desk);
         desk.blocked_otherwise = desk.blocked.len();
         std::mem::swap(&mut desk.allowed, &mut desk.open);
+        let mut draws = 0;
         loop {
-            limiting.constrain(desk);
+            session::check_interrupts();
+            reservation.constrain(desk);
             score::of_open(desk);
             narrow::to_share(share, slots, desk);
-            limiting.draw(&choice, desk);
-            if desk.slate.picks.len() < slots && limiting.relax(desk) {
+            reservation.draw(&choice, desk);
+            if desk.slate.picks.len() < slots && reservation.relax(desk) {
                 continue;
             }
-            limiting.hurry(envelope.time_left());
-            if limiting.reserve(desk) && limiting.still_there() {
+            watch.lap();
+            let taken = reservation.take(envelope.time_left(), desk);
+            desk.moment = reservation.moment();
+            if taken {
                 watch.lap();
-                if limiting.write(desk) {
-                    watch.lap();
-                    break;
-                }
-                watch.back_to(CHOOSE);
+                break;
             }
-            if envelope.is_over() {
-                limiting.write_nothing(desk);
+            watch.back_to(CHOOSE);
+            draws += 1;
+            if draws == MOST_DRAWS || envelope.is_over() {
+                reservation.take_nothing(desk);
                 return Err(Reason::Timeout("reserve"));
             }
             desk.seed = next_seed(desk.seed);

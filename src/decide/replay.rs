@@ -21,7 +21,7 @@ struct Trace {
     bundle: Option<i64>,
     snapshot: Option<i64>,
     switches: Option<i64>,
-    decided_at: i64,
+    features_at: i64,
     mode: Mode,
     imported: bool,
     surface: String,
@@ -63,7 +63,7 @@ thread_local! {
     static TRACE: Statement = const { Statement::new(
         "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
                 t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL, \
-                t.missing, t.affinities, t.snapshot, t.dropped, t.switches, t.mode, t.duals \
+                t.missing, t.affinities, t.snapshot, t.dropped, t.switches, t.mode, t.duals, t.features_at \
            FROM decide.trace AS t \
           WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
@@ -79,7 +79,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         bundle: number,
         snapshot: trace.snapshot,
         switches: trace.switches,
-        at: trace.decided_at,
+        at: trace.features_at,
     })?;
     let surface = bundle
         .surfaces
@@ -228,7 +228,7 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
                 snapshot: row.timestamp(16),
                 switches: row.get(18),
                 mode: Mode::named(row.must(19)).unwrap_or_default(),
-                decided_at,
+                features_at: row.timestamp(21).unwrap_or(decided_at),
                 ..Trace::default()
             };
             let array = |column| row.datum(column);

@@ -28,7 +28,6 @@ pub struct Asked<'a> {
 
 /// The request in one form.
 pub struct Request<'a> {
-    pub decision_id: Uuid,
     /// The nil one where nobody knows the user.
     pub user_key: Uuid,
     pub now: i64,
@@ -52,6 +51,11 @@ impl Request<'_> {
 impl Request<'_> {
     pub fn knows_user(&self) -> bool {
         !self.user_key.is_nil()
+    }
+
+    /// A new identifier for a decision of that moment.
+    pub fn id_at(&self, moment: i64) -> Uuid {
+        time_ordered(to_unix_micros(moment), chance())
     }
 }
 
@@ -79,7 +83,6 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
     }
     let key = pseudonym::key()?;
     Ok(Request {
-        decision_id: time_ordered(to_unix_micros(asked.now), chance()),
         user_key: user_id.map_or(Uuid::nil(), |user_id| key.of(user_id)),
         now: asked.now,
         seed: asked.seed.or_else(settings::seed).unwrap_or_else(chance),

@@ -1,96 +1,20 @@
 //! Last stage: the row that records how the decision came about, in today's partition.
 
-use pgrx::pg_sys::{
-    self, FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8OID,
-    TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
-};
-
 use super::{Decision, Desk};
 use crate::math::model::Value;
 use crate::math::runs::compress;
 use crate::pg::append::append;
-use crate::pg::daily::Daily;
-use crate::pg::invalidation::Watch;
+use crate::pg::daily::{TRACES, trace_columns};
 use crate::pg::{Statement, array, datum};
 use crate::policy::value_text;
 
-/// The columns of decide.trace, in their order.
-macro_rules! columns {
-    () => {
-        "decision_id, user_key, decided_at, context_hash, seed, bundle, filled, first_slot, surface, policy, \
-         model_version, mode, reason, origin, stage_us, actions, chosen, candidates, scores, choice, \
-         features, context_values, blocked, blocked_by, errors, missing, affinities, seen, snapshot, dropped, \
-         relaxed, holds, switches, duals"
-    };
-}
-
-const DAILY: Daily = Daily {
-    table: "trace",
-    columns: columns!(),
-    types: &TYPES,
-    filled: &[
-        "decision_id",
-        "user_key",
-        "decided_at",
-        "context_hash",
-        "seed",
-        "filled",
-        "first_slot",
-        "surface",
-        "mode",
-        "stage_us",
-        "actions",
-        "chosen",
-        "candidates",
-    ],
-    watch: Watch::Trace,
-};
-
 thread_local! {
     static INSERT: Statement = const { Statement::new(
-        concat!("INSERT INTO decide.trace (", columns!(), ") \
+        concat!("INSERT INTO decide.trace (", trace_columns!(), ") \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)"),
-        &TYPES) };
+           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)"),
+        TRACES.types) };
 }
-
-/// Their types.
-const TYPES: [pg_sys::Oid; 34] = [
-    UUIDOID,
-    UUIDOID,
-    TIMESTAMPTZOID,
-    INT8OID,
-    INT8OID,
-    INT8OID,
-    INT2OID,
-    INT2OID,
-    TEXTOID,
-    TEXTOID,
-    TEXTOID,
-    TEXTOID,
-    TEXTOID,
-    TEXTOID,
-    INT4ARRAYOID,
-    INT4ARRAYOID,
-    FLOAT8ARRAYOID,
-    INT4ARRAYOID,
-    FLOAT4ARRAYOID,
-    FLOAT8ARRAYOID,
-    FLOAT8ARRAYOID,
-    TEXTARRAYOID,
-    INT4ARRAYOID,
-    INT4ARRAYOID,
-    TEXTARRAYOID,
-    INT2ARRAYOID,
-    FLOAT8ARRAYOID,
-    INT8OID,
-    TIMESTAMPTZOID,
-    INT4ARRAYOID,
-    INT4ARRAYOID,
-    INT4ARRAYOID,
-    INT8OID,
-    FLOAT8ARRAYOID,
-];
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
 /// partition never fails a decision. Needs an open session.
@@ -118,9 +42,9 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
     let blocked_by = some_of(&desk.blocked_by);
 
     let row = [
-        datum::uuid(request.decision_id),
+        datum::uuid(decision.id),
         datum::uuid(request.user_key),
-        datum::timestamp(request.now),
+        datum::timestamp(decision.moment),
         datum::int8(request.context_hash),
         datum::int8(desk.seed as i64),
         datum::int8(decision.bundle.number),
@@ -154,8 +78,11 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         some_of(&desk.holds),
         decision.bundle.switches.number.and_then(datum::int8),
         some_of(&desk.duals),
+        (request.now != decision.moment)
+            .then(|| datum::timestamp(request.now))
+            .flatten(),
     ];
-    let day = DAILY.day(request.now);
+    let day = TRACES.day(decision.moment);
     let added = day.is_some_and(|day| append(day, &row));
     if !added {
         INSERT.with(|statement| statement.write(&row, |_| {}));

@@ -49,7 +49,7 @@ fn decide(call: &Call, user_id: Option<&str>) {
         trace::write(decision, desk);
         let mut rows = call.rows();
         let surface = decision.request.surface;
-        let id = datum::uuid(decision.request.decision_id);
+        let id = datum::uuid(decision.id);
         let reason = decision.reason.as_ref().map(ToString::to_string);
         for slot in 0..surface.slots {
             let pick = desk.slate.picks.get(slot);

@@ -1,5 +1,6 @@
 //! What keeps people safe from the rest: pseudonyms, modes and kill switches; later consent, erasure, audit.
 
+pub mod acting;
 pub mod modes;
 pub mod pseudonym;
 pub mod switches;

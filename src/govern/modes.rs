@@ -4,6 +4,7 @@
 //! the clock, and so does the newest of those for all surfaces; the stricter of the two is in force.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
@@ -93,6 +94,11 @@ thread_local! {
     static READ: Statement = const { Statement::new(
         "SELECT DISTINCT ON (m.surface) m.surface, m.mode, m.until \
            FROM decide.mode_change AS m ORDER BY m.surface, m.number DESC", &[]) };
+    static HELD: Statement = const { Statement::new(
+        "SELECT l.surface, l.mode, l.why, l.until \
+           FROM (SELECT DISTINCT ON (m.surface) m.* FROM decide.mode_change AS m ORDER BY m.surface, m.number DESC) AS l \
+          WHERE l.surface IS NOT NULL AND l.mode <> 'normal' AND (l.until IS NULL OR l.until > pg_catalog.clock_timestamp())",
+        &[]) };
     static LOCK: Statement = const { Statement::new(
         "LOCK TABLE decide.mode_change IN SHARE ROW EXCLUSIVE MODE", &[]) };
     static NEWEST: Statement = const { Statement::new(
@@ -104,9 +110,9 @@ thread_local! {
           WHERE b.bundle = (SELECT p.bundle FROM decide.publication AS p ORDER BY p.publication DESC LIMIT 1) \
             AND s ->> 'surface' = $1", &[TEXTOID]) };
     static CHANGE: Statement = const { Statement::new(
-        "INSERT INTO decide.mode_change (number, surface, mode, why, until) \
-         SELECT COALESCE(pg_catalog.max(m.number), 0) + 1, $1, $2, $3, $4 FROM decide.mode_change AS m",
-        &[TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID]) };
+        "INSERT INTO decide.mode_change (number, surface, mode, why, until, acting_as) \
+         SELECT COALESCE(pg_catalog.max(m.number), 0) + 1, $1, $2, $3, $4, $5 FROM decide.mode_change AS m",
+        &[TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID]) };
 }
 
 /// What was set, and at which change count that was read.
@@ -164,7 +170,13 @@ fn kept() -> Rc<[Set]> {
 }
 
 /// Sets the mode of a surface, or of all, from commit on.
-pub fn set(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>) -> Result<(), Error> {
+pub fn set(
+    surface: Option<&str>,
+    mode: &str,
+    why: &str,
+    until: Option<i64>,
+    caller: &str,
+) -> Result<(), Error> {
     if Mode::named(mode).is_none() {
         return Err(Error::UnknownMode(printable(mode)));
     }
@@ -181,17 +193,56 @@ pub fn set(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>) -> 
             hint: "decide.surface lists them; null stands for all.",
         });
     }
+    change(surface, mode, why, until);
+    WATCHED.with(Watched::announce);
+    Ok(())
+}
+
+fn change(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>) {
     CHANGE.with(|statement| {
         let args = [
             datum::optional_text(surface),
             datum::text(mode),
             datum::text(why),
             until.and_then(datum::timestamp),
+            datum::text(caller),
         ];
         statement.write(&args, |_| {})
     });
+}
+
+/// Gives surfaces that were renamed, pairs of their old and new names, the modes that they had. Needs an open session.
+pub fn follow(renamed: &[(&str, &str)]) -> Result<(), Error> {
+    if renamed.is_empty() || held().is_empty() {
+        return Ok(());
+    }
+    turn::take(&LOCK, &NEWEST, "changed a mode")?;
+    let held = held();
+    let follows = |(old, _): &&(&str, &str)| held.contains_key(*old);
+    let following: Vec<_> = renamed.iter().filter(follows).collect();
+    for (old, new) in &following {
+        if !following.iter().any(|(_, other)| other == old) {
+            let why = format!("renamed to \"{new}\"");
+            change(Some(old), Mode::Normal.as_str(), &why, None);
+        }
+    }
+    for (old, new) in &following {
+        let (mode, why, until) = &held[*old];
+        change(Some(new), mode, why, *until);
+    }
     WATCHED.with(Watched::announce);
     Ok(())
+}
+
+/// Mode, why and until when, by surface.
+fn held() -> HashMap<String, (String, String, Option<i64>)> {
+    let mut held = HashMap::new();
+    HELD.with(|statement| {
+        statement.write(&[], |row| {
+            held.insert(row.must(1), (row.must(2), row.must(3), row.timestamp(4)));
+        })
+    });
+    held
 }
 
 #[cfg(test)]

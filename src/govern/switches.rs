@@ -4,7 +4,7 @@
 //! `decide.switch_change` keeps every change, by number and never altered, so that what held at a
 //! decision can be told from the number of the newest change and the moment.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::pg_sys::{self, BOOLOID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
@@ -22,6 +22,9 @@ pub enum Kind {
     Coefficient,
 }
 
+/// Kinds of what has a name that can change; coefficients have the name of their model and term.
+pub const FOLLOWING: [Kind; 3] = [Kind::Campaign, Kind::Action, Kind::Feature];
+
 const KINDS: [Kind; 4] = [
     Kind::Campaign,
     Kind::Action,
@@ -30,7 +33,7 @@ const KINDS: [Kind; 4] = [
 ];
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Kind::Campaign => "campaign",
             Kind::Action => "action",
@@ -169,16 +172,24 @@ thread_local! {
     static HOLDS: Statement = const { Statement::new(
         "SELECT 1 FROM decide.switch_in_force AS s WHERE s.kind = $1 AND s.name = $2",
         &[TEXTOID, TEXTOID]) };
+    static KILLED: Statement = const { Statement::new(
+        "SELECT s.name, s.why, s.until FROM decide.switch_in_force AS s WHERE s.kind = $1", &[TEXTOID]) };
     static CHANGE: Statement = const { Statement::new(
-        "INSERT INTO decide.switch_change (number, kind, name, change, why, until) \
-         SELECT COALESCE(pg_catalog.max(s.number), 0) + 1, $1, $2, CASE WHEN $3 THEN 'kill' ELSE 'revive' END, $4, $5 \
+        "INSERT INTO decide.switch_change (number, kind, name, change, why, until, acting_as) \
+         SELECT COALESCE(pg_catalog.max(s.number), 0) + 1, $1, $2, CASE WHEN $3 THEN 'kill' ELSE 'revive' END, $4, $5, $6 \
            FROM decide.switch_change AS s \
          RETURNING 'decide.switch_change'::pg_catalog.regclass::pg_catalog.oid",
-        &[TEXTOID, TEXTOID, BOOLOID, TEXTOID, TIMESTAMPTZOID]) };
+        &[TEXTOID, TEXTOID, BOOLOID, TEXTOID, TIMESTAMPTZOID, TEXTOID]) };
 }
 
 /// Kills from commit on.
-pub fn kill(kind: &str, name: &str, why: &str, until: Option<i64>) -> Result<(), Error> {
+pub fn kill(
+    kind: &str,
+    name: &str,
+    why: &str,
+    until: Option<i64>,
+    caller: &str,
+) -> Result<(), Error> {
     let kind = Kind::named(kind)?;
     turn::check(why, until)?;
     let _session = Session::open();
@@ -188,12 +199,19 @@ pub fn kill(kind: &str, name: &str, why: &str, until: Option<i64>) -> Result<(),
         _ if is_known(kind, name) => name.to_owned(),
         _ => return Err(unknown(kind, name)),
     };
-    change(kind, &name, true, why, until);
+    let change = Change {
+        kind,
+        name: &name,
+        kills: true,
+        why,
+        until,
+    };
+    change.write(caller);
     Ok(())
 }
 
 /// Takes a kill back from commit on.
-pub fn revive(kind: &str, name: &str, why: &str) -> Result<(), Error> {
+pub fn revive(kind: &str, name: &str, why: &str, caller: &str) -> Result<(), Error> {
     let kind = Kind::named(kind)?;
     turn::check(why, None)?;
     let _session = Session::open();
@@ -208,27 +226,79 @@ pub fn revive(kind: &str, name: &str, why: &str) -> Result<(), Error> {
         let name = printable(&name);
         return Err(Error::NotKilled { kind, name });
     }
-    change(kind, &name, false, why, None);
+    let change = Change {
+        kind,
+        name: &name,
+        kills: false,
+        why,
+        until: None,
+    };
+    change.write(caller);
     Ok(())
+}
+
+/// Kills what was killed under its old name by its new one: pairs of both. Needs an open session.
+pub fn follow(kind: Kind, renamed: &[(&str, &str)]) -> Result<(), Error> {
+    if renamed.is_empty() || killed(kind).is_empty() {
+        return Ok(());
+    }
+    take_turn()?;
+    let killed = killed(kind);
+    let follows = |(old, _): &&(&str, &str)| killed.contains_key(*old);
+    let following: Vec<_> = renamed.iter().filter(follows).collect();
+    for (old, new) in &following {
+        // Two that have swapped their names may both be killed.
+        if !following.iter().any(|(_, other)| other == old) {
+            change(kind, old, false, &format!("renamed to \"{new}\""), None);
+        }
+    }
+    for (old, new) in &following {
+        let (why, until) = &killed[*old];
+        change(kind, new, true, why, *until);
+    }
+    Ok(())
+}
+
+/// Why, and until when, by name.
+fn killed(kind: Kind) -> HashMap<String, (String, Option<i64>)> {
+    let mut killed = HashMap::new();
+    KILLED.with(|statement| {
+        statement.write(&[datum::text(kind.as_str())], |row| {
+            killed.insert(row.must(1), (row.must(2), row.timestamp(3)));
+        })
+    });
+    killed
 }
 
 fn take_turn() -> Result<(), Error> {
     turn::take(&LOCK, &NEWEST, "changed a switch")
 }
 
-fn change(kind: Kind, name: &str, kills: bool, why: &str, until: Option<i64>) {
-    CHANGE.with(|statement| {
-        let args = [
-            datum::text(kind.as_str()),
-            datum::text(name),
-            datum::bool(kills),
-            datum::text(why),
-            until.and_then(datum::timestamp),
-        ];
-        statement.write(&args, |row| {
-            invalidation::announce(row.must::<pg_sys::Oid>(1))
-        })
-    });
+/// One change of a switch.
+struct Change<'a> {
+    kind: Kind,
+    name: &'a str,
+    kills: bool,
+    why: &'a str,
+    until: Option<i64>,
+}
+
+impl Change<'_> {
+    fn write(&self, caller: &str) {
+        CHANGE.with(|statement| {
+            let args = [
+                datum::text(self.kind.as_str()),
+                datum::text(self.name),
+                datum::bool(self.kills),
+                datum::text(self.why),
+                self.until.and_then(datum::timestamp),
+                datum::text(caller),
+            ];
+            statement.write(&args, |row| {
+                invalidation::announce(row.must::<pg_sys::Oid>(1))
+            })
+        });
+    }
 }
 
 /// Whether there is one in the policy tables, or was in a bundle.

@@ -3,6 +3,7 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
+use super::acting::as_owner;
 use super::{modes, pseudonym, switches};
 use crate::error::{Error, OrRaise};
 use crate::pg::call::Call;
@@ -57,7 +58,9 @@ fn announce_erasure(call: FunctionCallInfo) {
 fn set_mode(call: FunctionCallInfo) {
     let call = Call::running(call);
     let mode = given(&call, 1, "mode");
-    modes::set(call.text(0), mode, why(&call, 2), call.timestamp(3)).or_raise();
+    let owner = as_owner(&call, "set_mode");
+    let (why, until) = (why(&call, 2), call.timestamp(3));
+    modes::set(call.text(0), mode, why, until, &owner.caller_name()).or_raise();
 }
 
 /// kill(kind, name, why, until).
@@ -65,7 +68,9 @@ fn set_mode(call: FunctionCallInfo) {
 fn kill(call: FunctionCallInfo) {
     let call = Call::running(call);
     let (kind, name) = (given(&call, 0, "kind"), given(&call, 1, "name"));
-    switches::kill(kind, name, why(&call, 2), call.timestamp(3)).or_raise();
+    let owner = as_owner(&call, "kill");
+    let (why, until) = (why(&call, 2), call.timestamp(3));
+    switches::kill(kind, name, why, until, &owner.caller_name()).or_raise();
 }
 
 /// revive(kind, name, why).
@@ -73,7 +78,8 @@ fn kill(call: FunctionCallInfo) {
 fn revive(call: FunctionCallInfo) {
     let call = Call::running(call);
     let (kind, name) = (given(&call, 0, "kind"), given(&call, 1, "name"));
-    switches::revive(kind, name, why(&call, 2)).or_raise();
+    let owner = as_owner(&call, "revive");
+    switches::revive(kind, name, why(&call, 2), &owner.caller_name()).or_raise();
 }
 
 fn given<'a>(call: &'a Call, argument: usize, what: &'static str) -> &'a str {

@@ -19,6 +19,8 @@ thread_local! {
 /// One slot of one decision, with its own vector.
 pub struct Shown {
     pub decided_at: i64,
+    /// As of when its features were read.
+    features_at: i64,
     pub propensity: f64,
     /// What the outcomes of the asked type add up to.
     pub reward: f64,
@@ -94,6 +96,7 @@ impl History {
                     snapshot: row.timestamp(10),
                     own: row.must(11),
                     switches: row.get(12),
+                    features_at: row.timestamp(13).expect("a moment"),
                     entities: Vec::new(),
                     reward: row.must(7),
                 });
@@ -146,7 +149,7 @@ impl History {
             if read.0.is_some() && read.1.is_none() {
                 continue;
             }
-            switches.turn_to(shown.switches, shown.decided_at);
+            switches.turn_to(shown.switches, shown.features_at);
             let values = bundle.entities.iter().map(|&i| {
                 let feature = &bundle.features[i];
                 let killed = switches.kill(Kind::Feature, &feature.name);

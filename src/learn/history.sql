@@ -5,13 +5,13 @@ WITH reward AS (
    GROUP BY o.decision_id, o.user_key, o.action
 ), shown AS (
   SELECT t.decision_id, t.user_key, t.decided_at, t.bundle, s.place, s.action, t.chosen[s.place] AS propensity,
-         t.features, t.missing, t.affinities, t.context_values, t.snapshot, t.switches, t.origin IS NULL AS own, decide.action_name(s.action) AS name
+         t.features, t.missing, t.affinities, t.context_values, t.snapshot, t.switches, COALESCE(t.features_at, t.decided_at) AS features_at, t.origin IS NULL AS own, decide.action_name(s.action) AS name
     FROM decide.trace AS t
    CROSS JOIN LATERAL pg_catalog.unnest(t.actions[1:t.filled]) WITH ORDINALITY AS s (action, place)
    WHERE t.surface = $1 AND t.decided_at >= $3 AND t.decided_at < $4 AND t.bundle IS NOT NULL
 )
 SELECT s.decided_at, s.bundle, s.action, s.propensity, s.features, s.context_values,
-       COALESCE(own.reward, 0) + COALESCE(slate.reward, 0), s.missing, s.affinities, s.snapshot, s.own, s.switches
+       COALESCE(own.reward, 0) + COALESCE(slate.reward, 0), s.missing, s.affinities, s.snapshot, s.own, s.switches, s.features_at
   FROM shown AS s
   LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key AND own.action = s.name
   LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.action IS NULL

@@ -8,7 +8,7 @@ use pgrx::pg_sys::{
 };
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::govern::pseudonym::{self, Key};
 use crate::math::identifier::time_ordered;
 use crate::pg::clock::{self, chance, to_unix_micros};
@@ -24,11 +24,12 @@ thread_local! {
     static NAME: Statement = const { Statement::new(
         "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class AS c WHERE c.oid = $1", &[OIDOID]) };
     static NUMBER: Statement = const { Statement::new(
-        "INSERT INTO decide.action_number (number, action) \
-         SELECT COALESCE(pg_catalog.max(n.number), 0) + 1, $1 FROM decide.action_number AS n \
+        "INSERT INTO decide.identity (kind, number, name) \
+         SELECT 'action', COALESCE(pg_catalog.max(i.number), 0) + 1, $1 FROM decide.identity AS i WHERE i.kind = 'action' \
          RETURNING number", &[TEXTOID]) };
     static NUMBERS: Statement = const { Statement::new(
-        "SELECT n.action, n.number FROM decide.action_number AS n", &[]) };
+        "SELECT n.name, i.number FROM decide.identity AS i \
+          CROSS JOIN LATERAL pg_catalog.unnest(i.former || i.name) AS n (name) WHERE i.kind = 'action' ORDER BY i.named_at", &[]) };
     static LOCK: Statement = const { Statement::new(
         "LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE", &[]) };
     static PARTITIONS: Statement = const { Statement::new(
@@ -78,15 +79,15 @@ struct Logged {
     reward_type: String,
 }
 
-/// Imports every row of the relation, which is read with the caller's own rights; answers how many.
-pub fn import(source: pg_sys::Oid, origin: &str) -> Result<i64, Error> {
+/// Imports every row of the relation; answers how many. The source is read as the caller, and nothing else is: all
+/// that is the caller's own (views, functions, casts, row security) is evaluated there, and comes out as values.
+pub fn import(source: pg_sys::Oid, origin: &str, caller: pg_sys::Oid) -> Result<i64, Error> {
     let bundle = policy::live()?;
     let key = pseudonym::key()?;
     let _session = Session::open();
     let query = query(source)?;
     // Numbers of actions are given by one session at a time.
     LOCK.with(|statement| statement.write(&[], |_| {}));
-    let caller = identity::caller();
     for day in days(&query, caller)? {
         PARTITIONS.with(|statement| statement.write(&[datum::timestamp(day)], |_| {}));
     }
@@ -128,7 +129,8 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
         Some(surface) => &surface.context_fields,
         None => {
             return Err(format!(
-                "surface \"{surface}\" is not in the bundle in force"
+                "surface \"{}\" is not in the bundle in force",
+                printable(&surface)
             ));
         }
     };

@@ -1,5 +1,6 @@
 //! Results are learned from: decisions made elsewhere come in, and models are trained from traces.
 
+mod approve;
 mod history;
 mod import;
 mod train;

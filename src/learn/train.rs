@@ -16,13 +16,13 @@ thread_local! {
         "LOCK TABLE decide.model_version IN SHARE ROW EXCLUSIVE MODE", &[]) };
     static WRITE: Statement = const { Statement::new(
         "INSERT INTO decide.model_version (model, version, family, terms, spec, weights, window_from, \
-                window_to, rows, hyperparameters, metrics, seed, created_by) \
+                window_to, rows, hyperparameters, metrics, seed, created_by, created_as) \
          SELECT $1, COALESCE(pg_catalog.max(m.version), 0) + 1, $2, $3, $4::jsonb, $5, $6, $7, $8, \
-                $9::jsonb, $10::jsonb, $11, SESSION_USER \
+                $9::jsonb, $10::jsonb, $11, SESSION_USER, $12 \
            FROM decide.model_version AS m WHERE m.model = $1 \
          RETURNING version",
         &[TEXTOID, TEXTOID, TEXTARRAYOID, TEXTOID, FLOAT4ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-          INT8OID, TEXTOID, TEXTOID, INT8OID]) };
+          INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID]) };
 }
 
 /// What train() is asked for.
@@ -44,7 +44,7 @@ pub struct Asked<'a> {
 }
 
 /// Trains a model and writes it as a new version, not approved; answers the version.
-pub fn train(asked: &Asked<'_>) -> Result<i32, Error> {
+pub fn train(asked: &Asked<'_>, caller: &str) -> Result<i32, Error> {
     let sources = sources(asked)?;
     let history = History::read(&asked.span)?;
     let (held, rows): (Vec<&Shown>, Vec<&Shown>) = history
@@ -55,7 +55,7 @@ pub fn train(asked: &Asked<'_>) -> Result<i32, Error> {
         return Err(Error::Training(
             format!(
                 "surface \"{}\" has no decisions to train on in that time",
-                asked.span.surface
+                printable(asked.span.surface)
             ),
             "Widen decided_from and decided_to, import decisions, or let a policy decide for a while.",
         ));
@@ -82,7 +82,7 @@ pub fn train(asked: &Asked<'_>) -> Result<i32, Error> {
         "training": measured(&design), "holdout": measured(&self::design(asked, &model, &history, &held)),
         "iterations": fitted.iterations, "converged": fitted.converged,
     });
-    Ok(write(asked, &model, &weights, &rows, &metrics))
+    Ok(write(asked, &model, &weights, &rows, &metrics, caller))
 }
 
 /// The terms, taken apart; an intercept is added where none is asked for.
@@ -202,6 +202,7 @@ fn write(
     weights: &[f32],
     rows: &[&Shown],
     metrics: &serde_json::Value,
+    caller: &str,
 ) -> i32 {
     let terms: Vec<Option<String>> = asked.terms.iter().cloned().map(Some).collect();
     let hyperparameters = json!({
@@ -231,6 +232,7 @@ fn write(
             datum::text(&hyperparameters.to_string()),
             datum::text(&metrics.to_string()),
             datum::int8(asked.seed),
+            datum::text(caller),
         ];
         statement.write(&args, |row| version = row.must(1))
     });

@@ -1,19 +1,23 @@
 //! The SQL functions of this room.
 
-use pgrx::pg_sys;
+use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
+use super::approve::approve as approved;
 use super::history::Span;
 use super::train::{Asked, train as fit};
-use crate::error::{Error, OrRaise};
+use crate::error::{Error, OrRaise, printable};
+use crate::govern::acting::as_owner;
 use crate::math::model::Family;
+use crate::pg::call::Call;
 use crate::policy::is_name;
 
 /// import_decisions(source, origin): how many rows came in.
 #[pg_extern(sql = false)]
-fn import_decisions(source: Option<pg_sys::Oid>, origin: Option<&str>) -> i64 {
-    let source = source.ok_or(Error::Null("source")).or_raise();
-    let origin = origin.ok_or(Error::Null("origin")).or_raise();
+fn import_decisions(call: FunctionCallInfo) -> i64 {
+    let call = Call::running(call);
+    let source = call.oid(0).ok_or(Error::Null("source")).or_raise();
+    let origin = call.text(1).ok_or(Error::Null("origin")).or_raise();
     if !is_name(origin) {
         Error::Import(
             "origin is not a clean name".into(),
@@ -21,7 +25,8 @@ fn import_decisions(source: Option<pg_sys::Oid>, origin: Option<&str>) -> i64 {
         )
         .raise();
     }
-    super::import::import(source, origin).or_raise()
+    let owner = as_owner(&call, "import_decisions");
+    super::import::import(source, origin, owner.caller()).or_raise()
 }
 
 /// train(model, surface, terms, …): the number of the new version.
@@ -41,6 +46,7 @@ fn train(
     seed: Option<i64>,
     min_count: Option<i32>,
     hash_buckets: Option<i32>,
+    call: FunctionCallInfo,
 ) -> i32 {
     let asked = Asked {
         model: need(model, "model"),
@@ -49,7 +55,8 @@ fn train(
             "linear" => Family::Linear,
             "logistic" => Family::Logistic,
             other => refuse(&format!(
-                "family \"{other}\" is neither linear nor logistic"
+                "family \"{}\" is neither linear nor logistic",
+                printable(other)
             )),
         },
         span: Span {
@@ -82,7 +89,18 @@ fn train(
     if !(0.0..1.0).contains(&asked.holdout) {
         refuse("holdout must be from 0 up and below 1")
     }
-    fit(&asked).or_raise()
+    let owner = as_owner(&Call::running(call), "train");
+    fit(&asked, &owner.caller_name()).or_raise()
+}
+
+/// approve(model, version).
+#[pg_extern(sql = false)]
+fn approve(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let model = need(call.text(0), "model");
+    let version = need(call.int4(1), "version");
+    let owner = as_owner(&call, "approve");
+    approved(model, version, &owner.caller_name()).or_raise();
 }
 
 /// An argument that must not be null.

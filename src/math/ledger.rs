@@ -2,16 +2,29 @@
 //! row of a user has a block of them per cap, a stripe of a budget has one.
 //!
 //! Times are microseconds, amounts whole numbers of a unit. An entry that stands for several exposures
-//! has the time of the last, so that it binds for no shorter than each of them would.
+//! has the time of the last, so that it binds for no shorter than each of them would. It never stands for
+//! exposures of two calendar windows: each window counts its own, in whichever order they come.
+//!
+//! What is kept is bounded. Exposures of the window before stay, older ones go. Of windows that are yet to
+//! come, into which clocks that are ahead have dated events, 64 are kept apart; the others count in the last of
+//! these. Of more than 64 reservations those of an action and a cell are one entry, of more than 192 those of a
+//! cell.
 
 /// The state of an exposure that counts.
 pub const COUNTED: i64 = 0;
 
+/// What the state of reservations of an action that were brought together is more than that of one; alone,
+/// those of several actions.
+const MERGED: i64 = 1 << 32;
+
 /// Numbers an entry takes.
 const WIDTH: usize = 3;
 
-/// Up to how many exposures a sliding window keeps each by itself.
+/// Up to how many exposures a ledger keeps each by itself, and how many windows that are yet to come.
 const MOST: usize = 64;
+
+/// Up to how many reservations keep their action, and counted entries of a sliding window their cell.
+const MANY: usize = 3 * MOST;
 
 /// Into how many cells its length is cut when there are more.
 const CELLS: i64 = 64;
@@ -19,11 +32,18 @@ const CELLS: i64 = 64;
 /// Which entries bind at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Entries from this time on.
+    /// The window of that moment: from this time on,
     pub from: i64,
+    /// and up to this one; `i64::MAX` where it has no end, or slides.
+    pub until: i64,
+    /// Whether what was counted later than that binds as well: so it does where exposures have the moment of a
+    /// decision, which can only be later if a clock was set back.
+    pub binds_later: bool,
+    /// Entries from this time on are kept, for decisions of a moment just before the window.
+    pub kept_from: i64,
     /// Reserved ones from this time on; `i64::MIN` if they bind until they are looked up.
     pub reserved_from: i64,
-    /// Length of a sliding window; None where all that counts can be one entry.
+    /// Length of a sliding window; None where all that counts in a window can be one entry.
     pub sliding: Option<i64>,
     /// How long a reservation is held.
     pub hold: i64,
@@ -33,7 +53,20 @@ pub struct Terms {
 
 impl Terms {
     fn binds(&self, at: i64, state: i64) -> bool {
-        at >= self.from && (state == COUNTED || at >= self.reserved_from)
+        at >= self.from
+            && match state {
+                COUNTED => at < self.until || self.binds_later,
+                _ => at >= self.reserved_from,
+            }
+    }
+
+    fn keeps(&self, at: i64, state: i64) -> bool {
+        at >= self.kept_from && (state == COUNTED || at >= self.reserved_from)
+    }
+
+    /// The window of the moment.
+    pub fn window(&self) -> (i64, i64) {
+        (self.from, self.until)
     }
 }
 
@@ -53,31 +86,34 @@ pub fn used(ledger: &[i64], terms: &Terms) -> i64 {
         .fold(0, |sum, (_, amount, _)| sum.saturating_add(amount))
 }
 
-/// How much of that is reserved only.
-pub fn reserved(ledger: &[i64], terms: &Terms) -> i64 {
-    entries(ledger)
-        .filter(|&(at, _, state)| state == -1 || state > COUNTED && terms.binds(at, state))
-        .filter(|&(at, ..)| at >= terms.from)
-        .fold(0, |sum, (_, amount, _)| sum.saturating_add(amount))
+/// The time of the newest entry.
+pub fn newest(ledger: &[i64]) -> Option<i64> {
+    entries(ledger).map(|(at, ..)| at).max()
 }
 
-/// The beginning of the cell of a reservation, and of the next: all that it stands for was made in it.
+/// The part of the cell of a reservation that is in its window: all that it stands for was made in it.
 pub fn cell(at: i64, terms: &Terms) -> (i64, i64) {
-    let cell = cell_of(terms, -1);
-    let first = at.div_euclid(cell) * cell;
-    (first, first.saturating_add(cell))
+    let cell = terms.cell.max(1);
+    let first = at.div_euclid(cell).saturating_mul(cell);
+    let next = first.saturating_add(cell);
+    match terms.sliding {
+        Some(_) => (first, next),
+        None if at < terms.from => (first, next.min(terms.from)),
+        None if at < terms.until => (first.max(terms.from), next.min(terms.until)),
+        None => (first.max(terms.until), next),
+    }
 }
 
 /// How often reservations that are over are looked up once more, for events that come late.
 const LOOK_UPS: i64 = 7;
 
-/// Whether an entry of a stripe should be looked up: a reservation that is over, or one that was looked up
-/// before, each time twice as old.
+/// Whether an entry of a stripe should be looked up: a reservation of the window that is over, or one that was
+/// looked up before, each time twice as old.
 pub fn is_due((at, _, state): (i64, i64, i64), terms: &Terms, now: i64) -> bool {
     let age = terms
         .hold
         .saturating_mul(1 << (-1 - state).clamp(0, LOOK_UPS));
-    state < COUNTED && cell(at, terms).1.saturating_add(age) <= now
+    state < COUNTED && at >= terms.from && cell(at, terms).1.saturating_add(age) <= now
 }
 
 /// What becomes of it, when events have told of so much. It never counts less than before.
@@ -96,72 +132,204 @@ pub fn frees_at(ledger: &[i64], terms: &Terms) -> Option<i64> {
     binding.map(|(at, ..)| at.saturating_add(length)).min()
 }
 
-/// Adds an exposure, and leaves out what binds no more.
+/// Adds an exposure of now, and leaves out what is over. An amount of 0 takes nothing.
 pub fn take(ledger: &mut Vec<i64>, (at, amount, state): (i64, i64, i64), terms: &Terms) {
     prune(ledger, terms);
-    ledger.extend([at, amount, state]);
-    merge(ledger, terms);
+    if amount > 0 {
+        ledger.extend([at, amount, state]);
+        merge(ledger, terms, terms.window());
+    }
 }
 
-/// Leaves out what binds no more.
+/// Adds an exposure of any moment that counts; `window` is the window of that moment. One that is over for
+/// long is left out.
+pub fn count(ledger: &mut Vec<i64>, (at, amount): (i64, i64), window: (i64, i64), terms: &Terms) {
+    prune(ledger, terms);
+    if amount > 0 && terms.keeps(at, COUNTED) {
+        ledger.extend([at, amount, COUNTED]);
+        merge(ledger, terms, window);
+    }
+}
+
+/// The same where nobody knows the terms: nothing is left out, and nothing brought together while there are
+/// few.
+pub fn count_blindly(ledger: &mut Vec<i64>, (at, amount): (i64, i64)) {
+    if amount > 0 {
+        ledger.extend([at, amount, COUNTED]);
+    }
+    bound(ledger, MANY, |_| true, Side::Oldest);
+}
+
+/// Leaves out what is over.
 pub fn prune(ledger: &mut Vec<i64>, terms: &Terms) {
     let kept: Vec<i64> = entries(ledger)
-        .filter(|&(at, _, state)| terms.binds(at, state))
+        .filter(|&(at, _, state)| terms.keeps(at, state))
         .flat_map(|(at, amount, state)| [at, amount, state])
         .collect();
     *ledger = kept;
 }
 
-/// A reservation made at `at` becomes an exposure that counts; false if there is none.
-pub fn confirm(ledger: &mut Vec<i64>, at: i64, amount: i64, state: i64, terms: &Terms) -> bool {
-    let cell = cell_of(terms, state);
-    let held = entries(ledger)
-        .enumerate()
-        .filter(|&(_, (then, left, whose))| {
-            whose == state && left >= amount && then >= at && then - at <= cell
-        });
-    let Some((place, _)) = held.min_by_key(|&(_, (then, ..))| then) else {
-        return false;
-    };
-    ledger[place * WIDTH + 1] -= amount;
-    if ledger[place * WIDTH + 1] == 0 {
+/// What a decision at `at` has reserved for an action is reserved no more; nothing changes where that is gone
+/// already, as all is that was reserved before `open_from`. `window` is the window of that moment.
+pub fn release(
+    ledger: &mut Vec<i64>,
+    (at, amount, action): (i64, i64, i64),
+    (starts, ends): (i64, i64),
+    open_from: i64,
+    cell: i64,
+) {
+    let held: Vec<(usize, (i64, i64, i64))> = entries(ledger).enumerate().collect();
+    let mut all = held.iter();
+    let itself = all.find(|(_, held)| (held.0, held.2) == (at, action));
+    // Where reservations were brought together it is in one that is as old or younger.
+    let among = held.iter().filter(|&&(_, (then, left, state))| {
+        (state == MERGED + action || state == MERGED)
+            && at >= open_from
+            && left >= amount
+            && (at..=at.saturating_add(cell)).contains(&then)
+            && (starts..ends).contains(&then)
+    });
+    let nearest = |&&(_, (then, _, state)): &&(usize, (i64, i64, i64))| (state == MERGED, then);
+    if let Some(&(place, _)) = itself.or_else(|| among.min_by_key(nearest)) {
+        lessen(ledger, place, amount);
+    }
+}
+
+/// The oldest open reservation of an action, made at `latest` at the latest, gives so much back; a single one
+/// all of it.
+pub fn release_oldest(
+    ledger: &mut Vec<i64>,
+    (latest, amount, action): (i64, i64, i64),
+    terms: &Terms,
+) {
+    let held = entries(ledger).enumerate().filter(|&(_, (at, _, state))| {
+        (state == action || state == MERGED + action)
+            && (terms.reserved_from..=latest).contains(&at)
+    });
+    if let Some((place, (_, left, state))) = held.min_by_key(|&(_, (at, ..))| at) {
+        lessen(ledger, place, if state == action { left } else { amount });
+    }
+}
+
+/// Takes so much from an entry, or what it has; one without any goes.
+fn lessen(ledger: &mut Vec<i64>, place: usize, amount: i64) {
+    let left = &mut ledger[place * WIDTH + 1];
+    *left = left.saturating_sub(amount);
+    if *left <= 0 {
         ledger.drain(place * WIDTH..(place + 1) * WIDTH);
     }
-    take(ledger, (at, amount, COUNTED), terms);
-    true
 }
 
-/// The width in which entries of a state are brought together.
-fn cell_of(terms: &Terms, state: i64) -> i64 {
-    match (state, terms.sliding) {
-        (COUNTED, None) => i64::MAX,
-        (COUNTED, Some(length)) => (length / CELLS).max(1),
-        _ => terms.cell.max(1),
+/// Brings entries of the same state, cell and window together: always where all that counts is one window's
+/// and for what stripes have reserved, else when there are many. Known are the window of now and another one.
+fn merge(ledger: &mut Vec<i64>, terms: &Terms, window: (i64, i64)) {
+    let are_many = |ledger: &[i64], many| ledger.len() / WIDTH > many;
+    let slides = terms.sliding.is_some();
+    let many = are_many(ledger, MOST);
+    bring_together(ledger, terms, window, |state| match state {
+        COUNTED if slides => many.then(|| (COUNTED, counted_cell(terms))),
+        COUNTED => Some((COUNTED, i64::MAX)),
+        ..COUNTED => Some((state, terms.cell.max(1))),
+        _ if !many || state >= MERGED => many.then(|| (state, terms.cell.max(1))),
+        _ => Some((MERGED + state, terms.cell.max(1))),
+    });
+    if are_many(ledger, MANY) {
+        bring_together(ledger, terms, window, |state| {
+            (state > COUNTED).then(|| (MERGED, terms.cell.max(1)))
+        });
+    }
+    match slides {
+        true => bound(ledger, MANY, |_| true, Side::Newest { later: true }),
+        false => {
+            let (until, later) = (terms.until, terms.binds_later);
+            bound(ledger, MOST, |at| at >= until, Side::Newest { later });
+        }
     }
 }
 
-/// Brings entries of the same state and cell together: always where all that counts is one window's and
-/// for what stripes have reserved, else when there are many.
-fn merge(ledger: &mut Vec<i64>, terms: &Terms) {
-    let many = ledger.len() / WIDTH > MOST;
-    let mut merged: Vec<[i64; WIDTH]> = Vec::with_capacity(ledger.len() / WIDTH);
+/// The width in which counted entries of a sliding window are brought together.
+fn counted_cell(terms: &Terms) -> i64 {
+    (terms.sliding.unwrap_or(i64::MAX) / CELLS).max(1)
+}
+
+/// Brings entries of one window together that `how` gives the same state, and that are in the same cell of the
+/// width that it gives with it; others stay as they are.
+fn bring_together(
+    ledger: &mut Vec<i64>,
+    terms: &Terms,
+    window: (i64, i64),
+    how: impl Fn(i64) -> Option<(i64, i64)>,
+) {
+    let both_in = |(starts, ends): (i64, i64), a: i64, b: i64| {
+        (starts..ends).contains(&a) && (starts..ends).contains(&b)
+    };
+    let is_one_window = |a: i64, b: i64| {
+        terms.sliding.is_some() || both_in(terms.window(), a, b) || both_in(window, a, b)
+    };
+    // Of what is brought together in this pass: a single entry keeps its state.
+    let mut merged: Vec<([i64; WIDTH], Option<(i64, i64)>)> =
+        Vec::with_capacity(ledger.len() / WIDTH);
     for (at, amount, state) in entries(ledger) {
-        let alike = |entry: &&mut [i64; WIDTH]| {
-            let cell = cell_of(terms, state);
-            entry[2] == state
-                && (cell == i64::MAX || entry[0].div_euclid(cell) == at.div_euclid(cell))
+        let as_what = how(state);
+        let alike = |(entry, other): &&mut ([i64; WIDTH], Option<(i64, i64)>)| {
+            as_what.is_some_and(|(_, cell)| {
+                *other == as_what
+                    && is_one_window(entry[0], at)
+                    && (cell == i64::MAX || entry[0].div_euclid(cell) == at.div_euclid(cell))
+            })
         };
-        let together = many || state < COUNTED || state == COUNTED && terms.sliding.is_none();
-        match merged.iter_mut().find(alike).filter(|_| together) {
-            Some(entry) => {
+        match (merged.iter_mut().find(alike), as_what) {
+            (Some((entry, _)), Some((state, _))) => {
                 entry[0] = entry[0].max(at);
                 entry[1] = entry[1].saturating_add(amount);
+                entry[2] = state;
             }
-            None => merged.push([at, amount, state]),
+            _ => merged.push(([at, amount, state], as_what)),
         }
     }
     ledger.clear();
-    ledger.extend(merged.as_flattened());
+    ledger.extend(merged.iter().flat_map(|(entry, _)| entry));
+}
+
+/// On which side entries are brought together where there are too many, and as of which time.
+enum Side {
+    /// The two newest, as of the later or of the earlier.
+    Newest { later: bool },
+    /// The two oldest, as of the later.
+    Oldest,
+}
+
+/// Leaves at most so many of those counted entries whose time is one of these.
+fn bound(ledger: &mut Vec<i64>, most: usize, which: impl Fn(i64) -> bool, side: Side) {
+    if ledger.len() / WIDTH <= most {
+        return;
+    }
+    let mut places: Vec<usize> = entries(ledger)
+        .enumerate()
+        .filter(|&(_, (at, _, state))| state == COUNTED && which(at))
+        .map(|(place, _)| place)
+        .collect();
+    if places.len() <= most {
+        return;
+    }
+    places.sort_by_key(|&place| ledger[place * WIDTH]);
+    let too_many = places.len() - most + 1;
+    let (among, as_of) = match side {
+        Side::Oldest => (&places[..too_many], too_many - 1),
+        Side::Newest { later } => {
+            let newest = &places[most - 1..];
+            (newest, if later { newest.len() - 1 } else { 0 })
+        }
+    };
+    let at = ledger[among[as_of] * WIDTH];
+    let amounts = among.iter().map(|&place| ledger[place * WIDTH + 1]);
+    let amount = amounts.fold(0i64, i64::saturating_add);
+    let mut gone = among.to_vec();
+    gone.sort_unstable();
+    for place in gone.into_iter().rev() {
+        ledger.drain(place * WIDTH..(place + 1) * WIDTH);
+    }
+    ledger.extend([at, amount, COUNTED]);
 }
 
 /// A limit split among counters of which so much is used: each gets what it has used and its part of the

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::contract::Event;
-use super::{count_in, store};
+use super::{count_in, exposure, store};
 use crate::pg::version::Version;
 use crate::pg::{Session, session};
 use crate::policy::{Bundle, UserRow};
@@ -32,7 +32,7 @@ impl Ahead {
         for (i, event) in events.iter().enumerate() {
             session::check_interrupts();
             // Whether it confirms what a decision has reserved is asked of the outcomes stored before it.
-            if event.decision_id.is_some() && bundle.counting(event.kind).next().is_some() {
+            if exposure::follows(event) {
                 return None;
             }
             let (first, last) = store::horizon(event);

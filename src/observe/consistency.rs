@@ -45,7 +45,7 @@ struct Traced {
     bundle: i64,
     seen: i64,
     surface: String,
-    decided_at: i64,
+    features_at: i64,
     features: Vec<f64>,
     missing: Vec<i16>,
     affinities: Vec<f64>,
@@ -63,7 +63,7 @@ impl Traced {
             bundle: row.must(2),
             seen: row.must(3),
             surface: row.must(4),
-            decided_at: row.timestamp(5).expect("a key"),
+            features_at: row.timestamp(5).expect("a key"),
             features,
             missing,
             affinities,
@@ -140,7 +140,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
             }
             let walk = walk.as_mut().expect("made just now");
             if walk.go_to(trace.seen) {
-                switches.turn_to(trace.switches, trace.decided_at);
+                switches.turn_to(trace.switches, trace.features_at);
                 judge(trace, walk, &switches, &mut report.features);
             } else {
                 left_out.insert(trace.user_key);
@@ -155,7 +155,7 @@ fn judge(
     switches: &Switches,
     report: &mut BTreeMap<String, Agreement>,
 ) {
-    let (bundle, row, now) = (&walk.bundle, &walk.row, trace.decided_at);
+    let (bundle, row, now) = (&walk.bundle, &walk.row, trace.features_at);
     if trace.features.len() != bundle.vector.len() {
         return;
     }

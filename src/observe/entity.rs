@@ -53,7 +53,7 @@ impl Additions {
                 Entity::Action => fact.action,
                 Entity::Surface => fact.surface,
             };
-            let Some(name) = name.filter(|name| bundle.has(feature.entity, name)) else {
+            let Some(name) = name.and_then(|name| bundle.name_of(feature.entity, name)) else {
                 continue;
             };
             if let Some(observation) = observation(fact, feature, moved.side) {

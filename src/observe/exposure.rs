@@ -1,112 +1,187 @@
-//! Caps per user that count events: what a decision reserved is confirmed by its event.
+//! Caps per user that count events. An event that follows from a decision tells of an exposure of that decision:
+//! the caps, the amounts, the actions and the moment are those of its trace, whatever else the event says and
+//! whatever the policy has become. An event by itself counts by its own action and surface.
 
-use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use std::cell::RefCell;
+
+use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use uuid::Uuid;
 
 use super::contract::Event;
-use crate::math::identifier::moment_of;
-use crate::math::ledger::{self, COUNTED};
-use crate::pg::clock::from_unix_micros;
-use crate::pg::{Statement, datum};
-use crate::policy::{Bundle, Cap, UserRow};
+use super::shown::{Hold, Shown};
+use crate::math::ledger;
+use crate::pg::invalidation::{self, Watch};
+use crate::pg::plan::on_latest_snapshot;
+use crate::pg::{Statement, clock, datum};
+use crate::policy::{Bundle, Cap, Per, UserRow};
 
 thread_local! {
-    static KNOWN: Statement = const { Statement::new(
+    static TOLD: Statement = const { Statement::new(
         "SELECT 1 FROM decide.outcome AS o \
-          WHERE o.decision_id = $1 AND o.user_key = $2 AND o.type = $3 AND o.action IS NOT DISTINCT FROM $4 \
-            AND o.decided_at = $5 LIMIT 1",
-        &[UUIDOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID]) };
+          WHERE o.decision_id = $1 AND o.user_key = $2 AND o.decided_at = $3 AND o.type = $4 \
+            AND (o.action IS NULL \
+                 OR (SELECT n.number FROM decide.action_number AS n WHERE n.action = o.action) = $5) LIMIT 1",
+        &[UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, INT4OID]) };
+    static NUMBER: Statement = const { Statement::new(
+        "SELECT n.number FROM decide.action_number AS n WHERE n.action = $1", &[TEXTOID]) };
+    static TYPES: Statement = const { Statement::new(
+        "SELECT DISTINCT s.definition ->> 'counts' FROM decide.cap_slot AS s \
+          WHERE s.definition ->> 'per' = 'user' AND s.definition ->> 'counts' <> 'decision'", &[]) };
+    static CELL: Statement = const { Statement::new(
+        "SELECT s.cell_us FROM decide.cap_slot AS s \
+          WHERE s.slot = $1 AND s.definition ->> 'per' = 'user' AND s.definition ->> 'counts' = $2",
+        &[INT4OID, TEXTOID]) };
+    /// The types that a cap per user counts or has ever counted, as of a count of changes.
+    static COUNTED: RefCell<(u64, Vec<String>)> = const { RefCell::new((0, Vec::new())) };
 }
 
-/// Counts the event in the caps of its user. An exposure counts once: a second event of the type about
-/// the same action of the same decision changes nothing. One that comes when its reservation is over, or
-/// that no decision reserved anything for, is counted as well. Needs an open session, and the outcome
-/// must not be stored yet.
+/// Counts a new event in the caps of its user. Needs an open session, and the outcome must not be stored yet.
 pub fn count(event: &Event<'_>, bundle: &Bundle, row: &mut UserRow) {
-    for cap in bundle.counting(event.kind) {
-        let slot = cap.slot.into();
-        let mut block = ledger::block(&row.exposures, slot).to_vec();
-        let counted = match event.decision_id.and_then(moment_of).map(from_unix_micros) {
-            Some(decided_at) => confirm(event, cap, bundle, decided_at, &mut block),
-            None => count_alone(event, cap, bundle, &mut block),
-        };
-        if counted {
-            ledger::put(&mut row.exposures, slot, &block);
+    match event.decision_id {
+        Some(decision_id) if follows(event) => count_shown(event, decision_id, bundle, row),
+        Some(_) => {}
+        None => {
+            for cap in bundle.counting(event.kind) {
+                count_alone(event, cap, bundle, row);
+            }
         }
     }
 }
 
-/// The event says which decision it follows from.
-fn confirm(
-    event: &Event<'_>,
-    cap: &Cap,
-    bundle: &Bundle,
-    decided_at: i64,
-    block: &mut Vec<i64>,
-) -> bool {
-    let terms = cap.terms(event.received);
-    let number = match event.action {
-        Some(action) => bundle
-            .actions
-            .get(action)
-            .map(|action| i64::from(action.number)),
-        None => ledger::entries(block)
-            .find(|&(at, _, state)| state > COUNTED && at >= decided_at)
-            .map(|(.., state)| state),
-    };
-    let Some((number, amount)) =
-        number.and_then(|number| Some((number, *cap.amounts.get(&(number as i32))?)))
-    else {
-        return false;
-    };
-    let itself = ledger::entries(block).any(|(at, _, state)| (at, state) == (decided_at, number));
-    if !itself && is_known(event, decided_at) {
-        return false;
-    }
-    if ledger::confirm(block, decided_at, amount, number, &terms) {
-        return true;
-    }
-    let here = event
-        .surface
-        .is_none_or(|surface| cap.amount(number as i32, surface).is_some());
-    if here {
-        ledger::take(block, (decided_at, amount, COUNTED), &terms);
-    }
-    here
+/// Whether the event may tell of an exposure that some cap counts: then the trace of its decision is looked at, and
+/// the outcomes stored before it. Needs an open session.
+pub fn follows(event: &Event<'_>) -> bool {
+    let changes = invalidation::changes_seen(Watch::Publication);
+    event.decision_id.is_some()
+        && COUNTED.with_borrow_mut(|(seen, types)| {
+            if *seen != changes {
+                types.clear();
+                on_latest_snapshot(|| {
+                    TYPES.with(|statement| statement.read(&[], |row| types.push(row.must(1))))
+                });
+                *seen = changes;
+            }
+            types.iter().any(|counted| counted == event.kind)
+        })
 }
 
-/// It does not: the oldest reservation of its action, or else the event by itself.
-fn count_alone(event: &Event<'_>, cap: &Cap, bundle: &Bundle, block: &mut Vec<i64>) -> bool {
+/// Counts the slots of a decision that the event is about: the one with its action, or all of them. One that an
+/// event of the type has told of before counts no more.
+fn count_shown(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle, row: &mut UserRow) {
+    let Some(shown) = Shown::find(decision_id, event.user_key) else {
+        return;
+    };
+    let only = event.action.map(|action| number_of(action, bundle));
+    // The slots of a slate are few.
+    let mut told: Vec<(i32, bool)> = Vec::new();
+    for hold in shown.holds_of_user() {
+        if only.is_some_and(|only| only != Some(hold.action)) {
+            continue;
+        }
+        let Some(counter) = Counter::of(hold.cap, event.kind, bundle) else {
+            continue;
+        };
+        let known = told.iter().find(|(action, _)| *action == hold.action);
+        let is_told = known.map(|&(_, is_told)| is_told).unwrap_or_else(|| {
+            let is_told = is_told(event, decision_id, shown.decided_at, hold.action);
+            told.push((hold.action, is_told));
+            is_told
+        });
+        if !is_told {
+            counter.confirm(hold, shown.decided_at, row);
+        }
+    }
+}
+
+/// How a cap per user counts.
+enum Counter<'a> {
+    InForce(&'a Cap),
+    /// By terms that nobody knows; the grid in which its reservations were brought together.
+    Other(i64),
+}
+
+impl Counter<'_> {
+    /// That of a cap, by its number, if it counts events of the type.
+    fn of<'a>(slot: i32, kind: &str, bundle: &'a Bundle) -> Option<Counter<'a>> {
+        if let Some(cap) = bundle.cap(slot) {
+            let counts = cap.per == Per::User && cap.counts.as_deref() == Some(kind);
+            return counts.then_some(Counter::InForce(cap));
+        }
+        let mut cell = None;
+        let args = [datum::int4(slot), datum::text(kind)];
+        on_latest_snapshot(|| {
+            CELL.with(|statement| statement.read(&args, |row| cell = row.get(1)))
+        });
+        cell.map(Counter::Other)
+    }
+
+    /// What was reserved counts, as of the decision; also where the reservation is gone.
+    fn confirm(&self, hold: Hold, decided_at: i64, row: &mut UserRow) {
+        let mut block = ledger::block(&row.exposures, hold.cap.into()).to_vec();
+        let held = (decided_at, hold.amount, i64::from(hold.action));
+        let counted = (decided_at, hold.amount);
+        match self {
+            Counter::InForce(cap) => {
+                let terms = cap.terms(clock::now());
+                let window = cap.window_of(decided_at, &terms);
+                ledger::release(&mut block, held, window, terms.reserved_from, cap.cell);
+                ledger::count(&mut block, counted, window, &terms);
+            }
+            Counter::Other(cell) => {
+                let ever = (i64::MIN, i64::MAX);
+                ledger::release(&mut block, held, ever, i64::MIN, *cell);
+                ledger::count_blindly(&mut block, counted);
+            }
+        }
+        ledger::put(&mut row.exposures, hold.cap.into(), &block);
+    }
+}
+
+/// Counts an event by itself, as of its own time; the oldest reservation of its action, if one is open that was made
+/// by then, is reserved no more.
+fn count_alone(event: &Event<'_>, cap: &Cap, bundle: &Bundle, row: &mut UserRow) {
     let action = event.action.and_then(|action| bundle.actions.get(action));
     let Some(number) = action.map(|action| action.number) else {
-        return false;
+        return;
     };
     let amount = match event.surface {
         Some(surface) => cap.amount(number, surface),
         None => cap.amounts.get(&number).copied(),
     };
-    let Some(amount) = amount else { return false };
-    let terms = cap.terms(event.received);
-    let held = ledger::entries(block)
-        .filter(|&(at, _, state)| state == i64::from(number) && at >= terms.reserved_from)
-        .map(|(at, ..)| at)
-        .min();
-    match held {
-        Some(at) => ledger::confirm(block, at, amount, number.into(), &terms),
-        None => {
-            ledger::take(block, (event.at, amount, COUNTED), &terms);
-            true
-        }
-    }
+    let Some(amount) = amount else { return };
+    let slot = cap.slot.into();
+    let mut block = ledger::block(&row.exposures, slot).to_vec();
+    let terms = cap.terms(clock::now());
+    // Clocks differ: it may be dated before the decision.
+    let latest = event.at.saturating_add(event.contract.future_tolerance);
+    ledger::release_oldest(&mut block, (latest, amount, number.into()), &terms);
+    let window = cap.window_of(event.at, &terms);
+    ledger::count(&mut block, (event.at, amount), window, &terms);
+    ledger::put(&mut row.exposures, slot, &block);
 }
 
-/// Whether an event of the type has told of this exposure before.
-fn is_known(event: &Event<'_>, decided_at: i64) -> bool {
+/// The number of an action, by its name.
+fn number_of(action: &str, bundle: &Bundle) -> Option<i32> {
+    if let Some(action) = bundle.actions.get(action) {
+        return Some(action.number);
+    }
+    let mut number = None;
+    on_latest_snapshot(|| {
+        NUMBER.with(|statement| {
+            statement.read(&[datum::text(action)], |row| number = row.get(1));
+        })
+    });
+    number
+}
+
+/// Whether an event of the type has told of this action of the decision before.
+fn is_told(event: &Event<'_>, decision_id: Uuid, decided_at: i64, action: i32) -> bool {
     let args = [
-        event.decision_id.and_then(datum::uuid),
+        datum::uuid(decision_id),
         datum::uuid(event.user_key),
-        datum::text(event.kind),
-        datum::optional_text(event.action),
         datum::timestamp(decided_at),
+        datum::text(event.kind),
+        datum::int4(action),
     ];
-    KNOWN.with(|statement| statement.write(&args, |_| {})) > 0
+    TOLD.with(|statement| statement.write(&args, |_| {})) > 0
 }

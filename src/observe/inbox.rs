@@ -6,7 +6,7 @@ use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDARRAYOID};
 use pgrx::prelude::*;
 use uuid::Uuid;
 
-use super::contract::{Bad, Who};
+use super::contract::{Bad, Sender, Who};
 use super::{Desk, quarantine};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
@@ -74,7 +74,7 @@ pub fn fold(most: i32) -> Result<Folded, Error> {
             more: false,
         });
     }
-    let desk = Desk::open()?;
+    let desk = Desk::open(Sender::Client)?;
     let held = attempt(|| open_all(&letters, &desk)).unwrap_or_else(|_| {
         // One of them cannot be taken in. It must not keep the others out.
         letters.sort_by_key(|letter| (letter.user_key, letter.received_at));

@@ -5,6 +5,7 @@ mod ahead;
 pub mod backfill;
 mod consistency;
 mod contract;
+mod decided;
 mod entity;
 mod exposure;
 mod fact;
@@ -12,6 +13,7 @@ mod features;
 pub mod inbox;
 mod keys;
 mod quarantine;
+mod shown;
 mod store;
 mod stored;
 mod text;
@@ -23,7 +25,7 @@ use uuid::Uuid;
 
 use ahead::Ahead;
 pub use contract::Who;
-use contract::{Bad, Event, Terms};
+use contract::{Bad, Event, Sender, Terms};
 use entity::Additions;
 use fact::Fact;
 
@@ -33,6 +35,7 @@ use crate::pg::json::Json;
 use crate::pg::locked::{Locked, Wait};
 use crate::pg::{Session, clock, session};
 use crate::policy::{self, Bundle, UserRow};
+use crate::settings;
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +63,7 @@ impl Taken {
 /// Takes in one event that came in at `received`. A bad one is quarantined with every reason; it is
 /// an error, and nothing is kept, only if `strict`.
 pub fn take(event: &Json<'_>, who: Who, received: i64, strict: bool) -> Result<Taken, Error> {
-    let desk = Desk::open()?;
+    let desk = Desk::open(Sender::Client)?;
     let _session = Session::open();
     desk.take(event, who, received)
         .or_else(|bad| refused(&bad, received, strict))
@@ -68,7 +71,7 @@ pub fn take(event: &Json<'_>, who: Who, received: i64, strict: bool) -> Result<T
 
 /// The same for what is no document at all.
 pub fn take_unreadable(reason: &str, received: i64, strict: bool) -> Result<Taken, Error> {
-    let _desk = Desk::open()?;
+    let _desk = Desk::open(Sender::Client)?;
     let _session = Session::open();
     refused(&Bad::unreadable(reason), received, strict)
 }
@@ -86,8 +89,9 @@ fn refused(bad: &Bad<'_>, received: i64, strict: bool) -> Result<Taken, Error> {
 pub fn take_all<'a>(
     events: impl Iterator<Item = Result<Json<'a>, &'static str>>,
     strict: bool,
+    sender: Sender,
 ) -> Result<[i64; 3], Error> {
-    let desk = Desk::open()?;
+    let desk = Desk::open(sender)?;
     let (mut good, mut bad) = (Vec::new(), 0);
     for (i, event) in events.enumerate() {
         let received = clock::now();
@@ -112,13 +116,18 @@ pub fn take_all<'a>(
 struct Desk {
     bundle: Rc<Bundle>,
     key: Rc<Key>,
+    sender: Sender,
 }
 
 impl Desk {
-    fn open() -> Result<Desk, Error> {
+    fn open(sender: Sender) -> Result<Desk, Error> {
         let bundle = policy::live()?;
         let key = pseudonym::key()?;
-        Ok(Desk { bundle, key })
+        Ok(Desk {
+            bundle,
+            key,
+            sender,
+        })
     }
 
     /// Takes in a good event, or says what is wrong with it. Needs an open session.
@@ -141,8 +150,18 @@ impl Desk {
             key: &self.key,
             received,
             now: clock::now(),
+            sender: self.sender,
         };
-        Event::read(event, who, &terms)
+        let read = Event::read(event, who, &terms)?;
+        match !settings::require_decision() || decided::is_the_users(&read) {
+            true => Ok(read),
+            false => Err(Bad {
+                kind: Some(read.kind),
+                user_key: Some(read.user_key),
+                payload: Some(*event),
+                ..Bad::unreadable("unknown_decision: decision_id")
+            }),
+        }
     }
 
     /// Takes in events of one user, whose row is locked, and is written once; what they add to actions and

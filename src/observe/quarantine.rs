@@ -3,7 +3,7 @@
 use pgrx::pg_sys::{JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
-use super::contract::{Bad, Who};
+use super::contract::{Bad, Sender, Who};
 use super::{Desk, Taken};
 use crate::error::Error;
 use crate::math::identifier::time_ordered;
@@ -60,14 +60,14 @@ fn reasons(bad: &Bad<'_>) -> datum::Arg {
 pub fn release(id: Uuid, patch: &Json<'_>) -> Result<Taken, Error> {
     must_be_object(patch)?;
     let unknown = || Error::UnknownQuarantined(id.to_string());
-    release_if_there(&Desk::open()?, id, patch).ok_or_else(unknown)
+    release_if_there(&mut Desk::open(Sender::Row)?, id, patch).ok_or_else(unknown)
 }
 
 /// The same for all events that have a reason, given whole or by its code. How many were accepted,
 /// were duplicates, and stay.
 pub fn release_all(reason: &str, patch: &Json<'_>) -> Result<[i64; 3], Error> {
     must_be_object(patch)?;
-    let desk = Desk::open()?;
+    let mut desk = Desk::open(Sender::Row)?;
     let _session = Session::open();
     let mut ids = Vec::new();
     OF_REASON.with(|statement| {
@@ -76,7 +76,7 @@ pub fn release_all(reason: &str, patch: &Json<'_>) -> Result<[i64; 3], Error> {
     let mut counts = [0; 3];
     for id in ids {
         // Another session may have released it meanwhile.
-        if let Some(taken) = release_if_there(&desk, id, patch) {
+        if let Some(taken) = release_if_there(&mut desk, id, patch) {
             counts[taken.place()] += 1;
         }
         session::check_interrupts();
@@ -84,13 +84,18 @@ pub fn release_all(reason: &str, patch: &Json<'_>) -> Result<[i64; 3], Error> {
     Ok(counts)
 }
 
-fn release_if_there(desk: &Desk, id: Uuid, patch: &Json<'_>) -> Option<Taken> {
+fn release_if_there(desk: &mut Desk, id: Uuid, patch: &Json<'_>) -> Option<Taken> {
     let _session = Session::open();
     let mut answer = None;
     REPAIRED.with(|statement| {
         let args = [datum::uuid(id), Some(patch.datum())];
         statement.write(&args, |row| {
             let (user_key, received) = (row.uuid(1), row.timestamp(2));
+            // One that has come from a client does not become one of a row.
+            desk.sender = match row.must(4) {
+                true => Sender::Client,
+                false => Sender::Row,
+            };
             if let (Some(received), Some(event)) = (received, row.json(3)) {
                 answer = Some(again(desk, id, &event, user_key, received));
             }

@@ -3,7 +3,8 @@ SELECT q.user_key, q.received_at,
        || CASE WHEN pg_catalog.jsonb_typeof(q.payload -> 'attributes') = 'object'
                 AND pg_catalog.jsonb_typeof($2 -> 'attributes') = 'object'
                THEN pg_catalog.jsonb_build_object('attributes', (q.payload -> 'attributes') || ($2 -> 'attributes'))
-               ELSE '{}' END
+               ELSE '{}' END,
+       'reserved: event_id' = ANY (q.reasons)
   FROM decide.quarantine AS q
  WHERE q.quarantine_id = $1
    FOR UPDATE

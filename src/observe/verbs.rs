@@ -3,10 +3,12 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
+use super::contract::Sender;
 use super::{
     Taken, Who, backfill as filling, consistency, quarantine, take, take_all, take_unreadable, text,
 };
 use crate::error::{Error, OrRaise};
+use crate::govern::acting::refuse_restricted;
 use crate::pg::call::Call;
 use crate::pg::json::Json;
 use crate::pg::{clock, datum, session};
@@ -36,7 +38,18 @@ fn track_many(call: FunctionCallInfo) {
     refuse_read_only("track");
     let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
     let events = events.into_iter().map(|event| event.ok_or("not_an_object"));
-    let counts = take_all(events, is_strict(&call)).or_raise();
+    let counts = take_all(events, is_strict(&call), Sender::Client).or_raise();
+    call.rows().push(counts.map(datum::int8));
+}
+
+/// take_rows(events): one row of counts.
+#[pg_extern(sql = false)]
+fn take_rows(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    refuse_read_only("track");
+    let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
+    let events = events.into_iter().map(|event| event.ok_or("not_an_object"));
+    let counts = take_all(events, false, Sender::Row).or_raise();
     call.rows().push(counts.map(datum::int8));
 }
 
@@ -56,6 +69,7 @@ fn is_strict(call: &Call) -> bool {
 #[pg_extern(sql = false)]
 fn release_quarantine(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
+    refuse_restricted("release_quarantine");
     refuse_read_only("release_quarantine");
     let id = call.uuid(0).ok_or(Error::Null("quarantine_id")).or_raise();
     let patch = call.json(1).unwrap_or_else(Json::nothing);
@@ -66,6 +80,7 @@ fn release_quarantine(call: FunctionCallInfo) -> &'static str {
 #[pg_extern(sql = false)]
 fn release_all(call: FunctionCallInfo) {
     let call = Call::running(call);
+    refuse_restricted("release_all");
     refuse_read_only("release_all");
     let reason = call.text(0).ok_or(Error::Null("reason")).or_raise();
     let patch = call.json(1).unwrap_or_else(Json::nothing);
@@ -76,6 +91,7 @@ fn release_all(call: FunctionCallInfo) {
 /// backfill(feature): how far it is.
 #[pg_extern(sql = false)]
 fn backfill(feature: Option<&str>) -> String {
+    refuse_restricted("backfill");
     refuse_read_only("backfill");
     let feature = feature.ok_or(Error::Null("feature")).or_raise();
     filling::backfill(feature).or_raise()

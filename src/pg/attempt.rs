@@ -29,17 +29,17 @@ impl Caught {
         unreachable!("an ERROR does not return")
     }
 
-    /// The error as a trace may keep it. What stands in quotes may be somebody's data, with quotes
-    /// of its own, so all from the first to the last is left out.
+    /// The error as it may be told to who has asked, and kept nowhere.
+    pub fn in_full(&self) -> String {
+        format!("{}: {}", sqlstate(self.code), self.message)
+    }
+
+    /// The error as a table may keep it: its SQLSTATE and the name of that. The message may have somebody's data
+    /// in it, with or without quotes around it.
     pub fn describe(&self) -> String {
-        let code = sqlstate(self.code);
-        let message = &self.message;
-        match (message.find('"'), message.rfind('"')) {
-            (Some(first), Some(last)) => {
-                format!("{code}: {}\"…\"{}", &message[..first], &message[last + 1..])
-            }
-            _ => format!("{code}: {message}"),
-        }
+        let name = format!("{:?}", self.code);
+        let name = name.trim_start_matches("ERRCODE_").to_ascii_lowercase();
+        format!("{}: {}", sqlstate(self.code), name.replace('_', " "))
     }
 }
 

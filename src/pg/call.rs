@@ -18,6 +18,16 @@ impl Call {
         Call(call)
     }
 
+    /// The function that is called.
+    pub fn function(&self) -> pg_sys::Oid {
+        // SAFETY: the call is running; those that come through SQL say what they call.
+        unsafe {
+            let info = (*self.0).flinfo;
+            assert!(!info.is_null(), "a call by SQL");
+            (*info).fn_oid
+        }
+    }
+
     /// An argument, or None where it is null.
     pub fn argument(&self, number: usize) -> Arg {
         // SAFETY: the call is running, so its arguments are alive; the index is checked.
@@ -60,6 +70,10 @@ impl Call {
         let mut numbers = Vec::new();
         let whole = array::read_into(self.argument(number)?, &mut numbers);
         whole.then_some(numbers)
+    }
+
+    pub fn oid(&self, number: usize) -> Option<pg_sys::Oid> {
+        self.get(number)
     }
 
     pub fn bool(&self, number: usize) -> Option<bool> {

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{self, OIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID};
+use pgrx::pg_sys::{self, FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, OIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
 use super::invalidation::{self, Watch};
 use super::plan::on_latest_snapshot;
@@ -20,6 +20,76 @@ pub struct Daily {
     pub filled: &'static [&'static str],
     pub watch: Watch,
 }
+
+/// The columns of decide.trace, in their order.
+macro_rules! trace_columns {
+    () => {
+        "decision_id, user_key, decided_at, context_hash, seed, bundle, filled, first_slot, surface, policy, \
+         model_version, mode, reason, origin, stage_us, actions, chosen, candidates, scores, choice, \
+         features, context_values, blocked, blocked_by, errors, missing, affinities, seen, snapshot, dropped, \
+         relaxed, holds, switches, duals, features_at"
+    };
+}
+pub(crate) use trace_columns;
+
+/// The traces of decisions.
+pub const TRACES: Daily = Daily {
+    table: "trace",
+    columns: trace_columns!(),
+    types: &[
+        UUIDOID,
+        UUIDOID,
+        TIMESTAMPTZOID,
+        INT8OID,
+        INT8OID,
+        INT8OID,
+        INT2OID,
+        INT2OID,
+        TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        INT4ARRAYOID,
+        INT4ARRAYOID,
+        FLOAT8ARRAYOID,
+        INT4ARRAYOID,
+        FLOAT4ARRAYOID,
+        FLOAT8ARRAYOID,
+        FLOAT8ARRAYOID,
+        TEXTARRAYOID,
+        INT4ARRAYOID,
+        INT4ARRAYOID,
+        TEXTARRAYOID,
+        INT2ARRAYOID,
+        FLOAT8ARRAYOID,
+        INT8OID,
+        TIMESTAMPTZOID,
+        INT4ARRAYOID,
+        INT4ARRAYOID,
+        INT8ARRAYOID,
+        INT8OID,
+        FLOAT8ARRAYOID,
+        TIMESTAMPTZOID,
+    ],
+    filled: &[
+        "decision_id",
+        "user_key",
+        "decided_at",
+        "context_hash",
+        "seed",
+        "filled",
+        "first_slot",
+        "surface",
+        "mode",
+        "stage_us",
+        "actions",
+        "chosen",
+        "candidates",
+    ],
+    watch: Watch::Trace,
+};
 
 /// A day's partition that takes rows without the executor.
 #[derive(Clone, Copy)]

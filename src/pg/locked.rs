@@ -7,7 +7,7 @@ use pgrx::{PgSqlErrorCode, ereport, pg_sys};
 
 use super::datum::Arg;
 use super::heap;
-use super::lookup::{Found, Key, Keyed, find};
+use super::lookup::{Found, Key, Keyed, Unavailable, find, holder};
 use super::root;
 use super::version::Version;
 
@@ -103,41 +103,54 @@ impl Keyed {
     }
 
     /// Hands the row with that key to `then` as it is by now, without locking it; unless another transaction
-    /// is changing it, or has just done so. For tables with few rows: where they are is remembered.
+    /// is changing it, or has it locked. For tables with few rows: where they are is remembered.
     pub fn look(
         &self,
         key: (i32, i32),
         mut then: impl FnMut(Found<'_>),
-    ) -> Result<Version, Missed> {
+    ) -> Result<Looked, Unavailable> {
         // SAFETY: as in `lock`. A snapshot of everything is a plain structure, alive as long as the look-up,
         // which only notes in it who is writing.
         unsafe {
             let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
             let Some((relation, index)) = self.open_if_free(mode) else {
-                return Err(Missed::Taken);
+                return Err(Unavailable::Absent);
             };
             let mut everything = pg_sys::SnapshotData {
                 snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
                 ..Default::default()
             };
-            let (snapshot, none) = (&raw mut everything, pg_sys::InvalidTransactionId);
-            let mut version = Err(Missed::Taken);
+            let snapshot = &raw mut everything;
+            let mut looked = Err(Unavailable::Absent);
             let mut see = |row: Found<'_>| {
-                if (*snapshot).xmin == none && (*snapshot).xmax == none {
-                    version = Ok(row.version());
+                looked = match holder(row.tuple, &*snapshot) {
+                    Some(holder) => Err(Unavailable::Held(holder)),
+                    None => Ok(Looked {
+                        version: row.version(),
+                        is_own: row.is_own(),
+                    }),
+                };
+                if looked.is_ok() {
                     then(row);
                 }
             };
             if !root::find_again(relation, key, snapshot, &mut see) {
                 find(relation, index, snapshot, key.into(), &mut see);
-                if let Ok(version) = &version {
-                    root::remember(relation, key, version.place);
+                if let Ok(looked) = &looked {
+                    root::remember(relation, key, looked.version.place);
                 }
             }
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            version
+            looked
         }
     }
+}
+
+/// A row that was looked at.
+pub struct Looked {
+    pub version: Version,
+    /// This transaction has written that version.
+    pub is_own: bool,
 }
 
 /// What is done about a version newer than the one at a place.

@@ -83,7 +83,21 @@ pub enum Seen {
 
 /// Another transaction, or a group of them, that holds a row: the same as long as the same one holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder(pg_sys::TransactionId);
+pub enum Holder {
+    Transaction(pg_sys::TransactionId),
+    Group(pg_sys::MultiXactId),
+}
+
+/// Why a row cannot be had now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// There is none, or others have the whole table.
+    Absent,
+    /// Another session has the claim of it, see [`super::claim::Claim`].
+    Claimed,
+    /// Another transaction is changing it, or has it locked.
+    Held(Holder),
+}
 
 /// A table whose primary key is one uuid, or two integers.
 pub struct Keyed {
@@ -161,14 +175,9 @@ impl Keyed {
                 if tuple.is_null() {
                     break;
                 }
-                let none = pg_sys::InvalidTransactionId;
-                let writer = [everything.xmin, everything.xmax]
-                    .into_iter()
-                    .find(|&writer| writer != none);
-                let holder = match (seen, writer) {
-                    (Seen::Committed, _) => None,
-                    (Seen::Everything, Some(writer)) => Some(Holder(writer)),
-                    (Seen::Everything, None) => locker(tuple),
+                let holder = match seen {
+                    Seen::Committed => None,
+                    Seen::Everything => holder(tuple, &everything),
                 };
                 let row = Found {
                     tuple,
@@ -202,6 +211,11 @@ impl Keyed {
                 false => newest(),
             }
         }
+    }
+
+    /// The table, as claims of its rows name it.
+    pub(super) fn table(&self) -> Result<pg_sys::Oid, Unavailable> {
+        Ok(self.sound(pg_sys::RowExclusiveLock as pg_sys::LOCKMODE).0)
     }
 
     /// The table, opened under that lock, and its index.
@@ -488,6 +502,60 @@ unsafe fn has(
     }
 }
 
+/// Hands the row of a day whose primary key is these two uuids and that time to `then`, if there is one; false if
+/// the partition is gone meanwhile, or was altered. Sees what is committed by now, whichever snapshot the caller has, and what the
+/// transaction wrote itself. The rights of the current role are not asked.
+pub fn find_in_day(
+    day: Day,
+    (first, second): (Uuid, Uuid),
+    at: i64,
+    then: impl FnOnce(Found<'_>),
+) -> bool {
+    let (Some(first), Some(second)) = (datum::uuid(first), datum::uuid(second)) else {
+        return true;
+    };
+    // SAFETY: keys name the columns of the index and operators of their types; the partition is opened under a lock
+    // that is kept to the end of the transaction, and the snapshot registered while it is used.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::try_table_open(day.partition, lock);
+        if relation.is_null() {
+            return false;
+        }
+        if !day.still_holds() {
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            return false;
+        }
+        let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
+        let mut keys = [pg_sys::ScanKeyData::default(); 3];
+        keys[0] = equal_uuid(first);
+        pg_sys::ScanKeyInit(&mut keys[1], 2, equal, pg_sys::F_UUID_EQ.into(), second);
+        let at = pg_sys::Datum::from(at);
+        pg_sys::ScanKeyInit(&mut keys[2], 3, equal, pg_sys::F_TIMESTAMPTZ_EQ.into(), at);
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let scan = pg_sys::systable_beginscan(
+            relation,
+            day.primary_key,
+            true,
+            snapshot,
+            keys.len() as i32,
+            keys.as_mut_ptr(),
+        );
+        let tuple = pg_sys::systable_getnext(scan);
+        if !tuple.is_null() {
+            then(Found {
+                tuple,
+                shape: (*relation).rd_att,
+                lives: PhantomData,
+            });
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::UnregisterSnapshot(snapshot);
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+    }
+    true
+}
+
 /// The newest snapshot that the transaction may look through.
 ///
 /// # Safety
@@ -522,6 +590,17 @@ impl Found<'_> {
         }
     }
 
+    /// Whether this transaction has written that version.
+    pub(super) fn is_own(&self) -> bool {
+        // SAFETY: the tuple is alive, see `read`; the number in its header does not change.
+        unsafe {
+            let header = (*self.tuple).t_data;
+            let committed = u32::from((*header).t_infomask) & pg_sys::HEAP_XMIN_COMMITTED != 0;
+            !committed
+                && pg_sys::TransactionIdIsCurrentTransactionId((*header).t_choice.t_heap.t_xmin)
+        }
+    }
+
     /// The value in column `column` (from 1), or None where it is null.
     pub fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
         let mut null = false;
@@ -531,8 +610,25 @@ impl Found<'_> {
     }
 }
 
-/// The other transaction that has locked a row, which a snapshot of everything does not tell where it has not
-/// changed it. It may let go, or another take it, at any moment.
+/// The other transaction that is changing a row that was found through a snapshot of everything, or has locked
+/// it. It may let go, or another take it, at any moment.
+///
+/// # Safety
+/// A row of a scan that goes on, and the snapshot of that scan.
+pub(super) unsafe fn holder(
+    tuple: pg_sys::HeapTuple,
+    everything: &pg_sys::SnapshotData,
+) -> Option<Holder> {
+    let none = pg_sys::InvalidTransactionId;
+    let mut writers = [everything.xmin, everything.xmax].into_iter();
+    match writers.find(|&writer| writer != none) {
+        Some(writer) => Some(Holder::Transaction(writer)),
+        // SAFETY: the caller's promise.
+        None => unsafe { locker(tuple) },
+    }
+}
+
+/// The one that has locked a row, which the snapshot does not tell where it has not changed it.
 ///
 /// # Safety
 /// A row of a scan that goes on.
@@ -546,12 +642,13 @@ unsafe fn locker(tuple: pg_sys::HeapTuple) -> Option<Holder> {
         if mask & pg_sys::HEAP_XMAX_INVALID != 0 {
             return None;
         }
-        let is_held = if mask & pg_sys::HEAP_XMAX_IS_MULTI != 0 {
-            pg_sys::MultiXactIdIsRunning(locker, mask & pg_sys::HEAP_XMAX_LOCK_ONLY != 0)
-        } else {
-            !pg_sys::TransactionIdIsCurrentTransactionId(locker)
-                && pg_sys::TransactionIdIsInProgress(locker)
-        };
-        is_held.then_some(Holder(locker))
+        if mask & pg_sys::HEAP_XMAX_IS_MULTI != 0 {
+            let lock_only = mask & pg_sys::HEAP_XMAX_LOCK_ONLY != 0;
+            let group: pg_sys::MultiXactId = locker.into_inner().into();
+            return pg_sys::MultiXactIdIsRunning(group, lock_only).then_some(Holder::Group(group));
+        }
+        let is_held = !pg_sys::TransactionIdIsCurrentTransactionId(locker)
+            && pg_sys::TransactionIdIsInProgress(locker);
+        is_held.then_some(Holder::Transaction(locker))
     }
 }

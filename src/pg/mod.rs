@@ -10,6 +10,7 @@ pub mod append;
 pub mod array;
 pub mod attempt;
 pub mod call;
+pub mod claim;
 pub mod clock;
 pub mod daily;
 pub mod datum;

@@ -395,6 +395,20 @@ fn with_setting<T>(name: &CStr, value: &CStr, work: impl FnOnce() -> T) -> T {
     // ERROR the abort of the transaction closes it.
     unsafe {
         let level = pg_sys::NewGUCNestLevel();
+        set_for_now(name, value);
+        let result = work();
+        pg_sys::AtEOXact_GUC(true, level);
+        result
+    }
+}
+
+/// Sets it until the nest level ends.
+///
+/// # Safety
+/// A nest level must be open that ends before the caller's.
+pub(super) unsafe fn set_for_now(name: &CStr, value: &CStr) {
+    // SAFETY: the texts live through the call.
+    unsafe {
         pg_sys::set_config_option(
             name.as_ptr(),
             value.as_ptr(),
@@ -405,9 +419,6 @@ fn with_setting<T>(name: &CStr, value: &CStr, work: impl FnOnce() -> T) -> T {
             0,
             false,
         );
-        let result = work();
-        pg_sys::AtEOXact_GUC(true, level);
-        result
     }
 }
 

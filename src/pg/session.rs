@@ -78,6 +78,17 @@ pub fn process() -> i32 {
     unsafe { pg_sys::MyProcPid }
 }
 
+/// A small number of this session, which no other has while this one lasts: the server gives the lowest that is free.
+pub fn number() -> i32 {
+    // SAFETY: reads a number that is set when the session starts.
+    unsafe {
+        #[cfg(any(feature = "pg15", feature = "pg16"))]
+        return pg_sys::MyBackendId;
+        #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+        return pg_sys::MyProcNumber;
+    }
+}
+
 /// Lets a cancel or a shutdown through; for loops that take long.
 pub fn check_interrupts() {
     pgrx::check_for_interrupts!();

@@ -1,18 +1,21 @@
 //! The counters of caps for all users: several rows each, so that decisions need not wait for each other.
+//!
+//! Decisions change a row under its claim, or if it still is the version that they looked at. Jobs and publishing
+//! take the claims of the rows that they lock.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{INT2OID, INT4OID, INT8ARRAYOID, INT8OID, TIMESTAMPTZOID};
+use pgrx::pg_sys::{INT2OID, INT4ARRAYOID, INT4OID, INT8ARRAYOID, INT8OID, TIMESTAMPTZOID};
 
 use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
-use crate::pg::attempt::{attempt_for, beside};
+use crate::pg::attempt::beside;
+use crate::pg::claim::Claim;
 use crate::pg::invalidation::Watch;
-use crate::pg::locked::{Missed, Wait};
-use crate::pg::lookup::{Found, Holder, Keyed, Seen};
-use crate::pg::version::Grip;
-use crate::pg::{Statement, Watched, array, datum};
+use crate::pg::lookup::{Found, Holder, Keyed, Seen, Unavailable};
+use crate::pg::version::{Grip, Version};
+use crate::pg::{Statement, Watched, array, datum, session};
 
 const STRIPES: Keyed = Keyed {
     schema: c"decide",
@@ -51,8 +54,11 @@ thread_local! {
         "SELECT s.stripe, s.ledger FROM decide.budget_stripe AS s WHERE s.slot = $1 ORDER BY s.stripe FOR NO KEY UPDATE",
         &[INT4OID]) };
     static TAKE_FREE: Statement = const { Statement::new(
-        "SELECT s.stripe, s.quota, s.ledger FROM decide.budget_stripe AS s WHERE s.slot = $1 \
-          ORDER BY s.stripe FOR NO KEY UPDATE SKIP LOCKED", &[INT4OID]) };
+        "SELECT s.stripe, s.quota, s.ledger FROM decide.budget_stripe AS s \
+          WHERE s.slot = $1 AND s.stripe = ANY ($2) ORDER BY s.stripe FOR NO KEY UPDATE SKIP LOCKED",
+        &[INT4OID, INT4ARRAYOID]) };
+    static NUMBERS: Statement = const { Statement::new(
+        "SELECT s.stripe FROM decide.budget_stripe AS s WHERE s.slot = $1 ORDER BY s.stripe", &[INT4OID]) };
     static PUT: Statement = const { Statement::new(
         "UPDATE decide.budget_stripe AS s SET quota = $3, ledger = $4 WHERE s.slot = $1 AND s.stripe = $2",
         &[INT4OID, INT4OID, INT8OID, INT8ARRAYOID]) };
@@ -83,18 +89,14 @@ struct Levels {
     known: HashMap<i32, (i64, i16, i64)>,
     /// Until when this session has found nothing to be had.
     closed: HashMap<i32, i64>,
-    /// Until when it looks whether others hold all of a counter, having found that once.
-    busy: HashMap<i32, i64>,
+    /// Until when it takes for granted that one of the rows is free when it is wanted, having just found one.
+    at_ease: HashMap<i32, i64>,
+    /// The row that it begins with.
+    home: HashMap<i32, i32>,
 }
 
-impl Levels {
-    fn looks_out(&self, slot: i32, now: i64) -> bool {
-        self.busy.get(&slot).is_some_and(|&until| now < until)
-    }
-}
-
-/// How long it looks, in microseconds.
-const BUSY_FOR: i64 = 1_000_000;
+/// How long a session takes that for granted, in microseconds.
+const EASE: i64 = 1_000_000;
 
 /// One row of a counter.
 #[derive(Clone, Default)]
@@ -145,37 +147,32 @@ impl Stripe {
 pub struct Budget<'a>(pub &'a Cap);
 
 impl Budget<'_> {
-    /// A stripe as it is committed; None while others hold the table.
-    pub fn peek(&self, stripe: i32) -> Option<Stripe> {
-        let mut found = None;
-        STRIPES.read_newest((self.0.slot, stripe), |row| found = Some(Stripe::of(&row)));
-        found
+    /// A stripe as it is by now, unless another transaction has it.
+    pub fn look(&self, stripe: i32) -> Result<(Stripe, Version), Unavailable> {
+        let mut found = Stripe::default();
+        let looked = STRIPES.look((self.0.slot, stripe), |row| found = Stripe::of(&row))?;
+        Ok((found, looked.version))
     }
 
-    /// A stripe as it is by now, unless another transaction is changing it.
-    pub fn look(&self, stripe: i32) -> Result<(Stripe, Grip), Missed> {
+    /// The same, and its claim, so that it stays so; None where this transaction has the row anyway.
+    pub fn claim(&self, stripe: i32) -> Result<(Stripe, Version, Option<Claim>), Unavailable> {
         let mut found = Stripe::default();
         let key = (self.0.slot, stripe);
-        let version = STRIPES.look(key, |row| found = Stripe::of(&row))?;
-        Ok((found, Grip::Loose(version)))
+        let (claim, version) = STRIPES.claim(key, |row| found = Stripe::of(&row))?;
+        Ok((found, version, claim))
     }
 
-    /// Locks a stripe unless another transaction has it.
-    pub fn lock(&self, stripe: i32) -> Result<(Stripe, Grip), Missed> {
-        self.lock_as(stripe, Wait::Never)
-    }
-
-    /// Locks a stripe, or waits so many milliseconds for it.
-    pub fn lock_within(&self, stripe: i32, milliseconds: u32) -> Result<(Stripe, Grip), Missed> {
-        attempt_for(milliseconds, || self.lock_as(stripe, Wait::ForIt))
-            .unwrap_or(Err(Missed::Taken))
-    }
-
-    fn lock_as(&self, stripe: i32, wait: Wait) -> Result<(Stripe, Grip), Missed> {
+    /// The same, or waits so many milliseconds for it.
+    pub fn claim_within(
+        &self,
+        stripe: i32,
+        milliseconds: u32,
+    ) -> Result<(Stripe, Version, Option<Claim>), Unavailable> {
         let mut found = Stripe::default();
         let key = (self.0.slot, stripe);
-        let locked = STRIPES.lock(key, wait, |row| found = Stripe::of(&row))?;
-        Ok((found, Grip::Firm(locked)))
+        let (claim, version) =
+            STRIPES.claim_within(key, milliseconds, |row| found = Stripe::of(&row))?;
+        Ok((found, version, claim))
     }
 
     /// Every stripe; of one that is being changed, the version that leaves less. Of everything, none while others
@@ -202,15 +199,35 @@ impl Budget<'_> {
         stripes
     }
 
-    /// Has this session look before it chooses, for some time, whether others hold all of the counter.
-    pub fn look_out(&self, now: i64) {
-        let until = now.saturating_add(BUSY_FOR);
-        LEVELS.with_borrow_mut(|levels| levels.busy.insert(self.0.slot, until));
+    /// Whether this session has found a free row of many lately, so that it need not make sure of one before the
+    /// choice.
+    pub fn is_at_ease(&self, now: i64) -> bool {
+        let until = LEVELS.with_borrow(|levels| levels.at_ease.get(&self.0.slot).copied());
+        self.0.has_many_rows() && until.is_some_and(|until| now < until)
     }
 
-    /// Whether it does.
-    pub fn looks_out(&self, now: i64) -> bool {
-        LEVELS.with_borrow(|levels| levels.looks_out(self.0.slot, now))
+    /// Notes whether a row was free.
+    pub fn note_ease(&self, free: bool, now: i64) {
+        let until = if free {
+            now.saturating_add(EASE)
+        } else {
+            i64::MIN
+        };
+        LEVELS.with_borrow_mut(|levels| levels.at_ease.insert(self.0.slot, until));
+    }
+
+    /// The rows of the counter, in the order in which this session looks for one: it begins with its own, which
+    /// depends on the session alone and not on what is chosen. So sessions do not meet while they are few.
+    pub fn turns(&self) -> impl Iterator<Item = i32> + use<> {
+        let rows = self.0.stripes.get();
+        let home = LEVELS.with_borrow(|levels| levels.home.get(&self.0.slot).copied());
+        let home = home.unwrap_or_else(|| session::number().rem_euclid(rows.max(1)));
+        (0..rows).map(move |step| (home + step) % rows)
+    }
+
+    /// Has this session begin with that row.
+    pub fn settle_down(&self, stripe: i32) {
+        LEVELS.with_borrow_mut(|levels| levels.home.insert(self.0.slot, stripe));
     }
 
     /// What this session knows of it. Needs an open session.
@@ -230,7 +247,7 @@ impl Budget<'_> {
             match levels.known.get(&self.0.slot) {
                 Some(&(start, 2, until)) if start == window_start && now < until => Level::UsedUp,
                 Some(&(start, level, _)) if start == window_start && level > 0 => Level::Little,
-                _ if self.0.is_small() || levels.looks_out(self.0.slot, now) => Level::Little,
+                _ if self.0.is_small() => Level::Little,
                 _ => Level::Plenty,
             }
         })
@@ -258,9 +275,17 @@ impl Budget<'_> {
 
     /// Locks the stripes that no other transaction has. Needs an open session.
     pub fn lock_free(&self) -> Vec<Stripe> {
+        let (mut claims, mut free) = (Vec::new(), Vec::new());
+        for number in self.numbers() {
+            if let Ok((_, _, claim)) = self.claim(number) {
+                claims.push(claim);
+                free.push(number);
+            }
+        }
         let mut stripes = Vec::new();
         TAKE_FREE.with(|statement| {
-            statement.write(&[datum::int4(self.0.slot)], |row| {
+            let args = [datum::int4(self.0.slot), datum::array(&free)];
+            statement.write(&args, |row| {
                 let mut stripe = Stripe {
                     number: row.must(1),
                     quota: row.must(2),
@@ -272,6 +297,22 @@ impl Budget<'_> {
             })
         });
         stripes
+    }
+
+    /// The claims of all stripes, up to the first that is held for longer: that row is waited for by its lock.
+    fn claim_to_settle(&self) -> Vec<Option<Claim>> {
+        let numbers = self.numbers().into_iter();
+        let claims = numbers.map_while(|number| self.claim_within(number, SETTLING).ok());
+        claims.map(|(_, _, claim)| claim).collect()
+    }
+
+    /// Which stripes there are. Needs an open session.
+    fn numbers(&self) -> Vec<i32> {
+        let mut numbers = Vec::new();
+        NUMBERS.with(|statement| {
+            statement.write(&[datum::int4(self.0.slot)], |row| numbers.push(row.must(1)))
+        });
+        numbers
     }
 
     /// Writes quota and ledger of a stripe that is locked. Needs an open session.
@@ -310,6 +351,7 @@ impl Budget<'_> {
         MAKE.with(|statement| statement.write(&[slot, datum::int4(self.0.stripes_wanted)], |_| {}));
         let terms = self.0.terms(now);
         TAKE_LEVEL.with(|statement| statement.write(&[slot], |_| {}));
+        let claims = self.claim_to_settle();
         let mut used: Vec<i64> = Vec::new();
         TAKE_ALL.with(|statement| {
             statement.write(&[slot], |row| {
@@ -318,12 +360,16 @@ impl Budget<'_> {
                 used.push(ledger::used(&ledger, &terms));
             })
         });
+        drop(claims);
         let quotas = ledger::shares(self.0.limit, &used);
         let args = [slot, datum::array(&quotas), datum::timestamp(now)];
         SET_QUOTAS.with(|statement| statement.write(&args, |_| {}));
         self.reopen();
     }
 }
+
+/// How long publishing waits for the claim of one row of a counter, in milliseconds.
+const SETTLING: u32 = 50;
 
 /// Notes how many rows the counters of a bundle have. Needs an open session.
 pub fn count_stripes(caps: &[Cap]) {
@@ -357,7 +403,8 @@ fn load(changes: u64) {
             changes,
             known,
             closed: HashMap::new(),
-            busy: std::mem::take(&mut levels.busy),
+            at_ease: std::mem::take(&mut levels.at_ease),
+            home: std::mem::take(&mut levels.home),
         };
     });
 }

@@ -33,7 +33,7 @@ pub struct Bundle {
     pub switches: Switches,
     /// Features by the type of event that moves them.
     pub moved_by: HashMap<String, Vec<Moved>>,
-    /// All actions by name.
+    /// All actions by name, and by the names that they had before they were renamed.
     pub actions: HashMap<String, Action>,
     pub contracts: Contracts,
     /// In order of their slots.
@@ -43,12 +43,15 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Whether there is an action, or a surface, of that name.
-    pub fn has(&self, entity: Entity, name: &str) -> bool {
+    /// The name that an action, or a surface, has now, by one that it has or had.
+    pub fn name_of(&self, entity: Entity, said: &str) -> Option<&str> {
         match entity {
-            Entity::Action => self.actions.contains_key(name),
-            Entity::Surface => self.surfaces.contains_key(name),
-            Entity::User => false,
+            Entity::Action => self.actions.get(said).map(|action| action.name.as_str()),
+            Entity::Surface => self
+                .surfaces
+                .get_key_value(said)
+                .map(|(name, _)| name.as_str()),
+            Entity::User => None,
         }
     }
 

@@ -76,18 +76,29 @@ pub struct Cap {
     /// The largest of them, at least 1, and the least that is more than nothing.
     pub largest: i64,
     pub least: Option<i64>,
-    /// The calendar window that was asked for last.
-    window: Cell<(i64, i64)>,
+    /// The calendar window that was asked for last: where the one before begins, it begins, and it ends.
+    window: Cell<(i64, i64, i64)>,
 }
 
 thread_local! {
     static WINDOW: Statement = const { Statement::new(
-        "SELECT w.starts, w.ends FROM decide.cap_window($1, $2::interval, $3, $4) AS w",
+        "SELECT b.starts, w.starts, w.ends FROM decide.cap_window($1, $2::interval, $3, $4) AS w \
+          CROSS JOIN LATERAL decide.cap_window(w.starts - interval '1 microsecond', $2::interval, $3, $4) AS b",
         &[TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID]) };
 }
 
+/// Before a sliding window begins its counters keep an eighth of its length, at least and at most so many
+/// microseconds, and no more than its length.
+const KEPT_BEFORE: (i64, i64) = (1_000_000, 60_000_000);
+
 /// Units of a cost of 1.
 const COST: f64 = 1e6;
+
+/// The largest cost whose millionths a double tells apart: 2^53 of them.
+const MOST_COST: f64 = 9_007_199_254.0;
+
+/// The largest limit, in units: the exposures of one answer fit on top of it.
+const MOST_UNITS: i64 = i64::MAX / 2;
 
 /// Exposures of a stripe of a budget that is large enough for many; and how many stripes at least, so that
 /// one long transaction does not stop a campaign, and at most.
@@ -96,37 +107,77 @@ const LEAST_STRIPES: i64 = 4;
 const MOST_STRIPES: i64 = 32;
 const MOST_PACED: i64 = 4;
 
+/// So many stripes are not all held by others, but for a moment.
+const MANY_STRIPES: i32 = 16;
+
 impl Cap {
     /// The window that `now` is in: from and up to. Needs an open session.
     pub fn window(&self, now: i64) -> (i64, i64) {
+        let (_, starts, ends) = self.windows(now);
+        (starts, ends)
+    }
+
+    /// The same, and from when on the counters keep what is before it.
+    fn windows(&self, now: i64) -> (i64, i64, i64) {
         match &self.span {
-            Span::Forever => (i64::MIN, i64::MAX),
-            Span::Sliding(length) => (now.saturating_sub(*length) + 1, i64::MAX),
-            Span::Calendar {
-                length,
-                time_zone,
-                week_start,
-            } => {
-                let (starts, ends) = self.window.get();
+            Span::Forever => (i64::MIN, i64::MIN, i64::MAX),
+            Span::Sliding(length) => {
+                let from = now.saturating_sub(*length) + 1;
+                let before = (length / 8).max(KEPT_BEFORE.0).min(KEPT_BEFORE.1);
+                (from.saturating_sub(before.min(*length)), from, i64::MAX)
+            }
+            Span::Calendar { .. } => {
+                let (before, starts, ends) = self.window.get();
                 if (starts..ends).contains(&now) {
-                    return (starts, ends);
+                    return (before, starts, ends);
                 }
-                let args = [
-                    datum::timestamp(now),
-                    datum::text(length),
-                    datum::text(time_zone),
-                    datum::int4(*week_start),
-                ];
-                let mut window = (i64::MIN, i64::MAX);
-                WINDOW.with(|statement| {
-                    statement.read(&args, |row| {
-                        window = row.timestamp(1).zip(row.timestamp(2)).unwrap_or(window);
-                    })
-                });
-                self.window.set(window);
-                window
+                let windows = self.calendar(now);
+                self.window.set(windows);
+                windows
             }
         }
+    }
+
+    /// The window of a moment that an event tells of, which may be another than that of the terms. Needs an open
+    /// session.
+    pub fn window_of(&self, at: i64, terms: &Terms) -> (i64, i64) {
+        match self.span {
+            Span::Calendar { .. } if at >= terms.until || at < terms.kept_from => {
+                let (_, starts, ends) = self.calendar(at);
+                (starts, ends)
+            }
+            Span::Calendar { .. } if at < terms.from => (terms.kept_from, terms.from),
+            Span::Calendar { .. } => terms.window(),
+            _ => (i64::MIN, i64::MAX),
+        }
+    }
+
+    /// The calendar window of any moment, and where the one before begins; all time where there is none.
+    fn calendar(&self, at: i64) -> (i64, i64, i64) {
+        let mut windows = (i64::MIN, i64::MIN, i64::MAX);
+        let Span::Calendar {
+            length,
+            time_zone,
+            week_start,
+        } = &self.span
+        else {
+            return windows;
+        };
+        let args = [
+            datum::timestamp(at),
+            datum::text(length),
+            datum::text(time_zone),
+            datum::int4(*week_start),
+        ];
+        WINDOW.with(|statement| {
+            statement.read(&args, |row| {
+                let found = row.timestamp(2).zip(row.timestamp(3));
+                if let Some((starts, ends)) = found {
+                    windows = (row.timestamp(1).unwrap_or(starts), starts, ends);
+                }
+            })
+        });
+        windows
     }
 
     /// The window that a level holds for, by its beginning: a sliding one has none.
@@ -139,8 +190,13 @@ impl Cap {
 
     /// Which entries of its ledgers bind at that moment. Needs an open session.
     pub fn terms(&self, now: i64) -> Terms {
+        let (kept_from, from, until) = self.windows(now);
         Terms {
-            from: self.window(now).0,
+            from,
+            until,
+            // Events alone date what they count, and only in rows of users.
+            binds_later: self.per != Per::User || self.counts.is_none(),
+            kept_from,
             reserved_from: match self.per {
                 Per::User => now.saturating_sub(self.hold) + 1,
                 _ => i64::MIN,
@@ -167,6 +223,11 @@ impl Cap {
         stripes == 1 || self.limit / i64::from(stripes) < SHARE.saturating_mul(self.largest)
     }
 
+    /// Whether its rows are so many that it is rare that others have all of them.
+    pub fn has_many_rows(&self) -> bool {
+        self.stripes.get() >= MANY_STRIPES
+    }
+
     /// What is left of a stripe when others should begin to look before they choose.
     pub fn little(&self) -> i64 {
         (self.limit / i64::from(self.stripes.get().max(1)) / 8)
@@ -182,6 +243,14 @@ pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
             Ok(cap) => caps.push(cap),
             Err(reason) => faults.add("decide.cap", &row.cap, reason),
         }
+        let bound = content.actions.iter().filter(|action| binds(row, action));
+        for action in bound.filter(|action| row.unit == "cost" && !is_countable(action.cost)) {
+            let reason = format!(
+                "cost {}: cap \"{}\" counts cost, in millionths, of at most {MOST_COST} an exposure",
+                action.cost, row.cap
+            );
+            faults.add("decide.action", &action.action, reason);
+        }
     }
     caps.sort_by_key(|cap| cap.slot);
     caps
@@ -196,8 +265,11 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
     };
     let is_cost = row.unit == "cost";
     let scale = if is_cost { COST as i64 } else { 1 };
-    let limit = row.max_count.checked_mul(scale);
-    let limit = limit.ok_or("max_count: it is too large for a cap that counts cost")?;
+    let limit = in_units(row.max_count, scale, "max_count")?;
+    let goal = match row.min_count {
+        Some(least) => Some(in_units(least, scale, "min_count")?),
+        None => None,
+    };
     let bound = content.actions.iter().filter(|action| binds(row, action));
     let amount = |action: &ActionRow| if is_cost { units(action.cost) } else { 1 };
     let amounts: HashMap<i32, i64> = bound
@@ -264,7 +336,7 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         hard: row.hard,
         relax_order: row.relax_order,
         pacing,
-        goal: row.min_count.map(|least| least.saturating_mul(scale)),
+        goal,
         scale,
         stripes_wanted: stripes,
         stripes: Cell::new(stripes),
@@ -272,7 +344,7 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         largest: amounts.values().copied().max().unwrap_or(1).max(1),
         least: amounts.values().copied().filter(|&n| n > 0).min(),
         amounts,
-        window: Cell::new((0, 0)),
+        window: Cell::new((0, 0, 0)),
     })
 }
 
@@ -298,6 +370,20 @@ fn span(row: &CapRow) -> Result<Span, String> {
     })
 }
 
+/// An amount in units, none of which gets lost.
+fn in_units(amount: i64, scale: i64, column: &str) -> Result<i64, String> {
+    let units = amount
+        .checked_mul(scale)
+        .filter(|units| (0..=MOST_UNITS).contains(units));
+    let most = MOST_UNITS / scale;
+    units.ok_or_else(|| format!("{column}: it is not between 0 and {most}"))
+}
+
+/// Whether the millionths of a cost can be counted one by one.
+fn is_countable(cost: f64) -> bool {
+    (0.0..=MOST_COST).contains(&cost)
+}
+
 /// A cost in millionths; what is finer counts as one more, unless it comes of the multiplication alone.
 fn units(cost: f64) -> i64 {
     let exact = cost * COST;
@@ -307,7 +393,7 @@ fn units(cost: f64) -> i64 {
     } else {
         exact.ceil()
     };
-    whole.clamp(0.0, 1e18) as i64
+    whole.clamp(0.0, MOST_COST * COST) as i64
 }
 
 /// Whether the cap limits that action, wherever it is shown.
@@ -397,6 +483,7 @@ impl Limits {
                 .iter()
                 .enumerate()
                 .filter_map(|(a, action)| Some((a, cap.amount(action.number, surface)?)))
+                .filter(|&(_, amount)| amount > 0) // what takes nothing is not limited
                 .collect();
             let Some(largest) = amounts.iter().map(|&(_, amount)| amount).max() else {
                 continue;
@@ -425,6 +512,12 @@ impl Bundle {
     pub fn counting(&self, kind: &str) -> impl Iterator<Item = &Cap> {
         let places = self.counted_by.get(kind).into_iter().flatten();
         places.map(|&i| &self.caps[i])
+    }
+
+    /// The cap of a number, if it is in force.
+    pub fn cap(&self, slot: i32) -> Option<&Cap> {
+        let place = self.caps.binary_search_by_key(&slot, |cap| cap.slot);
+        place.ok().map(|place| &self.caps[place])
     }
 }
 

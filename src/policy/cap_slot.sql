@@ -1,15 +1,16 @@
--- Caps, and values of the attribute that one limits by itself, that have no number yet.
-WITH wanted AS (
-  SELECT c.cap, decide.cap_definition(c) AS definition, v.value,
+-- Caps, and values of the attribute that one limits by itself, that have no slot yet.
+WITH cap AS MATERIALIZED (
+  SELECT c, i.number, decide.cap_identity(c) AS identity, decide.cap_definition(c) AS definition,
          GREATEST(EXTRACT(epoch FROM c.hold) * 1000000 / 8, 1)::bigint AS cell_us
-    FROM decide.cap AS c
-   CROSS JOIN LATERAL decide.cap_values(c) AS v (value)
+    FROM decide.cap AS c JOIN decide.identity AS i ON i.kind = 'cap' AND i.id = c.id
 ), missing AS (
-  SELECT w.*, pg_catalog.row_number() OVER (ORDER BY w.cap COLLATE "C", w.value COLLATE "C") AS place
-    FROM wanted AS w
+  SELECT (p.c).cap, p.number, p.identity, p.definition, p.cell_us, v.value,
+         pg_catalog.row_number() OVER (ORDER BY (p.c).cap COLLATE "C", v.value COLLATE "C") AS place
+    FROM cap AS p CROSS JOIN LATERAL decide.cap_values(p.c) AS v (value)
    WHERE NOT EXISTS (SELECT 1 FROM decide.cap_slot AS s
-                      WHERE s.cap = w.cap AND s.definition = w.definition AND s.value IS NOT DISTINCT FROM w.value)
+                      WHERE s.number = p.number AND s.identity = p.identity AND s.value IS NOT DISTINCT FROM v.value)
 )
-INSERT INTO decide.cap_slot (slot, cap, value, definition, cell_us)
-SELECT (SELECT COALESCE(pg_catalog.max(s.slot), 0) FROM decide.cap_slot AS s) + m.place, m.cap, m.value, m.definition, m.cell_us
+INSERT INTO decide.cap_slot (slot, cap, value, definition, cell_us, number, identity)
+SELECT (SELECT COALESCE(pg_catalog.max(s.slot), 0) FROM decide.cap_slot AS s) + m.place,
+       m.cap, m.value, m.definition, m.cell_us, m.number, m.identity
   FROM missing AS m

@@ -80,15 +80,29 @@ pub fn compile(
         moved_by: moved_by(&features),
         own: features.len(),
         features,
-        actions: actions
-            .into_iter()
-            .map(|(name, action)| (name.to_owned(), action))
-            .collect(),
+        actions: by_any_name(content, &actions),
         contracts: contracts(content, faults),
         switches,
         counted_by: cap::counted_by(&caps),
         caps,
     }
+}
+
+/// Actions by their names, and by those that they had before.
+fn by_any_name(content: &Content, actions: &HashMap<&str, Action>) -> HashMap<String, Action> {
+    let mut named: HashMap<String, Action> = HashMap::new();
+    for row in &content.actions {
+        let action = &actions[row.action.as_str()];
+        for name in row
+            .former
+            .iter()
+            .filter(|name| !actions.contains_key(name.as_str()))
+        {
+            named.insert(name.clone(), action.clone());
+        }
+        named.insert(row.action.clone(), action.clone());
+    }
+    named
 }
 
 /// The rules that look at the action, numbered as in `decide.bundle_action`.

@@ -10,6 +10,7 @@ mod context;
 mod contract;
 mod entity;
 mod feature;
+mod identity;
 mod live;
 mod models;
 mod names;

@@ -9,6 +9,7 @@ use super::bundle::Bundle;
 use super::cap::Per;
 use super::compile::{compile, rule_sets};
 use super::feature::Feature;
+use super::identity;
 use super::live::by_number;
 use super::rule_check;
 use super::stage::settle;
@@ -24,11 +25,11 @@ use crate::pg::{Session, Statement, clock, datum, invalidation};
 thread_local! {
     static LOCK: Statement = const { Statement::new(
         "LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE", &[]) };
-    static NUMBER: Statement = const { Statement::new(include_str!("number.sql"), &[]) };
     static NEW_FEATURES: Statement = const { Statement::new(include_str!("slot.sql"), &[TEXTOID]) };
     static SLOT: Statement = const { Statement::new(
-        "INSERT INTO decide.feature_slot (slot, feature, definition, width) \
-         SELECT COALESCE(pg_catalog.max(l.slot + l.width), 0), $1, $2::jsonb, $3 FROM decide.feature_slot AS l",
+        "INSERT INTO decide.feature_slot (slot, feature, definition, width, number) \
+         SELECT (SELECT COALESCE(pg_catalog.max(l.slot + l.width), 0) FROM decide.feature_slot AS l), n.name, $2::jsonb, $3, n.number \
+           FROM decide.named AS n WHERE n.kind = 'feature' AND n.name = $1",
         &[TEXTOID, TEXTOID, INT4OID]) };
     static SNAPSHOT: Statement = const { Statement::new(include_str!("snapshot.sql"), &[]) };
     static CAP_SLOTS: Statement = const { Statement::new(include_str!("cap_slot.sql"), &[]) };
@@ -38,15 +39,15 @@ thread_local! {
                          || pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) \
           WHERE NOT EXISTS (SELECT 1 FROM decide.secret AS s WHERE s.secret = 'user_key')", &[]) };
     static BUNDLE: Statement = const { Statement::new(
-        "INSERT INTO decide.bundle (bundle, published_by, note, content) \
-         VALUES ($1, SESSION_USER, $2, $3::jsonb)", &[INT8OID, TEXTOID, TEXTOID]) };
+        "INSERT INTO decide.bundle (bundle, published_by, published_as, note, content) \
+         VALUES ($1, SESSION_USER, $4, $2, $3::jsonb)", &[INT8OID, TEXTOID, TEXTOID, TEXTOID]) };
     static LAST_BUNDLE: Statement = const { Statement::new(
         "SELECT COALESCE(pg_catalog.max(b.bundle), 0) FROM decide.bundle AS b", &[]) };
     static ACTION: Statement = const { Statement::new(
         "INSERT INTO decide.bundle_action \
                 (bundle, surface, rule, number, action, campaign, surfaces, attributes, cost) \
-         SELECT $1, s.surface, $2, n.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost \
-           FROM decide.action AS a JOIN decide.action_number AS n USING (action) \
+         SELECT $1, s.surface, $2, i.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost \
+           FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id \
            JOIN decide.surface AS s ON a.surfaces = '{}' OR s.surface = ANY (a.surfaces) \
           WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
     static ANALYZE: Statement = const { Statement::new("ANALYZE decide.bundle_action", &[]) };
@@ -55,22 +56,23 @@ thread_local! {
     static KNOWN: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
     static PUBLICATION: Statement = const { Statement::new(
-        "INSERT INTO decide.publication (publication, bundle, kind, by, note) \
-         SELECT COALESCE(pg_catalog.max(p.publication), 0) + 1, $1, $2, SESSION_USER, $3 \
+        "INSERT INTO decide.publication (publication, bundle, kind, by, acting_as, note) \
+         SELECT COALESCE(pg_catalog.max(p.publication), 0) + 1, $1, $2, SESSION_USER, $4, $3 \
            FROM decide.publication AS p \
          RETURNING 'decide.publication'::pg_catalog.regclass::pg_catalog.oid",
-        &[INT8OID, TEXTOID, TEXTOID]) };
+        &[INT8OID, TEXTOID, TEXTOID, TEXTOID]) };
     static PARTITIONS: Statement = const { Statement::new(
         "SELECT decide.make_partitions($1)", &[INT4OID]) };
 }
 
 /// Validates and compiles the policy tables; answers the number of the new bundle, which is in
-/// force from commit on.
-pub fn publish(note: Option<&str>) -> Result<i64, Error> {
+/// force from commit on. The record names the caller.
+pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     let _session = Session::open();
     take_turn()?;
-    run(&NUMBER);
+    identity::settle(None)?;
     place_features(None)?;
+    identity::show_names_of_caps();
     run(&CAP_SLOTS);
     run(&SECRET);
     let text: String = one(&SNAPSHOT);
@@ -83,6 +85,7 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
             datum::int8(number),
             datum::optional_text(note),
             datum::text(&text),
+            datum::text(caller),
         ];
         statement.write(&args, |_| {})
     });
@@ -95,7 +98,7 @@ pub fn publish(note: Option<&str>) -> Result<i64, Error> {
     // So that the plans of rules know how many actions each asks about.
     run(&ANALYZE);
     settle_budgets(&bundle);
-    put_in_force(number, "publish", note);
+    put_in_force(number, "publish", note, caller);
     try_to_make_partitions();
     Ok(number)
 }
@@ -145,7 +148,7 @@ fn try_to_make_partitions() {
 }
 
 /// Makes an old bundle live again, as a new entry in the history.
-pub fn rollback(bundle: i64, note: Option<&str>) -> Result<(), Error> {
+pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Error> {
     let _session = Session::open();
     take_turn()?;
     let known = KNOWN.with(|statement| statement.read(&[datum::int8(bundle)], |_| {}));
@@ -153,7 +156,7 @@ pub fn rollback(bundle: i64, note: Option<&str>) -> Result<(), Error> {
         return Err(Error::UnknownBundle(bundle));
     }
     settle_budgets(&*by_number(bundle)?);
-    put_in_force(bundle, "rollback", note);
+    put_in_force(bundle, "rollback", note, caller);
     Ok(())
 }
 
@@ -209,12 +212,13 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
     }
 }
 
-fn put_in_force(bundle: i64, kind: &str, note: Option<&str>) {
+fn put_in_force(bundle: i64, kind: &str, note: Option<&str>, caller: &str) {
     PUBLICATION.with(|statement| {
         let args = [
             datum::int8(bundle),
             datum::text(kind),
             datum::optional_text(note),
+            datum::text(caller),
         ];
         statement.write(&args, |row| {
             invalidation::announce(row.must::<pg_sys::Oid>(1))

@@ -156,6 +156,8 @@ pub struct Request<'a> {
     pub user_key: Arg,
     pub context: Arg,
     pub features: &'a [f64],
+    /// Nothing of the answer is kept: errors are told with their messages.
+    pub in_full: bool,
 }
 
 /// Whether the rule has to be asked per action. A false alarm (`transaction`) costs speed only.
@@ -233,7 +235,7 @@ impl Rules {
             };
             self.ask_one(rule, &asked, actions, &mut verdicts);
         }
-        let _acting = identity::act_as(role);
+        let _acting = identity::act_quietly_as(role);
         let _reading = session::ReadOnly::begin();
         let mut together = self.together.borrow_mut();
         drop(together.take_if(|known| !known.serves(role, &round.out)));
@@ -396,7 +398,7 @@ impl Rules {
         }
         let args = self.args(asked.request, first, last);
         let answer = attempt(|| {
-            let _acting = identity::act_as(asked.role);
+            let _acting = identity::act_quietly_as(asked.role);
             let _reading = session::ReadOnly::begin();
             let mut plans = self.alone.borrow_mut();
             if !plans.get(&rule).is_some_and(Inquiry::is_ready) {
@@ -420,7 +422,10 @@ impl Rules {
             Failure {
                 fault: RuleFault::of(rule, text, &caught, &error),
                 late: caught.timed_out,
-                error,
+                error: match asked.request.in_full && !caught.timed_out {
+                    true => caught.in_full(),
+                    false => error,
+                },
             }
         })
     }

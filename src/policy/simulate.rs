@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::error::{Error, OrRaise};
+use crate::error::{Error, OrRaise, printable};
 use crate::math::pacing::{Curve, Day, Shape};
 use crate::pg::call::Call;
 use crate::pg::{datum, session};
@@ -45,7 +45,7 @@ fn asked(call: &Call) -> Result<Day, Error> {
         "forecast" => call.float8s(10).and_then(|points| Curve::forecast(&points)),
         _ => {
             return Err(refused(
-                format!("pacing \"{pacing}\" cannot be simulated"),
+                format!("pacing \"{}\" cannot be simulated", printable(pacing)),
                 "Say even, frontloaded or forecast.",
             ));
         }
@@ -58,7 +58,7 @@ fn asked(call: &Call) -> Result<Day, Error> {
     })?;
     let shape = Shape::named(shape).ok_or_else(|| {
         refused(
-            format!("shape \"{shape}\" does not exist"),
+            format!("shape \"{}\" does not exist", printable(shape)),
             "Shapes are: flat, bursty, daily, drought.",
         )
     })?;

@@ -16,29 +16,35 @@ SELECT pg_catalog.jsonb_build_object(
       FROM decide.campaign AS c), '[]'),
   'actions', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-             'action', a.action, 'number', n.number, 'campaign', a.campaign, 'surfaces', a.surfaces,
-             'attributes', a.attributes, 'eligible_when', a.eligible_when, 'cost', a.cost
-           ) ORDER BY a.action COLLATE "C")
-      FROM decide.action AS a JOIN decide.action_number AS n USING (action)), '[]'),
+             'action', a.action, 'number', i.number, 'campaign', a.campaign, 'surfaces', a.surfaces,
+             'attributes', a.attributes, 'eligible_when', a.eligible_when, 'cost', a.cost)
+             || CASE i.former WHEN '{}' THEN '{}' ELSE pg_catalog.jsonb_build_object('former', i.former) END
+           ORDER BY a.action COLLATE "C")
+      FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id), '[]'),
   'features', COALESCE((
     SELECT pg_catalog.jsonb_agg(decide.feature_content(f, l.slot) ORDER BY l.slot)
       FROM decide.feature AS f
-      JOIN decide.feature_slot AS l ON l.feature = f.feature AND l.definition = decide.feature_definition(f)), '[]'),
+      JOIN decide.identity AS i ON i.kind = 'feature' AND i.id = f.id
+      JOIN decide.feature_slot AS l ON l.number = i.number AND l.definition = decide.feature_definition(f)), '[]'),
   'caps', COALESCE((
-    SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(c) - 'description' || pg_catalog.jsonb_build_object(
+    WITH cap AS MATERIALIZED (
+      SELECT c, i.number, decide.cap_identity(c) AS identity
+        FROM decide.cap AS c JOIN decide.identity AS i ON i.kind = 'cap' AND i.id = c.id
+    )
+    SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(p.c) - 'description' - 'id' || pg_catalog.jsonb_build_object(
              'slot', s.slot, 'value', s.value,
-             'window_us', EXTRACT(epoch FROM c.window_length) * 1000000,
+             'window_us', EXTRACT(epoch FROM (p.c).window_length) * 1000000,
              'window_months', EXTRACT(year FROM w.whole) * 12 + EXTRACT(month FROM w.whole),
              'window_days', EXTRACT(day FROM w.whole),
              'window_part_us', EXTRACT(epoch FROM w.whole - pg_catalog.make_interval(
                 years => EXTRACT(year FROM w.whole)::int, months => EXTRACT(month FROM w.whole)::int,
                 days => EXTRACT(day FROM w.whole)::int)) * 1000000,
-             'hold_us', EXTRACT(epoch FROM c.hold) * 1000000, 'cell_us', s.cell_us
-           ) ORDER BY c.cap COLLATE "C", s.slot)
-      FROM decide.cap AS c
-     CROSS JOIN LATERAL (SELECT pg_catalog.justify_hours(c.window_length)) AS w (whole)
-     CROSS JOIN LATERAL decide.cap_values(c) AS v (value)
-      JOIN decide.cap_slot AS s ON s.cap = c.cap AND s.definition = decide.cap_definition(c)
+             'hold_us', EXTRACT(epoch FROM (p.c).hold) * 1000000, 'cell_us', s.cell_us
+           ) ORDER BY (p.c).cap COLLATE "C", s.slot)
+      FROM cap AS p
+     CROSS JOIN LATERAL (SELECT pg_catalog.justify_hours((p.c).window_length)) AS w (whole)
+     CROSS JOIN LATERAL decide.cap_values(p.c) AS v (value)
+      JOIN decide.cap_slot AS s ON s.number = p.number AND s.identity = p.identity
                                AND s.value IS NOT DISTINCT FROM v.value), '[]'),
   'policies', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(

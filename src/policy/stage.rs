@@ -7,9 +7,10 @@ use uuid::Uuid;
 use super::bundle::Bundle;
 use super::compile::note_moves;
 use super::feature::{Entity, Feature};
+use super::identity;
 use super::publish::{place_features, take_turn};
 use super::tables::FeatureRow;
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, printable};
 use crate::pg::plan::impatient;
 use crate::pg::{Statement, datum, invalidation};
 
@@ -18,7 +19,8 @@ thread_local! {
     static FIND: Statement = const { Statement::new(
         "SELECT l.slot, l.staged_at < pg_catalog.now(), l.staged_at IS NOT NULL, l.backfilled_at IS NOT NULL \
            FROM decide.feature AS f \
-           LEFT JOIN decide.feature_slot AS l ON l.feature = f.feature AND l.definition = decide.feature_definition(f) \
+           JOIN decide.named AS n ON n.kind = 'feature' AND n.id = f.id \
+           LEFT JOIN decide.feature_slot AS l ON l.number = n.number AND l.definition = decide.feature_definition(f) \
           WHERE f.feature = $1", &[TEXTOID]) };
     static WRITERS: Statement = const { Statement::new(
         "LOCK TABLE decide.user_state IN SHARE MODE", &[]) };
@@ -57,6 +59,10 @@ pub fn stage(name: &str) -> Result<Stage, Error> {
         return Ok(stage);
     }
     take_turn()?;
+    identity::settle(Some("feature"))?;
+    if let Some(stage) = find(name)?.stage()? {
+        return Ok(stage);
+    }
     place_features(Some(name))?;
     let found = find(name)?;
     if let Some(stage) = found.stage()? {
@@ -95,7 +101,7 @@ fn find(name: &str) -> Result<Found, Error> {
             })
         })
     });
-    found.ok_or_else(|| Error::UnknownFeature(name.to_owned()))
+    found.ok_or_else(|| Error::UnknownFeature(printable(name)))
 }
 
 impl Found {

@@ -43,6 +43,9 @@ pub struct ActionRow {
     pub attributes: Box<RawValue>,
     pub eligible_when: Option<String>,
     pub cost: f64,
+    /// Names that it had before, and that no other action has had since.
+    #[serde(default)]
+    pub former: Vec<String>,
 }
 
 #[derive(Deserialize)]

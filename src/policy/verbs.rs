@@ -1,20 +1,27 @@
 //! The SQL functions of this room.
 
+use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
 use super::{names, publish as publishing};
-use crate::error::OrRaise;
+use crate::error::{Error, OrRaise};
+use crate::govern::acting::as_owner;
 use crate::math::runs::expand;
+use crate::pg::call::Call;
 
 #[pg_extern(sql = false)]
-fn publish(note: Option<&str>) -> i64 {
-    publishing::publish(note).or_raise()
+fn publish(call: FunctionCallInfo) -> i64 {
+    let call = Call::running(call);
+    let owner = as_owner(&call, "publish");
+    publishing::publish(call.text(0), &owner.caller_name()).or_raise()
 }
 
 #[pg_extern(sql = false)]
-fn rollback(bundle: Option<i64>, note: Option<&str>) {
-    let bundle = bundle.ok_or(crate::error::Error::Null("bundle")).or_raise();
-    publishing::rollback(bundle, note).or_raise();
+fn rollback(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let bundle = call.int8(0).ok_or(Error::Null("bundle")).or_raise();
+    let owner = as_owner(&call, "rollback");
+    publishing::rollback(bundle, call.text(1), &owner.caller_name()).or_raise();
 }
 
 #[pg_extern(sql = false)]

@@ -169,7 +169,7 @@ fn all(bundle: &Bundle) -> Rows {
             let (entity, name): (&str, &str) = (row.must(1), row.must(2));
             let mut entities = [Entity::Action, Entity::Surface].into_iter();
             if let Some(entity) = entities.find(|known| known.as_str() == entity)
-                && bundle.has(entity, name)
+                && let Some(name) = bundle.name_of(entity, name)
             {
                 let cells = rows.entry((entity, name.to_owned())).or_default();
                 let features = bundle.entities.iter().map(|&i| &bundle.features[i]);

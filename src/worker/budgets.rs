@@ -104,7 +104,7 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
     looked_up
 }
 
-/// How much of what was reserved from each stripe within a cell events have told of.
+/// How much of what was reserved from each stripe within a cell, or the part of one, events have told of.
 fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
     let first = |at| datum::uuid(time_ordered(to_unix_micros(at), 0));
     let args = [
@@ -118,8 +118,7 @@ fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
     let mut told = HashMap::new();
     TOLD.with(|statement| {
         statement.write(&args, |row| {
-            let amount = cap.amounts.get(&row.must(2)).copied().unwrap_or(0);
-            *told.entry(row.must(1)).or_insert(0) += amount;
+            told.insert(row.must(1), row.must(2));
         })
     });
     told

@@ -23,7 +23,8 @@ mod visit;
 
 use pgrx::prelude::*;
 
-use crate::error::{Error, OrRaise};
+use crate::error::{Error, OrRaise, printable};
+use crate::govern::acting::refuse_restricted;
 use crate::pg::attempt::attempt;
 use crate::pg::call::Call;
 use crate::pg::plan::impatient;
@@ -94,13 +95,14 @@ fn named(name: &str) -> Option<&'static Job> {
 /// Does a job now, to its end, and answers in words what it did.
 #[pg_extern(sql = false)]
 fn run_job(job: Option<&str>) -> String {
+    refuse_restricted("run_job");
     run(job).or_raise()
 }
 
 fn run(name: Option<&str>) -> Result<String, Error> {
     let name = name.ok_or(Error::Null("job"))?;
     let job = named(name).ok_or_else(|| Error::UnknownJob {
-        job: name.to_owned(),
+        job: printable(name),
         jobs: JOBS
             .iter()
             .map(|job| job.name)

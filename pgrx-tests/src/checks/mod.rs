@@ -18,6 +18,7 @@ mod interruptions;
 mod modes;
 mod pacing;
 mod restore;
+mod secrets;
 mod sessions;
 mod shop;
 mod stream;
@@ -26,6 +27,7 @@ mod workers;
 
 use anyhow::Result;
 
+use crate::campaign::{bias, caps as simulated_caps, windows};
 use crate::temporary::Database;
 
 /// One check: an error or a panic is a failure.
@@ -127,6 +129,7 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("modes/hold_on_a_standby", modes::hold_on_a_standby),
     ("modes/need_no_preload", modes::need_no_preload),
+    ("secrets/rules_are_not_told", secrets::rules_are_not_told),
     (
         "sessions/outlive_the_extension",
         sessions::outlive_the_extension,
@@ -154,6 +157,66 @@ pub const ALL: &[(&str, Check)] = &[
         caps::agree_where_counters_are_held,
     ),
     ("caps/without_deadlocks", caps::without_deadlocks),
+    ("bias/one_row", |database| bias::check(database, "one_row")),
+    ("bias/one_row_repeatable_read", |database| {
+        bias::check(database, "one_row_repeatable_read")
+    }),
+    ("bias/one_row_serializable", |database| {
+        bias::check(database, "one_row_serializable")
+    }),
+    ("bias/one_row_durable", |database| {
+        bias::check(database, "one_row_durable")
+    }),
+    ("bias/two_rows", |database| {
+        bias::check(database, "two_rows")
+    }),
+    ("bias/default_rows", |database| {
+        bias::check(database, "default_rows")
+    }),
+    ("bias/sliding", |database| bias::check(database, "sliding")),
+    ("bias/paced", |database| bias::check(database, "paced")),
+    ("bias/cost", |database| bias::check(database, "cost")),
+    ("bias/held_rows", |database| {
+        bias::check(database, "held_rows")
+    }),
+    ("bias/held_rows_old_sessions", |database| {
+        bias::check(database, "held_rows_old_sessions")
+    }),
+    ("bias/impressions", |database| {
+        bias::check(database, "impressions")
+    }),
+    ("bias/user_caps", |database| {
+        bias::check(database, "user_caps")
+    }),
+    ("bias/user_caps_repeatable_read", |database| {
+        bias::check(database, "user_caps_repeatable_read")
+    }),
+    ("bias/softmax", |database| bias::check(database, "softmax")),
+    ("bias/epsilon_greedy", |database| {
+        bias::check(database, "epsilon_greedy")
+    }),
+    ("bias/three_slots", |database| {
+        bias::check(database, "three_slots")
+    }),
+    ("bias/three_slots_repeatable_read", |database| {
+        bias::check(database, "three_slots_repeatable_read")
+    }),
+    ("bias/cautious", |database| {
+        bias::check(database, "cautious")
+    }),
+    ("windows/few_users", |database| {
+        windows::check(database, "few_users")
+    }),
+    ("windows/few_users_durable", |database| {
+        windows::check(database, "few_users_durable")
+    }),
+    ("windows/few_users_repeatable_read", |database| {
+        windows::check(database, "few_users_repeatable_read")
+    }),
+    ("windows/rows_of_users_held", |database| {
+        windows::check(database, "rows_of_users_held")
+    }),
+    ("simulator/agrees_with_caps", simulated_caps::check),
     (
         "backfill/counts_every_event_once",
         backfill::counts_every_event_once,

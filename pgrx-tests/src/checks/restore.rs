@@ -114,6 +114,8 @@ fn live(client: &mut Client) -> Result<()> {
         SELECT decide.track_table('orders."all of them"', '{"type": "order", "user_id": "customer", "surface": {"const": "it''s"}}');
         SELECT decide.track_table('orders."all of them"', '{"type": "return", "user_id": "customer", "on": "update", "when": {"state": "returned"}}');
         INSERT INTO orders."all of them" VALUES (1, 'ann', 'open');
+        SELECT decide.rename('action', 'a5', 'a five'), decide.rename('campaign', 'summer "sale"', 'summer');
+        SELECT decide.publish('renamed');
         INSERT INTO decide.event_type (event_type, purpose) VALUES ('click', 'relevance');
         INSERT INTO decide.event_inbox (event)
         VALUES ('{"event_id": "waiting", "type": "click", "user_id": "ann", "at": "2026-01-01T00:00:00Z"}'), ('no event');
@@ -137,6 +139,19 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
     ensure!(
         traces == 201 && agree == traces,
         "{agree} of {traces} traces can be replayed"
+    );
+    let unknown = shop::count(
+        client,
+        "SELECT count(*) FROM decide.named WHERE number IS NULL",
+    )?;
+    ensure!(
+        unknown == 0,
+        "{unknown} rows of policy have lost their numbers"
+    );
+    let renamed = "SELECT count(*) FROM decide.action_number WHERE action = 'a five' AND number = decide.number_of_action('a5')";
+    ensure!(
+        shop::count(client, renamed)? == 1,
+        "the old name of an action is forgotten"
     );
     let in_force = shop::count(
         client,
@@ -181,7 +196,7 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
     let bundle: i64 = client
         .query_one("SELECT decide.publish('in the copy')", &[])?
         .get(0);
-    ensure!(bundle == 3, "the next bundle is {bundle}");
+    ensure!(bundle == 4, "the next bundle is {bundle}");
     let changed = client.execute("UPDATE decide.trace SET seed = 0", &[]);
     ensure!(changed.is_err(), "traces of the copy can be changed");
     let members = shop::count(

@@ -1,8 +1,13 @@
 use super::*;
 use proptest::prelude::*;
 
+mod exposures;
+
 const DAY: Terms = Terms {
     from: 0,
+    until: 100,
+    binds_later: false,
+    kept_from: -100,
     reserved_from: i64::MIN,
     sliding: None,
     hold: 800,
@@ -12,6 +17,8 @@ const DAY: Terms = Terms {
 fn sliding(now: i64, length: i64) -> Terms {
     Terms {
         from: now - length + 1,
+        until: i64::MAX,
+        kept_from: now - length - length / 8,
         sliding: Some(length),
         ..DAY
     }
@@ -24,38 +31,116 @@ fn one_window_is_one_entry() {
         take(&mut ledger, (at, 2, COUNTED), &DAY);
     }
     assert_eq!(ledger, [9, 6, COUNTED]);
-    let next = Terms { from: 100, ..DAY };
+    let next = Terms {
+        from: 100,
+        until: 200,
+        kept_from: 0,
+        ..DAY
+    };
     assert_eq!(used(&ledger, &next), 0);
     take(&mut ledger, (101, 1, COUNTED), &next);
-    assert_eq!(ledger, [101, 1, COUNTED]);
+    assert_eq!(ledger, [9, 6, COUNTED, 101, 1, COUNTED]);
+    assert_eq!((used(&ledger, &DAY), used(&ledger, &next)), (6, 1));
+    let last = Terms {
+        from: 200,
+        until: 300,
+        kept_from: 100,
+        ..DAY
+    };
+    take(&mut ledger, (200, 1, COUNTED), &last);
+    assert_eq!(ledger, [101, 1, COUNTED, 200, 1, COUNTED]);
 }
 
 #[test]
-fn a_reservation_binds_until_it_is_confirmed_or_its_time_is_over() {
+fn late_and_early_events_count_in_their_own_windows() {
     let mut ledger = Vec::new();
+    count(&mut ledger, (50, 1), (0, 100), &DAY);
+    for early in [(100, 1), (130, 2)] {
+        count(&mut ledger, early, (100, 200), &DAY);
+    }
+    count(&mut ledger, (-1, 1), (-100, 0), &DAY);
+    count(&mut ledger, (-101, 1), (-200, -100), &DAY);
+    count(&mut ledger, (60, 1), (0, 100), &DAY);
+    assert_eq!(used(&ledger, &DAY), 2);
+    assert_eq!(
+        ledger,
+        [60, 2, COUNTED, 130, 3, COUNTED, -1, 1, COUNTED],
+        "one entry a window, and none of a window that is over for long"
+    );
+    let decisions = Terms {
+        binds_later: true,
+        ..DAY
+    };
+    assert_eq!(used(&ledger, &decisions), 5, "a clock was set back");
+}
+
+#[test]
+fn an_amount_of_nothing_takes_nothing() {
+    let mut ledger = Vec::new();
+    take(&mut ledger, (1, 0, COUNTED), &DAY);
+    take(&mut ledger, (1, 0, 7), &DAY);
+    count(&mut ledger, (1, 0), (0, 100), &DAY);
+    assert!(ledger.is_empty());
+}
+
+#[test]
+fn windows_that_are_yet_to_come_are_bounded() {
+    let mut ledger = Vec::new();
+    for window in 1..200 {
+        let starts = window * 100;
+        count(&mut ledger, (starts, 1), (starts, starts + 100), &DAY);
+    }
+    assert_eq!(ledger.len(), MOST * WIDTH);
+    let last = entries(&ledger).max().unwrap();
+    assert_eq!(last, (6400, 199 - 63, COUNTED));
+    assert_eq!(used(&ledger, &DAY), 0);
+}
+
+#[test]
+fn a_cap_that_is_not_in_force_keeps_what_it_had() {
+    let mut ledger = Vec::new();
+    for at in 0..500 {
+        take(&mut ledger, (at / 50, 1, 7), &DAY);
+        count_blindly(&mut ledger, (1000 - at, 1));
+    }
+    let counted: Vec<_> = entries(&ledger)
+        .filter(|entry| entry.2 == COUNTED)
+        .collect();
+    assert_eq!(counted.len(), MANY);
+    assert_eq!(counted.iter().map(|entry| entry.1).sum::<i64>(), 500);
+    assert_eq!(counted.iter().max(), Some(&(1000, 1, COUNTED)));
+}
+
+#[test]
+fn a_reservation_binds_until_it_is_released_or_its_time_is_over() {
+    let mut ledger = Vec::new();
+    let release = |ledger: &mut Vec<i64>, at, action, terms: &Terms| {
+        release(
+            ledger,
+            (at, 1, action),
+            terms.window(),
+            terms.reserved_from,
+            terms.cell,
+        );
+    };
     take(&mut ledger, (10, 1, 7), &DAY);
     take(&mut ledger, (20, 1, 7), &DAY);
-    assert_eq!((used(&ledger, &DAY), reserved(&ledger, &DAY)), (2, 2));
+    assert_eq!(used(&ledger, &DAY), 2);
     let later = Terms {
         reserved_from: 15,
         ..DAY
     };
     assert_eq!(used(&ledger, &later), 1);
-    assert!(!confirm(&mut ledger, 10, 1, 8, &DAY), "of another action");
-    assert!(confirm(&mut ledger, 10, 1, 7, &DAY));
-    assert_eq!((used(&ledger, &DAY), reserved(&ledger, &DAY)), (2, 1));
-    assert!(confirm(&mut ledger, 20, 1, 7, &later));
-    assert!(!confirm(&mut ledger, 20, 1, 7, &later), "once");
-    assert_eq!(
-        used(
-            &ledger,
-            &Terms {
-                reserved_from: i64::MAX,
-                ..DAY
-            }
-        ),
-        2
-    );
+    release(&mut ledger, 10, 8, &DAY);
+    release(&mut ledger, 15, 7, &DAY);
+    assert_eq!(used(&ledger, &DAY), 2, "of another action, or decision");
+    release(&mut ledger, 10, 7, &DAY);
+    release(&mut ledger, 10, 7, &DAY);
+    assert_eq!(ledger, [20, 1, 7], "once");
+    release_oldest(&mut ledger, (19, 1, 7), &DAY);
+    assert_eq!(ledger, [20, 1, 7], "made later");
+    release_oldest(&mut ledger, (20, 1, 7), &DAY);
+    assert!(ledger.is_empty());
 }
 
 #[test]

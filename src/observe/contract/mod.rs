@@ -45,6 +45,19 @@ pub enum Who {
     Known(Uuid),
 }
 
+/// Who tells of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Anybody who may track.
+    Client,
+    /// The trigger of a tracked table.
+    Row,
+}
+
+/// How the event_ids of rows begin. Clients may not use it: who sent the event_id of a row that is yet to be
+/// written would make the row's own event a duplicate.
+const OF_ROWS: &str = "row:";
+
 /// By what an event is read.
 pub struct Terms<'a> {
     pub bundle: &'a Bundle,
@@ -52,6 +65,7 @@ pub struct Terms<'a> {
     /// When it came in, and what time it is.
     pub received: i64,
     pub now: i64,
+    pub sender: Sender,
 }
 
 /// Longest identifier or name, in bytes.
@@ -95,6 +109,10 @@ impl<'a> Event<'a> {
                 .map(|user_id| terms.key.of(&user_id)),
         };
         let event_id = reader.identifier("event_id", LONGEST);
+        let of_row = |id: &String| id.starts_with(OF_ROWS);
+        if terms.sender == Sender::Client && event_id.as_ref().is_some_and(of_row) {
+            reader.fault("reserved", "event_id");
+        }
         let kind = reader.required("type");
         let contract = reader.contract(kind, terms.bundle);
         let at = reader.at(contract, terms);

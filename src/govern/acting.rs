@@ -1,0 +1,19 @@
+//! Who acts: the verbs that change what is in force run with the owner's rights, on behalf of their caller.
+
+use crate::error::{Error, OrRaise};
+use crate::pg::call::Call;
+use crate::pg::identity::{self, OnBehalf};
+
+/// Takes the owner's rights for a verb of operators, and says who called it.
+pub fn as_owner(call: &Call, verb: &'static str) -> OnBehalf {
+    identity::on_behalf_of_caller(call.function())
+        .ok_or(Error::Restricted(verb))
+        .or_raise()
+}
+
+/// The same refusal for a verb that is SECURITY DEFINER.
+pub fn refuse_restricted(verb: &'static str) {
+    if identity::is_restricted() {
+        Error::Restricted(verb).raise();
+    }
+}

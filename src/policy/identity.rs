@@ -1,0 +1,74 @@
+//! Identities behind the names of policy: what is renamed keeps its number, and with it its counters.
+//!
+//! A row keeps the number that belongs to its id. One whose id nobody has seen, as after DELETE and INSERT by a
+//! configuration tool, is what had its name last and is gone; else it is new, and gets the next number.
+
+use pgrx::pg_sys::{BOOLOID, TEXTOID};
+
+use crate::error::Error;
+use crate::govern::{modes, switches};
+use crate::pg::{Row, Statement, datum};
+
+thread_local! {
+    static RENAMED: Statement = const { Statement::new(include_str!("identity/renamed.sql"), &[TEXTOID]) };
+    static BACK: Statement = const { Statement::new(include_str!("identity/back.sql"), &[TEXTOID, BOOLOID]) };
+    static NEW: Statement = const { Statement::new(include_str!("identity/new.sql"), &[TEXTOID]) };
+    static FORGET: Statement = const { Statement::new(include_str!("identity/forget.sql"), &[TEXTOID]) };
+    static FEATURES: Statement = const { Statement::new(
+        "UPDATE decide.feature_slot AS l SET feature = i.name FROM decide.identity AS i \
+          WHERE i.kind = 'feature' AND i.number = l.number AND i.name <> l.feature", &[]) };
+    static CAPS: Statement = const { Statement::new(include_str!("identity/shown.sql"), &[]) };
+    static NOTE: Statement = const { Statement::new(
+        "INSERT INTO decide.name_change (number, kind, old, new) \
+         SELECT COALESCE(pg_catalog.max(c.number), 0) + 1, $1, $2, $3 FROM decide.name_change AS c",
+        &[TEXTOID, TEXTOID, TEXTOID]) };
+}
+
+/// What has another name than before.
+pub struct Renaming {
+    kind: String,
+    old: String,
+    new: String,
+}
+
+/// Gives each row of a kind, or of all, its number; notes what was renamed, and lets kills and modes follow. Needs
+/// an open session, and the turn to publish.
+pub fn settle(kind: Option<&str>) -> Result<(), Error> {
+    let mut renamed: Vec<Renaming> = Vec::new();
+    let of_kind = datum::optional_text(kind);
+    let mut note = |row: Row<'_>| {
+        let (kind, old, new): (String, String, String) = (row.must(1), row.must(2), row.must(3));
+        if old != new {
+            renamed.push(Renaming { kind, old, new });
+        }
+    };
+    RENAMED.with(|statement| statement.write(&[of_kind], &mut note));
+    for by_former_name in [false, true] {
+        BACK.with(|statement| statement.write(&[of_kind, datum::bool(by_former_name)], &mut note));
+    }
+    NEW.with(|statement| statement.write(&[of_kind], |_| {}));
+    FORGET.with(|statement| statement.write(&[of_kind], |_| {}));
+    FEATURES.with(|statement| statement.write(&[], |_| {}));
+    for Renaming { kind, old, new } in &renamed {
+        NOTE.with(|statement| {
+            let args = [datum::text(kind), datum::text(old), datum::text(new)];
+            statement.write(&args, |_| {})
+        });
+    }
+    let of = |kind: &str| -> Vec<(&str, &str)> {
+        let renamed = renamed.iter().filter(|renaming| renaming.kind == kind);
+        renamed
+            .map(|renaming| (renaming.old.as_str(), renaming.new.as_str()))
+            .collect()
+    };
+    modes::follow(&of("surface"))?;
+    for kind in switches::FOLLOWING {
+        switches::follow(kind, &of(kind.as_str()))?;
+    }
+    Ok(())
+}
+
+/// Shows the names of today in the slots of caps. Needs an open session, and that rows have their numbers.
+pub fn show_names_of_caps() {
+    CAPS.with(|statement| statement.write(&[], |_| {}));
+}
