@@ -72,10 +72,6 @@ impl Call {
         whole.then_some(numbers)
     }
 
-    pub fn oid(&self, number: usize) -> Option<pg_sys::Oid> {
-        self.get(number)
-    }
-
     pub fn bool(&self, number: usize) -> Option<bool> {
         self.get(number)
     }
