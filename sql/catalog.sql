@@ -122,9 +122,16 @@ AS $$
        AND p.row ->> 'model' = training_set.model
   ), shown AS (
     SELECT t.decision_id, t.user_key, t.decided_at, t.first_slot + s.place - 1 AS slot, decide.action_name(s.action) AS action,
-           t.chosen[s.place] AS probability, t.features, t.missing, t.context_values, s.place
+           i.former || i.name AS names, slate.named, t.chosen[s.place] AS probability, t.features, t.missing, t.context_values, s.place
       FROM decide.trace AS t
+     CROSS JOIN LATERAL (
+             -- What the actions of the slate were called then, in the order of its slots.
+             SELECT array_agg(COALESCE((SELECT c.old FROM decide.name_change AS c
+                                         WHERE c.kind = 'action' AND c.identity = u.action AND c.at > t.decided_at
+                                         ORDER BY c.at LIMIT 1), decide.action_name(u.action)) ORDER BY u.place) AS named
+               FROM unnest(t.actions[1:t.filled]) WITH ORDINALITY AS u (action, place)) AS slate
      CROSS JOIN LATERAL unnest(t.actions[1:t.filled]) WITH ORDINALITY AS s (action, place)
+      LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = s.action
      WHERE t.surface IN (SELECT f.surface FROM surface AS f) AND t.bundle IS NOT NULL
        AND t.decided_at >= training_set."from" AND t.decided_at < training_set."to"
   ), reward AS (
@@ -137,7 +144,8 @@ AS $$
   SELECT s.decision_id, s.decided_at, s.user_key, s.slot::int, s.action, s.probability, s.features, s.missing, s.context_values,
          COALESCE(own.reward, 0) + COALESCE(slate.reward, 0)
     FROM shown AS s
-    LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key AND own.action = s.action
+    LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key
+     AND (own.action = s.named[s.place] OR own.action = ANY (s.names) AND own.action <> ALL (s.named))
     LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.action IS NULL
    ORDER BY s.decision_id, s.place
 $$;

@@ -151,6 +151,8 @@ BEGIN
        UNION ALL
       SELECT format('TYPE %s', t.oid::regtype), t.typowner, COALESCE(t.typacl, acldefault('T', t.typowner))
         FROM mine AS m JOIN pg_type AS t ON t.oid = m.objid AND m.classid = 'pg_type'::regclass AND t.typelem = 0
+        -- a row type that comes with a table gives nothing
+       WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
        UNION ALL
       SELECT format('SCHEMA %s', n.oid::regnamespace), n.nspowner, n.nspacl
         FROM mine AS m JOIN pg_namespace AS n ON n.oid = m.objid AND m.classid = 'pg_namespace'::regclass

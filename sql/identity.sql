@@ -60,15 +60,20 @@ CREATE TABLE decide.name_change (
   number bigint PRIMARY KEY,
   at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   by text NOT NULL DEFAULT SESSION_USER,
+  acting_as text NOT NULL DEFAULT CURRENT_USER,
   kind text NOT NULL,
+  identity int NOT NULL,
   old text NOT NULL,
   new text NOT NULL
 );
+CREATE INDEX ON decide.name_change (kind, identity, at);
 COMMENT ON TABLE decide.name_change IS 'Every renaming that was published, however it was made';
 COMMENT ON COLUMN decide.name_change.number IS 'Number, counting up';
 COMMENT ON COLUMN decide.name_change.at IS 'When it was published';
 COMMENT ON COLUMN decide.name_change.by IS 'Who published it (the session''s user)';
+COMMENT ON COLUMN decide.name_change.acting_as IS 'Role with whose rights';
 COMMENT ON COLUMN decide.name_change.kind IS 'surface, campaign, action, cap or feature';
+COMMENT ON COLUMN decide.name_change.identity IS 'Number of what was renamed, in decide.identity';
 COMMENT ON COLUMN decide.name_change.old IS 'Name before';
 COMMENT ON COLUMN decide.name_change.new IS 'Name since';
 

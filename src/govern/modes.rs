@@ -193,12 +193,12 @@ pub fn set(
             hint: "decide.surface lists them; null stands for all.",
         });
     }
-    change(surface, mode, why, until);
+    change(surface, mode, why, until, caller);
     WATCHED.with(Watched::announce);
     Ok(())
 }
 
-fn change(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>) {
+fn change(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>, caller: &str) {
     CHANGE.with(|statement| {
         let args = [
             datum::optional_text(surface),
@@ -212,7 +212,7 @@ fn change(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>) {
 }
 
 /// Gives surfaces that were renamed, pairs of their old and new names, the modes that they had. Needs an open session.
-pub fn follow(renamed: &[(&str, &str)]) -> Result<(), Error> {
+pub fn follow(renamed: &[(&str, &str)], caller: &str) -> Result<(), Error> {
     if renamed.is_empty() || held().is_empty() {
         return Ok(());
     }
@@ -223,12 +223,12 @@ pub fn follow(renamed: &[(&str, &str)]) -> Result<(), Error> {
     for (old, new) in &following {
         if !following.iter().any(|(_, other)| other == old) {
             let why = format!("renamed to \"{new}\"");
-            change(Some(old), Mode::Normal.as_str(), &why, None);
+            change(Some(old), Mode::Normal.as_str(), &why, None, caller);
         }
     }
     for (old, new) in &following {
         let (mode, why, until) = &held[*old];
-        change(Some(new), mode, why, *until);
+        change(Some(new), mode, why, *until, caller);
     }
     WATCHED.with(Watched::announce);
     Ok(())

@@ -238,7 +238,7 @@ pub fn revive(kind: &str, name: &str, why: &str, caller: &str) -> Result<(), Err
 }
 
 /// Kills what was killed under its old name by its new one: pairs of both. Needs an open session.
-pub fn follow(kind: Kind, renamed: &[(&str, &str)]) -> Result<(), Error> {
+pub fn follow(kind: Kind, renamed: &[(&str, &str)], caller: &str) -> Result<(), Error> {
     if renamed.is_empty() || killed(kind).is_empty() {
         return Ok(());
     }
@@ -249,12 +249,26 @@ pub fn follow(kind: Kind, renamed: &[(&str, &str)]) -> Result<(), Error> {
     for (old, new) in &following {
         // Two that have swapped their names may both be killed.
         if !following.iter().any(|(_, other)| other == old) {
-            change(kind, old, false, &format!("renamed to \"{new}\""), None);
+            let revived = Change {
+                kind,
+                name: old,
+                kills: false,
+                why: &format!("renamed to \"{new}\""),
+                until: None,
+            };
+            revived.write(caller);
         }
     }
     for (old, new) in &following {
         let (why, until) = &killed[*old];
-        change(kind, new, true, why, *until);
+        let killed = Change {
+            kind,
+            name: new,
+            kills: true,
+            why,
+            until: *until,
+        };
+        killed.write(caller);
     }
     Ok(())
 }

@@ -169,6 +169,12 @@ pub fn prune(ledger: &mut Vec<i64>, terms: &Terms) {
     *ledger = kept;
 }
 
+/// Whether what one decision at `at` has reserved for an action is there, by itself.
+pub fn is_reserved(ledger: &[i64], at: i64, action: i64) -> bool {
+    let itself = entries(ledger).filter(|&(then, _, state)| (then, state) == (at, action));
+    itself.count() == 1
+}
+
 /// What a decision at `at` has reserved for an action is reserved no more; nothing changes where that is gone
 /// already, as all is that was reserved before `open_from`. `window` is the window of that moment.
 pub fn release(

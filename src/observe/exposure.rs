@@ -81,12 +81,16 @@ fn count_shown(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle, row: &mut 
         let Some(counter) = Counter::of(hold.cap, event.kind, bundle) else {
             continue;
         };
-        let known = told.iter().find(|(action, _)| *action == hold.action);
-        let is_told = known.map(|&(_, is_told)| is_told).unwrap_or_else(|| {
-            let is_told = is_told(event, decision_id, shown.decided_at, hold.action);
-            told.push((hold.action, is_told));
-            is_told
-        });
+        // While its own reservation is there, nothing has told of it.
+        let block = ledger::block(&row.exposures, hold.cap.into());
+        let is_told = !ledger::is_reserved(block, shown.decided_at, hold.action.into()) && {
+            let known = told.iter().find(|(action, _)| *action == hold.action);
+            known.map(|&(_, is_told)| is_told).unwrap_or_else(|| {
+                let is_told = is_told(event, decision_id, shown.decided_at, hold.action);
+                told.push((hold.action, is_told));
+                is_told
+            })
+        };
         if !is_told {
             counter.confirm(hold, shown.decided_at, row);
         }

@@ -91,14 +91,24 @@ impl OnBehalf {
 
     /// The name of that role, for an audit.
     pub fn caller_name(&self) -> String {
-        // SAFETY: the name is allocated by the server and copied; `true` means that a role which was dropped
-        // meanwhile is no error.
-        unsafe {
-            let name = pg_sys::GetUserNameFromId(self.caller, true);
-            match name.is_null() {
-                true => self.caller.to_u32().to_string(),
-                false => CStr::from_ptr(name).to_string_lossy().into_owned(),
-            }
+        name_of(self.caller)
+    }
+}
+
+/// The name of the role whose rights are in force.
+pub fn current_name() -> String {
+    // SAFETY: reads the backend's identity.
+    name_of(unsafe { pg_sys::GetUserId() })
+}
+
+fn name_of(role: pg_sys::Oid) -> String {
+    // SAFETY: the name is allocated by the server and copied; `true` means that a role which was dropped
+    // meanwhile is no error.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(role, true);
+        match name.is_null() {
+            true => role.to_u32().to_string(),
+            false => CStr::from_ptr(name).to_string_lossy().into_owned(),
         }
     }
 }

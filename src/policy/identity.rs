@@ -3,7 +3,7 @@
 //! A row keeps the number that belongs to its id. One whose id nobody has seen, as after DELETE and INSERT by a
 //! configuration tool, is what had its name last and is gone; else it is new, and gets the next number.
 
-use pgrx::pg_sys::{BOOLOID, TEXTOID};
+use pgrx::pg_sys::{BOOLOID, INT4OID, TEXTOID};
 
 use crate::error::Error;
 use crate::govern::{modes, switches};
@@ -19,27 +19,33 @@ thread_local! {
           WHERE i.kind = 'feature' AND i.number = l.number AND i.name <> l.feature", &[]) };
     static CAPS: Statement = const { Statement::new(include_str!("identity/shown.sql"), &[]) };
     static NOTE: Statement = const { Statement::new(
-        "INSERT INTO decide.name_change (number, kind, old, new) \
-         SELECT COALESCE(pg_catalog.max(c.number), 0) + 1, $1, $2, $3 FROM decide.name_change AS c",
-        &[TEXTOID, TEXTOID, TEXTOID]) };
+        "INSERT INTO decide.name_change (number, kind, identity, old, new, acting_as) \
+         SELECT COALESCE(pg_catalog.max(c.number), 0) + 1, $1, $2, $3, $4, $5 FROM decide.name_change AS c",
+        &[TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID]) };
 }
 
 /// What has another name than before.
 pub struct Renaming {
     kind: String,
+    number: i32,
     old: String,
     new: String,
 }
 
-/// Gives each row of a kind, or of all, its number; notes what was renamed, and lets kills and modes follow. Needs
-/// an open session, and the turn to publish.
-pub fn settle(kind: Option<&str>) -> Result<(), Error> {
+/// Gives each row of a kind, or of all, its number; notes what was renamed and who the caller was,
+/// and lets kills and modes follow. Needs an open session, and the turn to publish.
+pub fn settle(kind: Option<&str>, caller: &str) -> Result<(), Error> {
     let mut renamed: Vec<Renaming> = Vec::new();
     let of_kind = datum::optional_text(kind);
     let mut note = |row: Row<'_>| {
         let (kind, old, new): (String, String, String) = (row.must(1), row.must(2), row.must(3));
         if old != new {
-            renamed.push(Renaming { kind, old, new });
+            renamed.push(Renaming {
+                kind,
+                number: row.must(4),
+                old,
+                new,
+            });
         }
     };
     RENAMED.with(|statement| statement.write(&[of_kind], &mut note));
@@ -49,9 +55,15 @@ pub fn settle(kind: Option<&str>) -> Result<(), Error> {
     NEW.with(|statement| statement.write(&[of_kind], |_| {}));
     FORGET.with(|statement| statement.write(&[of_kind], |_| {}));
     FEATURES.with(|statement| statement.write(&[], |_| {}));
-    for Renaming { kind, old, new } in &renamed {
+    for renaming in &renamed {
         NOTE.with(|statement| {
-            let args = [datum::text(kind), datum::text(old), datum::text(new)];
+            let args = [
+                datum::text(&renaming.kind),
+                datum::int4(renaming.number),
+                datum::text(&renaming.old),
+                datum::text(&renaming.new),
+                datum::text(caller),
+            ];
             statement.write(&args, |_| {})
         });
     }
@@ -61,9 +73,9 @@ pub fn settle(kind: Option<&str>) -> Result<(), Error> {
             .map(|renaming| (renaming.old.as_str(), renaming.new.as_str()))
             .collect()
     };
-    modes::follow(&of("surface"))?;
+    modes::follow(&of("surface"), caller)?;
     for kind in switches::FOLLOWING {
-        switches::follow(kind, &of(kind.as_str()))?;
+        switches::follow(kind, &of(kind.as_str()), caller)?;
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ thread_local! {
 pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     let _session = Session::open();
     take_turn()?;
-    identity::settle(None)?;
+    identity::settle(None, caller)?;
     place_features(None)?;
     identity::show_names_of_caps();
     run(&CAP_SLOTS);

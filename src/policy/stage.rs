@@ -11,6 +11,7 @@ use super::identity;
 use super::publish::{place_features, take_turn};
 use super::tables::FeatureRow;
 use crate::error::{Error, Fault, printable};
+use crate::pg::identity::current_name;
 use crate::pg::plan::impatient;
 use crate::pg::{Statement, datum, invalidation};
 
@@ -59,7 +60,7 @@ pub fn stage(name: &str) -> Result<Stage, Error> {
         return Ok(stage);
     }
     take_turn()?;
-    identity::settle(Some("feature"))?;
+    identity::settle(Some("feature"), &current_name())?;
     if let Some(stage) = find(name)?.stage()? {
         return Ok(stage);
     }

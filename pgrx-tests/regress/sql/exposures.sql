@@ -150,7 +150,7 @@ SELECT * FROM of_all();
 -- What: an action that is deleted, moved to another campaign or given another name meanwhile was shown all the same.
 DELETE FROM decide.cap;
 UPDATE decide.action SET cost = 1, campaign = 'spring', surfaces = '{home}' WHERE action IN ('tulips', 'a');
-INSERT INTO decide.cap (cap, campaign, per, max_count, counts, hold) VALUES ('all', 'spring', 'all', 5, 'impression', '400 milliseconds'), ('u', 'spring', 'user', 2, 'impression', '400 milliseconds');
+INSERT INTO decide.cap (cap, campaign, per, max_count, counts, hold) VALUES ('all', 'spring', 'all', 50, 'impression', '400 milliseconds'), ('u', 'spring', 'user', 2, 'impression', '400 milliseconds');
 SELECT decide.publish('what');
 SET pg_decide.seed = 5; -- the same action in all of them
 CREATE TEMP TABLE meanwhile AS SELECT g AS n, 'what' || g AS who, d.decision_id, d.action FROM generate_series(1, 5) AS g, LATERAL decide('what' || g, 'home') AS d;
@@ -177,7 +177,7 @@ SELECT spent, reserved FROM of_all() WHERE cap = 'all';
 INSERT INTO decide.action (action, campaign, surfaces) VALUES ('roses', 'spring', '{home}');
 DELETE FROM decide.action WHERE action IN ('tulips', 'a') AND 'home' = ANY (surfaces);
 UPDATE decide.cap SET hold = '1 hour' WHERE per = 'user';
-UPDATE decide.cap SET hold = '1 second', max_count = 50 WHERE per = 'all';
+UPDATE decide.cap SET hold = '1 second' WHERE per = 'all';
 SELECT decide.publish('back 1');
 SELECT decision_id AS d1, action FROM decide('back', 'home') \gset
 SELECT decision_id AS d2 FROM decide('back', 'home') \gset

@@ -130,6 +130,29 @@ UPDATE decide.cap SET window_length = '31 days' WHERE cap = 'cost of front';
 SELECT decide.publish('another window');
 SELECT max(slot) FROM decide.cap_slot;
 
+-- Outcomes are those of the action that they were told of, after a swap of names too; and a budget counts what events say under an old name.
+INSERT INTO decide.surface (surface, slots, fallback_action) VALUES ('pair', 2, 'logo');
+INSERT INTO decide.action (action, surfaces) VALUES ('left', '{pair}'), ('right', '{pair}');
+INSERT INTO decide.cap (cap, surface, per, max_count, counts, hold) VALUES ('pair seen', 'pair', 'all', 4, 'impression', '10 milliseconds');
+INSERT INTO decide.policy (policy, surface, selection) VALUES ('pair', 'pair', 'uniform');
+SELECT decide.publish('a pair') > 0 AS published;
+CREATE TABLE shown AS SELECT * FROM decide('cat', 'pair');
+SELECT track(jsonb_build_object('event_id', 'l1', 'type', 'impression', 'user_id', 'cat', 'at', now(), 'action', 'left', 'decision_id', decision_id)) FROM shown LIMIT 1;
+SELECT decide.rename('action', 'left', 'leftmost');
+SELECT decide.publish('renamed left') > 0 AS published;
+SELECT pg_sleep(0.1);
+SELECT decide.run_job('budgets') LIKE '% reservations looked up' AS looked_up;
+SELECT spent, reserved FROM decide.budget WHERE cap = 'pair seen';
+BEGIN;
+SELECT decide.rename('action', 'leftmost', '-'), decide.rename('action', 'right', 'left'), decide.rename('action', '-', 'right');
+SELECT decide.publish('swapped pair') > 0 AS published;
+COMMIT;
+SELECT s.action AS was, d.action AS is FROM decide.decision AS d JOIN shown AS s USING (decision_id, slot) ORDER BY 1;
+SELECT decide.train('pair', 'pair', '{action}', 'impression', holdout => 0, min_count => 1) AS version, decide.approve('pair', 1);
+UPDATE decide.policy SET model = 'pair', selection = 'greedy' WHERE policy = 'pair';
+SELECT decide.publish('with a model') > 0 AS published;
+SELECT action, reward FROM decide.training_set('pair', '-infinity', 'infinity', 'impression') ORDER BY 1;
+
 -- What cannot be renamed.
 SELECT decide.rename('action', 'unheard of', 'x');
 SELECT decide.rename('action', 'logo', 'tulips');

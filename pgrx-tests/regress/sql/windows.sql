@@ -37,9 +37,9 @@ CREATE TEMP TABLE expected AS
             FROM minute AS m, (VALUES (interval '1 day', 1), ('1 mon', 1), ('7 days', 1), ('7 days', 7)) AS l (length, week_start)) AS b
   WINDOW w AS (PARTITION BY zone, around, length, week_start, beginning);
 -- the first minute of each window, the last, and some between; what the scan has not seen whole is left out
-SELECT count(*) > 5000 AS many, count(*) FILTER (WHERE w.starts <> e.starts AND e.starts > e.around - interval '42 hours') AS begin_elsewhere,
+SELECT count(*) > 10000 AS many, count(*) FILTER (WHERE w.starts <> e.starts AND e.starts > e.around - interval '42 hours') AS begin_elsewhere,
        count(*) FILTER (WHERE w.ends <> e.ends AND e.ends < e.around + interval '42 hours') AS end_elsewhere
-  FROM expected AS e, decide.cap_window(e.at, e.length, e.zone, e.week_start) AS w WHERE e.at IN (e.starts, e.ends - interval '1 minute') OR extract(epoch FROM e.at)::bigint / 60 % 97 = 0;
+  FROM expected AS e, decide.cap_window(e.at, e.length, e.zone, e.week_start) AS w WHERE e.at IN (e.starts, e.ends - interval '1 minute') OR extract(epoch FROM e.at)::bigint / 60 % 29 = 0;
 SELECT o.what, w.starts, w.ends, w.ends - w.starts AS length
   FROM odd AS o, decide.cap_window(o.around, '1 day', o.zone, 1) AS w ORDER BY o.zone, o.around;
 

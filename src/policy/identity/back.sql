@@ -17,4 +17,4 @@ UPDATE decide.identity AS i
                      ELSE pg_catalog.array_append(pg_catalog.array_remove(i.former, p.new), p.old) END
   FROM pair AS p
  WHERE p.of_row = 1 AND p.of_number = 1 AND i.kind = p.kind AND i.number = p.number
-RETURNING p.kind, p.old, p.new
+RETURNING p.kind, p.old, p.new, p.number

@@ -8,4 +8,4 @@ UPDATE decide.identity AS i
    AND (o.name <> n.name
         OR EXISTS (SELECT 1 FROM decide.identity AS e
                     WHERE e.kind = o.kind AND e.name = o.name AND e.number <> o.number AND e.named_at >= o.named_at))
-RETURNING n.kind, o.name, n.name
+RETURNING n.kind, o.name, n.name, o.number

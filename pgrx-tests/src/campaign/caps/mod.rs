@@ -7,14 +7,15 @@ mod policy;
 mod steps;
 
 use std::fmt::Write as _;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use indicatif::HumanDuration;
 
+use crate::server::Stop;
 use crate::temporary::{Database, TemporaryServer};
 use play::{Failure, Player};
 use steps::Sequence;
@@ -27,6 +28,9 @@ const ENOUGH: usize = 20;
 
 /// Failing sequences that are made shorter.
 const SHORTENED: usize = 3;
+
+/// A sequence that takes longer hangs: its statements are cancelled long before.
+const LONGEST: Duration = Duration::from_secs(45);
 
 /// How often a failing sequence is played again until it fails again.
 const TRIES: usize = 5;
@@ -90,12 +94,19 @@ pub fn check(database: &Database) -> Result<()> {
     Ok(())
 }
 
-/// Plays seeds side by side, each thread in databases of its own.
+/// What a thread plays: the seed, since when, and its script so far.
+type Playing = Option<(u64, Instant, Arc<Mutex<String>>)>;
+
+/// Plays seeds side by side, each thread in databases of its own. Where a session hangs, whatever it is asked, the server
+/// is restarted and that ends it.
 fn play_all(server: &TemporaryServer, seeds: Seeds) -> Result<(u64, Vec<Failed>)> {
     let next = AtomicU64::new(0);
     let failed = Mutex::new(Vec::new());
-    let enough = || failed.lock().is_ok_and(|failed| failed.len() >= ENOUGH);
-    let work = || -> Result<u64> {
+    let (hung, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let playing: Vec<Mutex<Playing>> = (0..seeds.at_once).map(|_| Mutex::default()).collect();
+    let enough =
+        || hung.load(Ordering::SeqCst) || failed.lock().is_ok_and(|failed| failed.len() >= ENOUGH);
+    let work = |own: &Mutex<Playing>| -> Result<u64> {
         let mut played = 0;
         while next.load(Ordering::Relaxed) < seeds.number && !enough() {
             let database = server.create_database()?;
@@ -107,19 +118,60 @@ fn play_all(server: &TemporaryServer, seeds: Seeds) -> Result<(u64, Vec<Failed>)
                 }
                 let seed = seeds.first + seed;
                 played += 1;
+                set(own, Some((seed, Instant::now(), player.script.clone())));
                 let found = player.play(&Sequence::draw(seed), &seed.to_string())?;
-                if let (Some(failure), Ok(mut failed)) = (found, failed.lock()) {
+                set(own, None);
+                // What fails because the server was restarted is no finding.
+                if let (Some(failure), Ok(mut failed), false) =
+                    (found, failed.lock(), hung.load(Ordering::SeqCst))
+                {
                     failed.push(Failed { seed, failure });
                 }
             }
         }
         Ok(played)
     };
+    let watch = || -> Result<()> {
+        while !over.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(100));
+            let late = playing.iter().find_map(|playing| {
+                let playing = playing.lock().ok()?;
+                let (seed, since, script) = playing.as_ref()?;
+                (since.elapsed() > LONGEST).then(|| (*seed, play::text(script)))
+            });
+            let Some((seed, script)) = late else { continue };
+            hung.store(true, Ordering::SeqCst);
+            if let Ok(mut failed) = failed.lock() {
+                let why = format!("it hangs, and no cancel ends it within {LONGEST:?}");
+                let step = 0;
+                failed.push(Failed {
+                    seed,
+                    failure: Failure { step, why, script },
+                });
+            }
+            return server.restart(Stop::Immediate);
+        }
+        Ok(())
+    };
     let mut played = 0;
     thread::scope(|scope| -> Result<()> {
-        let threads: Vec<_> = (0..seeds.at_once).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            played += thread.join().expect("a player does not panic")?;
+        let watcher = scope.spawn(watch);
+        let work = &work;
+        let threads: Vec<_> = playing
+            .iter()
+            .map(|own| scope.spawn(move || work(own)))
+            .collect();
+        let outcomes: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a player does not panic"))
+            .collect();
+        over.store(true, Ordering::Relaxed);
+        watcher.join().expect("the watcher does not panic")?;
+        for outcome in outcomes {
+            match outcome {
+                Err(error) if !hung.load(Ordering::SeqCst) => return Err(error),
+                outcome => played += outcome.unwrap_or(0),
+            }
         }
         Ok(())
     })?;
@@ -128,33 +180,42 @@ fn play_all(server: &TemporaryServer, seeds: Seeds) -> Result<(u64, Vec<Failed>)
     Ok((played, failed))
 }
 
+fn set(playing: &Mutex<Playing>, now: Playing) {
+    if let Ok(mut playing) = playing.lock() {
+        *playing = now;
+    }
+}
+
 /// Takes steps away as long as it still fails, from the last to the first.
 fn shorten(server: &TemporaryServer, found: &Failed) -> Result<(Sequence, Failure)> {
     let mut sequence = Sequence::draw(found.seed);
-    sequence.steps.truncate(found.failure.step);
+    let Failure { step, why, script } = &found.failure;
+    let as_it_went = |why: String| Failure {
+        step: *step,
+        why,
+        script: script.clone(),
+    };
+    if *step == 0 {
+        return Ok((sequence, as_it_went(why.clone())));
+    }
+    sequence.steps.truncate(*step);
     let database = server.create_database()?;
     let mut player = Player::new(database.connect()?)?;
     let mut tries = 0;
     let mut fails = |sequence: &Sequence| {
         tries += 1;
-        player.play(sequence, &format!("t{tries}"))
+        play_in_time(server, &mut player, sequence, &format!("t{tries}"))
     };
     let mut again = None;
     for _ in 0..TRIES {
-        again = fails(&sequence)?;
+        again = fails(&sequence).unwrap_or_default();
         if again.is_some() {
             break;
         }
     }
     let Some(mut failure) = again else {
-        // It depends on the clock: this is how it went.
-        let Failure { step, why, script } = &found.failure;
-        let failure = Failure {
-            step: *step,
-            why: format!("{why} (not when played again: it depends on the clock)"),
-            script: script.clone(),
-        };
-        return Ok((sequence, failure));
+        let why = format!("{why} (not when played again: it depends on the clock)");
+        return Ok((sequence, as_it_went(why)));
     };
     for place in (0..sequence.steps.len()).rev() {
         let mut shorter = sequence.clone();
@@ -162,12 +223,35 @@ fn shorten(server: &TemporaryServer, found: &Failed) -> Result<(Sequence, Failur
             continue;
         }
         shorter.steps.remove(place);
-        if let Some(found) = fails(&shorter)? {
+        if let Some(found) = fails(&shorter).unwrap_or_default() {
             shorter.steps.truncate(found.step);
             (sequence, failure) = (shorter, found);
         }
     }
     Ok((sequence, failure))
+}
+
+/// Plays one sequence; where it hangs, the server is restarted, which is an error.
+fn play_in_time(
+    server: &TemporaryServer,
+    player: &mut Player,
+    sequence: &Sequence,
+    mark: &str,
+) -> Result<Option<Failure>> {
+    let begun = Instant::now();
+    let (outcome, restarted) = thread::scope(|scope| {
+        let playing = scope.spawn(|| player.play(sequence, mark));
+        let mut restarted = None;
+        while !playing.is_finished() {
+            if restarted.is_none() && begun.elapsed() > LONGEST {
+                restarted = Some(server.restart(Stop::Immediate));
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        (playing.join().expect("a player does not panic"), restarted)
+    });
+    ensure!(restarted.is_none(), "the sequence hangs");
+    outcome
 }
 
 /// A failing sequence for people, with a script that does the same.

@@ -1,6 +1,7 @@
 //! Plays a sequence on a server, and compares what it says after each step with the arithmetic.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Failure {
 /// Statements that are asked again and again.
 pub struct Player {
     client: Client,
+    /// What the sequence that is played has done so far, as a script of psql.
+    pub script: Arc<Mutex<String>>,
     trace: Statement,
     explain: Statement,
     exposure: Statement,
@@ -33,7 +36,7 @@ const NOW: &str = "(EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000000):
 
 impl Player {
     pub fn new(mut client: Client) -> Result<Self> {
-        client.batch_execute("SET client_min_messages = warning")?;
+        client.batch_execute("SET client_min_messages = warning; SET statement_timeout = '20s'")?;
         let trace = client.prepare(
             "SELECT (EXTRACT(epoch FROM t.decided_at) * 1000000)::bigint, t.filled::int, decide.action_names(t.actions),
                     decide.candidate_names(t.candidates), COALESCE(decide.action_names(t.blocked), '{}'),
@@ -55,6 +58,7 @@ impl Player {
         )?;
         Ok(Self {
             client,
+            script: Arc::default(),
             trace,
             explain,
             exposure,
@@ -79,7 +83,7 @@ impl Player {
                 return Ok(Some(Failure {
                     step: place,
                     why: format!("{error:#}"),
-                    script: game.script,
+                    script: text(&game.player.script),
                 }));
             }
         }
@@ -100,7 +104,6 @@ struct Game<'a> {
     /// The last event: as SQL, and whether it was taken back.
     last: Option<(Sent, bool)>,
     events: usize,
-    script: String,
 }
 
 /// An event as it was sent.
@@ -116,6 +119,9 @@ struct Sent {
 impl<'a> Game<'a> {
     fn new(player: &'a mut Player, sequence: &Sequence, mark: &str) -> Self {
         let policy = sequence.marked(mark);
+        if let Ok(mut script) = player.script.lock() {
+            *script = "CREATE EXTENSION IF NOT EXISTS pg_decide;\n".into();
+        }
         Self {
             player,
             mark: mark.into(),
@@ -126,13 +132,14 @@ impl<'a> Game<'a> {
             undone: Vec::new(),
             last: None,
             events: 0,
-            script: "CREATE EXTENSION IF NOT EXISTS pg_decide;\n".into(),
         }
     }
 
     fn note(&mut self, sql: &str) {
-        self.script += sql;
-        self.script.push('\n');
+        if let Ok(mut script) = self.player.script.lock() {
+            *script += sql;
+            script.push('\n');
+        }
     }
 
     fn user(&self, user: usize) -> String {
@@ -572,6 +579,14 @@ impl<'a> Game<'a> {
         }
         Ok(())
     }
+}
+
+/// What a script says so far.
+pub fn text(script: &Mutex<String>) -> String {
+    script
+        .lock()
+        .map(|script| script.clone())
+        .unwrap_or_default()
 }
 
 /// An identifier such as decisions of now have, and that none has.
