@@ -75,7 +75,7 @@ pub fn go_on_where_a_job_fails(database: &Database) -> Result<()> {
     until(
         &mut client,
         "SELECT count(*) = 1 FROM decide.job_status WHERE job = 'quarantine' AND failures >= 3 \
-            AND error = 'P0001: not now' AND succeeded_at IS NULL AND next_run > last_run + interval '3 seconds'",
+            AND error = 'P0001: raise exception' AND succeeded_at IS NULL AND next_run > last_run + interval '3 seconds'",
     )?;
     copy(&mut client, 100)?;
     until(&mut client, INBOX_EMPTY)?;
@@ -91,7 +91,7 @@ pub fn go_on_where_a_job_fails(database: &Database) -> Result<()> {
     )?;
     let log = log_since(&database.server.log_file(), logged);
     for line in [
-        "job \"quarantine\" failed: P0001: not now",
+        "job \"quarantine\" failed: P0001: raise exception",
         "job \"quarantine\" works again",
     ] {
         let times = log.matches(line).count();
