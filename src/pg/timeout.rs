@@ -96,7 +96,8 @@ pub fn init() {
 }
 
 /// A subtransaction that fails while a timer lives, and after it or the statement's own timeout has run out, is that
-/// of a function which has caught the cancel: what it does next is cancelled again, until the function and all that call it have ended.
+/// of a function which has caught the cancel: what it does next is cancelled again, until the function and all that
+/// call it have ended.
 #[pg_guard]
 unsafe extern "C-unwind" fn subtransaction_ended(
     event: pg_sys::SubXactEvent::Type,
