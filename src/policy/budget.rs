@@ -93,6 +93,8 @@ struct Levels {
     at_ease: HashMap<i32, i64>,
     /// The row that it begins with.
     home: HashMap<i32, i32>,
+    /// Until when it does not wait for a row, having waited in vain for as long.
+    crowded: HashMap<i32, i64>,
 }
 
 /// How long a session takes that for granted, in microseconds.
@@ -214,6 +216,19 @@ impl Budget<'_> {
             i64::MIN
         };
         LEVELS.with_borrow_mut(|levels| levels.at_ease.insert(self.0.slot, until));
+    }
+
+    /// Whether this session may wait for a row: not for as long as it has just waited in vain. So sessions that are
+    /// too many for a budget spend half of their time waiting for it at most.
+    pub fn is_worth_waiting(&self, now: i64) -> bool {
+        let until = LEVELS.with_borrow(|levels| levels.crowded.get(&self.0.slot).copied());
+        until.is_none_or(|until| now >= until)
+    }
+
+    /// Notes that it has waited so many milliseconds in vain.
+    pub fn note_crowd(&self, milliseconds: u32, now: i64) {
+        let until = now.saturating_add(i64::from(milliseconds) * 1_000);
+        LEVELS.with_borrow_mut(|levels| levels.crowded.insert(self.0.slot, until));
     }
 
     /// The rows of the counter, in the order in which this session looks for one: it begins with its own, which
@@ -405,6 +420,7 @@ fn load(changes: u64) {
             closed: HashMap::new(),
             at_ease: std::mem::take(&mut levels.at_ease),
             home: std::mem::take(&mut levels.home),
+            crowded: std::mem::take(&mut levels.crowded),
         };
     });
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Reservation;
+use crate::pg::clock;
 use crate::pg::lookup::{Holder, Unavailable};
 use crate::policy::{Budget, Stripe};
 
@@ -23,11 +24,15 @@ impl Reservation<'_> {
     /// Waits for one of these rows that others have and that has something left; whether there was one worth
     /// waiting for. It is claimed then, or others have taken something meanwhile, or it was in vain.
     pub(super) fn wait_for_one(&mut self, place: usize, rows: &[Stripe]) -> bool {
-        if self.waited >= self.lock_wait || Instant::now() >= self.until {
-            return false;
-        }
         let budget = Budget(self.cap(place));
         let moment = self.moment;
+        if !budget.is_worth_waiting(moment) {
+            return false;
+        }
+        if self.waited >= self.lock_wait || Instant::now() >= self.until {
+            budget.note_crowd(self.waited, clock::now());
+            return false;
+        }
         let wanted = |number: i32| {
             let row = rows.iter().find(|row| row.number == number)?;
             let worth = budget.room(row, moment) > 0
