@@ -44,6 +44,7 @@ CREATE TABLE decide.feature_slot (
   backfilled_at timestamptz,
   staged_at timestamptz,
   backfilled_to uuid,
+  backfill_left uuid[] NOT NULL DEFAULT '{}',
   number int NOT NULL,
   UNIQUE (number, definition)
 );
@@ -54,6 +55,7 @@ COMMENT ON COLUMN decide.feature_slot.created_at IS 'When it got its place: even
 COMMENT ON COLUMN decide.feature_slot.backfilled_at IS 'When the events from before were put in (null: they were not)';
 COMMENT ON COLUMN decide.feature_slot.staged_at IS 'Since when it is written though no bundle in force has it whole: its past is being computed, or it waits to be published';
 COMMENT ON COLUMN decide.feature_slot.backfilled_to IS 'The last user whose past is in it, in the order of their pseudonyms';
+COMMENT ON COLUMN decide.feature_slot.backfill_left IS 'Users before that one whose past is not in it yet, since other transactions had their rows';
 COMMENT ON COLUMN decide.feature_slot.number IS 'Number of the feature in decide.identity';
 COMMENT ON COLUMN decide.feature_slot.feature IS 'Name';
 COMMENT ON COLUMN decide.feature_slot.definition IS 'What it counts, and how fast it fades';

@@ -8,30 +8,32 @@ CREATE TABLE decide.breaker (
   openings int NOT NULL,
   opened_at timestamptz NOT NULL,
   probe_at timestamptz NOT NULL,
-  last_error text
+  last_error text,
+  sessions integer[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE decide.breaker IS
-  'Rules that all sessions leave out, since they failed or were late too often; written by decisions, not dumped. A row that is deleted is closed within a second';
+  'Rules that all sessions leave out, since they failed or were late too often, or that some suspect; written by decisions, not dumped. A row that is deleted is closed within a second';
 COMMENT ON COLUMN decide.breaker.rule_hash IS 'Hash of the rule''s text (FNV-1a)';
 COMMENT ON COLUMN decide.breaker.rule IS 'Text of the rule';
-COMMENT ON COLUMN decide.breaker.failures IS 'Failures that one session saw in a row, and of probes since';
+COMMENT ON COLUMN decide.breaker.failures IS 'Failures that sessions saw in a row, and of probes since';
 COMMENT ON COLUMN decide.breaker.slow IS 'How many of them were for lack of time';
-COMMENT ON COLUMN decide.breaker.openings IS 'How often it was opened in a row; the pause doubles each time';
-COMMENT ON COLUMN decide.breaker.opened_at IS 'When it was opened first';
+COMMENT ON COLUMN decide.breaker.openings IS 'How often it was opened in a row; the pause doubles each time. 0: suspected only';
+COMMENT ON COLUMN decide.breaker.opened_at IS 'When it was opened first, or suspected';
 COMMENT ON COLUMN decide.breaker.probe_at IS 'When a decision may try the rule again';
 COMMENT ON COLUMN decide.breaker.last_error IS 'What the last failure said';
+COMMENT ON COLUMN decide.breaker.sessions IS 'Processes of the sessions that found it failing';
 
 CREATE VIEW decide.breaker_status AS
 SELECT b.rule,
-       CASE WHEN b.probe_at <= pg_catalog.clock_timestamp() THEN 'half_open' ELSE 'open' END AS state,
+       CASE WHEN b.openings = 0 THEN 'suspected' WHEN b.probe_at <= pg_catalog.clock_timestamp() THEN 'half_open' ELSE 'open' END AS state,
        ARRAY(SELECT a.action FROM decide.action AS a WHERE a.eligible_when = b.rule ORDER BY a.action COLLATE "C") AS actions,
        b.failures, b.slow, b.openings, b.opened_at, b.probe_at, b.last_error
   FROM decide.breaker AS b;
-COMMENT ON VIEW decide.breaker_status IS 'Circuit breakers that are not closed: rules that are left out now';
+COMMENT ON VIEW decide.breaker_status IS 'Circuit breakers that are not closed: rules that are left out now, by all sessions or by some';
 COMMENT ON COLUMN decide.breaker_status.rule IS 'Text of the rule';
-COMMENT ON COLUMN decide.breaker_status.state IS 'open: left out; half_open: the next decision tries it';
+COMMENT ON COLUMN decide.breaker_status.state IS 'open: left out; half_open: the next decision tries it; suspected: left out by the sessions that found it failing';
 COMMENT ON COLUMN decide.breaker_status.actions IS 'Actions that have this rule in the policy tables';
-COMMENT ON COLUMN decide.breaker_status.failures IS 'Failures that one session saw in a row, and of probes since';
+COMMENT ON COLUMN decide.breaker_status.failures IS 'Failures that sessions saw in a row, and of probes since';
 COMMENT ON COLUMN decide.breaker_status.slow IS 'How many of them were for lack of time';
 COMMENT ON COLUMN decide.breaker_status.openings IS 'How often it was opened in a row; the pause doubles each time';
 COMMENT ON COLUMN decide.breaker_status.opened_at IS 'When it was opened first';

@@ -40,6 +40,7 @@ CREATE TABLE decide.job_run (
   succeeded_at timestamptz,
   error text,
   failures integer NOT NULL DEFAULT 0,
+  users_left bigint NOT NULL DEFAULT 0,
   next_run timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE decide.job_run IS 'How each job went last time, in this database; not dumped';
@@ -50,11 +51,12 @@ COMMENT ON COLUMN decide.job_run.rows IS 'How many rows, or partitions, that run
 COMMENT ON COLUMN decide.job_run.succeeded_at IS 'When the last run that did not fail began';
 COMMENT ON COLUMN decide.job_run.error IS 'Why the last run failed (null: it did not)';
 COMMENT ON COLUMN decide.job_run.failures IS 'Runs that have failed since the last one that did not';
-COMMENT ON COLUMN decide.job_run.next_run IS 'When it is due again: later each time while it fails';
+COMMENT ON COLUMN decide.job_run.users_left IS 'How many users it was done without, since other transactions had their rows; the next run looks at them again';
+COMMENT ON COLUMN decide.job_run.next_run IS 'When it is due again: later each time while it fails, soon where other transactions hold it up';
 
 CREATE VIEW decide.job_status AS
 SELECT j.job, j.enabled, j.every, r.started_at AS last_run, r.duration, r.rows, r.succeeded_at, r.error,
-       COALESCE(r.failures, 0) AS failures,
+       COALESCE(r.failures, 0) AS failures, COALESCE(r.users_left, 0) AS users_left,
        CASE WHEN j.enabled THEN COALESCE(r.next_run, '-infinity') END AS next_run
   FROM decide.job AS j LEFT JOIN decide.job_run AS r ON r.job = j.job;
 COMMENT ON VIEW decide.job_status IS 'Jobs: when each ran last, how it went, and when it is due';
@@ -67,6 +69,7 @@ COMMENT ON COLUMN decide.job_status.rows IS 'How many rows, or partitions, that 
 COMMENT ON COLUMN decide.job_status.succeeded_at IS 'When the last run that did not fail began';
 COMMENT ON COLUMN decide.job_status.error IS 'Why the last run failed (null: it did not)';
 COMMENT ON COLUMN decide.job_status.failures IS 'Runs that have failed since the last one that did not';
+COMMENT ON COLUMN decide.job_status.users_left IS 'How many users it was done without, since other transactions had their rows; the next run looks at them again';
 COMMENT ON COLUMN decide.job_status.next_run IS 'When it is due; workers run it at their next visit after that (null: disabled)';
 
 -- Retention. Dropping a partition shuts out all who read or write the table, so it waits for them
@@ -90,7 +93,7 @@ BEGIN
     EXECUTE format('DROP TABLE %s', old);
     RETURN 1;
   END IF;
-  EXECUTE format('DELETE FROM decide.%1$I WHERE ctid = ANY (ARRAY(SELECT ctid FROM decide.%1$I WHERE %2$I < $1 LIMIT 10000))',
+  EXECUTE format('DELETE FROM decide.%1$I WHERE ctid = ANY (ARRAY(SELECT ctid FROM decide.%1$I WHERE %2$I < $1 LIMIT 10000 FOR UPDATE SKIP LOCKED))',
                  parent || '_default', key) USING before;
   GET DIAGNOSTICS gone = ROW_COUNT;
   RETURN gone;

@@ -34,6 +34,7 @@ DECLARE
   wide name;
   lower timestamptz;
   upper timestamptz;
+  held text;
 BEGIN
   IF NOT isfinite(first) OR NOT isfinite(last) OR last - first >= most THEN
     RAISE EXCEPTION 'cannot make the partitions from % to %', first, last USING ERRCODE = 'invalid_parameter_value',
@@ -47,6 +48,15 @@ BEGIN
     FOR day IN SELECT d::date FROM generate_series(first::timestamp, last::timestamp, interval '1 day') AS d LOOP
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
       CONTINUE WHEN to_regclass(format('decide.%I', part)) IS NOT NULL;
+      -- Whoever comes through the parent waits here, and then finds the new partition: it would be
+      -- refused by the default one otherwise. Who holds one table keeps no other from its partitions.
+      BEGIN
+        EXECUTE format('LOCK TABLE ONLY decide.%I IN EXCLUSIVE MODE', parent.name);
+        EXECUTE format('LOCK TABLE decide.%I IN ACCESS EXCLUSIVE MODE', parent.name || '_default');
+      EXCEPTION WHEN lock_not_available THEN
+        held := SQLERRM;
+        EXIT;
+      END;
       lower := day::timestamp AT TIME ZONE 'UTC';
       upper := (day + 1)::timestamp AT TIME ZONE 'UTC';
       SELECT format('TABLESPACE %I', s.spcname) INTO place
@@ -63,10 +73,6 @@ BEGIN
       END LOOP;
       EXECUTE format('COMMENT ON TABLE decide.%I IS %L', part,
                      format('%s of %s (UTC)', initcap(parent.name) || 's', day));
-      -- Whoever comes through the parent waits here, and then finds the new partition: it would be
-      -- refused by the default one otherwise.
-      EXECUTE format('LOCK TABLE ONLY decide.%I IN EXCLUSIVE MODE', parent.name);
-      EXECUTE format('LOCK TABLE decide.%I IN ACCESS EXCLUSIVE MODE', parent.name || '_default');
       EXECUTE format('INSERT INTO decide.%3$I SELECT * FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2',
                      parent.name || '_default', parent.key, part) USING lower, upper;
       EXECUTE format('DELETE FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2',
@@ -79,6 +85,10 @@ BEGIN
       made := made + 1;
     END LOOP;
   END LOOP;
+  IF held IS NOT NULL AND made = 0 THEN
+    RAISE EXCEPTION '%', held USING ERRCODE = 'lock_not_available',
+      DETAIL = 'Other transactions hold a table that needs partitions.', HINT = 'Try again once they have ended.';
+  END IF;
   RETURN made;
 END
 $$;

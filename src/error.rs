@@ -76,6 +76,8 @@ pub enum Error {
         job: String,
         jobs: String,
     },
+    /// Another session is doing it.
+    JobTaken(&'static str),
     ReadOnly(&'static str),
     /// The verb, called by what somebody else has set off.
     Restricted(&'static str),
@@ -255,6 +257,12 @@ impl Error {
                 format!("job \"{job}\" does not exist"),
                 None,
                 Some(format!("Jobs are: {jobs}.")),
+            ),
+            Error::JobTaken(job) => (
+                ERRCODE_LOCK_NOT_AVAILABLE,
+                format!("job \"{job}\" is being done by another session"),
+                Some("Its row in decide.job is locked until that transaction ends.".into()),
+                hint("Try again, or look in pg_locks for who has it."),
             ),
             Error::ReadOnly(verb) => (
                 ERRCODE_READ_ONLY_SQL_TRANSACTION,

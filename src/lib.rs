@@ -84,6 +84,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::session::without_backtraces();
     settings::init();
     pg::invalidation::init();
+    pg::timeout::init();
     pg::admission::init();
     worker::init();
 }

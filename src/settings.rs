@@ -21,6 +21,7 @@ static CAUTIOUS_EXPLORATION: GucSetting<f64> = GucSetting::<f64>::new(0.25);
 static CAUTIOUS_CAPS: GucSetting<f64> = GucSetting::<f64>::new(0.8);
 static ENFORCE_LATENCY_BUDGET: GucSetting<bool> = GucSetting::<bool>::new(true);
 static BREAKER_FAILURES: GucSetting<i32> = GucSetting::<i32>::new(5);
+static BREAKER_SESSIONS: GucSetting<i32> = GucSetting::<i32>::new(2);
 static BREAKER_PAUSE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static MAX_CONCURRENT_DECISIONS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
@@ -183,6 +184,16 @@ fn envelope() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
+        c"pg_decide.breaker_sessions",
+        c"Sessions that must find a rule failing before all leave it out.",
+        c"A session by itself leaves it out for itself.",
+        &BREAKER_SESSIONS,
+        1,
+        1_000,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
         c"pg_decide.breaker_pause",
         c"Time from which on a rule that is left out is tried again; twice as long each time it fails.",
         c"",
@@ -210,6 +221,10 @@ pub fn enforce_latency_budget() -> bool {
 
 pub fn breaker_failures() -> i32 {
     BREAKER_FAILURES.get()
+}
+
+pub fn breaker_sessions() -> i32 {
+    BREAKER_SESSIONS.get()
 }
 
 /// In microseconds.

@@ -31,6 +31,9 @@ const GIVE_UP: u32 = 95;
 /// How many candidates are left of many; twice as many as slots where that is more.
 const FEW: usize = 10;
 
+/// Largest context, in bytes as jsonb, with which a rule that fails or is late does so by its own fault.
+const ORDINARY_CONTEXT: usize = 8_192;
+
 /// Where the features of the user come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Knowing {
@@ -173,8 +176,11 @@ impl Envelope {
     /// Tells the breakers how the rules have done.
     pub fn account(&mut self, request: &Request<'_>) {
         if self.takes
-            && let Some(outcome) = self.outcome.take()
+            && let Some(mut outcome) = self.outcome.take()
         {
+            if request.context.size() > ORDINARY_CONTEXT {
+                outcome.excuse();
+            }
             let (rules, probe) = (&request.surface.rules, self.probe.take());
             breaker::account(rules, &self.round, probe, &outcome, request.now);
         }

@@ -1,16 +1,18 @@
-//! What this backend has last seen of users, for the moment in which their rows cannot be read.
+//! What this backend has last seen of users, for the moment in which their rows cannot be read. It is forgotten
+//! once rows of users are deleted: who does that tells all sessions, at commit, by a rule of the table.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use uuid::Uuid;
 
-use crate::pg::clock;
+use crate::pg::invalidation::{self, Watch};
+use crate::pg::{clock, session};
 use crate::policy::UserRow;
 
 /// Of how many users; a power of two. One that comes takes the place of another.
 const USERS: usize = 256;
 
-/// How long it is good for, in microseconds: what was erased or changed meanwhile does not live on.
+/// How long it is good for, in microseconds: what has changed meanwhile does not live on.
 const GOOD_FOR: i64 = 600_000_000;
 
 #[derive(Default)]
@@ -20,16 +22,41 @@ struct Seen {
     row: UserRow,
 }
 
+/// The newest change of tables of users that this backend has heard of, and when.
+#[derive(Clone, Copy)]
+struct Heard {
+    changes: u64,
+    at: i64,
+}
+
 thread_local! {
     static SEEN: RefCell<Vec<Seen>> = const { RefCell::new(Vec::new()) };
+    static HEARD: Cell<Heard> = const { Cell::new(Heard { changes: 0, at: 0 }) };
+}
+
+/// Forgets all, if rows were deleted meanwhile, or the table was altered.
+fn listen(changes: u64) -> Heard {
+    let mut heard = HEARD.get();
+    if heard.changes != changes {
+        let at = clock::now();
+        heard = Heard { changes, at };
+        HEARD.set(heard);
+        SEEN.with_borrow_mut(|seen| seen.fill_with(Seen::default));
+    }
+    heard
 }
 
 fn place(user_key: Uuid) -> usize {
     user_key.as_u64_pair().1 as usize % USERS
 }
 
-/// Keeps a row that was just read; memory is taken once a place.
+/// Keeps a row that was just read, unless the snapshot may be older than what was heard of since; memory is taken
+/// once a place.
 pub fn keep(user_key: Uuid, now: i64, row: &UserRow) {
+    let heard = listen(invalidation::changes_seen(Watch::Keyed));
+    if session::statement_began() <= heard.at {
+        return;
+    }
     SEEN.with_borrow_mut(|seen| {
         if seen.is_empty() {
             seen.resize_with(USERS, Seen::default);
@@ -43,6 +70,7 @@ pub fn keep(user_key: Uuid, now: i64, row: &UserRow) {
 
 /// The row as it was last seen, if that is not long ago; else an empty one.
 pub fn recall(user_key: Uuid, row: &mut UserRow) -> bool {
+    listen(invalidation::changes(Watch::Keyed));
     let oldest = clock::now().saturating_sub(GOOD_FOR);
     SEEN.with_borrow(|seen| {
         let kept = seen.get(place(user_key));

@@ -1,69 +1,20 @@
 //! Last stage: the row that records how the decision came about, in today's partition.
 
-use pgrx::pg_sys::{
-    self, FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8ARRAYOID,
-    INT8OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
-};
-
 use super::{Decision, Desk};
 use crate::math::model::Value;
 use crate::math::runs::compress;
 use crate::pg::append::append;
-use crate::pg::daily::TRACES;
+use crate::pg::daily::{TRACES, trace_columns};
 use crate::pg::{Statement, array, datum};
 use crate::policy::value_text;
 
-const _: () = assert!(TRACES.columns as usize == TYPES.len());
-
 thread_local! {
     static INSERT: Statement = const { Statement::new(
-        "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
-           first_slot, surface, policy, model_version, mode, reason, origin, stage_us, actions, chosen, \
-           candidates, scores, choice, features, context_values, blocked, blocked_by, errors, \
-           missing, affinities, seen, snapshot, dropped, relaxed, holds, switches, duals, features_at) \
+        concat!("INSERT INTO decide.trace (", trace_columns!(), ") \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)",
-        &TYPES) };
+           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)"),
+        TRACES.types) };
 }
-
-/// The columns of decide.trace, in their order.
-const TYPES: [pg_sys::Oid; 35] = [
-    UUIDOID,
-    UUIDOID,
-    TIMESTAMPTZOID,
-    INT8OID,
-    INT8OID,
-    INT8OID,
-    INT2OID,
-    INT2OID,
-    TEXTOID,
-    TEXTOID,
-    TEXTOID,
-    TEXTOID,
-    TEXTOID,
-    TEXTOID,
-    INT4ARRAYOID,
-    INT4ARRAYOID,
-    FLOAT8ARRAYOID,
-    INT4ARRAYOID,
-    FLOAT4ARRAYOID,
-    FLOAT8ARRAYOID,
-    FLOAT8ARRAYOID,
-    TEXTARRAYOID,
-    INT4ARRAYOID,
-    INT4ARRAYOID,
-    TEXTARRAYOID,
-    INT2ARRAYOID,
-    FLOAT8ARRAYOID,
-    INT8OID,
-    TIMESTAMPTZOID,
-    INT4ARRAYOID,
-    INT4ARRAYOID,
-    INT8ARRAYOID,
-    INT8OID,
-    FLOAT8ARRAYOID,
-    TIMESTAMPTZOID,
-];
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
 /// partition never fails a decision. Needs an open session.
@@ -132,7 +83,7 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
             .flatten(),
     ];
     let day = TRACES.day(decision.moment);
-    let added = day.is_some_and(|day| append(day.partition, &row));
+    let added = day.is_some_and(|day| append(day, &row));
     if !added {
         INSERT.with(|statement| statement.write(&row, |_| {}));
     }

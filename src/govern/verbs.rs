@@ -45,6 +45,14 @@ fn pseudonym_of(user_id: &str) -> pgrx::Uuid {
     pgrx::Uuid::from_bytes(*key.of(user_id).as_bytes())
 }
 
+/// announce_erasure(): called by the rule on DELETE of the table of users.
+#[pg_extern(sql = false)]
+fn announce_erasure(call: FunctionCallInfo) {
+    if let Some(table) = Call::running(call).oid(0) {
+        invalidation::announce(table);
+    }
+}
+
 /// set_mode(surface, mode, why, until).
 #[pg_extern(sql = false)]
 fn set_mode(call: FunctionCallInfo) {

@@ -1,6 +1,8 @@
 //! The past of a feature that has come later than its events: computed from those that are kept, user
 //! by user, while track() goes on.
 
+use std::cell::Cell;
+
 use pgrx::pg_sys::{INT8OID, UUIDOID};
 use uuid::Uuid;
 
@@ -9,14 +11,21 @@ use super::{features, keys};
 use crate::error::Error;
 use crate::math::aggregate::cells_at_mut;
 use crate::math::keyed;
+use crate::pg::locked::Missed;
 use crate::pg::plan::Access;
-use crate::pg::{Session, Statement, datum};
+use crate::pg::{Session, Statement, datum, session};
 use crate::policy::{self, Bundle, Stage, UserRow};
 
 thread_local! {
     static USERS: Statement = const { Statement::new(
         "SELECT s.user_key FROM decide.user_state AS s WHERE s.user_key > $1 ORDER BY s.user_key LIMIT $2",
         &[UUIDOID, INT8OID]) };
+    static LEFT: Cell<i64> = const { Cell::new(0) };
+}
+
+/// How many users the last step has left for later.
+pub fn left() -> i64 {
+    LEFT.get()
 }
 
 /// Users of one transaction: few enough that who waits for one of them waits only a moment.
@@ -26,6 +35,8 @@ const BATCH: i64 = 1_000;
 pub struct Filled {
     pub users: i64,
     pub more: bool,
+    /// How many users are left, since other transactions have their rows.
+    pub left: i64,
 }
 
 /// Stages the feature, or computes the next part of its past; says in words how far it is.
@@ -58,10 +69,13 @@ pub fn step() -> Result<Filled, Error> {
         return Ok(Filled {
             users: 0,
             more: false,
+            left: 0,
         });
     };
     let filled = fill(slot)?;
-    let more = filled.more || filled.users > 0 && policy::next_to_fill().is_some();
+    LEFT.set(filled.left);
+    let more =
+        filled.more || filled.left == 0 && filled.users > 0 && policy::next_to_fill().is_some();
     Ok(Filled { more, ..filled })
 }
 
@@ -72,33 +86,49 @@ fn fill(slot: i32) -> Result<Filled, Error> {
         return Ok(Filled {
             users: 0,
             more: false,
+            left: 0,
         });
     };
-    let users = users_after(from);
-    let mut to = from;
+    let users = users_after(from.user);
+    let all_seen = (users.len() as i64) < BATCH;
     let mut done = 0;
-    for &user_key in &users {
-        let row = match done {
-            // Waits for one user only, while it holds no other: so nobody waits for each other.
-            0 => UserRow::lock_existing(user_key),
-            _ => match UserRow::lock_if_free(user_key) {
-                None => break,
-                row => row,
-            },
-        };
-        if let Some((mut row, locked)) = row {
-            recompute(user_key, place, &bundle, &mut row);
-            row.write(user_key, locked);
+    let mut to = policy::Filled {
+        user: users.last().copied().unwrap_or(from.user),
+        left: Vec::new(),
+    };
+    // Those that were left come last: by then they may be free.
+    let (again, later) = match all_seen {
+        true => (from.left, Vec::new()),
+        false => (Vec::new(), from.left),
+    };
+    to.left = later;
+    for user_key in users.into_iter().chain(again) {
+        session::check_interrupts();
+        match UserRow::lock_if_free(user_key) {
+            Ok((mut row, locked)) => {
+                recompute(user_key, place, &bundle, &mut row);
+                row.write(user_key, locked);
+            }
+            Err(Missed::Absent) => {}
+            Err(Missed::Taken) => {
+                to.left.push(user_key);
+                continue;
+            }
         }
-        (to, done) = (user_key, done + 1);
+        done += 1;
     }
-    let all = done == users.len() as i64 && done < BATCH;
-    policy::filled_to(slot, to, all, place < bundle.own);
+    let few = to.left.len() < MOST_LEFT;
+    let all = all_seen && to.left.is_empty();
+    policy::filled_to(slot, &to, all, place < bundle.own);
     Ok(Filled {
         users: done,
-        more: !all,
+        more: !all_seen && few,
+        left: to.left.len() as i64,
     })
 }
+
+/// With so many users left for later, since others have their rows, a run ends.
+const MOST_LEFT: usize = 10_000;
 
 fn users_after(user_key: Uuid) -> Vec<Uuid> {
     let mut users = Vec::new();

@@ -1,8 +1,8 @@
 //! The inbox: events that COPY has put there, without the person, until they are folded in.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
-use pgrx::pg_sys::{INT4OID, TIMESTAMPTZOID};
+use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDARRAYOID};
 use pgrx::prelude::*;
 use uuid::Uuid;
 
@@ -12,56 +12,119 @@ use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
 use crate::pg::attempt::{Caught, attempt, sqlstate};
 use crate::pg::json::{Field, Json};
+use crate::pg::locked::Wait;
 use crate::pg::{Session, Statement, datum, session};
 
 thread_local! {
-    static TAKE_OUT: Statement = const { Statement::new(
-        "DELETE FROM decide.event_inbox AS i \
-          WHERE i.ctid = ANY (ARRAY(SELECT o.ctid FROM decide.event_inbox AS o WHERE o.received_at >= $1 \
-                                     ORDER BY o.received_at LIMIT $2 FOR UPDATE SKIP LOCKED)) \
-         RETURNING i.received_at, i.user_key, i.event",
-        &[TIMESTAMPTZOID, INT4OID]) };
+    static TAKE: Statement = const { Statement::new(
+        "SELECT i.received_at, i.user_key, i.event, i.ctid::text FROM decide.event_inbox AS i \
+          WHERE i.received_at >= $1 AND (i.user_key IS NULL OR i.user_key <> ALL ($3)) \
+          ORDER BY i.received_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+        &[TIMESTAMPTZOID, INT4OID, UUIDARRAYOID]) };
+    static REMOVE: Statement = const { Statement::new(
+        "DELETE FROM decide.event_inbox AS i WHERE i.ctid = ANY ($1::tid[])", &[TEXTOID]) };
     /// Where the next batch begins: what lies before was taken out a moment ago, and its dead rows
     /// need not be looked at again.
     static BEGIN: Cell<i64> = const { Cell::new(i64::MIN) };
+    /// Users whose rows others had in an earlier batch of this run.
+    static HELD: RefCell<Vec<Uuid>> = const { RefCell::new(Vec::new()) };
 }
+
+/// Users that are passed over in one run; with more of them the run ends.
+const MOST_HELD: usize = 10_000;
 
 /// An event as it lay in the inbox.
 struct Letter {
     received_at: i64,
     user_key: Option<Uuid>,
     event: String,
+    /// Where it lies.
+    place: String,
 }
 
-/// Takes at most so many events out of the inbox and in as `track` does; answers how many. They are
-/// gone from the inbox when, and only when, what they have changed is committed.
-pub fn fold(most: i32) -> Result<i64, Error> {
+/// What became of a batch.
+pub struct Folded {
+    /// How many events were taken in.
+    pub events: i64,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// Of how many users the run that has just ended has left events in the inbox, since other transactions have
+/// their rows.
+pub fn left() -> usize {
+    HELD.with_borrow(Vec::len)
+}
+
+/// Takes at most so many events out of the inbox and in as `track` does. They are gone from the inbox when,
+/// and only when, what they have changed is committed. Waits for nobody: those of users whose rows others
+/// have stay for the next run.
+pub fn fold(most: i32) -> Result<Folded, Error> {
     let _session = Session::open();
-    let mut letters = take_out(most);
+    if BEGIN.get() == i64::MIN {
+        HELD.take();
+    }
+    let mut letters = take(most);
     let last = letters.iter().map(|letter| letter.received_at).max();
     let full = letters.len() as i64 >= i64::from(most);
     BEGIN.set(last.filter(|_| full).unwrap_or(i64::MIN));
     if letters.is_empty() {
-        return Ok(0);
+        return Ok(Folded {
+            events: 0,
+            more: false,
+        });
     }
     let desk = Desk::open(Sender::Client)?;
-    let all = attempt(|| open_all(&letters, &desk));
-    if all.is_err() {
+    let held = attempt(|| open_all(&letters, &desk)).unwrap_or_else(|_| {
         // One of them cannot be taken in. It must not keep the others out.
         letters.sort_by_key(|letter| (letter.user_key, letter.received_at));
-        for letter in &letters {
-            if let Err(error) = attempt(|| open_all(std::slice::from_ref(letter), &desk)) {
-                set_aside(letter, error);
-            }
-        }
+        open_each(&letters, &desk)
+    });
+    let is_held = |letter: &Letter| letter.user_key.is_some_and(|user| held.contains(&user));
+    let taken: Vec<&Letter> = letters.iter().filter(|letter| !is_held(letter)).collect();
+    remove(&taken);
+    let few = HELD.with_borrow_mut(|all| {
+        all.extend(&held);
+        all.len() < MOST_HELD
+    });
+    if !few {
+        BEGIN.set(i64::MIN);
     }
-    Ok(letters.len() as i64)
+    Ok(Folded {
+        events: taken.len() as i64,
+        more: full && few,
+    })
 }
 
-fn take_out(most: i32) -> Vec<Letter> {
+/// One by one; the users whose rows others have.
+fn open_each(letters: &[Letter], desk: &Desk) -> Vec<Uuid> {
+    let mut held: Vec<Uuid> = Vec::new();
+    for letter in letters {
+        if letter.user_key.is_some() && held.last() == letter.user_key.as_ref() {
+            continue;
+        }
+        match attempt(|| open_all(std::slice::from_ref(letter), desk)) {
+            Ok(users) => held.extend(users),
+            Err(error) => set_aside(letter, error),
+        }
+    }
+    held
+}
+
+fn remove(letters: &[&Letter]) {
+    let places: Vec<String> = letters
+        .iter()
+        .map(|letter| format!("\"{}\"", letter.place))
+        .collect();
+    let places = format!("{{{}}}", places.join(","));
+    REMOVE.with(|statement| statement.write(&[datum::text(&places)], |_| {}));
+}
+
+fn take(most: i32) -> Vec<Letter> {
     let mut letters = Vec::new();
-    let args = [datum::timestamp(BEGIN.get()), datum::int4(most)];
-    TAKE_OUT.with(|statement| {
+    let held = HELD.with_borrow(|held| datum::uuids(held));
+    let args = [datum::timestamp(BEGIN.get()), datum::int4(most), held];
+    TAKE.with(|statement| {
         statement.write(&args, |row| {
             letters.push(Letter {
                 received_at: row.timestamp(1).unwrap_or_default(),
@@ -69,13 +132,15 @@ fn take_out(most: i32) -> Vec<Letter> {
                     .get::<pgrx::Uuid>(2)
                     .map(|key| Uuid::from_bytes(*key.as_bytes())),
                 event: row.must(3),
+                place: row.must(4),
             })
         })
     });
     letters
 }
 
-fn open_all(letters: &[Letter], desk: &Desk) {
+/// Takes them in; answers the users whose rows others have.
+fn open_all(letters: &[Letter], desk: &Desk) -> Vec<Uuid> {
     let mut good = Vec::new();
     for letter in letters {
         session::check_interrupts();
@@ -89,7 +154,7 @@ fn open_all(letters: &[Letter], desk: &Desk) {
             Err(bad) => quarantine::keep(&bad, letter.received_at),
         }
     }
-    desk.put_all(good);
+    desk.put_all(good, Wait::Never).1
 }
 
 /// Quarantines an event that cannot be taken in for what is in it; all other errors are raised.

@@ -32,6 +32,7 @@ use fact::Fact;
 use crate::error::Error;
 use crate::govern::pseudonym::{self, Key};
 use crate::pg::json::Json;
+use crate::pg::locked::{Locked, Wait};
 use crate::pg::{Session, clock, session};
 use crate::policy::{self, Bundle, UserRow};
 use crate::settings;
@@ -107,7 +108,7 @@ pub fn take_all<'a>(
         }
         session::check_interrupts();
     }
-    let [accepted, duplicate] = desk.put_all(good);
+    let ([accepted, duplicate], _) = desk.put_all(good, Wait::ForIt);
     Ok([accepted, duplicate, bad])
 }
 
@@ -133,7 +134,8 @@ impl Desk {
     fn take<'a>(&'a self, event: &Json<'a>, who: Who, received: i64) -> Result<Taken, Bad<'a>> {
         let event = self.read(event, who, received)?;
         let mut additions = Additions::default();
-        let [accepted, _] = self.put(event.user_key, &[event], &mut additions);
+        let locked = UserRow::lock(event.user_key);
+        let [accepted, _] = self.put(event.user_key, locked, &[event], &mut additions);
         additions.write();
         Ok(match accepted {
             0 => Taken::Duplicate,
@@ -162,10 +164,15 @@ impl Desk {
         }
     }
 
-    /// Takes in events of one user, whose row is locked and written once; what they add to actions and
+    /// Takes in events of one user, whose row is locked, and is written once; what they add to actions and
     /// surfaces is gathered. How many were accepted, and how many were duplicates. Needs an open session.
-    fn put(&self, user_key: Uuid, events: &[Event<'_>], additions: &mut Additions) -> [i64; 2] {
-        let (mut row, locked) = UserRow::lock(user_key);
+    fn put(
+        &self,
+        user_key: Uuid,
+        (mut row, locked): (UserRow, Locked),
+        events: &[Event<'_>],
+        additions: &mut Additions,
+    ) -> [i64; 2] {
         // While it waited, another feature may have come that all events from then on count in.
         let bundle = policy::live().unwrap_or_else(|_| self.bundle.clone());
         let (mut accepted, mut keys) = (0, Vec::new());
@@ -194,13 +201,14 @@ impl Desk {
         &self,
         ahead: Ahead,
         events: &[Event<'_>],
+        wait: Wait,
         additions: &mut Additions,
     ) -> Option<[i64; 2]> {
         let (user_key, of) = (events[0].user_key, events.len() as i64);
         if ahead.new.is_empty() {
             return Some([0, of]);
         }
-        let locked = ahead.row.write_over(user_key, ahead.version)?;
+        let locked = ahead.row.write_over(user_key, ahead.version, wait)?;
         // While it waited, another feature may have come that all events from then on count in.
         let bundle = &self.bundle;
         if !policy::live().is_ok_and(|live| Rc::ptr_eq(&live, bundle)) {
@@ -232,11 +240,13 @@ impl Desk {
     }
 
     /// Takes in events of many users: user by user in one order for all, so that nobody who does the
-    /// same waits for the other in a circle. Rows are locked when nothing is left to do but to write.
-    fn put_all(&self, mut events: Vec<Event<'_>>) -> [i64; 2] {
+    /// same waits for the other in a circle. Rows are locked when nothing is left to do but to write. How many
+    /// were accepted, how many were duplicates, and the users whose rows others have and were not waited for:
+    /// nothing of theirs was taken in.
+    fn put_all(&self, mut events: Vec<Event<'_>>, wait: Wait) -> ([i64; 2], Vec<Uuid>) {
         events.sort_by_key(|event| event.user_key);
         let users: Vec<&[Event]> = events.chunk_by(|a, b| a.user_key == b.user_key).collect();
-        let (mut counts, mut additions) = ([0; 2], Additions::default());
+        let (mut counts, mut additions, mut held) = ([0; 2], Additions::default(), Vec::new());
         for users in users.chunks(AHEAD) {
             let ahead: Vec<Option<Ahead>> = users
                 .iter()
@@ -244,16 +254,28 @@ impl Desk {
                 .collect();
             for (&events, ahead) in users.iter().zip(ahead) {
                 let _session = Session::open();
-                let put = ahead.and_then(|ahead| self.put_ahead(ahead, events, &mut additions));
-                let [accepted, duplicate] =
-                    put.unwrap_or_else(|| self.put(events[0].user_key, events, &mut additions));
-                counts = [counts[0] + accepted, counts[1] + duplicate];
+                let user_key = events[0].user_key;
+                let put =
+                    ahead.and_then(|ahead| self.put_ahead(ahead, events, wait, &mut additions));
+                let put = put.or_else(|| {
+                    let locked = match wait {
+                        Wait::ForIt => Some(UserRow::lock(user_key)),
+                        Wait::Never => UserRow::lock_free(user_key),
+                    };
+                    Some(self.put(user_key, locked?, events, &mut additions))
+                });
+                match put {
+                    Some([accepted, duplicate]) => {
+                        counts = [counts[0] + accepted, counts[1] + duplicate];
+                    }
+                    None => held.push(user_key),
+                }
                 session::check_interrupts();
             }
         }
         let _session = Session::open();
         additions.write();
-        counts
+        (counts, held)
     }
 }
 

@@ -16,14 +16,20 @@ use crate::pg::lookup::has_between;
 use crate::pg::{Statement, datum};
 use crate::policy::Bundle;
 
+/// The columns of decide.event, in their order.
+macro_rules! columns {
+    () => {
+        "user_key, event_id, at, received_at, type, action, surface, decision_id, value, attributes, schema_version, ordinal"
+    };
+}
+
 thread_local! {
     static EVENT: Statement = const { Statement::new(
-        "INSERT INTO decide.event (user_key, event_id, at, received_at, type, action, surface, \
-                                   decision_id, value, attributes, schema_version, ordinal) \
+        concat!("INSERT INTO decide.event (", columns!(), ") \
          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 \
           WHERE NOT EXISTS (SELECT 1 FROM decide.event AS e \
                              WHERE e.user_key = $1 AND e.event_id = $2 AND e.at >= $13 AND e.at <= $14) \
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT DO NOTHING"),
         &[UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID,
           FLOAT8OID, JSONBOID, INT2OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
     static OUTCOME: Statement = const { Statement::new(
@@ -35,7 +41,30 @@ thread_local! {
 /// Where events go.
 const DAILY: Daily = Daily {
     table: "event",
-    columns: 12,
+    columns: columns!(),
+    types: &[
+        UUIDOID,
+        TEXTOID,
+        TIMESTAMPTZOID,
+        TIMESTAMPTZOID,
+        TEXTOID,
+        TEXTOID,
+        TEXTOID,
+        UUIDOID,
+        FLOAT8OID,
+        JSONBOID,
+        INT2OID,
+        INT8OID,
+    ],
+    filled: &[
+        "user_key",
+        "event_id",
+        "at",
+        "received_at",
+        "type",
+        "schema_version",
+        "ordinal",
+    ],
     watch: Watch::Event,
 };
 
@@ -44,7 +73,7 @@ pub fn is_there(event: &Event<'_>) -> Option<bool> {
     let (first, last) = horizon(event);
     let days = days(first, last)?;
     let (key, id) = (event.user_key, &event.event_id);
-    Some(has_between(&days, key, id, (first, last)))
+    has_between(&days, key, id, (first, last))
 }
 
 /// From when to when an event of the same name is the same.
@@ -89,7 +118,7 @@ pub fn add(
         datum::int8(ordinal),
     ];
     let day = DAILY.day(event.at).filter(|_| is_new);
-    if day.is_some_and(|day| append(day.partition, &row)) {
+    if day.is_some_and(|day| append(day, &row)) {
         return true;
     }
     let (first, last) = horizon(event);

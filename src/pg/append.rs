@@ -2,17 +2,18 @@
 
 use pgrx::pg_sys;
 
+use super::daily::Day;
 use super::datum::Arg;
 
 /// Adds a row to a partition, for later statements of the transaction to see; whether it did: not if
-/// the partition is gone meanwhile. The row must
+/// the partition is gone meanwhile, or was altered. The row must
 /// have a value for each column, in their order, no null where the table forbids it, and must
 /// belong into the partition.
 ///
 /// Only for tables that are plain: stored as a heap, without triggers, check constraints or rules
 /// on INSERT, and with indexes on columns only. The rights of the current role are not asked: it is
 /// for tables that only our own functions write.
-pub fn append<const N: usize>(partition: pg_sys::Oid, row: &[Arg; N]) -> bool {
+pub fn append<const N: usize>(day: Day, row: &[Arg; N]) -> bool {
     let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
     let mut nulls = row.map(|value| value.is_none());
     // SAFETY: the relation is opened under the lock that an INSERT takes, and keeps it to the end
@@ -21,11 +22,11 @@ pub fn append<const N: usize>(partition: pg_sys::Oid, row: &[Arg; N]) -> bool {
     // index, with uniqueness checked. After an ERROR the abort of the transaction closes all.
     unsafe {
         let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-        let relation = pg_sys::try_table_open(partition, lock);
+        let relation = pg_sys::try_table_open(day.partition, lock);
         if relation.is_null() {
             return false;
         }
-        if !(*(*relation).rd_rel).relispartition {
+        if !(*(*relation).rd_rel).relispartition || !day.still_holds() {
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             return false;
         }

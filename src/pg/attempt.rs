@@ -47,7 +47,7 @@ impl Caught {
 ///
 /// Errors that belong to the caller are passed on: a cancelled statement (unless by a timer of ours),
 /// a shutdown, and a serialization failure or deadlock, which only a retry of the whole transaction can
-/// cure.
+/// cure. Not where a function has raised one of these by itself.
 pub fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     subtransaction(work, is_the_callers)
 }
@@ -113,10 +113,24 @@ fn caught(error: CaughtError, goes_on: impl Fn(PgSqlErrorCode) -> bool) -> Caugh
     let mut caught = report_of(&error);
     let cancelled = caught.code == PgSqlErrorCode::ERRCODE_QUERY_CANCELED;
     caught.timed_out = timeout::is_ours(cancelled);
-    if !caught.timed_out && goes_on(caught.code) {
+    if !caught.timed_out && goes_on(caught.code) && is_the_servers(&error, caught.code) {
         error.rethrow();
     }
     caught
+}
+
+/// Whether an error of such a code is what it says: raised by the server, or by us, and not by a function of
+/// somebody else's. Of cancels and shutdowns it is known where the server raises them; of the others, that
+/// procedural languages, whose files begin with "pl", do not.
+fn is_the_servers(error: &CaughtError, code: PgSqlErrorCode) -> bool {
+    let CaughtError::PostgresError(report) = error else {
+        return true;
+    };
+    let file = report.file().rsplit('/').next().unwrap_or_default();
+    match is_of_concurrency(code) {
+        true => !file.starts_with("pl"),
+        false => file == "postgres.c",
+    }
 }
 
 /// What the error says.

@@ -53,6 +53,10 @@ impl Call {
         self.get(number)
     }
 
+    pub fn oid(&self, number: usize) -> Option<pg_sys::Oid> {
+        self.get(number)
+    }
+
     pub fn int4(&self, number: usize) -> Option<i32> {
         self.get(number)
     }
@@ -66,10 +70,6 @@ impl Call {
         let mut numbers = Vec::new();
         let whole = array::read_into(self.argument(number)?, &mut numbers);
         whole.then_some(numbers)
-    }
-
-    pub fn oid(&self, number: usize) -> Option<pg_sys::Oid> {
-        self.get(number)
     }
 
     pub fn bool(&self, number: usize) -> Option<bool> {

@@ -1,16 +1,22 @@
 -- The partition of $1 for the day of $2, and its primary key, if rows may be added to it without the
--- executor: it must be what decide.make_partitions made, of $3 columns, with nothing added that only the
--- executor would heed.
+-- executor: it must be what decide.make_partitions made, of the columns $3 with the types $4 in this order, of which only
+-- $5 must not be null, with nothing added to it, or to the table, that only the executor would heed.
 SELECT p.oid, c.oid,
        CASE WHEN c.relkind = 'r' AND c.relpersistence = 'p' AND a.amname = 'heap'
-       AND NOT c.relhastriggers AND NOT c.relrowsecurity AND c.relchecks = 0 AND c.relnatts = $3
-       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type = '3')
+       AND NOT c.relhastriggers AND NOT c.relrowsecurity AND c.relchecks = 0
+       AND NOT p.relhastriggers AND NOT p.relrowsecurity AND p.relchecks = 0
+       AND ARRAY(SELECT f.attname FROM pg_catalog.pg_attribute AS f
+                  WHERE f.attrelid = c.oid AND f.attnum > 0 ORDER BY f.attnum) = $3::name[]
+       AND ARRAY(SELECT f.atttypid FROM pg_catalog.pg_attribute AS f
+                  WHERE f.attrelid = c.oid AND f.attnum > 0 ORDER BY f.attnum) = $4
+       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class IN (c.oid, p.oid) AND w.ev_type = '3')
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute AS f
-                        WHERE f.attrelid = c.oid AND f.attnum > 0 AND (f.attisdropped OR f.attgenerated <> ''))
+                        WHERE f.attrelid = c.oid AND f.attnum > 0 AND (f.attisdropped OR f.attgenerated <> '' OR f.attnotnull AND f.attname <> ALL ($5::name[])))
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index AS x
                         WHERE x.indrelid = c.oid
                           AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL OR x.indisexclusion OR NOT x.indimmediate))
-       THEN (SELECT x.indexrelid FROM pg_catalog.pg_index AS x WHERE x.indrelid = c.oid AND x.indisprimary AND x.indisvalid) END
+       THEN (SELECT x.indexrelid FROM pg_catalog.pg_index AS x WHERE x.indrelid = c.oid AND x.indisprimary AND x.indisvalid AND x.indnkeyatts = 3
+                AND x.indkey[0] = 1 AND x.indkey[1] = 2 AND x.indkey[2] = 3 AND x.indcollation[1] IN (0, 950)) END
   FROM (SELECT pg_catalog.date_trunc('day', $2 AT TIME ZONE 'UTC') AS day) AS d
  CROSS JOIN pg_catalog.pg_class AS p
   LEFT JOIN (pg_catalog.pg_inherits AS i

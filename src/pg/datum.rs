@@ -52,6 +52,18 @@ pub fn array<T: Element>(values: &[T]) -> Arg {
     Some(array::from_slice(values))
 }
 
+pub fn oids(values: &[pg_sys::Oid]) -> Arg {
+    values.to_vec().into_datum()
+}
+
+pub fn uuids(values: &[uuid::Uuid]) -> Arg {
+    let values: Vec<pgrx::Uuid> = values
+        .iter()
+        .map(|value| pgrx::Uuid::from_bytes(*value.as_bytes()))
+        .collect();
+    values.into_datum()
+}
+
 /// A text[] from strings that may be missing.
 pub fn texts<S: AsRef<str>>(values: &[Option<S>]) -> Arg {
     let owned: Vec<Option<&str>> = values

@@ -79,6 +79,29 @@ impl Keyed {
         }
     }
 
+    /// Whether another transaction has added or deleted a row with that key and not ended yet: who adds one would
+    /// wait for it.
+    pub fn is_being_made(&self, key: impl Into<Key>) -> bool {
+        // SAFETY: as in `look`.
+        unsafe {
+            let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            let Some((relation, index)) = self.open_if_free(mode) else {
+                return true;
+            };
+            let mut everything = pg_sys::SnapshotData {
+                snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
+                ..Default::default()
+            };
+            let (snapshot, none) = (&raw mut everything, pg_sys::InvalidTransactionId);
+            let mut is_held = false;
+            find(relation, index, snapshot, key.into(), |_| {
+                is_held = (*snapshot).xmin != none || (*snapshot).xmax != none;
+            });
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            is_held
+        }
+    }
+
     /// Hands the row with that key to `then` as it is by now, without locking it; unless another transaction
     /// is changing it, or has it locked. For tables with few rows: where they are is remembered.
     pub fn look(
@@ -213,12 +236,13 @@ unsafe fn lock_at(
     }
 }
 
-/// A tuple of these columns.
+/// A tuple of these columns; those that the relation has behind them stay as they are in `old`.
 ///
 /// # Safety
-/// The relation must be open, and the values be of the types of its columns.
+/// The relation must be open, `old` be a tuple of it, and the values be of the types of its columns.
 pub(super) unsafe fn formed<const N: usize>(
     relation: pg_sys::Relation,
+    old: pg_sys::HeapTuple,
     row: &[Arg; N],
 ) -> pg_sys::HeapTuple {
     let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
@@ -226,6 +250,14 @@ pub(super) unsafe fn formed<const N: usize>(
     // SAFETY: the caller's promise; values and nulls are as many as its attributes, which is checked.
     unsafe {
         let shape = (*relation).rd_att;
+        if (*shape).natts as usize > N {
+            let mut column = 0;
+            let columns = row.map(|value| {
+                column += 1;
+                (column, value)
+            });
+            return modified(relation, old, columns);
+        }
         assert!((*shape).natts as usize == N, "a row of {N} columns");
         pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr())
     }
@@ -265,7 +297,12 @@ impl Locked {
         unsafe {
             let relation =
                 pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
-            let replaced = put(relation, self.place, formed(relation, row), Wait::ForIt);
+            let replaced = put(
+                relation,
+                self.place,
+                formed(relation, self.tuple, row),
+                Wait::ForIt,
+            );
             pg_sys::heap_freetuple(replaced.expect(CAN_BE_CHANGED).tuple);
             pg_sys::heap_freetuple(self.tuple);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);

@@ -4,14 +4,17 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
-use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::{self, INT4OID, OIDARRAYOID, TEXTARRAYOID, TEXTOID};
+use pgrx::{PgLogLevel, PgSqlErrorCode};
 use uuid::Uuid;
 
 use super::daily::Day;
-use super::datum;
 use super::invalidation::{self, Watch};
-use super::session::sees_one_snapshot;
+use super::plan::{Session, Statement, on_latest_snapshot};
+use super::session::{check_interrupts, sees_one_snapshot};
 use super::version::Version;
+use super::{datum, shape};
 
 /// A value of a primary key.
 #[derive(Clone, Copy)]
@@ -100,7 +103,6 @@ pub enum Unavailable {
 pub struct Keyed {
     pub schema: &'static CStr,
     pub table: &'static CStr,
-    pub primary_key: &'static CStr,
     /// Whether its rows are counters: those are always seen and locked as they are now, also in a
     /// transaction that sees one snapshot throughout.
     pub counts: bool,
@@ -213,10 +215,7 @@ impl Keyed {
 
     /// The table, as claims of its rows name it.
     pub(super) fn table(&self) -> Result<pg_sys::Oid, Unavailable> {
-        match self.oids() {
-            (table, _) if table != pg_sys::InvalidOid => Ok(table),
-            _ => Err(Unavailable::Absent),
-        }
+        Ok(self.sound(pg_sys::RowExclusiveLock as pg_sys::LOCKMODE).0)
     }
 
     /// The table, opened under that lock, and its index.
@@ -226,9 +225,33 @@ impl Keyed {
     pub(super) unsafe fn open(&self, lock: pg_sys::LOCKMODE) -> (pg_sys::Relation, pg_sys::Oid) {
         // SAFETY: what is opened is locked.
         unsafe {
-            let (table, index) = self.oids();
-            (pg_sys::table_open(table, lock), index)
+            loop {
+                let (table, index) = self.sound(lock);
+                let relation = pg_sys::table_open(table, lock);
+                if let Some(index) = self.still_there(table, index, lock) {
+                    return (relation, index);
+                }
+                pg_sys::table_close(relation, lock);
+                check_interrupts();
+            }
         }
+    }
+
+    /// The index of a table that is locked by now, whatever was altered before that; None if another table has
+    /// its name.
+    fn still_there(
+        &self,
+        table: pg_sys::Oid,
+        index: pg_sys::Oid,
+        lock: pg_sys::LOCKMODE,
+    ) -> Option<pg_sys::Oid> {
+        let changes = invalidation::changes_seen(Watch::Keyed);
+        let is_known = |known: &Known| known.name == self.table && known.changes == changes;
+        if KNOWN.with_borrow(|known| known.iter().any(is_known)) {
+            return Some(index);
+        }
+        let (now, index) = self.sound(lock);
+        (now == table).then_some(index)
     }
 
     /// The same, unless others hold the table in a way that would have to be waited for.
@@ -241,60 +264,110 @@ impl Keyed {
     ) -> Option<(pg_sys::Relation, pg_sys::Oid)> {
         // SAFETY: what is opened is locked already.
         unsafe {
-            let (table, index) = self.oids();
-            let free =
-                table != pg_sys::InvalidOid && pg_sys::ConditionalLockRelationOid(table, lock);
+            let (table, index) = self.sound(lock);
+            if !pg_sys::ConditionalLockRelationOid(table, lock) {
+                return None;
+            }
+            let index = self.still_there(table, index, lock)?;
             let none = pg_sys::NoLock as pg_sys::LOCKMODE;
-            free.then(|| (pg_sys::table_open(table, none), index))
+            Some((pg_sys::table_open(table, none), index))
         }
     }
 
-    /// Table and index by their names; looked up once, until the table changes.
-    fn oids(&self) -> (pg_sys::Oid, pg_sys::Oid) {
+    /// Table and index; looked up, and compared with what they should be, once until something changes. An error
+    /// if what somebody has made of the table keeps its rows from being read, or changed, in this way.
+    fn sound(&self, lock: pg_sys::LOCKMODE) -> (pg_sys::Oid, pg_sys::Oid) {
         let changes = invalidation::changes_seen(Watch::Keyed);
-        let known = OIDS.with_borrow(|known| {
-            let mine = |known: &&Oids| known.name == self.table && known.changes == changes;
-            let known = known.iter().find(mine)?;
-            Some((known.table, known.index))
+        let writes = lock > pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let sound = |known: &[Known]| {
+            let mut mine = known.iter().filter(|known| known.name == self.table);
+            let known = mine.find(|known| known.changes == changes)?;
+            let fault = known.unreadable.is_some() || writes && known.unwritable.is_some();
+            (!fault).then_some((known.table, known.index))
+        };
+        if let Some(found) = KNOWN.with_borrow(|known| sound(known)) {
+            return found;
+        }
+        let known = self.look_up();
+        let fault = known.unreadable.as_ref().map(|fault| ("read", fault));
+        let fault = fault.or_else(|| {
+            let unwritable = known.unwritable.as_ref().filter(|_| writes);
+            unwritable.map(|fault| ("changed", fault))
         });
-        known.unwrap_or_else(|| self.look_up_oids())
+        if let Some((what, fault)) = fault {
+            self.refuse(what, fault);
+        }
+        let found = (known.table, known.index);
+        KNOWN.with_borrow_mut(|all| {
+            all.retain(|other| other.name != self.table);
+            all.push(known);
+        });
+        found
     }
 
-    fn look_up_oids(&self) -> (pg_sys::Oid, pg_sys::Oid) {
-        // SAFETY: names are C strings; look-ups in the system cache.
-        let (table, index) = unsafe {
-            let schema = pg_sys::get_namespace_oid(self.schema.as_ptr(), false);
-            (
-                pg_sys::get_relname_relid(self.table.as_ptr(), schema),
-                pg_sys::get_relname_relid(self.primary_key.as_ptr(), schema),
-            )
+    fn look_up(&self) -> Known {
+        let table = self.table.to_str().expect("a name of ours");
+        let shape = shape::of(table);
+        let names: Vec<Option<&str>> = shape.columns.iter().map(|(name, _)| Some(*name)).collect();
+        let types: Vec<pg_sys::Oid> = shape.columns.iter().map(|(_, of)| *of).collect();
+        let args = [
+            datum::text(table),
+            datum::texts(&names),
+            datum::oids(&types),
+            datum::int4(shape.keys),
+        ];
+        let mut known = Known {
+            name: self.table,
+            // Whatever changes from here on is looked up again.
+            changes: invalidation::changes_seen(Watch::Keyed),
+            table: pg_sys::InvalidOid,
+            index: pg_sys::InvalidOid,
+            unreadable: Some("there is none".to_owned()),
+            unwritable: None,
         };
-        if table != pg_sys::InvalidOid {
-            invalidation::watch(Watch::Keyed, table);
-            OIDS.with_borrow_mut(|known| {
-                known.retain(|known| known.name != self.table);
-                known.push(Oids {
-                    name: self.table,
-                    changes: invalidation::changes_seen(Watch::Keyed),
-                    table,
-                    index,
-                });
-            });
+        let _session = Session::open();
+        on_latest_snapshot(|| {
+            LOOK_UP.with(|statement| {
+                statement.read(&args, |row| {
+                    known.table = row.must(1);
+                    known.index = row.get(2).unwrap_or(pg_sys::InvalidOid);
+                    known.unreadable = row.get(3);
+                    known.unwritable = row.get(4);
+                })
+            })
+        });
+        if known.table != pg_sys::InvalidOid {
+            invalidation::watch(Watch::Keyed, known.table);
         }
-        (table, index)
+        known
+    }
+
+    fn refuse(&self, what: &str, fault: &str) -> ! {
+        let (schema, table) = (self.schema.to_string_lossy(), self.table.to_string_lossy());
+        let code = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+        let message = format!("rows of table {schema}.{table} cannot be {what}");
+        ErrorReport::new(code, message, "pg_decide")
+            .set_detail(format!("The table is not as the extension made it: {fault}."))
+            .set_hint("Undo what was altered. More columns behind those of the extension are no hindrance.")
+            .report(PgLogLevel::ERROR);
+        unreachable!("an ERROR does not return")
     }
 }
 
-/// A table and its index, as of a count of changes.
-struct Oids {
+/// A table and its index, as of a count of changes, and why its rows cannot be read or changed.
+struct Known {
     name: &'static CStr,
     changes: u64,
     table: pg_sys::Oid,
     index: pg_sys::Oid,
+    unreadable: Option<String>,
+    unwritable: Option<String>,
 }
 
 thread_local! {
-    static OIDS: RefCell<Vec<Oids>> = const { RefCell::new(Vec::new()) };
+    static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
+    static LOOK_UP: Statement = const { Statement::new(include_str!("keyed.sql"),
+        &[TEXTOID, TEXTARRAYOID, OIDARRAYOID, INT4OID]) };
 }
 
 /// Hands the row with that key to `then`.
@@ -346,11 +419,9 @@ unsafe fn equal_uuid(key: pg_sys::Datum) -> pg_sys::ScanKeyData {
 /// Whether one of the partitions has a row whose first three columns, those of its primary key, are
 /// this uuid, this text in the order of bytes, and a time from `first` to `last`. Sees what is
 /// committed by now, or what the transaction sees if it sees one snapshot throughout; and what it
-/// wrote itself.
-pub fn has_between(days: &[Day], key: Uuid, text: &str, (first, last): (i64, i64)) -> bool {
-    let (Some(key), Some(text)) = (datum::uuid(key), datum::text(text)) else {
-        return false;
-    };
+/// wrote itself. None where a partition was altered just now.
+pub fn has_between(days: &[Day], key: Uuid, text: &str, (first, last): (i64, i64)) -> Option<bool> {
+    let (key, text) = (datum::uuid(key)?, datum::text(text)?);
     let time = |strategy: u32, operator: u32, at: i64| {
         let mut key = pg_sys::ScanKeyData::default();
         let (strategy, at) = (strategy as pg_sys::StrategyNumber, pg_sys::Datum::from(at));
@@ -379,23 +450,38 @@ pub fn has_between(days: &[Day], key: Uuid, text: &str, (first, last): (i64, i64
             ),
         ];
         let snapshot = pg_sys::RegisterSnapshot(newest());
-        let found = days.iter().any(|day| has(day, snapshot, &mut keys));
+        let mut found = Some(false);
+        for day in days {
+            found = has(day, snapshot, &mut keys);
+            if found != Some(false) {
+                break;
+            }
+        }
         pg_sys::UnregisterSnapshot(snapshot);
         found
     }
 }
 
-/// Whether the partition has a row with these keys. One without a page is not looked at further.
+/// Whether the partition has a row with these keys; None if it was altered just now. One without a page is not
+/// looked at further.
 ///
 /// # Safety
 /// The keys must fit its primary key, and the snapshot be registered.
-unsafe fn has(day: &Day, snapshot: pg_sys::Snapshot, keys: &mut [pg_sys::ScanKeyData]) -> bool {
+unsafe fn has(
+    day: &Day,
+    snapshot: pg_sys::Snapshot,
+    keys: &mut [pg_sys::ScanKeyData],
+) -> Option<bool> {
     // SAFETY: the partition is opened under a lock that is kept to the end of the transaction.
     unsafe {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         let relation = pg_sys::try_table_open(day.partition, lock);
         if relation.is_null() {
-            return false;
+            return Some(false);
+        }
+        if !day.still_holds() {
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            return None;
         }
         let main = pg_sys::ForkNumber::MAIN_FORKNUM;
         let found = pg_sys::RelationGetNumberOfBlocksInFork(relation, main) > 0 && {
@@ -412,12 +498,12 @@ unsafe fn has(day: &Day, snapshot: pg_sys::Snapshot, keys: &mut [pg_sys::ScanKey
             found
         };
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-        found
+        Some(found)
     }
 }
 
 /// Hands the row of a day whose primary key is these two uuids and that time to `then`, if there is one; false if
-/// the partition is gone meanwhile. Sees what is committed by now, whichever snapshot the caller has, and what the
+/// the partition is gone meanwhile, or was altered. Sees what is committed by now, whichever snapshot the caller has, and what the
 /// transaction wrote itself. The rights of the current role are not asked.
 pub fn find_in_day(
     day: Day,
@@ -434,6 +520,10 @@ pub fn find_in_day(
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         let relation = pg_sys::try_table_open(day.partition, lock);
         if relation.is_null() {
+            return false;
+        }
+        if !day.still_holds() {
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             return false;
         }
         let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use pgrx::{FromDatum, PgList, pg_sys};
 
 use super::datum::Arg;
+pub use super::planner::as_server;
 
 /// A connection to the executor; what is allocated while it is open is freed when it closes.
 pub struct Session(());
@@ -369,16 +370,24 @@ pub fn untranslated<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Runs `work`, which plans a statement as for tables that lie in memory: what a decision looks at
-/// is looked at all the time, so that a few look-ups by an index beat reading a table whole.
+/// is looked at all the time, so that a few look-ups by an index beat reading a table whole; and in the
+/// server's way, whatever the caller has set.
 fn in_memory<T>(work: impl FnOnce() -> T) -> T {
-    with_setting(c"seq_page_cost", c"0.1", || {
-        with_setting(c"random_page_cost", c"0.1", work)
+    as_server(|| {
+        with_setting(c"seq_page_cost", c"0.1", || {
+            with_setting(c"random_page_cost", c"0.1", work)
+        })
     })
 }
 
-/// Runs `work`, which waits for locks a second at most and fails then.
+/// Runs `work`, which waits for locks a second at most, or as long as the session does where that is less, and
+/// fails then.
 pub fn impatient<T>(work: impl FnOnce() -> T) -> T {
-    with_setting(c"lock_timeout", c"1s", work)
+    // SAFETY: reads a setting of the session, in milliseconds.
+    match unsafe { pg_sys::LockTimeout } {
+        1..1_000 => work(),
+        _ => with_setting(c"lock_timeout", c"1s", work),
+    }
 }
 
 fn with_setting<T>(name: &CStr, value: &CStr, work: impl FnOnce() -> T) -> T {

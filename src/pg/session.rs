@@ -8,6 +8,24 @@ pub fn is_read_only() -> bool {
     unsafe { pg_sys::XactReadOnly }
 }
 
+/// While it lives, what runs cannot write, whatever functions it calls are declared as.
+pub struct ReadOnly(bool);
+
+impl ReadOnly {
+    /// To be made within an attempt: an error puts back what was before as well.
+    pub fn begin() -> ReadOnly {
+        // SAFETY: a flag of the backend, which subtransactions save and restore.
+        unsafe { ReadOnly(std::mem::replace(&mut *&raw mut pg_sys::XactReadOnly, true)) }
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { pg_sys::XactReadOnly = self.0 }
+    }
+}
+
 /// A number of the running transaction that no other of this backend has.
 pub fn transaction() -> u64 {
     // SAFETY: reads the transaction's state; one that has written has an identifier already.
@@ -26,6 +44,12 @@ pub fn has_row_security() -> bool {
     unsafe { pg_sys::row_security }
 }
 
+/// Whether the session bounds its waits for locks by itself.
+pub fn has_lock_timeout() -> bool {
+    // SAFETY: reads a setting of the session.
+    unsafe { pg_sys::LockTimeout > 0 }
+}
+
 /// Whether the transaction sees one snapshot throughout, which may be old.
 pub fn sees_one_snapshot() -> bool {
     // SAFETY: reads a setting of the transaction.
@@ -40,6 +64,12 @@ pub fn sees(transaction: u32) -> bool {
         pg_sys::TransactionIdIsCurrentTransactionId(transaction)
             || !pg_sys::XidInMVCCSnapshot(transaction, pg_sys::GetActiveSnapshot())
     }
+}
+
+/// When the statement of the client began, in microseconds since 2000: its snapshots are not older.
+pub fn statement_began() -> i64 {
+    // SAFETY: reads a moment that the server has noted.
+    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
 }
 
 /// The process of this session: no other session has the same number while this one lasts.

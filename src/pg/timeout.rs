@@ -1,10 +1,13 @@
 //! Time limits: a timer of the server's own that cancels what runs too long, and tells that cancel
 //! from one of the caller's.
 
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
+
+use super::attempt::Caught;
 
 // The server's timeouts, which pgrx does not declare (`utils/timeout.h`, the same since version 9.3).
 unsafe extern "C-unwind" {
@@ -26,6 +29,12 @@ static TIMER: AtomicI32 = AtomicI32::new(-1);
 /// The timer has run out since it was armed, and its cancel has not been dealt with.
 static RAN_OUT: AtomicBool = AtomicBool::new(false);
 
+/// A timer lives.
+static ARMED: AtomicBool = AtomicBool::new(false);
+
+/// Something has caught the timer's cancel, and was cancelled again.
+static AGAIN: AtomicBool = AtomicBool::new(false);
+
 /// The caller's statement_timeout was running when the timer was armed.
 static STATEMENT_TIMED: AtomicBool = AtomicBool::new(false);
 
@@ -44,16 +53,79 @@ impl Timer {
                 TIMER.store(RegisterTimeout(USER_TIMEOUT, run_out), Ordering::Relaxed);
             }
             RAN_OUT.store(false, Ordering::Relaxed);
+            AGAIN.store(false, Ordering::Relaxed);
+            ARMED.store(true, Ordering::Relaxed);
             STATEMENT_TIMED.store(get_timeout_active(STATEMENT_TIMEOUT), Ordering::Relaxed);
             let at = pg_sys::GetCurrentTimestamp().saturating_add(micros);
             enable_timeout_at(TIMER.load(Ordering::Relaxed), at);
         }
         Timer(())
     }
+
+    /// Ends it. Where something has caught its cancel and gone on, what it answers is late: that is an error
+    /// as the cancel would have been.
+    pub fn end(self) {
+        let ran_out = RAN_OUT.load(Ordering::Relaxed);
+        let was_caught = ran_out && (AGAIN.load(Ordering::Relaxed) || !is_pending());
+        drop(self);
+        if was_caught && !is_the_statements() {
+            late().raise();
+        }
+    }
+}
+
+/// What the timer's cancel is to who catches it.
+fn late() -> Caught {
+    Caught {
+        code: PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+        message: "canceling statement due to a timeout".to_owned(),
+        timed_out: true,
+    }
+}
+
+/// Whether a cancel is asked for.
+fn is_pending() -> bool {
+    // SAFETY: a flag of the process.
+    unsafe { (&raw const pg_sys::QueryCancelPending).read_volatile() != 0 }
+}
+
+/// Has the timer's cancel outlive those who catch it. Once per process, from `_PG_init`.
+pub fn init() {
+    // SAFETY: the callback lives as long as the process, and only writes flags.
+    unsafe { pg_sys::RegisterSubXactCallback(Some(subtransaction_ended), std::ptr::null_mut()) };
+}
+
+/// A subtransaction that fails while a timer lives, and after it or the statement's own timeout has run out, is that
+/// of a function which has caught the cancel: what it does next is cancelled again, until the function and all that
+/// call it have ended.
+#[pg_guard]
+unsafe extern "C-unwind" fn subtransaction_ended(
+    event: pg_sys::SubXactEvent::Type,
+    _mine: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _arg: *mut c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB
+        && ARMED.load(Ordering::Relaxed)
+        && !is_pending()
+        && (RAN_OUT.load(Ordering::Relaxed) || is_the_statements())
+    {
+        AGAIN.store(true, Ordering::Relaxed);
+        ask_for_cancel();
+    }
+}
+
+fn ask_for_cancel() {
+    // SAFETY: flags of the process, which signal handlers write.
+    unsafe {
+        (&raw mut pg_sys::QueryCancelPending).write_volatile(1);
+        (&raw mut pg_sys::InterruptPending).write_volatile(1);
+    }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
+        ARMED.store(false, Ordering::Relaxed);
         // SAFETY: turns our own timeout off, which is allowed in any state.
         unsafe { disable_timeout(TIMER.load(Ordering::Relaxed), false) };
         // What unwinds now may be the cancel itself: `is_ours` sees to that.
@@ -66,13 +138,9 @@ impl Drop for Timer {
 /// What the alarm calls, as a signal handler: asks for a cancel, as a client would. One that is asked
 /// for already is the caller's. The server wakes whoever waits.
 unsafe extern "C-unwind" fn run_out() {
-    // SAFETY: flags of the process, which signal handlers write.
-    unsafe {
-        if (&raw const pg_sys::QueryCancelPending).read_volatile() == 0 {
-            RAN_OUT.store(true, Ordering::Relaxed);
-            (&raw mut pg_sys::QueryCancelPending).write_volatile(1);
-            (&raw mut pg_sys::InterruptPending).write_volatile(1);
-        }
+    if !is_pending() {
+        RAN_OUT.store(true, Ordering::Relaxed);
+        ask_for_cancel();
     }
 }
 
@@ -93,8 +161,13 @@ fn is_the_statements() -> bool {
 /// Of an error that was just caught: whether it is the timer's cancel. If it is another one, a cancel
 /// of the timer that is still to come is taken back.
 pub(super) fn is_ours(cancelled: bool) -> bool {
-    if cancelled && RAN_OUT.load(Ordering::Relaxed) {
-        return RAN_OUT.swap(false, Ordering::Relaxed) && !is_the_statements();
+    if cancelled && RAN_OUT.load(Ordering::Relaxed) && !is_the_statements() {
+        // It may have been asked for again meanwhile.
+        match AGAIN.swap(false, Ordering::Relaxed) {
+            true => withdraw(),
+            false => RAN_OUT.store(false, Ordering::Relaxed),
+        }
+        return true;
     }
     withdraw();
     false

@@ -39,18 +39,22 @@ impl Version {
         }
     }
 
-    /// Waits for the row and puts another in its place, as [`Locked::replace`] does; None, and nothing, if
-    /// there is a newer version by then. As above.
-    pub fn replace<const N: usize>(self, row: &[Arg; N]) -> Option<Locked> {
+    /// Puts another row in its place, as [`Locked::replace`] does, and waits for it or not; None, and nothing, if
+    /// there is a newer version by then, or if another transaction has the row and is not waited for. As above.
+    pub fn replace<const N: usize>(self, row: &[Arg; N], wait: Wait) -> Option<Locked> {
         // SAFETY: as above; the tuple is formed for this relation.
         unsafe {
             let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+            if wait == Wait::Never && !pg_sys::ConditionalLockRelationOid(self.table, mode) {
+                return None;
+            }
             let relation = pg_sys::table_open(self.table, mode);
-            let mine = with_tuple(relation, self.place, |old, page| is_replaced(old, page));
-            let locked = match mine {
-                Some(false) => put(relation, self.place, formed(relation, row), Wait::ForIt),
-                _ => None,
-            };
+            let tuple = with_tuple(relation, self.place, |old, page| {
+                (!is_replaced(old, page)).then(|| formed(relation, old, row))
+            });
+            let locked = tuple
+                .flatten()
+                .and_then(|tuple| put(relation, self.place, tuple, wait));
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
         }

@@ -67,12 +67,6 @@ pub extern "C-unwind" fn pg_decide_worker(argument: pg_sys::Datum) {
     }
 }
 
-/// Whether this process is a background worker.
-pub fn is_worker() -> bool {
-    // SAFETY: reads a pointer of the process, which is set at its start.
-    unsafe { !pg_sys::MyBgworkerEntry.is_null() }
-}
-
 fn described(name: &str, function: &str) -> BackgroundWorkerBuilder {
     // With access to databases comes the start at the end of recovery.
     BackgroundWorkerBuilder::new(name)
@@ -147,6 +141,8 @@ pub fn begin(name: &CStr, database: Option<pg_sys::Oid>) {
         }
     }
     set(c"search_path", c"pg_catalog, pg_temp");
+    // A worker comes again. Who waits for a lock holds up those who come later, and other jobs.
+    set(c"lock_timeout", c"200ms");
     set(c"application_name", name);
 }
 

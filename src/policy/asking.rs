@@ -117,14 +117,19 @@ impl RuleFault {
     pub fn of(rule: usize, text: &str, error: &Caught, said: &str) -> Option<RuleFault> {
         let looks_at_it = || {
             let text = text.to_ascii_lowercase();
-            text.contains("context") || text.contains("request")
+            let mut said = ["context", "request", "features"].into_iter();
+            said.any(|row| text.contains(row))
         };
-        // Of data; too much of something; and a text that is no query to search by, or no path.
+        // What no input can bring about: names and rights, writing, locks, files, and the server's own faults.
+        // Of 42 without a text that is no query to search by, or no path.
         let code = sqlstate(error.code);
-        let of_data = code.starts_with("22") || code.starts_with("54") || code == "42601";
-        // Of how the caller's session reads dates, and of row security that it has turned off.
+        let mut of_the_rule = ["42", "25", "55", "58", "0A", "XX"].into_iter();
+        let of_data = code == "42601" || !of_the_rule.any(|class| code.starts_with(class));
+        // Of how the caller's session reads dates, of row security that it has turned off, and of how long it
+        // waits for locks.
         let of_settings = matches!(code.as_str(), "22007" | "22008")
-            || code == "42501" && !session::has_row_security();
+            || code == "42501" && !session::has_row_security()
+            || code == "55P03" && session::has_lock_timeout();
         let may_be_said = of_settings || of_data && looks_at_it();
         (error.timed_out || !may_be_said).then(|| RuleFault {
             rule,
@@ -143,6 +148,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What failed says nothing of the rules.
+    pub fn excuse(&mut self) {
+        let faults = self.faults.drain(..);
+        self.silent.extend(faults.map(|fault| fault.rule));
+    }
+
     /// A rule has failed: by that fault, if it is its own.
     pub(super) fn blame(&mut self, rule: usize, fault: Option<RuleFault>) {
         match fault {

@@ -2,11 +2,13 @@
 //! tried again later by one decision at a time.
 //!
 //! Nothing is written while all is well. Each backend counts failures in its own memory; at so many in
-//! a row it puts the rule into `decide.breaker`, where all see it. A rule is known by a hash of its
-//! text, so a breaker outlives a publish.
+//! a row it leaves the rule out by itself for a while, and suspects it in `decide.breaker`, where all see it.
+//! When several sessions do, and for a second none has had an answer from the rule, all leave it out; a session
+//! that gets an answer takes the suspicion back. So no session can have others leave out a rule that works for
+//! them. A rule is known by a hash of its text, so a breaker outlives a publish.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
@@ -14,7 +16,7 @@ use super::asking::{Outcome, Round, RuleFault};
 use super::rules::Rules;
 use crate::pg::attempt::beside;
 use crate::pg::invalidation::Watch;
-use crate::pg::{Statement, Watched, datum};
+use crate::pg::{Statement, Watched, datum, session};
 use crate::settings;
 
 /// Longest pause before an open breaker is tried again, in microseconds.
@@ -24,14 +26,28 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
     /// Failures in a row, by the rule's hash.
     static COUNTS: RefCell<HashMap<i64, Count>> = RefCell::default();
+    /// Rules that this session leaves out by itself, by their hashes, and until when.
+    static ALONE: RefCell<HashMap<i64, i64>> = RefCell::default();
 
     static WATCHED: Watched = const { Watched::new(Watch::Breaker, "decide.breaker") };
     static READ: Statement = const { Statement::new(
-        "SELECT b.rule_hash, b.probe_at FROM decide.breaker AS b", &[]) };
+        "SELECT b.rule_hash, b.probe_at, b.openings = 0 FROM decide.breaker AS b", &[]) };
     static OPEN: Statement = const { Statement::new(
-        "INSERT INTO decide.breaker (rule_hash, rule, failures, slow, openings, opened_at, probe_at, last_error) \
-         VALUES ($1, $2, $3, $4, 1, $5, $6, $7) ON CONFLICT (rule_hash) DO NOTHING",
-        &[INT8OID, TEXTOID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID]) };
+        "INSERT INTO decide.breaker AS b (rule_hash, rule, failures, slow, openings, opened_at, probe_at, last_error, sessions) \
+         VALUES ($1, $2, $3, $4, CASE WHEN $8 > 1 THEN 0 ELSE 1 END, $5, CASE WHEN $8 > 1 THEN 'infinity' ELSE $6 END, $7, ARRAY[$9]) \
+         ON CONFLICT (rule_hash) DO UPDATE \
+            SET failures = b.failures + excluded.failures, slow = b.slow + excluded.slow, last_error = excluded.last_error, \
+                sessions = pg_catalog.array_remove(b.sessions, $9) || $9, \
+                (openings, opened_at, probe_at) = (SELECT \
+                   CASE WHEN e.enough THEN 1 ELSE 0 END, CASE WHEN e.enough THEN $5 ELSE b.opened_at END, \
+                   CASE WHEN e.enough THEN $6 ELSE b.probe_at END \
+                   FROM (SELECT pg_catalog.cardinality(pg_catalog.array_remove(b.sessions, $9)) + 1 >= $8 \
+                                AND b.opened_at <= $5 - interval '1 second' AS enough) AS e) \
+          WHERE b.openings = 0",
+        &[INT8OID, TEXTOID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID]) };
+    static TAKE_BACK: Statement = const { Statement::new(
+        "DELETE FROM decide.breaker AS b WHERE b.ctid = (SELECT k.ctid FROM decide.breaker AS k \
+          WHERE k.rule_hash = $1 AND k.openings = 0 FOR UPDATE SKIP LOCKED)", &[INT8OID]) };
     static CLAIM: Statement = const { Statement::new(
         "SELECT b.openings FROM decide.breaker AS b WHERE b.rule_hash = $1 AND b.probe_at <= $2 \
          FOR UPDATE SKIP LOCKED",
@@ -54,6 +70,8 @@ struct Kept {
     changes: u64,
     at: i64,
     open: HashMap<i64, i64>,
+    /// Rules that some session has not had an answer from for a while.
+    suspected: HashSet<i64>,
 }
 
 #[derive(Default)]
@@ -73,15 +91,18 @@ pub struct Probe {
 pub fn round(rules: &Rules, now: i64, may_write: bool) -> (Round, Option<Probe>) {
     let mut round = Round::default();
     look(now);
+    leave_out_alone(rules, &mut round, now);
     let due = KEPT.with_borrow(|kept| {
         if kept.open.is_empty() {
             return None;
         }
         let at = |rule: usize| kept.open.get(&rules.hashes()[rule]);
-        round.out = (0..rules.len())
-            .filter(|&rule| at(rule).is_some())
-            .collect();
-        let mut due = round.out.iter().copied();
+        let open = (0..rules.len()).filter(|&rule| at(rule).is_some());
+        let open: Vec<usize> = open.collect();
+        round.out.retain(|rule| !open.contains(rule));
+        round.out.extend(&open);
+        round.out.sort_unstable();
+        let mut due = open.into_iter();
         due.find(|&rule| at(rule).is_some_and(|&at| at <= now))
     });
     let probe = due
@@ -89,6 +110,18 @@ pub fn round(rules: &Rules, now: i64, may_write: bool) -> (Round, Option<Probe>)
         .and_then(|rule| claim(rule, rules.hashes()[rule], now));
     round.probed = probe.as_ref().map(|probe| probe.rule);
     (round, probe)
+}
+
+/// Leaves out what has failed this session so often that it asks again only after a pause.
+fn leave_out_alone(rules: &Rules, round: &mut Round, now: i64) {
+    ALONE.with_borrow_mut(|alone| {
+        if alone.is_empty() {
+            return;
+        }
+        alone.retain(|_, until| now < *until);
+        let is_out = |&rule: &usize| alone.contains_key(&rules.hashes()[rule]);
+        round.out.extend((0..rules.len()).filter(is_out));
+    });
 }
 
 /// Reads the table where something has changed.
@@ -100,19 +133,25 @@ fn look(now: i64) {
         return;
     }
     let read = || {
-        let mut open = HashMap::new();
+        let (mut open, mut suspected) = (HashMap::new(), HashSet::new());
         READ.with(|statement| {
-            statement.read(&[], |row| {
-                open.insert(row.must(1), row.timestamp(2).unwrap_or(i64::MAX));
+            statement.read(&[], |row| match row.must(3) {
+                true => {
+                    suspected.insert(row.must(1));
+                }
+                false => {
+                    open.insert(row.must(1), row.timestamp(2).unwrap_or(i64::MAX));
+                }
             })
         });
-        open
+        (open, suspected)
     };
-    if let Some((changes, open)) = beside(|| WATCHED.with(|table| table.read(read))) {
+    if let Some((changes, (open, suspected))) = beside(|| WATCHED.with(|table| table.read(read))) {
         KEPT.set(Kept {
             changes,
             at: now,
             open,
+            suspected,
         });
     }
 }
@@ -139,7 +178,11 @@ pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, outcome: &Out
             None => close(rules.hashes()[probe.rule]),
         }
     }
-    if faults.is_empty() && COUNTS.with_borrow(HashMap::is_empty) {
+    let is_suspected = |hash: i64| KEPT.with_borrow(|kept| kept.suspected.contains(&hash));
+    if faults.is_empty()
+        && COUNTS.with_borrow(HashMap::is_empty)
+        && KEPT.with_borrow(|kept| kept.suspected.is_empty())
+    {
         return;
     }
     for rule in (0..rules.len()).filter(|rule| !round.out.contains(rule)) {
@@ -149,6 +192,9 @@ pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, outcome: &Out
             None if silent.contains(&rule) => {}
             None => {
                 COUNTS.with_borrow_mut(|counts| counts.remove(&hash));
+                if is_suspected(hash) {
+                    take_back(hash);
+                }
             }
         }
     }
@@ -164,6 +210,13 @@ fn count(text: &str, hash: i64, fault: &RuleFault, now: i64) {
         full.then(|| counts.remove(&hash)).flatten()
     });
     let Some(count) = full else { return };
+    let sessions = settings::breaker_sessions();
+    if sessions > 1 {
+        // After the pause one more failure is enough.
+        COUNTS.with_borrow_mut(|counts| counts.entry(hash).or_default().failures = most - 1);
+        let until = now.saturating_add(settings::breaker_pause());
+        ALONE.with_borrow_mut(|alone| alone.insert(hash, until));
+    }
     changing(|| {
         let args = [
             datum::int8(hash),
@@ -173,9 +226,16 @@ fn count(text: &str, hash: i64, fault: &RuleFault, now: i64) {
             datum::timestamp(now),
             datum::timestamp(now.saturating_add(pause(0))),
             datum::text(&fault.error),
+            datum::int4(sessions),
+            datum::int4(session::process()),
         ];
         OPEN.with(|statement| statement.write(&args, |_| {}))
     });
+}
+
+/// The rule has answered here: what other sessions have suspected is not its fault.
+fn take_back(hash: i64) {
+    changing(|| TAKE_BACK.with(|statement| statement.write(&[datum::int8(hash)], |_| {})));
 }
 
 fn close(hash: i64) {

@@ -20,7 +20,6 @@ use crate::pg::{Statement, Watched, array, datum, session};
 const STRIPES: Keyed = Keyed {
     schema: c"decide",
     table: c"budget_stripe",
-    primary_key: c"budget_stripe_pkey",
     counts: true,
 };
 

@@ -40,6 +40,6 @@ pub use names::must_be_short;
 pub use pacing::{announce, prices};
 pub use publish::make_partitions;
 pub use rules::Request as RuleRequest;
-pub use stage::{Stage, filled_to, next_to_fill, stage, take_to_fill};
+pub use stage::{Filled, Stage, filled_to, next_to_fill, stage, take_to_fill};
 pub use user::UserRow;
 pub use validate::is_name;

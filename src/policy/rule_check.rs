@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::pg::attempt::attempt;
 use crate::pg::plan::{Access, pinned};
-use crate::pg::{Plan, identity, rule_text};
+use crate::pg::{Plan, identity, rule_text, session};
 use pgrx::pg_sys;
 
 use super::rules::{TYPES, looks_at_action, rule_role};
@@ -112,6 +112,7 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
             return Err("it is not one expression".to_owned());
         }
         let _acting = identity::act_as(role);
+        let _reading = session::ReadOnly::begin();
         let analysis = pinned(|| rule_text::analyse(&expression(&Rows::empty(features)), &[]));
         if analysis.result_type != pg_sys::BOOLOID {
             return Err("it is not boolean".to_owned());

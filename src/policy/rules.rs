@@ -21,8 +21,9 @@ use crate::math::hash::fnv64a;
 use crate::pg::attempt::attempt;
 use crate::pg::datum::{self, Arg};
 use crate::pg::expression::Truths;
-use crate::pg::plan::{Access, untranslated};
-use crate::pg::{Plan, array, identity};
+use crate::pg::plan::{Access, as_server, untranslated};
+use crate::pg::timeout::Timer;
+use crate::pg::{Plan, array, identity, session};
 use crate::settings;
 
 /// The parameters of a rule's statement: user, context, features, and first and last number of the
@@ -235,6 +236,7 @@ impl Rules {
             self.ask_one(rule, &asked, actions, &mut verdicts);
         }
         let _acting = identity::act_quietly_as(role);
+        let _reading = session::ReadOnly::begin();
         let mut together = self.together.borrow_mut();
         drop(together.take_if(|known| !known.serves(role, &round.out)));
         if !together.as_ref().is_some_and(Together::is_ready) {
@@ -247,8 +249,12 @@ impl Rules {
         }
         if let Some(together) = &*together {
             let args = self.args(request, i32::MIN, i32::MAX);
-            let _timer = until.timer();
-            together.run(&args, &mut verdicts);
+            let timer = until.timer();
+            match together.rest {
+                Some(_) => as_server(|| together.run(&args, &mut verdicts)),
+                None => together.run(&args, &mut verdicts),
+            }
+            timer.map(Timer::end);
         }
         verdicts.holds.sort_unstable();
         verdicts
@@ -393,6 +399,7 @@ impl Rules {
         let args = self.args(asked.request, first, last);
         let answer = attempt(|| {
             let _acting = identity::act_quietly_as(asked.role);
+            let _reading = session::ReadOnly::begin();
             let mut plans = self.alone.borrow_mut();
             if !plans.get(&rule).is_some_and(Inquiry::is_ready) {
                 self.plan(asked.until, || {
@@ -402,8 +409,9 @@ impl Rules {
                 });
             }
             if let Some(inquiry) = plans.get(&rule) {
-                let _timer = asked.until.timer();
-                untranslated(|| inquiry.run(&args, verdicts));
+                let timer = asked.until.timer();
+                as_server(|| untranslated(|| inquiry.run(&args, verdicts)));
+                timer.map(Timer::end);
             }
         });
         answer.map_err(|caught| {

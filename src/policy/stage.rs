@@ -1,7 +1,7 @@
 //! Features on their way in: from the commit that stages one, every session writes it beside what the
 //! bundle in force keeps, so that its past can be computed and a later bundle find it whole.
 
-use pgrx::pg_sys::{self, BOOLOID, INT4OID, INT8OID, TEXTOID, UUIDOID};
+use pgrx::pg_sys::{self, BOOLOID, INT4OID, INT8OID, TEXTOID, UUIDARRAYOID, UUIDOID};
 use uuid::Uuid;
 
 use super::bundle::Bundle;
@@ -27,20 +27,20 @@ thread_local! {
         "LOCK TABLE decide.user_state IN SHARE MODE", &[]) };
     static STAGE: Statement = const { Statement::new(
         "UPDATE decide.feature_slot AS l \
-            SET staged_at = pg_catalog.now(), backfilled_at = NULL, backfilled_to = NULL WHERE l.slot = $1 \
+            SET staged_at = pg_catalog.now(), backfilled_at = NULL, backfilled_to = NULL, backfill_left = '{}' WHERE l.slot = $1 \
          RETURNING 'decide.publication'::pg_catalog.regclass::pg_catalog.oid", &[INT4OID]) };
     static NEXT: Statement = const { Statement::new(
         "SELECT l.slot FROM decide.feature_slot AS l \
           WHERE l.staged_at < pg_catalog.now() AND l.backfilled_at IS NULL ORDER BY l.slot LIMIT 1", &[]) };
     static TAKE: Statement = const { Statement::new(
-        "SELECT COALESCE(l.backfilled_to, '00000000-0000-0000-0000-000000000000') FROM decide.feature_slot AS l \
+        "SELECT COALESCE(l.backfilled_to, '00000000-0000-0000-0000-000000000000'), l.backfill_left FROM decide.feature_slot AS l \
           WHERE l.slot = $1 AND l.staged_at < pg_catalog.now() AND l.backfilled_at IS NULL FOR NO KEY UPDATE",
         &[INT4OID]) };
     static ADVANCE: Statement = const { Statement::new(
-        "UPDATE decide.feature_slot AS l SET backfilled_to = $2, \
+        "UPDATE decide.feature_slot AS l SET backfilled_to = $2, backfill_left = $5, \
                 backfilled_at = CASE WHEN $3 THEN pg_catalog.now() END, \
                 staged_at = CASE WHEN NOT ($3 AND $4) THEN l.staged_at END WHERE l.slot = $1",
-        &[INT4OID, UUIDOID, BOOLOID, BOOLOID]) };
+        &[INT4OID, UUIDOID, BOOLOID, BOOLOID, UUIDARRAYOID]) };
     static SETTLE: Statement = const { Statement::new(include_str!("settle.sql"), &[INT8OID]) };
 }
 
@@ -173,23 +173,42 @@ pub fn next_to_fill() -> Option<i32> {
     slot
 }
 
-/// Takes a place to fill it, until the transaction ends: the user up to whom it is filled. Needs an
-/// open session.
-pub fn take_to_fill(slot: i32) -> Option<Uuid> {
-    let mut filled_to = None;
-    TAKE.with(|statement| statement.write(&[datum::int4(slot)], |row| filled_to = row.uuid(1)));
-    filled_to
+/// How far a place is filled.
+pub struct Filled {
+    /// Up to this user,
+    pub user: Uuid,
+    /// but for these, whose rows other transactions had.
+    pub left: Vec<Uuid>,
 }
 
-/// Notes up to whom a place is filled, and whether that is all. What the bundle in force has need not
+/// Takes a place to fill it, until the transaction ends: how far it is filled. Needs an open session.
+pub fn take_to_fill(slot: i32) -> Option<Filled> {
+    let mut filled = None;
+    TAKE.with(|statement| {
+        statement.write(&[datum::int4(slot)], |row| {
+            let left = row.get::<Vec<pgrx::Uuid>>(2).unwrap_or_default();
+            filled = row.uuid(1).map(|user| Filled {
+                user,
+                left: left
+                    .iter()
+                    .map(|key| Uuid::from_bytes(*key.as_bytes()))
+                    .collect(),
+            });
+        })
+    });
+    filled
+}
+
+/// Notes how far a place is filled, and whether that is all. What the bundle in force has need not
 /// be staged any longer. Needs an open session.
-pub fn filled_to(slot: i32, user_key: Uuid, all: bool, in_force: bool) {
+pub fn filled_to(slot: i32, filled: &Filled, all: bool, in_force: bool) {
     ADVANCE.with(|statement| {
         let args = [
             datum::int4(slot),
-            datum::uuid(user_key),
+            datum::uuid(filled.user),
             datum::bool(all),
             datum::bool(in_force),
+            datum::uuids(&filled.left),
         ];
         statement.write(&args, |_| {})
     });

@@ -13,7 +13,6 @@ use crate::pg::{Statement, array, clock, datum, session};
 const USER_STATE: Keyed = Keyed {
     schema: c"decide",
     table: c"user_state",
-    primary_key: c"user_state_pkey",
     counts: false,
 };
 
@@ -110,14 +109,25 @@ impl UserRow {
         }
     }
 
+    /// The same, unless another transaction has the row, or is making it. Needs an open session.
+    pub fn lock_free(user_key: Uuid) -> Option<(UserRow, Locked)> {
+        match UserRow::lock_if_free(user_key) {
+            Err(Missed::Absent) if !USER_STATE.is_being_made(user_key) => {
+                MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
+                UserRow::lock_if_free(user_key).ok()
+            }
+            found => found.ok(),
+        }
+    }
+
     /// The same, if there is a row. Needs an open session.
     pub fn lock_existing(user_key: Uuid) -> Option<(UserRow, Locked)> {
         UserRow::lock_as(user_key, Wait::ForIt).ok()
     }
 
     /// The same, if there is a row and nobody else has it. Needs an open session.
-    pub fn lock_if_free(user_key: Uuid) -> Option<(UserRow, Locked)> {
-        UserRow::lock_as(user_key, Wait::Never).ok()
+    pub fn lock_if_free(user_key: Uuid) -> Result<(UserRow, Locked), Missed> {
+        UserRow::lock_as(user_key, Wait::Never)
     }
 
     /// Locks the row, or makes one, and puts what is in it here; None if another transaction has it
@@ -157,10 +167,10 @@ impl UserRow {
         locked.replace(&self.columns(user_key));
     }
 
-    /// Writes it in the place of a version that was not locked, for which it waits; None, and nothing, if
-    /// there is a newer one by then.
-    pub fn write_over(&self, user_key: Uuid, version: Version) -> Option<Locked> {
-        version.replace(&self.columns(user_key))
+    /// Writes it in the place of a version that was not locked, for which it waits or not; None, and nothing,
+    /// if there is a newer one by then, or if another transaction has it.
+    pub fn write_over(&self, user_key: Uuid, version: Version, wait: Wait) -> Option<Locked> {
+        version.replace(&self.columns(user_key), wait)
     }
 
     fn columns(&self, user_key: Uuid) -> [Arg; 6] {

@@ -13,5 +13,12 @@ pub fn step() -> Result<Step, Error> {
 }
 
 pub fn says(rows: i64) -> String {
-    format!("features of {rows} users computed from their events")
+    match backfill::left() {
+        0 => format!("features of {rows} users computed from their events"),
+        left => format!("features of {rows} users computed from their events, {left} users left"),
+    }
+}
+
+pub fn left() -> i64 {
+    backfill::left()
 }

@@ -8,13 +8,20 @@ use crate::observe::inbox;
 const BATCH: i32 = 1_000;
 
 pub fn step() -> Result<Step, Error> {
-    let rows = inbox::fold(BATCH)?;
+    let folded = inbox::fold(BATCH)?;
     Ok(Step {
-        rows,
-        more: rows == i64::from(BATCH),
+        rows: folded.events,
+        more: folded.more,
     })
 }
 
 pub fn says(rows: i64) -> String {
-    format!("{rows} events folded")
+    match inbox::left() {
+        0 => format!("{rows} events folded"),
+        left => format!("{rows} events folded, those of {left} users left"),
+    }
+}
+
+pub fn left() -> i64 {
+    inbox::left() as i64
 }

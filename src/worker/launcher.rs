@@ -31,7 +31,7 @@ pub fn run() {
     let mut places: HashMap<Oid, Place> = HashMap::new();
     loop {
         worker::reload();
-        let named = named();
+        let named = named().unwrap_or_else(|| places.keys().copied().collect());
         leave(&mut places, &named);
         for database in named {
             send(&mut places, database);
@@ -42,21 +42,23 @@ pub fn run() {
     }
 }
 
-/// The databases that are named and exist. A name without a database is no fault: it may come.
-fn named() -> Vec<Oid> {
+/// The databases that are named and exist. A name without a database is no fault: it may come. None where
+/// that cannot be read now.
+fn named() -> Option<Vec<Oid>> {
     let names = settings::databases();
     if names.is_empty() {
-        return Vec::new();
+        return Some(Vec::new());
     }
     match worker::transaction(worker::databases) {
-        Ok(databases) => databases
-            .into_iter()
-            .filter(|(name, _)| names.contains(name))
-            .map(|(_, oid)| oid)
-            .collect(),
+        Ok(databases) => {
+            let named = databases
+                .into_iter()
+                .filter(|(name, _)| names.contains(name));
+            Some(named.map(|(_, oid)| oid).collect())
+        }
         Err(error) => {
             pgrx::warning!("{LAUNCHER} cannot read the databases: {}", error.message);
-            Vec::new()
+            None
         }
     }
 }

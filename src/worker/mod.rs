@@ -25,7 +25,9 @@ use pgrx::prelude::*;
 
 use crate::error::{Error, OrRaise, printable};
 use crate::govern::acting::refuse_restricted;
+use crate::pg::attempt::attempt;
 use crate::pg::call::Call;
+use crate::pg::plan::impatient;
 use crate::pg::{Session, clock, datum, session, worker};
 
 /// A job: done in steps, each short and by itself a whole.
@@ -36,6 +38,8 @@ pub struct Job {
     step: fn() -> Result<Step, Error>,
     /// What so many rows of its work are, in words.
     says: fn(i64) -> String,
+    /// How many users the run was done without, since other transactions have their rows.
+    left: fn() -> i64,
 }
 
 /// What a step did, and whether there is more to do.
@@ -46,11 +50,11 @@ pub struct Step {
 
 /// Every job. One more is a line here and a file beside this one.
 const JOBS: &[Job] = &[
-    job("fold", "1 second", fold::step, fold::says),
+    job("fold", "1 second", fold::step, fold::says).leaving(fold::left),
     job("partitions", "1 hour", partitions::step, partitions::says),
     job("retention", "1 hour", retention::step, retention::says),
     job("quarantine", "1 hour", quarantine::step, quarantine::says),
-    job("backfill", "1 minute", backfill::step, backfill::says),
+    job("backfill", "1 minute", backfill::step, backfill::says).leaving(backfill::left),
     job("budgets", "10 seconds", budgets::step, budgets::says),
     job("freshness", "1 hour", freshness::step, freshness::says),
     job(
@@ -73,6 +77,14 @@ const fn job(
         every,
         step,
         says,
+        left: || 0,
+    }
+}
+
+impl Job {
+    /// One that goes on without users whose rows other transactions have.
+    const fn leaving(self, left: fn() -> i64) -> Job {
+        Job { left, ..self }
     }
 }
 
@@ -100,23 +112,40 @@ fn run(name: Option<&str>) -> Result<String, Error> {
     let _session = Session::open();
     let mut run = record::Run::new(job, clock::now());
     let recorded = !session::is_read_only();
-    if recorded {
-        record::wait_for_turn(job);
+    if recorded && !record::is_my_turn(job) {
+        return Err(Error::JobTaken(job.name));
     }
-    loop {
-        // What a step has allocated goes with it.
-        let _step = Session::open();
-        let step = (job.step)()?;
-        run.rows += step.rows;
-        if !step.more {
-            break;
+    let mut rest = "";
+    impatient(|| {
+        loop {
+            // What a step has allocated goes with it.
+            let _step = Session::open();
+            let step = match run.rows {
+                0 => Ok((job.step)()),
+                _ => attempt(job.step),
+            };
+            match step {
+                Ok(step) => {
+                    let step = step?;
+                    run.rows += step.rows;
+                    if !step.more {
+                        break;
+                    }
+                }
+                // What was done is done.
+                Err(error) if run.rows > 0 && record::is_held_up(&error) => {
+                    rest = "; other transactions hold the rest";
+                    break;
+                }
+                Err(error) => error.raise(),
+            }
+            session::check_interrupts();
         }
-        session::check_interrupts();
-    }
-    if recorded {
-        record::went_well(&run, false);
-    }
-    Ok((job.says)(run.rows))
+        if recorded {
+            record::went_well(&run, false);
+        }
+        Ok((job.says)(run.rows) + rest)
+    })
 }
 
 /// default_jobs(): what the table of jobs begins with.

@@ -2,19 +2,14 @@
 
 use super::Step;
 use crate::error::Error;
-use crate::pg::plan::impatient;
-use crate::pg::worker::is_worker;
 use crate::{policy, settings};
 
-/// A worker can come again, so it does not queue for the lock: all who come later would queue behind.
+/// Where one table was made partitions of and others hold another, a second step says so.
 pub fn step() -> Result<Step, Error> {
-    let made = match is_worker() {
-        true => impatient(policy::make_partitions),
-        false => policy::make_partitions(),
-    };
+    let made = policy::make_partitions();
     Ok(Step {
         rows: made.into(),
-        more: false,
+        more: made > 0,
     })
 }
 

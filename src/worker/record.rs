@@ -3,7 +3,7 @@
 use pgrx::pg_sys::{BOOLOID, INT8OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID};
 
 use super::{JOBS, Job, named};
-use crate::pg::attempt::Caught;
+use crate::pg::attempt::{Caught, attempt_for};
 use crate::pg::{Statement, datum};
 
 thread_local! {
@@ -16,29 +16,30 @@ thread_local! {
         &[TEXTARRAYOID]) };
     static WELL: Statement = const { Statement::new(
         "WITH before AS (SELECT b.failures FROM decide.job_run AS b WHERE b.job = $1) \
-         INSERT INTO decide.job_run AS r (job, started_at, duration, rows, succeeded_at, next_run) \
-         SELECT j.job, $2, pg_catalog.clock_timestamp() - $2, $3, CASE WHEN NOT $4 THEN $2 END, \
+         INSERT INTO decide.job_run AS r (job, started_at, duration, rows, succeeded_at, users_left, next_run) \
+         SELECT j.job, $2, pg_catalog.clock_timestamp() - $2, $3, CASE WHEN NOT $4 THEN $2 END, $5, \
                 CASE WHEN $4 THEN pg_catalog.clock_timestamp() ELSE $2 + j.every END \
            FROM decide.job AS j WHERE j.job = $1 \
          ON CONFLICT (job) DO UPDATE \
             SET started_at = excluded.started_at, duration = excluded.duration, rows = excluded.rows, \
                 succeeded_at = COALESCE(excluded.succeeded_at, r.succeeded_at), \
-                error = NULL, failures = 0, next_run = excluded.next_run \
+                error = NULL, failures = 0, users_left = excluded.users_left, next_run = excluded.next_run \
          RETURNING (SELECT b.failures FROM before AS b) > 0",
-        &[TEXTOID, TIMESTAMPTZOID, INT8OID, BOOLOID]) };
+        &[TEXTOID, TIMESTAMPTZOID, INT8OID, BOOLOID, INT8OID]) };
     static BADLY: Statement = const { Statement::new(
         "WITH before AS (SELECT b.error FROM decide.job_run AS b WHERE b.job = $1) \
          INSERT INTO decide.job_run AS r (job, started_at, duration, rows, error, failures, next_run) \
-         SELECT j.job, $2, pg_catalog.clock_timestamp() - $2, $3, $4, 1, pg_catalog.clock_timestamp() + j.every \
+         SELECT j.job, $2, pg_catalog.clock_timestamp() - $2, $3, $4, CASE WHEN $5 THEN 0 ELSE 1 END, \
+                pg_catalog.clock_timestamp() + CASE WHEN $5 THEN LEAST(j.every, interval '10 seconds') ELSE j.every END \
            FROM decide.job AS j WHERE j.job = $1 \
          ON CONFLICT (job) DO UPDATE \
             SET started_at = excluded.started_at, duration = excluded.duration, rows = excluded.rows, \
-                error = excluded.error, failures = r.failures + 1, \
-                next_run = pg_catalog.clock_timestamp() + (SELECT LEAST( \
+                error = excluded.error, failures = r.failures + excluded.failures, \
+                next_run = CASE WHEN $5 THEN excluded.next_run ELSE pg_catalog.clock_timestamp() + (SELECT LEAST( \
                   j.every * (2 ^ LEAST(r.failures, 12)), GREATEST(j.every, interval '1 hour')) \
-                  FROM decide.job AS j WHERE j.job = r.job) \
+                  FROM decide.job AS j WHERE j.job = r.job) END \
          RETURNING (SELECT b.error FROM before AS b) IS DISTINCT FROM $4",
-        &[TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID]) };
+        &[TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, BOOLOID]) };
 }
 
 /// One run of a job, from its first step to its last.
@@ -58,10 +59,16 @@ impl Run {
     }
 }
 
-/// Waits until nobody else does a step of the job, and keeps others from it until the transaction ends.
-pub fn wait_for_turn(job: &Job) {
-    TURN.with(|statement| statement.write(&[datum::text(job.name)], |_| {}));
+/// Waits a moment until nobody else does a step of the job, and keeps others from it until the transaction
+/// ends; whether it does.
+pub fn is_my_turn(job: &Job) -> bool {
+    let args = [datum::text(job.name)];
+    let take = || TURN.with(|statement| statement.write(&args, |_| {}));
+    attempt_for(PATIENCE, take).is_ok()
 }
+
+/// How long it waits, in milliseconds.
+const PATIENCE: u32 = 1_000;
 
 /// The job that has been due for longest, but those, and those that somebody else is doing.
 pub fn due(but: &[&str]) -> Option<&'static Job> {
@@ -89,14 +96,26 @@ pub fn went_well(run: &Run, more: bool) -> bool {
             datum::timestamp(run.started_at),
             datum::int8(run.rows),
             datum::bool(more),
+            datum::int8((run.job.left)()),
         ];
         statement.write(&args, |row| cured = row.get(1).unwrap_or(false))
     });
     cured
 }
 
-/// Records a run that failed and puts the next one off, for longer each time; whether the error is
-/// another than last time.
+/// Whether it is only that other transactions have something that the job needs: it is tried again soon.
+pub fn is_held_up(error: &Caught) -> bool {
+    use pgrx::PgSqlErrorCode::*;
+    matches!(
+        error.code,
+        ERRCODE_LOCK_NOT_AVAILABLE
+            | ERRCODE_T_R_DEADLOCK_DETECTED
+            | ERRCODE_T_R_SERIALIZATION_FAILURE
+    )
+}
+
+/// Records a run that failed and puts the next one off, for longer each time unless others hold it up;
+/// whether the error is another than last time.
 pub fn went_badly(run: &Run, error: &Caught) -> bool {
     let mut news = false;
     BADLY.with(|statement| {
@@ -105,6 +124,7 @@ pub fn went_badly(run: &Run, error: &Caught) -> bool {
             datum::timestamp(run.started_at),
             datum::int8(run.rows),
             datum::text(&error.describe()),
+            datum::bool(is_held_up(error)),
         ];
         statement.write(&args, |row| news = row.get(1).unwrap_or(false))
     });

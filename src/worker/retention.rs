@@ -1,10 +1,12 @@
 //! Days that are over: their partitions go, and what the default ones have of them; and events whose
 //! contract says how long they are kept.
 
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
 use super::Step;
 use crate::error::Error;
+use crate::pg::attempt::attempt;
 use crate::pg::{Statement, clock, datum};
 use crate::{policy, settings};
 
@@ -25,13 +27,23 @@ pub fn step() -> Result<Step, Error> {
     let events = days(settings::event_retention());
     let by_contract = contracts.and_then(|contracts| contracts.longest_retention());
     let events = events.into_iter().chain(by_contract).min();
+    let mut held = None;
+    // Who holds one table, or the events of one type, keeps no other from its retention.
+    let mut gone = |expire: &dyn Fn() -> i64| match attempt(expire) {
+        Err(error) if error.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
+            held.get_or_insert(error);
+            0
+        }
+        Err(error) => error.raise(),
+        Ok(rows) => rows,
+    };
     for (parent, key, kept) in [
         ("event", "at", events),
         ("trace", "decided_at", traces),
         ("outcome", "decided_at", traces),
     ] {
         let Some(kept) = kept else { continue };
-        let rows = expire(parent, key, clock::now() - kept);
+        let rows = gone(&|| expire(parent, key, clock::now() - kept));
         if rows > 0 {
             return Ok(Step { rows, more: true });
         }
@@ -40,10 +52,13 @@ pub fn step() -> Result<Step, Error> {
         .into_iter()
         .flat_map(|contracts| contracts.retentions())
     {
-        let rows = expire_type(kind, clock::now() - kept);
+        let rows = gone(&|| expire_type(kind, clock::now() - kept));
         if rows > 0 {
             return Ok(Step { rows, more: true });
         }
+    }
+    if let Some(error) = held {
+        error.raise();
     }
     Ok(Step {
         rows: 0,

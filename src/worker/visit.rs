@@ -78,6 +78,8 @@ impl Visit {
                 self.blind = !put_off(&Run::new(job, started_at), &error);
                 !self.blind
             }
+            // Others hold the tables of jobs: the next visit looks again.
+            (Err(error), None) if record::is_held_up(&error) => false,
             // The extension may have gone just then: a second look tells.
             (Err(_), None) if !std::mem::replace(&mut self.puzzled, true) => true,
             (Err(error), None) => {
@@ -112,8 +114,11 @@ fn put_off(run: &Run, error: &Caught) -> bool {
         Some(record::went_badly(run, error))
     });
     let job = run.job.name;
-    if *told.as_ref().unwrap_or(&Some(true)) == Some(true) {
-        pgrx::warning!("{WORKER}: job \"{job}\" failed: {}", error.in_full());
+    let is_news = *told.as_ref().unwrap_or(&Some(true)) == Some(true);
+    match record::is_held_up(error) {
+        _ if !is_news => {}
+        true => pgrx::log!("{WORKER}: job \"{job}\" is held up: {}", error.in_full()),
+        false => pgrx::warning!("{WORKER}: job \"{job}\" failed: {}", error.in_full()),
     }
-    told.is_ok()
+    told.as_ref().err().is_none_or(record::is_held_up)
 }

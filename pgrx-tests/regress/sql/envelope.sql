@@ -4,6 +4,7 @@ SELECT decide.grant('regress_envelope_rules', 'rules');
 SET pg_decide.rule_role = regress_envelope_rules;
 SET pg_decide.enforce_latency_budget = on;
 SET pg_decide.breaker_failures = 2;
+SET pg_decide.breaker_sessions = 1;
 SET pg_decide.breaker_pause = '5min';
 CREATE TABLE stock (on_hand int);
 INSERT INTO stock VALUES (1);

@@ -47,7 +47,7 @@ INSERT INTO calls VALUES
   ('SELECT decide.whole_mapping(''calls'', ''{}'')'), ('SELECT decide.source_sql(''""'', ''{}'', ''n'')'), ('SELECT decide.key_sql(''{}'', ''{}'', ''n'')'),
   ('SELECT decide.when_sql(''{}'', ''{}'', ''n'')'), ('SELECT decide.event_sql(''{}'', ''{}'', ''n'')'), ('SELECT decide.events_sql(''{}'', ''{}'', ''INSERT'', ''n'', true)'),
   ('SELECT decide.quarantine_rows(''calls'', ''order'', 1, ''XX000'')'), ('SELECT * FROM decide.take_rows(''{}'')'), ('SELECT decide.revoke_all(''decide.surface'')'),
-  ('SELECT decide.default_jobs()'), ('SELECT decide.expire(''event'', ''at'', ''-infinity'')'), ('SELECT decide.expire_type(''click'', ''-infinity'')'), ('SELECT decide.put_job()'), ('SELECT decide.receive_event()'),
+  ('SELECT decide.default_jobs()'), ('SELECT decide.expire(''event'', ''at'', ''-infinity'')'), ('SELECT decide.expire_type(''click'', ''-infinity'')'), ('SELECT decide.put_job()'), ('SELECT decide.receive_event()'), ('SELECT decide.announce_erasure(''decide.user_state'')'),
   ('INSERT INTO decide.event_inbox (event) VALUES (''{}'')'), ('INSERT INTO decide.event_inbox (event, user_key) VALUES (''{}'', NULL)'), ('UPDATE decide.job SET every = ''1 hour'', enabled = true WHERE false'),
   ('SET pg_decide.seed = 1'), ('SET pg_decide.erasing = on'), ('SET pg_decide.rule_role = postgres'), ('SET pg_decide.max_context_bytes = ''16MB'''), ('SET pg_decide.partitions_ahead = 366'), ('SET pg_decide.event_retention = 1'), ('SET pg_decide.trace_retention = 1'), ('SET pg_decide.quarantine_retention = 1'), ('SET pg_decide.snapshot_max_age = 1'), ('SET pg_decide.cautious_candidates = 1'), ('SET pg_decide.cautious_exploration = 1'), ('SET pg_decide.cautious_caps = 1'),
   ('CREATE TABLE decide.mine ()');

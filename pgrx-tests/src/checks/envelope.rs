@@ -128,6 +128,81 @@ pub fn waits_for_no_lock(database: &Database) -> Result<()> {
     Ok(())
 }
 
+/// A session that finds a rule failing leaves it out for itself; for all it is left out once another session finds
+/// the same, and not while the rule answers others.
+pub fn opens_breakers_for_several_sessions(database: &Database) -> Result<()> {
+    let mut owner = hanging_shop(database)?;
+    owner.batch_execute(&format!(
+        "ALTER DATABASE {} RESET pg_decide.breaker_sessions; \
+         CREATE ROLE caller LOGIN; SELECT decide.grant('caller', 'serve'); \
+         CREATE FUNCTION public.hangs_for(name text) RETURNS boolean LANGUAGE plpgsql STABLE AS \
+           $$ BEGIN PERFORM pg_sleep(CASE WHEN name = 'slow' THEN seconds END) FROM public.patience; RETURN true; END $$; \
+         UPDATE decide.action SET eligible_when = $$public.hangs_for(context->>'name')$$ WHERE action = 'a1'; \
+         UPDATE decide.action SET eligible_when = NULL WHERE action IN ('a2', 'a3'); \
+         INSERT INTO public.patience VALUES (10); SELECT decide.publish('by name')",
+        database.name
+    ))?;
+    let status = "SELECT COALESCE(string_agg(state, ' '), 'none') FROM decide.breaker_status";
+    let mut state = || -> Result<String> { Ok(owner.query_one(status, &[])?.get(0)) };
+    let ask = |client: &mut Client, name: &str, times: usize| -> Result<Duration> {
+        let begun = Instant::now();
+        for _ in 0..times {
+            let context = format!("{{\"name\": \"{name}\"}}");
+            client.execute(
+                "SELECT * FROM decide('ann', 'home', $1::text::jsonb)",
+                &[&context],
+            )?;
+        }
+        Ok(begun.elapsed())
+    };
+    let reasons = |client: &mut Client| -> Result<Option<Vec<String>>> {
+        let reasons =
+            "SELECT blocked_reasons FROM decide.decision ORDER BY decision_id DESC LIMIT 1";
+        Ok(client.query_one(reasons, &[])?.get(0))
+    };
+    let mut hostile = [
+        database.connect_as("caller")?,
+        database.connect_as("caller")?,
+    ];
+    let (mut other, mut analyst) = (database.connect_as("caller")?, database.connect()?);
+    ask(&mut other, "quick", 1)?;
+    for round in 0..3 {
+        ask(&mut hostile[round % 2], "slow", 7)?;
+        ensure!(state()? == "suspected", "after one session: {}", state()?);
+        // who suspects it asks no more, and nobody else has to know
+        let without = ask(&mut hostile[round % 2], "slow", 5)?;
+        ensure!(without < SLACK, "it goes on asking, for {without:?}");
+        ask(&mut other, "quick", 1)?;
+        let blocked = reasons(&mut analyst)?;
+        ensure!(blocked.is_none(), "another session is told: {blocked:?}");
+        ensure!(state()? == "none", "it has answered: {}", state()?);
+        std::thread::sleep(Duration::from_millis(1100));
+    }
+    // a context too large for a rule that does something with it says nothing
+    let mut large = database.connect_as("caller")?;
+    let fill = format!("slow\", \"fill\": \"{}", "x".repeat(20_000));
+    ask(&mut large, &fill, 7)?;
+    ensure!(state()? == "none", "a large context: {}", state()?);
+    // where no session has an answer, it is left out for all
+    ask(&mut hostile[0], "slow", 7)?;
+    std::thread::sleep(Duration::from_millis(1100));
+    ask(&mut hostile[1], "slow", 7)?;
+    ensure!(
+        state()? == "open" || state()? == "half_open",
+        "{}",
+        state()?
+    );
+    std::thread::sleep(Duration::from_millis(1100));
+    ask(&mut other, "quick", 2)?;
+    ensure!(
+        state()? == "none",
+        "it has answered when tried: {}",
+        state()?
+    );
+    owner.batch_execute("DROP OWNED BY caller; DROP ROLE caller")?;
+    Ok(())
+}
+
 /// Counters that another transaction holds are waited for within the budget only.
 pub fn waits_for_no_counter(database: &Database) -> Result<()> {
     let mut client = hanging_shop(database)?;
@@ -275,6 +350,8 @@ pub fn serves_what_was_last_known(database: &Database) -> Result<()> {
     client.batch_execute(
         "SELECT track('{\"event_id\": \"1\", \"type\": \"click\", \"user_id\": \"ann\", \"at\": \"2026-01-01T00:00:00Z\"}'::jsonb)",
     )?;
+    // The first one hears of the table.
+    timed(&mut client, "home")?;
     timed(&mut client, "home")?;
     let mut other = database.connect()?;
     locked_out(&mut client, &mut other)?;
@@ -319,6 +396,74 @@ fn locked_out(client: &mut Client, other: &mut Client) -> Result<()> {
     ensure!(
         errors.as_deref() == Some(&["features: last known good".to_owned()]),
         "the trace says {errors:?}"
+    );
+    Ok(())
+}
+
+/// What a session remembers of a user is gone at the next statement after their row was deleted, by whom and however.
+pub fn forgets_who_was_erased(database: &Database) -> Result<()> {
+    let mut client = hanging_shop(database)?;
+    let mut other = database.connect()?;
+    let errors = |client: &mut Client| -> Result<Option<String>> {
+        let errors = "SELECT array_to_string(errors, ' ') FROM decide.trace ORDER BY decision_id DESC LIMIT 1";
+        Ok(client.query_one(errors, &[])?.get(0))
+    };
+    for (i, erase) in [
+        "DELETE FROM decide.user_state WHERE user_key = decide.user_key('ann')",
+        "TRUNCATE decide.user_state",
+        "BEGIN; DELETE FROM decide.user_state; SAVEPOINT s; COMMIT",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        client.execute(
+            "SELECT track(jsonb_build_object('event_id', $1::text, 'type', 'click', 'user_id', 'ann', 'at', now()))",
+            &[&i.to_string()],
+        )?;
+        // also many at once: all of them may have the snapshot from before
+        for _ in 0..2 {
+            timed(&mut client, "home")?;
+        }
+        other.batch_execute("BEGIN; LOCK TABLE decide.user_state IN ACCESS EXCLUSIVE MODE")?;
+        timed(&mut client, "home")?;
+        other.batch_execute("ROLLBACK")?;
+        let before = errors(&mut client)?;
+        ensure!(
+            before.as_deref() == Some("features: last known good"),
+            "before {erase}: {before:?}"
+        );
+        other.batch_execute(erase)?;
+        other.batch_execute("BEGIN; LOCK TABLE decide.user_state IN ACCESS EXCLUSIVE MODE")?;
+        timed(&mut client, "home")?;
+        other.batch_execute("ROLLBACK")?;
+        let after = errors(&mut client)?;
+        ensure!(
+            after.as_deref() == Some("features: default values, nothing is known of the user here"),
+            "after {erase}: {after:?}"
+        );
+        let kept = "SELECT count(*) FROM decide.trace WHERE decision_id = (SELECT max(decision_id::text)::uuid FROM decide.trace) AND features[1] > 0";
+        let kept = shop::count(&mut client, kept)?;
+        ensure!(kept == 0, "after {erase} the trace has features");
+    }
+    // one that is undone is none, and a statement that began before keeps nothing that it has read
+    client.batch_execute("SELECT track('{\"event_id\": \"last\", \"type\": \"click\", \"user_id\": \"ann\", \"at\": \"2026-01-01T00:00:00Z\"}'::jsonb)")?;
+    let long = std::thread::spawn(move || {
+        client.batch_execute(
+            "DO $$ BEGIN PERFORM decide('ann', 'home'); PERFORM pg_sleep(1); END $$; SELECT 1",
+        )?;
+        client.batch_execute("SELECT count(*) FROM (SELECT decide('ann', 'home'), pg_sleep(0.5) FROM generate_series(1, 4)) AS d")?;
+        Ok::<Client, postgres::Error>(client)
+    });
+    std::thread::sleep(Duration::from_millis(1700));
+    other.batch_execute("DELETE FROM decide.user_state")?;
+    let mut client = long.join().expect("the long statement panicked")?;
+    other.batch_execute("BEGIN; LOCK TABLE decide.user_state IN ACCESS EXCLUSIVE MODE")?;
+    timed(&mut client, "home")?;
+    other.batch_execute("ROLLBACK")?;
+    let after = errors(&mut client)?;
+    ensure!(
+        after.as_deref() == Some("features: default values, nothing is known of the user here"),
+        "after a statement that saw the erased row to its end: {after:?}"
     );
     Ok(())
 }
@@ -432,6 +577,7 @@ fn hanging_shop(database: &Database) -> Result<Client> {
          END $$;
          ALTER DATABASE {0} SET pg_decide.rule_role = envelope_rules;
          ALTER DATABASE {0} SET pg_decide.breaker_pause = '1s';
+         ALTER DATABASE {0} SET pg_decide.breaker_sessions = 1;
          ALTER DATABASE {0} SET pg_decide.enforce_latency_budget = on",
         database.name
     ))?;

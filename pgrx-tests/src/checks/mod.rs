@@ -80,6 +80,14 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("envelope/waits_for_no_lock", envelope::waits_for_no_lock),
     (
+        "envelope/forgets_who_was_erased",
+        envelope::forgets_who_was_erased,
+    ),
+    (
+        "envelope/opens_breakers_for_several_sessions",
+        envelope::opens_breakers_for_several_sessions,
+    ),
+    (
         "envelope/waits_for_no_counter",
         envelope::waits_for_no_counter,
     ),
@@ -246,6 +254,14 @@ pub const ALL: &[(&str, Check)] = &[
         workers::take_over_at_promotion,
     ),
     ("workers/hold_nothing", workers::hold_nothing),
+    (
+        "workers/pass_by_what_others_hold",
+        workers::pass_by_what_others_hold,
+    ),
+    (
+        "workers/come_back_soon_to_what_is_held",
+        workers::come_back_soon_to_what_is_held,
+    ),
     (
         "workers/come_back_later_where_all_is_broken",
         workers::come_back_later_where_all_is_broken,
