@@ -257,13 +257,16 @@ fn counted_cell(terms: &Terms) -> i64 {
     (terms.sliding.unwrap_or(i64::MAX) / CELLS).max(1)
 }
 
+/// The state that entries get when they are brought together, and the width of the cells in which they are.
+type How = Option<(i64, i64)>;
+
 /// Brings entries of one window together that `how` gives the same state, and that are in the same cell of the
 /// width that it gives with it; others stay as they are.
 fn bring_together(
     ledger: &mut Vec<i64>,
     terms: &Terms,
     window: (i64, i64),
-    how: impl Fn(i64) -> Option<(i64, i64)>,
+    how: impl Fn(i64) -> How,
 ) {
     let both_in = |(starts, ends): (i64, i64), a: i64, b: i64| {
         (starts..ends).contains(&a) && (starts..ends).contains(&b)
@@ -272,11 +275,10 @@ fn bring_together(
         terms.sliding.is_some() || both_in(terms.window(), a, b) || both_in(window, a, b)
     };
     // Of what is brought together in this pass: a single entry keeps its state.
-    let mut merged: Vec<([i64; WIDTH], Option<(i64, i64)>)> =
-        Vec::with_capacity(ledger.len() / WIDTH);
+    let mut merged: Vec<([i64; WIDTH], How)> = Vec::with_capacity(ledger.len() / WIDTH);
     for (at, amount, state) in entries(ledger) {
         let as_what = how(state);
-        let alike = |(entry, other): &&mut ([i64; WIDTH], Option<(i64, i64)>)| {
+        let alike = |(entry, other): &&mut ([i64; WIDTH], How)| {
             as_what.is_some_and(|(_, cell)| {
                 *other == as_what
                     && is_one_window(entry[0], at)
