@@ -197,7 +197,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "one_row_durable",
         what: "the same where rows are kept until the disk has the commit",
         durable: true,
-        share: 0.5,
+        share: 0.25,
         ..USUAL
     },
     Scenario {

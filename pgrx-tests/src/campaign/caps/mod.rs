@@ -78,7 +78,7 @@ pub fn campaign(server: &TemporaryServer, seeds: Seeds) -> Result<Vec<String>> {
 pub fn check(database: &Database) -> Result<()> {
     let seeds = Seeds {
         first: 1,
-        number: 100,
+        number: 80,
         at_once: 6,
     };
     let (_, failed) = play_all(database.server, seeds)?;
