@@ -15,7 +15,11 @@ impl ReadOnly {
     /// To be made within an attempt: an error puts back what was before as well.
     pub fn begin() -> ReadOnly {
         // SAFETY: a flag of the backend, which subtransactions save and restore.
-        unsafe { ReadOnly(std::mem::replace(&mut *&raw mut pg_sys::XactReadOnly, true)) }
+        unsafe {
+            let before = pg_sys::XactReadOnly;
+            pg_sys::XactReadOnly = true;
+            ReadOnly(before)
+        }
     }
 }
 

@@ -22,7 +22,6 @@ use crate::pg::attempt::attempt;
 use crate::pg::datum::{self, Arg};
 use crate::pg::expression::Truths;
 use crate::pg::plan::{Access, as_server, untranslated};
-use crate::pg::timeout::Timer;
 use crate::pg::{Plan, array, identity, session};
 use crate::settings;
 
@@ -254,7 +253,9 @@ impl Rules {
                 Some(_) => as_server(|| together.run(&args, &mut verdicts)),
                 None => together.run(&args, &mut verdicts),
             }
-            timer.map(Timer::end);
+            if let Some(timer) = timer {
+                timer.end();
+            }
         }
         verdicts.holds.sort_unstable();
         verdicts
@@ -411,7 +412,9 @@ impl Rules {
             if let Some(inquiry) = plans.get(&rule) {
                 let timer = asked.until.timer();
                 as_server(|| untranslated(|| inquiry.run(&args, verdicts)));
-                timer.map(Timer::end);
+                if let Some(timer) = timer {
+                    timer.end();
+                }
             }
         });
         answer.map_err(|caught| {
