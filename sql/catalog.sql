@@ -121,32 +121,24 @@ AS $$
      WHERE b.bundle = (SELECT l.bundle FROM decide.publication AS l ORDER BY l.publication DESC LIMIT 1)
        AND p.row ->> 'model' = training_set.model
   ), shown AS (
-    SELECT t.decision_id, t.user_key, t.decided_at, t.first_slot + s.place - 1 AS slot, decide.action_name(s.action) AS action,
-           i.former || i.name AS names, slate.named, t.chosen[s.place] AS probability, t.features, t.missing, t.context_values, s.place
+    SELECT t.decision_id, t.user_key, t.decided_at, t.first_slot + s.place - 1 AS slot, s.action AS number, decide.action_name(s.action) AS action,
+           t.chosen[s.place] AS probability, t.features, t.missing, t.context_values, s.place
       FROM decide.trace AS t
-     CROSS JOIN LATERAL (
-             -- What the actions of the slate were called then, in the order of its slots.
-             SELECT array_agg(COALESCE((SELECT c.old FROM decide.name_change AS c
-                                         WHERE c.kind = 'action' AND c.identity = u.action AND c.at > t.decided_at
-                                         ORDER BY c.at LIMIT 1), decide.action_name(u.action)) ORDER BY u.place) AS named
-               FROM unnest(t.actions[1:t.filled]) WITH ORDINALITY AS u (action, place)) AS slate
      CROSS JOIN LATERAL unnest(t.actions[1:t.filled]) WITH ORDINALITY AS s (action, place)
-      LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = s.action
      WHERE t.surface IN (SELECT f.surface FROM surface AS f) AND t.bundle IS NOT NULL
        AND t.decided_at >= training_set."from" AND t.decided_at < training_set."to"
   ), reward AS (
-    SELECT o.decision_id, o.user_key, o.action, sum(COALESCE(o.value, 1)) AS reward
+    SELECT o.decision_id, o.user_key, o.number, o.action IS NULL AS of_slate, sum(COALESCE(o.value, 1)) AS reward
       FROM decide.outcome AS o
      WHERE o.type = training_set.outcome AND o.at > o.decided_at - interval '5 minutes'
        AND o.decided_at >= training_set."from" AND o.decided_at < training_set."to"
-     GROUP BY o.decision_id, o.user_key, o.action
+     GROUP BY o.decision_id, o.user_key, o.number, o.action IS NULL
   )
   SELECT s.decision_id, s.decided_at, s.user_key, s.slot::int, s.action, s.probability, s.features, s.missing, s.context_values,
          COALESCE(own.reward, 0) + COALESCE(slate.reward, 0)
     FROM shown AS s
-    LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key
-     AND (own.action = s.named[s.place] OR own.action = ANY (s.names) AND own.action <> ALL (s.named))
-    LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.action IS NULL
+    LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key AND own.number = s.number
+    LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.of_slate
    ORDER BY s.decision_id, s.place
 $$;
 COMMENT ON FUNCTION decide.training_set(text, timestamptz, timestamptz, text) IS

@@ -99,7 +99,8 @@ CREATE TABLE decide.outcome (
   at timestamptz NOT NULL,
   type text NOT NULL,
   action text,
-  value double precision
+  value double precision,
+  number integer
 ) PARTITION BY RANGE (decided_at);
 CREATE TABLE decide.outcome_default PARTITION OF decide.outcome (
   PRIMARY KEY (decision_id, user_key, event_id, decided_at)
@@ -114,6 +115,7 @@ COMMENT ON COLUMN decide.outcome.at IS 'When it happened';
 COMMENT ON COLUMN decide.outcome.type IS 'Type of the event';
 COMMENT ON COLUMN decide.outcome.action IS 'Action of the slate that it is about (null: the slate)';
 COMMENT ON COLUMN decide.outcome.value IS 'How much';
+COMMENT ON COLUMN decide.outcome.number IS 'Number of the action that had that name when the event came (null: none had, or the slate)';
 
 CREATE TABLE decide.quarantine (
   quarantine_id uuid PRIMARY KEY,

@@ -73,15 +73,18 @@ AS 'MODULE_PATHNAME', 'user_turn_wrapper';
 COMMENT ON FUNCTION decide.user_turn(text) IS
   'Where a user comes in the order in which rows of users are locked; null for what is no user_id';
 
-CREATE FUNCTION decide.announce_erasure(users regclass) RETURNS void
+CREATE FUNCTION decide.announce_erasure(users regclass) RETURNS boolean
 LANGUAGE c VOLATILE STRICT
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'announce_erasure_wrapper';
 COMMENT ON FUNCTION decide.announce_erasure(regclass) IS
-  'Has all sessions forget, at commit, what they remember of rows of users';
--- Not a trigger: those are for single rows or statements of the executor, and tables of users have none.
+  'Has all sessions forget, at commit, what they remember of rows of users; always false';
+CREATE TABLE decide.erasure_announced (never boolean CHECK (false));
+COMMENT ON TABLE decide.erasure_announced IS 'Always empty: what the rule announce_erasure inserts nothing into, so that a DELETE returns no rows of it';
+COMMENT ON COLUMN decide.erasure_announced.never IS 'Nothing';
 CREATE RULE announce_erasure AS ON DELETE TO decide.user_state DO ALSO
-  SELECT decide.announce_erasure('decide.user_state'::pg_catalog.regclass);
+  INSERT INTO decide.erasure_announced (never)
+  SELECT true WHERE decide.announce_erasure('decide.user_state'::pg_catalog.regclass);
 COMMENT ON RULE announce_erasure ON decide.user_state IS 'No session goes on with what it remembers of a user whose row is deleted';
 
 CREATE FUNCTION decide.features(user_id text)

@@ -11,6 +11,7 @@ CREATE TABLE decide.identity (
   UNIQUE (kind, id)
 );
 CREATE INDEX ON decide.identity (kind, name);
+CREATE INDEX ON decide.identity USING gin (former);
 COMMENT ON TABLE decide.identity IS 'The number of each surface, campaign, action, cap and feature that was ever published, for ever; publish finds it by the id of a row, else by its name';
 COMMENT ON COLUMN decide.identity.kind IS 'surface, campaign, action, cap or feature';
 COMMENT ON COLUMN decide.identity.number IS 'Number, counting up within the kind';
@@ -30,9 +31,12 @@ CREATE FUNCTION decide.number_of_action(action text) RETURNS int
 LANGUAGE sql STABLE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT i.number FROM decide.identity AS i
-   WHERE i.kind = 'action' AND (i.name = number_of_action.action OR number_of_action.action = ANY (i.former))
-   ORDER BY i.named_at DESC LIMIT 1
+  (SELECT i.number FROM decide.identity AS i WHERE i.kind = 'action' AND i.name = number_of_action.action
+    ORDER BY i.named_at DESC LIMIT 1)
+   UNION ALL
+  (SELECT i.number FROM decide.identity AS i WHERE i.kind = 'action' AND i.former @> ARRAY[number_of_action.action]
+    ORDER BY i.named_at DESC LIMIT 1)
+   LIMIT 1
 $$;
 COMMENT ON FUNCTION decide.number_of_action(text) IS 'The number of the action that has a name, or else had it last';
 

@@ -45,12 +45,13 @@ fn pseudonym_of(user_id: &str) -> pgrx::Uuid {
     pgrx::Uuid::from_bytes(*key.of(user_id).as_bytes())
 }
 
-/// announce_erasure(): called by the rule on DELETE of the table of users.
+/// announce_erasure(): called by the rule on DELETE of the table of users; false.
 #[pg_extern(sql = false)]
-fn announce_erasure(call: FunctionCallInfo) {
+fn announce_erasure(call: FunctionCallInfo) -> bool {
     if let Some(table) = Call::running(call).oid(0) {
         invalidation::announce(table);
     }
+    false
 }
 
 /// set_mode(surface, mode, why, until).

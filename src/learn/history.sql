@@ -1,26 +1,18 @@
 WITH reward AS (
-  SELECT o.decision_id, o.user_key, o.action, pg_catalog.sum(COALESCE(o.value, 1)) AS reward
+  SELECT o.decision_id, o.user_key, o.number, o.action IS NULL AS of_slate, pg_catalog.sum(COALESCE(o.value, 1)) AS reward
     FROM decide.outcome AS o
    WHERE o.type = $2 AND o.at > o.decided_at - interval '5 minutes' AND o.decided_at >= $3 AND o.decided_at < $4
-   GROUP BY o.decision_id, o.user_key, o.action
+   GROUP BY o.decision_id, o.user_key, o.number, o.action IS NULL
 ), shown AS (
-  SELECT t.decision_id, t.user_key, t.decided_at, t.bundle, s.place, s.action, t.chosen[s.place] AS propensity, i.former || i.name AS names, slate.named,
+  SELECT t.decision_id, t.user_key, t.decided_at, t.bundle, s.place, s.action, t.chosen[s.place] AS propensity,
          t.features, t.missing, t.affinities, t.context_values, t.snapshot, t.switches, COALESCE(t.features_at, t.decided_at) AS features_at, t.origin IS NULL AS own
     FROM decide.trace AS t
-   CROSS JOIN LATERAL (
-           -- What the actions of the slate were called then, in the order of its slots.
-           SELECT pg_catalog.array_agg(COALESCE((SELECT c.old FROM decide.name_change AS c
-                                                  WHERE c.kind = 'action' AND c.identity = u.action AND c.at > t.decided_at
-                                                  ORDER BY c.at LIMIT 1), decide.action_name(u.action)) ORDER BY u.place) AS named
-             FROM pg_catalog.unnest(t.actions[1:t.filled]) WITH ORDINALITY AS u (action, place)) AS slate
    CROSS JOIN LATERAL pg_catalog.unnest(t.actions[1:t.filled]) WITH ORDINALITY AS s (action, place)
-    LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = s.action
    WHERE t.surface = $1 AND t.decided_at >= $3 AND t.decided_at < $4 AND t.bundle IS NOT NULL
 )
 SELECT s.decided_at, s.bundle, s.action, s.propensity, s.features, s.context_values,
        COALESCE(own.reward, 0) + COALESCE(slate.reward, 0), s.missing, s.affinities, s.snapshot, s.own, s.switches, s.features_at
   FROM shown AS s
-  LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key
-    AND (own.action = s.named[s.place] OR own.action = ANY (s.names) AND own.action <> ALL (s.named))
-  LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.action IS NULL
+  LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key AND own.number = s.action
+  LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.of_slate
  ORDER BY s.decision_id, s.place

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use pgrx::pg_sys::{
-    self, FLOAT8ARRAYOID, FLOAT8OID, INT2OID, INT4ARRAYOID, INT8OID, OIDOID, TEXTARRAYOID, TEXTOID,
-    TIMESTAMPTZOID, UUIDOID,
+    self, FLOAT8ARRAYOID, FLOAT8OID, INT2OID, INT4ARRAYOID, INT4OID, INT8OID, OIDOID, TEXTARRAYOID,
+    TEXTOID, TIMESTAMPTZOID, UUIDOID,
 };
 use uuid::Uuid;
 
@@ -43,9 +43,9 @@ thread_local! {
         &[UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT2OID, TEXTOID, TEXTOID, INT4ARRAYOID,
           FLOAT8ARRAYOID, TEXTARRAYOID]) };
     static OUTCOME: Statement = const { Statement::new(
-        "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value) \
-         VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
-        &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID]) };
+        "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value, number) \
+         VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)",
+        &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID]) };
 }
 
 /// Columns that a source must have, and those that it may have, with their types.
@@ -212,6 +212,7 @@ fn store(logged: &Logged, origin: &str, bundle: &Bundle, numbers: &mut HashMap<S
             datum::text(&logged.reward_type),
             datum::text(&logged.action),
             datum::float8(reward),
+            datum::int4(number),
         ];
         statement.write(&args, |_| {})
     });

@@ -19,11 +19,10 @@ thread_local! {
     static TOLD: Statement = const { Statement::new(
         "SELECT 1 FROM decide.outcome AS o \
           WHERE o.decision_id = $1 AND o.user_key = $2 AND o.decided_at = $3 AND o.type = $4 \
-            AND (o.action IS NULL \
-                 OR (SELECT n.number FROM decide.action_number AS n WHERE n.action = o.action) = $5) LIMIT 1",
+            AND (o.action IS NULL OR o.number = $5) LIMIT 1",
         &[UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, INT4OID]) };
     static NUMBER: Statement = const { Statement::new(
-        "SELECT n.number FROM decide.action_number AS n WHERE n.action = $1", &[TEXTOID]) };
+        "SELECT decide.number_of_action($1)", &[TEXTOID]) };
     static TYPES: Statement = const { Statement::new(
         "SELECT DISTINCT s.definition ->> 'counts' FROM decide.cap_slot AS s \
           WHERE s.definition ->> 'per' = 'user' AND s.definition ->> 'counts' <> 'decision'", &[]) };
@@ -128,7 +127,7 @@ impl Counter<'_> {
             Counter::InForce(cap) => {
                 let terms = cap.terms(clock::now());
                 let window = cap.window_of(decided_at, &terms);
-                ledger::release(&mut block, held, window, terms.reserved_from, cap.cell);
+                ledger::release(&mut block, held, window, terms.reserved_from, terms.cell);
                 ledger::count(&mut block, counted, window, &terms);
             }
             Counter::Other(cell) => {
@@ -165,7 +164,7 @@ fn count_alone(event: &Event<'_>, cap: &Cap, bundle: &Bundle, row: &mut UserRow)
 }
 
 /// The number of an action, by its name.
-fn number_of(action: &str, bundle: &Bundle) -> Option<i32> {
+pub fn number_of(action: &str, bundle: &Bundle) -> Option<i32> {
     if let Some(action) = bundle.actions.get(action) {
         return Some(action.number);
     }

@@ -186,7 +186,7 @@ impl Desk {
             keys.extend(count_in(event, &fact, &bundle, &mut row));
             additions.fold(&fact, event.kind, &bundle);
             if let Some(decision_id) = event.decision_id {
-                store::outcome(event, decision_id);
+                store::outcome(event, decision_id, &bundle);
             }
         }
         if accepted > 0 {
@@ -227,7 +227,7 @@ impl Desk {
             stored.push(event);
             additions.fold(&fact, event.kind, bundle);
             if let Some(decision_id) = event.decision_id {
-                store::outcome(event, decision_id);
+                store::outcome(event, decision_id, bundle);
             }
         }
         // Somebody may have stored one of them by hand.

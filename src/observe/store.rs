@@ -1,10 +1,13 @@
 //! Events and outcomes in their tables. All of it needs an open session.
 
-use pgrx::pg_sys::{FLOAT8OID, INT2OID, INT8OID, JSONBOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use pgrx::pg_sys::{
+    FLOAT8OID, INT2OID, INT4OID, INT8OID, JSONBOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
+};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::contract::Event;
+use super::exposure::number_of;
 use super::fact::{Fact, written};
 use crate::math::identifier::moment_of;
 use crate::pg::append::append;
@@ -33,9 +36,9 @@ thread_local! {
         &[UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID,
           FLOAT8OID, JSONBOID, INT2OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
     static OUTCOME: Statement = const { Statement::new(
-        "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-        &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID]) };
+        "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value, number) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+        &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID]) };
 }
 
 /// Where events go.
@@ -169,7 +172,8 @@ fn plain(field: Field<'_>) -> Option<Value> {
 }
 
 /// Joins the event to the decision that it follows from.
-pub fn outcome(event: &Event<'_>, decision_id: Uuid) {
+pub fn outcome(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle) {
+    let number = event.action.and_then(|action| number_of(action, bundle));
     let decided_at = moment_of(decision_id).map_or(0, from_unix_micros);
     OUTCOME.with(|statement| {
         let args = [
@@ -181,6 +185,7 @@ pub fn outcome(event: &Event<'_>, decision_id: Uuid) {
             datum::text(event.kind),
             datum::optional_text(event.action),
             event.value.and_then(datum::float8),
+            number.and_then(datum::int4),
         ];
         statement.write(&args, |_| {})
     });

@@ -361,7 +361,8 @@ impl Budget<'_> {
         let count = |row: crate::pg::Row<'_>| (rows, total) = (row.must(1), row.must(2));
         SHARES.with(|statement| statement.write(&[slot], count));
         if rows >= self.0.stripes_wanted && total == self.0.limit {
-            return;
+            // What is left may be enough by now: actions may have become cheaper.
+            return self.reopen();
         }
         MAKE.with(|statement| statement.write(&[slot, datum::int4(self.0.stripes_wanted)], |_| {}));
         let terms = self.0.terms(now);

@@ -91,6 +91,9 @@ thread_local! {
 /// microseconds, and no more than its length.
 const KEPT_BEFORE: (i64, i64) = (1_000_000, 60_000_000);
 
+/// Into how many cells at least the reservations of a sliding window are brought together.
+const CELLS_OF_WINDOW: i64 = 64;
+
 /// Units of a cost of 1.
 const COST: f64 = 1e6;
 
@@ -206,7 +209,11 @@ impl Cap {
                 _ => None,
             },
             hold: self.hold,
-            cell: self.cell,
+            // What is brought together goes on binding for a part of the window at most.
+            cell: match self.span {
+                Span::Sliding(length) => self.cell.min((length / CELLS_OF_WINDOW).max(1)),
+                _ => self.cell,
+            },
         }
     }
 

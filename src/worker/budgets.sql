@@ -10,7 +10,5 @@ SELECT h.stripe, pg_catalog.sum(h.amount)::pg_catalog.int8
    AND EXISTS (SELECT 1 FROM decide.outcome AS o
                 WHERE o.decision_id = t.decision_id AND o.user_key = t.user_key AND o.decided_at = t.decided_at
                   AND o.type = $6
-                  AND (o.action IS NULL OR EXISTS (SELECT 1 FROM decide.action_number AS n
-                                                      WHERE n.number = t.actions[h.place]
-                                                        AND (n.action = o.action OR o.action = ANY (n.former)))))
+                  AND (o.action IS NULL OR o.number = t.actions[h.place]))
  GROUP BY h.stripe
