@@ -6,7 +6,8 @@ use uuid::Uuid;
 use crate::math::identifier::moment_of;
 use crate::pg::clock::from_unix_micros;
 use crate::pg::daily::TRACES;
-use crate::pg::lookup::{Found, find_in_day};
+use crate::pg::lookup::Found;
+use crate::pg::partition::find_in_day;
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Statement, array, datum};
 

@@ -15,7 +15,7 @@ use crate::pg::clock::{self, from_unix_micros};
 use crate::pg::daily::{Daily, Day};
 use crate::pg::invalidation::Watch;
 use crate::pg::json::{Field, Json};
-use crate::pg::lookup::has_between;
+use crate::pg::partition::has_between;
 use crate::pg::{Statement, datum};
 use crate::policy::Bundle;
 

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use pgrx::pg_sys;
 
 use super::attempt::attempt_for;
-use super::lookup::{Found, Holder, Keyed, Unavailable};
+use super::holder::{Holder, Unavailable};
+use super::lookup::{Found, Keyed};
 use super::version::Version;
 
 /// A claim that this session has; dropped, it is given back. An ERROR gives it back as well, at the end of the

@@ -7,7 +7,8 @@ use pgrx::{PgSqlErrorCode, ereport, pg_sys};
 
 use super::datum::Arg;
 use super::heap;
-use super::lookup::{Found, Key, Keyed, Unavailable, find, holder};
+use super::holder::{Unavailable, holder};
+use super::lookup::{Found, Key, Keyed, find};
 use super::root;
 use super::version::Version;
 

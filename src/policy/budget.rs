@@ -12,8 +12,9 @@ use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
 use crate::pg::attempt::beside;
 use crate::pg::claim::Claim;
+use crate::pg::holder::{Holder, Unavailable};
 use crate::pg::invalidation::Watch;
-use crate::pg::lookup::{Found, Holder, Keyed, Seen, Unavailable};
+use crate::pg::lookup::{Found, Keyed, Seen};
 use crate::pg::version::{Grip, Version};
 use crate::pg::{Statement, Watched, array, datum, session};
 

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::cap::{Cap, Limits};
+use super::cap::Cap;
 use super::context::value_text;
 use super::contract::Contracts;
 use super::feature::{Entity, Feature, Path};
+use super::limits::Limits;
 use super::reading::Reading;
 use super::rules::Rules;
 use crate::govern::switches::Switches;

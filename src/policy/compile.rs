@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::bundle::{
     Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
 };
-use super::cap::{self, Cap, Limits};
+use super::cap::{self, Cap};
 use super::contract::contracts;
 use super::entity::{self, Snapshot};
 use super::feature::Feature;
+use super::limits::{self, Limits};
 use super::reading::Reading;
 use super::rules::{Rule, Rules, looks_at_action};
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
@@ -83,7 +84,7 @@ pub fn compile(
         actions: by_any_name(content, &actions),
         contracts: contracts(content, faults),
         switches,
-        counted_by: cap::counted_by(&caps),
+        counted_by: limits::counted_by(&caps),
         caps,
     }
 }

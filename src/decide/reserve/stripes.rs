@@ -3,7 +3,7 @@
 use super::{Capacity, Held, Reservation};
 use crate::decide::Desk;
 use crate::math::ledger::{self, COUNTED};
-use crate::pg::lookup::Unavailable;
+use crate::pg::holder::Unavailable;
 use crate::pg::session;
 use crate::policy::{Budget, Level, Per};
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Reservation;
 use crate::pg::clock;
-use crate::pg::lookup::{Holder, Unavailable};
+use crate::pg::holder::{Holder, Unavailable};
 use crate::policy::{Budget, Stripe};
 
 /// Milliseconds that others may have a row in passing. Who has it for longer stays open.

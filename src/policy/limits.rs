@@ -1,0 +1,86 @@
+//! Which caps bear on what: on the actions of a surface, and on the events that they count.
+
+use std::collections::HashMap;
+
+use super::bundle::{Action, Bundle};
+use super::cap::{Cap, Per};
+
+/// The caps that bear on a surface.
+#[derive(Default)]
+pub struct Limits {
+    /// By their place in the bundle, in order of their slots.
+    pub caps: Vec<usize>,
+    /// Per action of the surface: places among `caps`, and amounts.
+    pub of_action: Vec<Vec<(usize, i64)>>,
+    /// The largest amount that an action here takes, per cap.
+    pub largest: Vec<i64>,
+    /// Places of the soft ones, in the order in which they give way.
+    pub soft: Vec<usize>,
+    /// Whether one of them is per user.
+    pub of_users: bool,
+}
+
+impl Limits {
+    /// What bears on these actions of a surface.
+    pub fn of(surface: &str, actions: &[Action], caps: &[Cap]) -> Limits {
+        let mut limits = Limits {
+            of_action: vec![Vec::new(); actions.len()],
+            ..Limits::default()
+        };
+        for (i, cap) in caps.iter().enumerate() {
+            let amounts: Vec<(usize, i64)> = actions
+                .iter()
+                .enumerate()
+                .filter_map(|(a, action)| Some((a, cap.amount(action.number, surface)?)))
+                .filter(|&(_, amount)| amount > 0) // what takes nothing is not limited
+                .collect();
+            let Some(largest) = amounts.iter().map(|&(_, amount)| amount).max() else {
+                continue;
+            };
+            let place = limits.caps.len();
+            for (a, amount) in amounts {
+                limits.of_action[a].push((place, amount));
+            }
+            limits.caps.push(i);
+            limits.largest.push(largest);
+            limits.of_users |= cap.per == Per::User;
+            if !cap.hard {
+                limits.soft.push(place);
+            }
+        }
+        limits.soft.sort_by_key(|&place| {
+            let cap = &caps[limits.caps[place]];
+            (cap.relax_order, cap.slot)
+        });
+        limits
+    }
+}
+
+impl Bundle {
+    /// Caps per user that count events of a type.
+    pub fn counting(&self, kind: &str) -> impl Iterator<Item = &Cap> {
+        let places = self.counted_by.get(kind).into_iter().flatten();
+        places.map(|&i| &self.caps[i])
+    }
+
+    /// The cap of a number, if it is in force.
+    pub fn cap(&self, slot: i32) -> Option<&Cap> {
+        let place = self.caps.binary_search_by_key(&slot, |cap| cap.slot);
+        place.ok().map(|place| &self.caps[place])
+    }
+}
+
+/// Caps per user by the type of event that they count.
+pub fn counted_by(caps: &[Cap]) -> HashMap<String, Vec<usize>> {
+    let mut by: HashMap<String, Vec<usize>> = HashMap::new();
+    for (i, cap) in caps
+        .iter()
+        .enumerate()
+        .filter(|(_, cap)| cap.per == Per::User)
+    {
+        if let Some(kind) = &cap.counts {
+            by.entry(kind.clone()).or_default().push(i);
+        }
+    }
+    by
+}
