@@ -128,11 +128,11 @@ AS $$
      WHERE t.surface IN (SELECT f.surface FROM surface AS f) AND t.bundle IS NOT NULL
        AND t.decided_at >= training_set."from" AND t.decided_at < training_set."to"
   ), reward AS (
-    SELECT o.decision_id, o.user_key, o.number, o.action IS NULL AS of_slate, sum(COALESCE(o.value, 1)) AS reward
+    SELECT o.decision_id, o.user_key, COALESCE(o.number, decide.number_of_action(o.action)) AS number, o.action IS NULL AS of_slate, sum(COALESCE(o.value, 1)) AS reward
       FROM decide.outcome AS o
      WHERE o.type = training_set.outcome AND o.at > o.decided_at - interval '5 minutes'
        AND o.decided_at >= training_set."from" AND o.decided_at < training_set."to"
-     GROUP BY o.decision_id, o.user_key, o.number, o.action IS NULL
+     GROUP BY o.decision_id, o.user_key, COALESCE(o.number, decide.number_of_action(o.action)), o.action IS NULL
   )
   SELECT s.decision_id, s.decided_at, s.user_key, s.slot::int, s.action, s.probability, s.features, s.missing, s.context_values,
          COALESCE(own.reward, 0) + COALESCE(slate.reward, 0)

@@ -1,8 +1,8 @@
 WITH reward AS (
-  SELECT o.decision_id, o.user_key, o.number, o.action IS NULL AS of_slate, pg_catalog.sum(COALESCE(o.value, 1)) AS reward
+  SELECT o.decision_id, o.user_key, COALESCE(o.number, decide.number_of_action(o.action)) AS number, o.action IS NULL AS of_slate, pg_catalog.sum(COALESCE(o.value, 1)) AS reward
     FROM decide.outcome AS o
    WHERE o.type = $2 AND o.at > o.decided_at - interval '5 minutes' AND o.decided_at >= $3 AND o.decided_at < $4
-   GROUP BY o.decision_id, o.user_key, o.number, o.action IS NULL
+   GROUP BY o.decision_id, o.user_key, COALESCE(o.number, decide.number_of_action(o.action)), o.action IS NULL
 ), shown AS (
   SELECT t.decision_id, t.user_key, t.decided_at, t.bundle, s.place, s.action, t.chosen[s.place] AS propensity,
          t.features, t.missing, t.affinities, t.context_values, t.snapshot, t.switches, COALESCE(t.features_at, t.decided_at) AS features_at, t.origin IS NULL AS own
