@@ -58,7 +58,10 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
     let mut reference = String::new();
     for page in [
         "reference.md",
+        "training.md",
+        "internals.md",
         "tables.md",
+        "traces.md",
         "views.md",
         "rules-and-models.md",
         "envelope.md",
