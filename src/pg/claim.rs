@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
 
-use super::attempt::attempt_for;
+use super::attempt::attempt_aside;
 use super::holder::{Holder, Unavailable};
 use super::lookup::{Found, Keyed};
+use super::timeout::Timer;
 use super::version::Version;
 
 /// A claim that this session has; dropped, it is given back. An ERROR gives it back as well, at the end of the
@@ -32,7 +33,7 @@ impl Claim {
     fn take_within(table: pg_sys::Oid, key: (i32, i32), milliseconds: u32) -> Option<Claim> {
         Claim::take(table, key).or_else(|| {
             let tag = tag_of(table, key);
-            let taken = attempt_for(milliseconds, || acquire(&tag, false));
+            let taken = for_at_most(milliseconds, || acquire(&tag, false));
             taken.unwrap_or(false).then_some(Claim { tag })
         })
     }
@@ -129,9 +130,19 @@ impl Keyed {
     }
 }
 
+/// Waits for something, for so many milliseconds; None if that was too long, or if it closed a circle of waits, which
+/// servers with a short deadlock_timeout may find before.
+fn for_at_most<T>(milliseconds: u32, wait: impl FnOnce() -> T) -> Option<T> {
+    let waited = attempt_aside(|| {
+        let _timer = Timer::arm(Duration::from_millis(milliseconds.into()));
+        wait()
+    });
+    waited.ok()
+}
+
 /// Waits until that transaction has ended, for so many milliseconds at most; whether it has.
 fn wait_for(holder: Holder, milliseconds: u32) -> bool {
-    let waited = attempt_for(milliseconds, || {
+    let waited = for_at_most(milliseconds, || {
         // SAFETY: waits for the lock that every transaction has on its own number, or looks again and again
         // whether a group of them goes on; both look for interrupts.
         unsafe {
@@ -151,5 +162,5 @@ fn wait_for(holder: Holder, milliseconds: u32) -> bool {
             }
         }
     });
-    waited.is_ok()
+    waited.is_some()
 }

@@ -1,5 +1,7 @@
 //! After the draw: what was drawn is taken from the rows of its budgets.
 
+use std::time::Instant;
+
 use super::{Capacity, Held, Reservation};
 use crate::decide::Desk;
 use crate::math::ledger::{self, COUNTED};
@@ -247,33 +249,36 @@ impl Reservation<'_> {
         let cap = self.cap(need.place);
         let budget = Budget(cap);
         budget.note_ease(false, self.moment);
-        let turns: Vec<i32> = budget.turns().collect();
-        for number in turns.into_iter().cycle() {
-            session::check_interrupts();
-            let left = self
-                .until
-                .saturating_duration_since(std::time::Instant::now());
-            if left.is_zero() {
+        loop {
+            let mut in_use = false;
+            for number in budget.turns() {
+                session::check_interrupts();
+                let left = self.until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return None;
+                }
+                if self.has(need.place, number) {
+                    continue;
+                }
+                // One that others keep is left for the next.
+                let share = (left.as_millis() as u32).clamp(1, super::wait::MOMENT);
+                self.is_old = true;
+                match budget.claim_within(number, share) {
+                    Ok((stripe, version, claim)) => {
+                        let enough = budget.room(&stripe, self.moment) >= need.amount;
+                        if enough || gives_way {
+                            self.hold(need.place, stripe, version, claim);
+                            return Some(self.held.len() - 1);
+                        }
+                    }
+                    Err(Unavailable::Absent) => return None,
+                    Err(Unavailable::Claimed | Unavailable::Held(_)) => in_use = true,
+                }
+            }
+            // Nobody has any of them: nothing is left.
+            if !in_use {
                 return None;
             }
-            if self.has(need.place, number) {
-                continue;
-            }
-            // One that others keep is left for the next.
-            let share = (left.as_millis() as u32).clamp(1, super::wait::MOMENT);
-            self.is_old = true;
-            match budget.claim_within(number, share) {
-                Ok((stripe, version, claim)) => {
-                    let enough = budget.room(&stripe, self.moment) >= need.amount;
-                    if enough || gives_way {
-                        self.hold(need.place, stripe, version, claim);
-                        return Some(self.held.len() - 1);
-                    }
-                }
-                Err(Unavailable::Absent) => return None,
-                Err(Unavailable::Claimed | Unavailable::Held(_)) => {}
-            }
         }
-        None
     }
 }
