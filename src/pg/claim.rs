@@ -26,7 +26,7 @@ impl Claim {
     /// Takes the claim of a row, unless another session has it.
     fn take(table: pg_sys::Oid, key: (i32, i32)) -> Option<Claim> {
         let tag = tag_of(table, key);
-        acquire(&tag, true).then_some(Claim { tag })
+        acquire(&tag, true).then(|| Claim { tag })
     }
 
     /// The same, or waits so many milliseconds for it.
@@ -34,7 +34,7 @@ impl Claim {
         Claim::take(table, key).or_else(|| {
             let tag = tag_of(table, key);
             let taken = for_at_most(milliseconds, || acquire(&tag, false));
-            taken.unwrap_or(false).then_some(Claim { tag })
+            taken.unwrap_or(false).then(|| Claim { tag })
         })
     }
 }
