@@ -47,7 +47,13 @@ BEGIN
   LOOP
     FOR day IN SELECT d::date FROM generate_series(first::timestamp, last::timestamp, interval '1 day') AS d LOOP
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-      CONTINUE WHEN to_regclass(format('decide.%I', part)) IS NOT NULL;
+      IF to_regclass(format('decide.%I', part)) IS NOT NULL THEN
+        IF NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = to_regclass(format('decide.%I', part))) THEN
+          RAISE WARNING 'decide.% has no partition for %, since another table has its name', parent.name, day
+            USING DETAIL = format('The table decide.%I is no partition.', part), HINT = 'Attach it, rename it, or drop it.';
+        END IF;
+        CONTINUE;
+      END IF;
       -- Whoever comes through the parent waits here, and then finds the new partition: it would be
       -- refused by the default one otherwise. Who holds one table keeps no other from its partitions.
       BEGIN
@@ -61,28 +67,34 @@ BEGIN
       upper := (day + 1)::timestamp AT TIME ZONE 'UTC';
       SELECT format('TABLESPACE %I', s.spcname) INTO place
         FROM pg_class AS c JOIN pg_tablespace AS s ON s.oid = c.reltablespace WHERE c.oid = format('decide.%I', parent.name || '_default')::regclass;
-      EXECUTE format('CREATE TABLE decide.%I (LIKE decide.%I INCLUDING ALL) %s', part, parent.name || '_default', place);
-      PERFORM decide.revoke_all(format('decide.%I', part)::regclass);
-      EXECUTE format('ALTER TABLE decide.%I SET (toast_tuple_target = 8160)', part);
-      -- Nobody searches by what is in arrays and documents; ANALYZE would spend most of its time on them.
-      FOR wide IN
-        SELECT a.attname FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
-         WHERE a.attrelid = format('decide.%I', part)::regclass AND a.attnum > 0 AND (t.typcategory = 'A' OR t.typname = 'jsonb')
-      LOOP
-        EXECUTE format('ALTER TABLE decide.%I ALTER COLUMN %I SET STATISTICS 0', part, wide);
-      END LOOP;
-      EXECUTE format('COMMENT ON TABLE decide.%I IS %L', part,
-                     format('%s of %s (UTC)', initcap(parent.name) || 's', day));
-      EXECUTE format('INSERT INTO decide.%3$I SELECT * FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2',
-                     parent.name || '_default', parent.key, part) USING lower, upper;
-      EXECUTE format('DELETE FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2',
-                     parent.name || '_default', parent.key) USING lower, upper;
-      EXECUTE format('ALTER TABLE decide.%I ATTACH PARTITION decide.%I FOR VALUES FROM (%L) TO (%L)',
-                     parent.name, part, lower, upper);
-      IF parent.name = 'trace' THEN
-        PERFORM decide.make_immutable(format('decide.%I', part)::regclass);
-      END IF;
-      made := made + 1;
+      -- A day that a partition made by hand has is left to that; the others are made.
+      BEGIN
+        EXECUTE format('CREATE TABLE decide.%I (LIKE decide.%I INCLUDING ALL) %s', part, parent.name || '_default', place);
+        PERFORM decide.revoke_all(format('decide.%I', part)::regclass);
+        EXECUTE format('ALTER TABLE decide.%I SET (toast_tuple_target = 8160)', part);
+        -- Nobody searches by what is in arrays and documents; ANALYZE would spend most of its time on them.
+        FOR wide IN
+          SELECT a.attname FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+           WHERE a.attrelid = format('decide.%I', part)::regclass AND a.attnum > 0 AND (t.typcategory = 'A' OR t.typname = 'jsonb')
+        LOOP
+          EXECUTE format('ALTER TABLE decide.%I ALTER COLUMN %I SET STATISTICS 0', part, wide);
+        END LOOP;
+        EXECUTE format('COMMENT ON TABLE decide.%I IS %L', part,
+                       format('%s of %s (UTC)', initcap(parent.name) || 's', day));
+        EXECUTE format('INSERT INTO decide.%3$I SELECT * FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2',
+                       parent.name || '_default', parent.key, part) USING lower, upper;
+        EXECUTE format('DELETE FROM decide.%1$I WHERE %2$I >= $1 AND %2$I < $2',
+                       parent.name || '_default', parent.key) USING lower, upper;
+        EXECUTE format('ALTER TABLE decide.%I ATTACH PARTITION decide.%I FOR VALUES FROM (%L) TO (%L)',
+                       parent.name, part, lower, upper);
+        IF parent.name = 'trace' THEN
+          PERFORM decide.make_immutable(format('decide.%I', part)::regclass);
+        END IF;
+        made := made + 1;
+      EXCEPTION WHEN invalid_object_definition THEN
+        RAISE WARNING 'decide.% has no partition of its own for %', parent.name, day
+          USING DETAIL = SQLERRM, HINT = 'Rows of that time go into the partition that was made by hand, or into the default one.';
+      END;
     END LOOP;
   END LOOP;
   IF held IS NOT NULL AND made = 0 THEN

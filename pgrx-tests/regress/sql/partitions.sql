@@ -69,3 +69,12 @@ SELECT decide.make_partitions('2026-01-01', 'infinity');
 SELECT decide.make_partitions('-infinity', '2026-01-01');
 SELECT decide.make_partitions('2026-01-01', '2036-01-10');
 SELECT decide.make_partitions('2026-01-02', '2026-01-01');
+
+-- what was made by hand under a name of its own, and a table that has the name of a partition, keep no other day from its partition
+CREATE TABLE decide.byhand PARTITION OF decide.event FOR VALUES FROM ('2020-06-02 00:00+00') TO ('2020-06-03 00:00+00');
+CREATE TABLE decide.outcome_20200603 ();
+SELECT decide.make_partitions('2020-06-01', '2020-06-03');
+SELECT decide.make_partitions('2020-06-01', '2020-06-03');
+SELECT p AS made FROM unnest('{decide.event_20200601,decide.event_20200602,decide.event_20200603,decide.outcome_20200602,decide.trace_20200603}'::text[]) AS p WHERE to_regclass(p) IS NOT NULL;
+DROP TABLE decide.outcome_20200603;
+SELECT decide.make_partitions('2020-06-01', '2020-06-03');
