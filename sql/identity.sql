@@ -40,6 +40,22 @@ AS $$
 $$;
 COMMENT ON FUNCTION decide.number_of_action(text) IS 'The number of the action that has a name, or else had it last';
 
+CREATE FUNCTION decide.number_shown(actions integer[], decided_at timestamptz, action text) RETURNS int
+LANGUAGE sql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT s.number
+    FROM (SELECT u.number, i.name, i.former,
+                 COALESCE((SELECT c.old FROM decide.name_change AS c
+                            WHERE c.kind = 'action' AND c.identity = u.number AND c.at > number_shown.decided_at
+                            ORDER BY c.at, c.number LIMIT 1), i.name) AS name_then
+            FROM unnest(actions) AS u (number) JOIN decide.identity AS i ON i.kind = 'action' AND i.number = u.number) AS s
+   WHERE number_shown.action IN (s.name_then, s.name) OR number_shown.action = ANY (s.former)
+   ORDER BY number_shown.action = s.name_then DESC, number_shown.action = s.name DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION decide.number_shown(integer[], timestamptz, text) IS
+  'Which of the actions of a decision has a name: the one that had it when it was decided, else that has it now, else that had it before';
+
 CREATE VIEW decide.named AS
 SELECT n.kind, n.id, n.name, n.place, i.number
   FROM (SELECT 'surface' AS kind, s.id, s.surface AS name, NULL::text[] AS place FROM decide.surface AS s

@@ -2,8 +2,8 @@
 //! counters. [`Reservation`] goes through these states, in this order:
 //!
 //! 1. **Opened** ([`Reservation::open`]). The row of the user is the version that the features were read from, or
-//!    is locked. Of each budget that others may have all rows of (it has few, is near its end, is paced, or was
-//!    found so lately) as much as this decision can need is claimed ([`claims`]). Whoever has to be waited for is
+//!    is locked. Of each budget that others may have all rows of (it has few, is near its end, is paced, or one of
+//!    its rows was found in use lately) as much as this decision can need is claimed ([`claims`]). Whoever has to be waited for is
 //!    waited for here. Then the moment is settled, and with it the capacity of each cap.
 //! 2. **Drawn** ([`Reservation::constrain`], [`Reservation::draw`]): among the candidates that each cap has
 //!    capacity for.
@@ -23,11 +23,10 @@
 //!   is a serialization failure, and the client's retry is independent of the draw as well.
 //! - A budget that was claimed: its rows cannot be changed by others until the claim is given back, and the capacity
 //!   is that of the claimed rows alone. So what is drawn is taken without a wait, by the same arithmetic.
-//! - A budget of many rows, far from its end, of which this session has found a free row within the last second: a
-//!   free row is looked for after the draw. If there is none, one is waited for, for as long as the latency budget
-//!   leaves (at most [`LONGEST`]); others hold it for the rest of one transaction. Only where all rows of it were
-//!   taken within that second by transactions that stay open is another action drawn, once a second and session at
-//!   most: the only redraw that depends on the draw. From then on the budget is claimed.
+//! - A budget of many rows, far from its end, of which this session has found its own row free 64 times in a row: a
+//!   free row is looked for after the draw, and one waited for if there is none (at most for [`LONGEST`]). Only where
+//!   all rows were taken since its last decision by transactions that stay open is the draw lost, once. The first row
+//!   that is found in use ends that: from then on the budget is claimed again.
 //!
 //! # The moment
 //!

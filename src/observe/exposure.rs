@@ -2,14 +2,16 @@
 //! the caps, the amounts, the actions and the moment are those of its trace, whatever else the event says and
 //! whatever the policy has become. An event by itself counts by its own action and surface.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use pgrx::pg_sys::{INT4ARRAYOID, INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use super::contract::Event;
 use super::shown::{Hold, Shown};
+use crate::math::identifier::moment_of;
 use crate::math::ledger;
+use crate::pg::clock::from_unix_micros;
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Statement, clock, datum};
@@ -21,6 +23,12 @@ thread_local! {
           WHERE o.decision_id = $1 AND o.user_key = $2 AND o.decided_at = $3 AND o.type = $4 \
             AND (o.action IS NULL OR o.number = $5) LIMIT 1",
         &[UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, INT4OID]) };
+    static SHOWN: Statement = const { Statement::new(
+        "SELECT decide.number_shown($1, $2, $3)", &[INT4ARRAYOID, TIMESTAMPTZOID, TEXTOID]) };
+    static RENAMED: Statement = const { Statement::new(
+        "SELECT pg_catalog.max(c.at) FROM decide.name_change AS c WHERE c.kind = 'action'", &[]) };
+    /// When an action was renamed last, as of a count of changes.
+    static RENAMED_AT: Cell<(u64, i64)> = const { Cell::new((0, i64::MIN)) };
     static NUMBER: Statement = const { Statement::new(
         "SELECT decide.number_of_action($1)", &[TEXTOID]) };
     static TYPES: Statement = const { Statement::new(
@@ -70,7 +78,7 @@ fn count_shown(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle, row: &mut 
     let Some(shown) = Shown::find(decision_id, event.user_key) else {
         return;
     };
-    let only = event.action.map(|action| number_of(action, bundle));
+    let only = event.action.map(|action| number_in(&shown, action, bundle));
     // The slots of a slate are few.
     let mut told: Vec<(i32, bool)> = Vec::new();
     for hold in shown.holds_of_user() {
@@ -163,8 +171,49 @@ fn count_alone(event: &Event<'_>, cap: &Cap, bundle: &Bundle, row: &mut UserRow)
     ledger::put(&mut row.exposures, slot, &block);
 }
 
+/// The number of the action that an event about a decision names, if there is one. Needs an open session.
+pub fn number(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle) -> Option<i32> {
+    let action = event.action?;
+    let decided_at = moment_of(decision_id).map(from_unix_micros)?;
+    let shown = is_renamed_since(decided_at).then(|| Shown::find(decision_id, event.user_key));
+    match shown.flatten() {
+        Some(shown) => number_in(&shown, action, bundle),
+        None => number_of(action, bundle),
+    }
+}
+
+/// The same, of a decision that was found: names are those of the time when it was made, where they have changed since.
+fn number_in(shown: &Shown, action: &str, bundle: &Bundle) -> Option<i32> {
+    if !is_renamed_since(shown.decided_at) {
+        return number_of(action, bundle);
+    }
+    let args = [
+        datum::array(&shown.actions),
+        datum::timestamp(shown.decided_at),
+        datum::text(action),
+    ];
+    let mut number = None;
+    on_latest_snapshot(|| SHOWN.with(|statement| statement.read(&args, |row| number = row.get(1))));
+    number
+}
+
+/// Whether an action was given another name after that moment.
+fn is_renamed_since(moment: i64) -> bool {
+    let changes = invalidation::changes_seen(Watch::Publication);
+    if RENAMED_AT.get().0 != changes {
+        let mut at = i64::MIN;
+        on_latest_snapshot(|| {
+            RENAMED.with(|statement| {
+                statement.read(&[], |row| at = row.timestamp(1).unwrap_or(i64::MIN))
+            })
+        });
+        RENAMED_AT.set((changes, at));
+    }
+    RENAMED_AT.get().1 > moment
+}
+
 /// The number of an action, by its name.
-pub fn number_of(action: &str, bundle: &Bundle) -> Option<i32> {
+fn number_of(action: &str, bundle: &Bundle) -> Option<i32> {
     if let Some(action) = bundle.actions.get(action) {
         return Some(action.number);
     }

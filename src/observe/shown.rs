@@ -26,7 +26,7 @@ thread_local! {
 pub struct Shown {
     pub decided_at: i64,
     /// The action of each slot, by number.
-    actions: Vec<i32>,
+    pub actions: Vec<i32>,
     /// As `decide.trace.holds` has them.
     holds: Vec<i64>,
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::contract::Event;
-use super::exposure::number_of;
+use super::exposure;
 use super::fact::{Fact, written};
 use crate::math::identifier::moment_of;
 use crate::pg::append::append;
@@ -173,7 +173,7 @@ fn plain(field: Field<'_>) -> Option<Value> {
 
 /// Joins the event to the decision that it follows from.
 pub fn outcome(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle) {
-    let number = event.action.and_then(|action| number_of(action, bundle));
+    let number = exposure::number(event, decision_id, bundle);
     let decided_at = moment_of(decision_id).map_or(0, from_unix_micros);
     OUTCOME.with(|statement| {
         let args = [

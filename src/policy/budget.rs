@@ -90,16 +90,16 @@ struct Levels {
     known: HashMap<i32, (i64, i16, i64)>,
     /// Until when this session has found nothing to be had.
     closed: HashMap<i32, i64>,
-    /// Until when it takes for granted that one of the rows is free when it is wanted, having just found one.
-    at_ease: HashMap<i32, i64>,
+    /// How often in a row it has found the row free that it begins with.
+    at_ease: HashMap<i32, u32>,
     /// The row that it begins with.
     home: HashMap<i32, i32>,
     /// Until when it does not wait for a row, having waited in vain for as long.
     crowded: HashMap<i32, i64>,
 }
 
-/// How long a session takes that for granted, in microseconds.
-const EASE: i64 = 1_000_000;
+/// How often in a row that must be, for a session to take it for granted that one of many rows is free.
+const EASE: u32 = 64;
 
 /// One row of a counter.
 #[derive(Clone, Default)]
@@ -202,21 +202,19 @@ impl Budget<'_> {
         stripes
     }
 
-    /// Whether this session has found a free row of many lately, so that it need not make sure of one before the
-    /// choice.
-    pub fn is_at_ease(&self, now: i64) -> bool {
-        let until = LEVELS.with_borrow(|levels| levels.at_ease.get(&self.0.slot).copied());
-        self.0.has_many_rows() && until.is_some_and(|until| now < until)
+    /// Whether this session has found its own row of many free time and again, so that it need not make sure of one
+    /// before the choice.
+    pub fn is_at_ease(&self) -> bool {
+        let times = LEVELS.with_borrow(|levels| levels.at_ease.get(&self.0.slot).copied());
+        self.0.has_many_rows() && times.is_some_and(|times| times >= EASE)
     }
 
-    /// Notes whether a row was free.
-    pub fn note_ease(&self, free: bool, now: i64) {
-        let until = if free {
-            now.saturating_add(EASE)
-        } else {
-            i64::MIN
-        };
-        LEVELS.with_borrow_mut(|levels| levels.at_ease.insert(self.0.slot, until));
+    /// Notes whether the first row that was tried was free: once not, and all begins anew.
+    pub fn note_ease(&self, free: bool) {
+        LEVELS.with_borrow_mut(|levels| {
+            let times = levels.at_ease.entry(self.0.slot).or_default();
+            *times = if free { times.saturating_add(1) } else { 0 };
+        });
     }
 
     /// Whether this session may wait for a row: not for as long as it has just waited in vain. So sessions that are

@@ -182,6 +182,9 @@ pub const ALL: &[(&str, Check)] = &[
     ("bias/held_rows_old_sessions", |database| {
         bias::check(database, "held_rows_old_sessions")
     }),
+    ("bias/many_rows", |database| {
+        bias::check(database, "many_rows")
+    }),
     ("bias/impressions", |database| {
         bias::check(database, "impressions")
     }),

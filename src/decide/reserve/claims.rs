@@ -34,11 +34,11 @@ impl Reservation<'_> {
         if cap.per != Per::All {
             return Standing::Untouched;
         }
-        let (budget, now) = (Budget(cap), self.moment);
+        let budget = Budget(cap);
         match self.level(cap) {
             Level::UsedUp => Standing::Closed,
             _ if !self.takes => self.see(cap),
-            Level::Plenty if !self.careful && budget.is_at_ease(now) => Standing::Untouched,
+            Level::Plenty if !self.careful && budget.is_at_ease() => Standing::Untouched,
             Level::Plenty => {
                 let claimed = self.claim_one(place);
                 claimed.unwrap_or_else(|| self.claim_enough(place))
@@ -105,12 +105,17 @@ impl Reservation<'_> {
         if self.units_claimed(place) >= enough {
             return Some(standing);
         }
-        for number in budget.turns() {
-            if !self.has(place, number)
-                && let Ok((stripe, version, claim)) = budget.claim(number)
+        for (step, number) in budget.turns().enumerate() {
+            if self.has(place, number) {
+                continue;
+            }
+            let claimed = budget.claim(number);
+            if step == 0 {
+                budget.note_ease(claimed.is_ok());
+            }
+            if let Ok((stripe, version, claim)) = claimed
                 && stripe.free(&terms) >= enough
             {
-                budget.note_ease(true, self.moment);
                 budget.settle_down(number);
                 self.hold(place, stripe, version, claim);
                 return Some(standing);

@@ -140,13 +140,13 @@ impl Reservation<'_> {
                 continue;
             }
             let Ok((stripe, version)) = budget.look(number) else {
+                budget.note_ease(false);
                 continue;
             };
             let has_enough = budget.room(&stripe, self.moment) >= need.amount;
             // One that runs low is left to others, until all do.
             if has_enough && stripe.free(&terms) >= cap.little() {
                 budget.settle_down(number);
-                budget.note_ease(true, self.moment);
                 self.hold(need.place, stripe, version, None);
                 return Some(self.held.len() - 1);
             }
@@ -248,7 +248,7 @@ impl Reservation<'_> {
     fn wait_for_drawn(&mut self, need: &Need, gives_way: bool) -> Option<usize> {
         let cap = self.cap(need.place);
         let budget = Budget(cap);
-        budget.note_ease(false, self.moment);
+        budget.note_ease(false);
         loop {
             let mut in_use = false;
             for number in budget.turns() {

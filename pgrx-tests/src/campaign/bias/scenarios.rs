@@ -59,6 +59,12 @@ const TWO_ROWS: &str = "
     INSERT INTO decide.cap (cap, action, per, max_count, stripes) VALUES ('ca', 'a', 'all', 1000000000, 2);
     SELECT decide.publish('1')";
 
+const MANY_ROWS: &str = "
+    INSERT INTO decide.action (action, surfaces) VALUES ('a', '{s}'), ('free', '{s}');
+    INSERT INTO decide.policy (policy, surface, selection) VALUES ('p', 's', 'uniform');
+    INSERT INTO decide.cap (cap, action, per, max_count, stripes) VALUES ('ca', 'a', 'all', 1000000000, 16);
+    SELECT decide.publish('1')";
+
 const DEFAULT_ROWS: &str = "
     INSERT INTO decide.action (action, surfaces) VALUES ('a', '{s}'), ('b', '{s}'), ('free', '{s}');
     INSERT INTO decide.policy (policy, surface, selection) VALUES ('p', 's', 'uniform');
@@ -157,6 +163,10 @@ const CAUTIOUS: &str = r#"
 
 const ANYBODY: &str = "\\set u random(1, 1000000000)\nSELECT decide(:u::bigint, 's');\n";
 
+/// Each keeps what it has taken for a while.
+const STAYING: &str =
+    "\\set u random(1, 1000000000)\nBEGIN;\nSELECT decide(:u::bigint, 's');\n\\sleep 30 ms\nEND;\n";
+
 const FEW_USERS: &str = "\\set u random(1, 8)\nSELECT decide(:u::bigint, 's');\n";
 
 /// Every second decision is told of.
@@ -253,6 +263,16 @@ pub const SCENARIOS: &[Scenario] = &[
         setup: HELD,
         share: 0.5,
         beside: Some(companions::hold_rows),
+        ..USUAL
+    },
+    Scenario {
+        name: "many_rows",
+        what: "a budget of 16 rows, and three sessions for each that stay in their transactions for a while",
+        setup: MANY_ROWS,
+        script: STAYING,
+        options: "-c pg_decide.enforce_latency_budget=on",
+        share: 0.25,
+        crowd: 6,
         ..USUAL
     },
     Scenario {
