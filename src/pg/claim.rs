@@ -91,7 +91,7 @@ impl Keyed {
         key: (i32, i32),
         then: impl FnMut(Found<'_>),
     ) -> Result<(Option<Claim>, Version), Unavailable> {
-        let claim = Claim::take(self.table()?, key);
+        let claim = Claim::take(self.table(), key);
         let seen = self.look(key, then)?;
         match claim {
             Some(claim) => Ok((Some(claim).filter(|_| !seen.is_own), seen.version)),
@@ -113,7 +113,7 @@ impl Keyed {
         if self.look(key, &mut then).is_ok_and(|seen| seen.is_own) {
             return self.claim(key, then);
         }
-        let claim = Claim::take_within(self.table()?, key, milliseconds);
+        let claim = Claim::take_within(self.table(), key, milliseconds);
         let claim = claim.ok_or(Unavailable::Claimed)?;
         loop {
             match self.look(key, &mut then) {

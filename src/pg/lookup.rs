@@ -9,7 +9,7 @@ use pgrx::pg_sys::{self, INT4OID, OIDARRAYOID, TEXTARRAYOID, TEXTOID};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 use uuid::Uuid;
 
-use super::holder::{Holder, Unavailable, holder};
+use super::holder::{Holder, holder};
 use super::invalidation::{self, Watch};
 use super::plan::{Session, Statement, on_latest_snapshot};
 use super::session::{check_interrupts, sees_one_snapshot};
@@ -196,8 +196,8 @@ impl Keyed {
     }
 
     /// The table, as claims of its rows name it.
-    pub(super) fn table(&self) -> Result<pg_sys::Oid, Unavailable> {
-        Ok(self.sound(pg_sys::RowExclusiveLock as pg_sys::LOCKMODE).0)
+    pub(super) fn table(&self) -> pg_sys::Oid {
+        self.sound(pg_sys::RowExclusiveLock as pg_sys::LOCKMODE).0
     }
 
     /// The table, opened under that lock, and its index.

@@ -67,15 +67,11 @@ unsafe fn has(
 ) -> Option<bool> {
     // SAFETY: the partition is opened under a lock that is kept to the end of the transaction.
     unsafe {
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let relation = pg_sys::try_table_open(day.partition, lock);
-        if relation.is_null() {
-            return Some(false);
-        }
-        if !day.still_holds() {
-            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            return None;
-        }
+        let relation = match open(day) {
+            Opened::Sound(relation) => relation,
+            Opened::Gone => return Some(false),
+            Opened::Altered => return None,
+        };
         let main = pg_sys::ForkNumber::MAIN_FORKNUM;
         let found = pg_sys::RelationGetNumberOfBlocksInFork(relation, main) > 0 && {
             let scan = pg_sys::systable_beginscan(
@@ -110,15 +106,9 @@ pub fn find_in_day(
     // SAFETY: keys name the columns of the index and operators of their types; the partition is opened under a lock
     // that is kept to the end of the transaction, and the snapshot registered while it is used.
     unsafe {
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let relation = pg_sys::try_table_open(day.partition, lock);
-        if relation.is_null() {
+        let Opened::Sound(relation) = open(&day) else {
             return false;
-        }
-        if !day.still_holds() {
-            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            return false;
-        }
+        };
         let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
         let mut keys = [pg_sys::ScanKeyData::default(); 3];
         keys[0] = equal_uuid(first);
@@ -147,4 +137,33 @@ pub fn find_in_day(
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
     }
     true
+}
+
+/// The partition of a day, opened for reading.
+enum Opened {
+    Sound(pg_sys::Relation),
+    /// There is none any more.
+    Gone,
+    /// It was altered since its day was looked up.
+    Altered,
+}
+
+/// Opens the partition of a day under a lock that is kept to the end of the transaction.
+///
+/// # Safety
+/// The caller closes it.
+unsafe fn open(day: &Day) -> Opened {
+    // SAFETY: what is opened is locked; closed again where it is of no use.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::try_table_open(day.partition, lock);
+        if relation.is_null() {
+            return Opened::Gone;
+        }
+        if !day.still_holds() {
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            return Opened::Altered;
+        }
+        Opened::Sound(relation)
+    }
 }
