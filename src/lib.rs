@@ -20,13 +20,13 @@ mod decide;
 mod error;
 mod govern;
 mod learn;
-pub mod math;
 mod observe;
 mod pg;
 mod policy;
 mod settings;
 mod worker;
 
+pub use pg_decide_math as math;
 use pgrx::prelude::*;
 
 pgrx::pg_module_magic!();

@@ -8,7 +8,7 @@
 //! (linear counting), with an error of 4% up to 100 and of 5.5% at 300; around 640, where neither formula is at its
 //! best, the estimate is 2% too high on average.
 
-use crate::math::hash::mix;
+use crate::hash::mix;
 
 const REGISTERS: usize = 256;
 const BITS: usize = 5;

@@ -1,7 +1,7 @@
 //! Several slots filled from the same candidates, without repetition.
 
 use super::{Choice, Selection, pick};
-use crate::math::{random::Draws, sum};
+use crate::{random::Draws, sum};
 
 /// The answer to one request, and reusable buffers for the next: which candidate each slot got, and the distribution
 /// it was drawn from, given the slots before.

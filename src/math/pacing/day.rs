@@ -2,7 +2,7 @@
 //! seen before there is one. The clock is passed in; equal seeds give equal days.
 
 use super::{CATCH_UP, Curve, Dual, Feedback, Gate, Line, Pace, phase};
-use crate::math::random::Draws;
+use crate::random::Draws;
 
 /// Slots of a window within which traffic is alike; the price moves once in each.
 const SLOTS: usize = 1440;

@@ -1,8 +1,8 @@
 //! From a model to a scorer.
 
 use super::{MAX_CELLS, Panels, Place, Position, RequestPart, Scorer};
-use crate::math::model::{Factor, LinearModel, ModelError, Source, Term, Value};
-use crate::math::to_f32;
+use crate::model::{Factor, LinearModel, ModelError, Source, Term, Value};
+use crate::to_f32;
 use std::collections::BTreeMap;
 
 /// Where the facts of a request will be: the caller's two look-ups.

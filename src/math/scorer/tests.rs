@@ -1,5 +1,5 @@
 use super::*;
-use crate::math::model::{Encoding, Factor, LinearModel, ModelError, Source, Term};
+use crate::model::{Encoding, Factor, LinearModel, ModelError, Source, Term};
 
 mod agreement;
 mod by_action;
@@ -290,7 +290,7 @@ fn scores_have_the_bits_of_the_stated_order() {
 /// If this fails, decisions of earlier versions can no longer be replayed bit for bit.
 #[test]
 fn scores_of_earlier_versions_keep_their_bits() {
-    let mut draws = crate::math::random::Draws::from_seed(2);
+    let mut draws = crate::random::Draws::from_seed(2);
     let price = || factor("action.price", Encoding::Number);
     let clicks = || factor("user.clicks", Encoding::Number);
     let mut model = linear(
@@ -321,5 +321,5 @@ fn scores_of_earlier_versions_keep_their_bits() {
             seen += &format!("{:08x}", score.to_bits());
         }
     }
-    assert_eq!(crate::math::hash::fnv32a(&seen), 3_562_797_057);
+    assert_eq!(crate::hash::fnv32a(&seen), 3_562_797_057);
 }

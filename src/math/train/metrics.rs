@@ -2,8 +2,8 @@
 
 use super::design::Design;
 use super::fit::fit;
-use crate::math::model::Family;
-use crate::math::sum;
+use crate::model::Family;
+use crate::sum;
 use serde::{Deserialize, Serialize};
 
 /// Probabilities are kept this far from 0 and 1 where their logarithm is taken.

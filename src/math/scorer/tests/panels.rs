@@ -1,7 +1,7 @@
 //! However many actions there are, and however they fall into panels: the sums have the bits of the plain loop.
 
 use super::*;
-use crate::math::scorer::panels::Panels;
+use crate::scorer::panels::Panels;
 use proptest::prelude::*;
 
 /// Values that round when they are added, and those around which loops go wrong.
