@@ -16,7 +16,9 @@
 //!
 //! Tables, views, function declarations and grants are in `sql/`, one file a subject, in the order below.
 
+mod caps;
 mod decide;
+mod eligibility;
 mod error;
 mod govern;
 mod learn;

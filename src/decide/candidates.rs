@@ -3,8 +3,8 @@
 use super::Desk;
 use super::envelope::Envelope;
 use super::request::Request;
+use crate::eligibility::{self, Verdict, Verdicts};
 use crate::pg::datum;
-use crate::policy::{self, Verdict, Verdicts};
 
 /// Why an action is out, as traces number it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub fn find(request: &Request<'_>, envelope: &Envelope, desk: &mut Desk) {
     });
     for (i, action) in surface.actions.iter().enumerate() {
         let verdict = match (&verdicts, action.rule) {
-            (Some(verdicts), Some(rule)) => verdicts.of(rule, action),
+            (Some(verdicts), Some(rule)) => verdicts.of(rule, action.number),
             _ => Verdict::Holds,
         };
         let blocked = match verdict {
@@ -139,18 +139,18 @@ pub fn find(request: &Request<'_>, envelope: &Envelope, desk: &mut Desk) {
 }
 
 fn ask(request: &Request<'_>, envelope: &Envelope, features: &[f64]) -> Verdicts {
-    let asked = policy::RuleRequest {
+    let asked = eligibility::Request {
         user_key: datum::uuid(request.user_key),
         context: Some(request.context.datum()),
         features,
         in_full: !envelope.takes,
     };
-    let (rules, actions) = (&request.surface.rules, &request.surface.actions);
+    let rules = &request.surface.rules;
     let (round, until) = (&envelope.round, &envelope.rules_until);
     let mut verdicts = match envelope.asking {
-        Asking::Together => rules.ask(&asked, actions, round, until),
-        Asking::Each => rules.ask_each(&asked, actions, round, until),
-        Asking::No => return Verdicts::all_failed(&envelope.late(), actions),
+        Asking::Together => rules.ask(&asked, round, until),
+        Asking::Each => rules.ask_each(&asked, round, until),
+        Asking::No => return rules.all_failed(&envelope.late()),
     };
     envelope.answered(std::mem::take(&mut verdicts.outcome));
     verdicts

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use super::candidates::{Asking, Blocked};
 use super::{Desk, Reason, Request};
+use crate::eligibility::breaker::{self, Probe};
+use crate::eligibility::{Deadline, Outcome, Round, RuleFault, timed_out};
 use crate::govern::modes::Mode;
 use crate::pg::admission::{self, Admitted, Full};
 use crate::pg::attempt::Caught;
-use crate::policy::breaker::{self, Probe};
-use crate::policy::{Deadline, Outcome, Round, RuleFault, timed_out};
 use crate::settings;
 
 /// Percent of the budget by which features must be read, and rules be answered.

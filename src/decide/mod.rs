@@ -25,6 +25,7 @@ use uuid::Uuid;
 use envelope::Envelope;
 use reserve::{MOST_DRAWS, Reservation};
 
+use crate::caps;
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::Slate;
@@ -272,7 +273,7 @@ fn weigh<'a>(
     envelope.narrow(watch.last, &watch.laps, request, desk)?;
     let policy = able(surface.policy.as_ref())?;
     score::score(policy, surface, &request.fields, desk);
-    policy::prices(surface, bundle, &mut desk.duals);
+    caps::prices(bundle.caps_of(surface), &mut desk.duals);
     score::price(policy, surface, bundle, desk);
     watch.lap();
     Ok(policy)

@@ -47,12 +47,13 @@ use std::time::{Duration, Instant};
 use super::Desk;
 use super::candidates::Blocked;
 use super::request::Request;
+use crate::caps::{Cap, Limits, Per, Stripe};
 use crate::math::choice::Choice;
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::claim::Claim;
 use crate::pg::clock;
 use crate::pg::version::Grip;
-use crate::policy::{Bundle, Cap, Limits, Per, Stripe, UserRow};
+use crate::policy::{Bundle, UserRow};
 use claims::Standing;
 
 /// Milliseconds that a decision waits for others before the draw, in all: far from the second after which Postgres

@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::contract::Event;
 use super::shown::{Hold, Shown};
+use crate::caps::{Cap, Per};
 use crate::math::identifier::moment_of;
 use crate::math::ledger;
 use crate::pg::clock::from_unix_micros;
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Statement, clock, datum};
-use crate::policy::{Bundle, Cap, Per, UserRow};
+use crate::policy::{Bundle, UserRow};
 
 thread_local! {
     static TOLD: Statement = const { Statement::new(

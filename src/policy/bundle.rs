@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::cap::Cap;
 use super::context::value_text;
 use super::contract::Contracts;
 use super::feature::{Entity, Feature, Path};
-use super::limits::Limits;
 use super::reading::Reading;
-use super::rules::Rules;
+use crate::caps::{Cap, Limits};
+use crate::eligibility::Rules;
 use crate::govern::switches::Switches;
-use crate::math::aggregate::Side;
+use crate::math::aggregate::{Side, cells_at};
 use crate::math::choice::Choice;
 use crate::math::keyed;
 use crate::math::model::Value;
@@ -54,6 +53,52 @@ impl Bundle {
                 .map(|(name, _)| name.as_str()),
             Entity::User => None,
         }
+    }
+
+    /// Caps per user that count events of a type.
+    pub fn counting(&self, kind: &str) -> impl Iterator<Item = &Cap> {
+        let places = self.counted_by.get(kind).into_iter().flatten();
+        places.map(|&i| &self.caps[i])
+    }
+
+    /// The cap of a number, if it is in force.
+    pub fn cap(&self, slot: i32) -> Option<&Cap> {
+        let place = self.caps.binary_search_by_key(&slot, |cap| cap.slot);
+        place.ok().map(|place| &self.caps[place])
+    }
+
+    /// The features of the vector, in its order, and what each says; nothing where it is missing.
+    pub fn vector_of(
+        &self,
+        cells: &[f64],
+        now: i64,
+    ) -> impl Iterator<Item = (&Reading, Option<f64>)> {
+        self.vector.iter().map(move |reading| {
+            let state = cells_at(cells, reading.slot, &reading.aggregate);
+            let state = state.filter(|_| !reading.killed);
+            let value = state.and_then(|state| reading.aggregate.read(state, now));
+            (reading, value)
+        })
+    }
+
+    /// What a feature that is kept per key says of the surface's keys: places and values.
+    pub fn affinity_of(
+        &self,
+        affinity: &Affinity,
+        keyed: &[f64],
+        now: i64,
+    ) -> impl Iterator<Item = (usize, f64)> {
+        let feature = &self.features[affinity.feature];
+        let served = feature.key.as_ref().filter(|_| !feature.killed);
+        let limit = served.map_or(0, |key| key.limit);
+        let slot = feature.slot as u32;
+        keyed::entries(keyed, slot, &feature.aggregate, now, limit)
+            .filter_map(|(key, value)| Some((*affinity.places.get(&key)?, value)))
+    }
+
+    /// The caps that bear on a surface.
+    pub fn caps_of(&self, surface: &Surface) -> impl Iterator<Item = &Cap> {
+        surface.limits.caps.iter().map(|&i| &self.caps[i])
     }
 
     /// Where a feature stands in the vector.

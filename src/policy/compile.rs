@@ -7,15 +7,14 @@ use std::time::Duration;
 use super::bundle::{
     Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
 };
-use super::cap::{self, Cap};
 use super::contract::contracts;
 use super::entity::{self, Snapshot};
 use super::feature::Feature;
-use super::limits::{self, Limits};
 use super::reading::Reading;
-use super::rules::{Rule, Rules, looks_at_action};
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
-use super::{models, validate};
+use super::{caps, models, validate};
+use crate::caps::{Cap, Limits, counted_by};
+use crate::eligibility::{Rule, Rules, looks_at_action};
 use crate::govern::switches::{Kind, Switches};
 use crate::math::aggregate::Side;
 use crate::math::choice::Selection;
@@ -46,7 +45,7 @@ pub fn compile(
     let snapshot = snapshot.filter(|_| !entities.is_empty());
     let actions = actions(content, &switches, faults);
     let sets = rule_sets(content);
-    let caps = cap::caps(content, faults);
+    let caps = caps::caps(content, faults);
     let mut models = Models::new();
     let mut surfaces = HashMap::new();
     for row in &content.surfaces {
@@ -84,7 +83,7 @@ pub fn compile(
         actions: by_any_name(content, &actions),
         contracts: contracts(content, faults),
         switches,
-        counted_by: limits::counted_by(&caps),
+        counted_by: counted_by(&caps),
         caps,
     }
 }
@@ -241,17 +240,26 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
         })
         .collect();
     listed.sort_unstable_by_key(|action| action.number);
+    let numbers: Vec<i32> = listed.iter().map(|action| action.number).collect();
+    let mut bound = vec![Vec::new(); texts.len()];
+    for action in &listed {
+        if let Some(rule) = action.rule {
+            bound[rule].push(action.number);
+        }
+    }
     let rules = texts
         .iter()
-        .map(|text| Rule {
+        .zip(bound)
+        .map(|(text, actions)| Rule {
             text: (*text).to_owned(),
             set: known.sets.get(text).copied(),
+            actions,
         })
         .collect();
     let vector = known.vector.iter().map(|&i| &known.features[i]);
     let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
     let affinities = affinities(&row.surface, &listed, known.features);
-    let limits = Limits::of(&row.surface, &listed, known.caps);
+    let limits = Limits::of(&row.surface, &numbers, known.caps);
     Some(Surface {
         limits,
         name: row.surface.clone(),

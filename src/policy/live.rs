@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use pgrx::pg_sys::{self, INT8OID};
 
-use super::budget;
 use super::bundle::Bundle;
 use super::compile::compile;
 use super::entity::{self, Snapshot, is_fresh};
 use super::stage::add_staged;
 use super::validate::Faults;
+use crate::caps::count_stripes;
 use crate::error::Error;
 use crate::govern::switches::Switches;
 use crate::pg::invalidation::{self, Watch};
@@ -120,7 +120,7 @@ fn kept(now: i64, will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> 
             None => {
                 let mut bundle = load(number, fresh, Switches::read(None, now))?;
                 add_staged(&mut bundle)?;
-                budget::count_stripes(&bundle.caps);
+                count_stripes(&bundle.caps);
                 Rc::new(bundle)
             }
         };

@@ -1,47 +1,33 @@
 //! Rules come in: policy tables, validated, compiled into a bundle, kept by each backend.
 
-mod asking;
-pub mod breaker;
-mod budget;
 mod bundle;
-mod cap;
+mod caps;
 mod compile;
 mod context;
 mod contract;
 mod entity;
 mod feature;
 mod identity;
-mod limits;
 mod live;
 mod models;
 mod names;
-mod pacing;
 mod publish;
 mod reading;
-mod rule_check;
-mod rules;
-mod simulate;
 mod stage;
 mod tables;
 mod user;
 mod validate;
 mod verbs;
 
-pub use asking::{Deadline, Outcome, Round, RuleFault, Verdict, Verdicts, timed_out};
-pub use budget::{Budget, Level, Stripe};
 pub use bundle::{Action, Bundle, Policy, Surface};
-pub use cap::{Cap, Pacing, Per};
 pub use compile::attribute;
 pub use context::{context_text, context_value, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};
 pub use entity::{Snapshot, ever_kept, named as entity_feature, value as entity_value};
 pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
-pub use limits::Limits;
 pub use live::{Made, by_number, current, live, made_with};
 pub use names::must_be_short;
-pub use pacing::{announce, prices};
 pub use publish::make_partitions;
-pub use rules::Request as RuleRequest;
 pub use stage::{Filled, Stage, filled_to, next_to_fill, stage, take_to_fill};
 pub use user::UserRow;
 pub use validate::is_name;

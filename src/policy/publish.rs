@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 
 use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
-use super::budget::Budget;
 use super::bundle::Bundle;
-use super::cap::Per;
 use super::compile::{compile, rule_sets};
 use super::feature::Feature;
 use super::identity;
 use super::live::by_number;
-use super::rule_check;
 use super::stage::settle;
 use super::tables::{Content, FeatureRow};
 use super::validate::{self, Faults};
+use crate::caps::{Budget, Per};
+use crate::eligibility::check;
 use crate::error::Error;
 use crate::govern::switches::Switches;
 use crate::govern::turn;
@@ -188,7 +187,7 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
         };
         let verdict = seen
             .entry(rule)
-            .or_insert_with(|| rule_check::check(rule, &features));
+            .or_insert_with(|| check::check(rule, &features));
         if let Err(reason) = verdict {
             faults.add(
                 "decide.action",

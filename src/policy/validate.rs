@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::bundle::Attribute;
-use super::cap;
+use super::caps;
 use super::feature::Feature;
 use super::tables::{ActionRow, Content, PolicyRow};
 use crate::error::{Fault, printable};
@@ -100,7 +100,7 @@ pub fn check(content: &Content, faults: &mut Faults) {
             faults.add("decide.feature", &feature.feature, reason);
         }
     }
-    cap::check_fallbacks(content, faults);
+    caps::check_fallbacks(content, faults);
     let mut policy_of: HashMap<&str, &str> = HashMap::new();
     for policy in &content.policies {
         if let Some(other) = policy_of.insert(&policy.surface, &policy.policy) {

@@ -6,13 +6,14 @@ use std::collections::{BTreeSet, HashMap};
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
 use super::Step;
+use crate::caps::{Budget, Cap, Level, Per, Stripe};
 use crate::error::Error;
 use crate::math::identifier::time_ordered;
 use crate::math::ledger;
 use crate::pg::clock::{self, to_unix_micros};
 use crate::pg::lookup::Seen;
 use crate::pg::{Statement, datum};
-use crate::policy::{self, Budget, Cap, Level, Per, Stripe};
+use crate::policy;
 
 thread_local! {
     static TOLD: Statement = const { Statement::new(include_str!("budgets.sql"),

@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use pgrx::pg_sys::{FLOAT8ARRAYOID, FLOAT8OID, INT4OID, TIMESTAMPTZOID};
 
 use super::Step;
+use crate::caps::{self, Budget, Cap, Pacing, Per};
 use crate::error::Error;
 use crate::math::ledger;
 use crate::math::pacing::{Dual, Feedback, Line};
 use crate::pg::lookup::Seen as Rows;
 use crate::pg::{Statement, array, clock, datum};
-use crate::policy::{self, Budget, Bundle, Cap, Pacing, Per};
+use crate::policy::{self, Bundle};
 use seen::Seen;
 
 thread_local! {
@@ -104,7 +105,7 @@ pub fn step() -> Result<Step, Error> {
         statement.with(|statement| statement.write(&args, |_| {}));
     }
     if changed {
-        policy::announce();
+        caps::announce();
     }
     Ok(Step { rows, more: false })
 }

@@ -1,11 +1,11 @@
 //! Before the draw: the rows of a budget that this decision can need are claimed.
 
 use super::{Capacity, Held, Reservation};
+use crate::caps::{Budget, Cap, Level, Per, Stripe};
 use crate::math::ledger;
 use crate::pg::claim::Claim;
 use crate::pg::lookup::Seen;
 use crate::pg::version::{Grip, Version};
-use crate::policy::{Budget, Cap, Level, Per, Stripe};
 
 /// How the counter of a cap was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

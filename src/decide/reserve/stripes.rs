@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use super::{Capacity, Held, Reservation};
+use crate::caps::{Budget, Level, Per};
 use crate::decide::Desk;
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::holder::Unavailable;
 use crate::pg::session;
-use crate::policy::{Budget, Level, Per};
 
 /// How often the same draw is taken from other rows, where others were faster with the ones that it had looked at.
 const MOST_ATTEMPTS: u32 = 16;

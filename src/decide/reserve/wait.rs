@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Reservation;
+use crate::caps::{Budget, Stripe};
 use crate::pg::clock;
 use crate::pg::holder::{Holder, Unavailable};
-use crate::policy::{Budget, Stripe};
 
 /// Milliseconds that others may have a row in passing. Who has it for longer stays open.
 pub(super) const MOMENT: u32 = 5;

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 
+use crate::caps::Cap;
 use crate::math::identifier::time_ordered;
 use crate::math::runs::expand;
 use crate::math::sum;
 use crate::pg::{Statement, array, clock, datum};
-use crate::policy::{Bundle, Cap};
+use crate::policy::Bundle;
 
 thread_local! {
     static DECISIONS: Statement = const { Statement::new(

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use pgrx::pg_sys::{FLOAT8ARRAYOID, TEXTOID, TIMESTAMPTZOID};
 
+use crate::caps::Cap;
 use crate::math::pacing::{HOURS, Profile};
 use crate::pg::{Statement, array, datum};
-use crate::policy::{Bundle, Cap};
+use crate::policy::Bundle;
 
 thread_local! {
     static KNOWN: Statement = const { Statement::new(

@@ -12,23 +12,17 @@ mod statement;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{self, FLOAT8ARRAYOID, INT4OID, JSONBOID, UUIDOID};
+use pgrx::pg_sys;
 
-use super::asking::{Deadline, Round, RuleFault, Verdicts, timed_out};
-use super::bundle::Action;
-use super::rule_check::Rows;
+use super::deadline::{Deadline, timed_out};
+use super::scope::{Rows, rule_role};
+use super::verdict::{Round, RuleFault, Verdicts};
 use crate::math::hash::fnv64a;
 use crate::pg::attempt::attempt;
 use crate::pg::datum::{self, Arg};
 use crate::pg::expression::Truths;
 use crate::pg::plan::{Access, as_server, untranslated};
 use crate::pg::{Plan, array, identity, session};
-use crate::settings;
-
-/// The parameters of a rule's statement: user, context, features, and first and last number of the
-/// actions asked about. Bundle and surface are written into it, so that the planner knows how many
-/// actions a set has.
-pub(super) const TYPES: [pg_sys::Oid; 5] = [UUIDOID, JSONBOID, FLOAT8ARRAYOID, INT4OID, INT4OID];
 
 /// How many actions may fail one by one within a decision; the rest of their sets then counts as
 /// failed too, so that a broken rule cannot hold a decision up for long.
@@ -148,6 +142,8 @@ pub struct Rule {
     pub text: String,
     /// Its number in `decide.bundle_action`, if it looks at the action.
     pub set: Option<i32>,
+    /// The numbers of the actions that it binds, in order.
+    pub actions: Vec<i32>,
 }
 
 /// What a rule may look at.
@@ -157,11 +153,6 @@ pub struct Request<'a> {
     pub features: &'a [f64],
     /// Nothing of the answer is kept: errors are told with their messages.
     pub in_full: bool,
-}
-
-/// Whether the rule has to be asked per action. A false alarm (`transaction`) costs speed only.
-pub fn looks_at_action(text: &str) -> bool {
-    text.to_ascii_lowercase().contains("action")
 }
 
 impl Rules {
@@ -211,17 +202,11 @@ impl Rules {
     }
 
     /// Asks all rules by one statement, which fails if one of them does or is late: then `ask_each` is
-    /// the careful way. `actions` are those of the surface. Needs an open session.
-    pub fn ask(
-        &self,
-        request: &Request<'_>,
-        actions: &[Action],
-        round: &Round,
-        until: &Deadline,
-    ) -> Verdicts {
+    /// the careful way. Needs an open session.
+    pub fn ask(&self, request: &Request<'_>, round: &Round, until: &Deadline) -> Verdicts {
         let role = match rule_role() {
             Ok(role) => role,
-            Err(reason) => return Verdicts::all_failed(&reason, actions),
+            Err(reason) => return self.all_failed(&reason),
         };
         self.see_actions();
         let mut verdicts = self.nothing_yet();
@@ -232,7 +217,7 @@ impl Rules {
                 role,
                 until: &until,
             };
-            self.ask_one(rule, &asked, actions, &mut verdicts);
+            self.ask_one(rule, &asked, &mut verdicts);
         }
         let _acting = identity::act_quietly_as(role);
         let _reading = session::ReadOnly::begin();
@@ -263,16 +248,10 @@ impl Rules {
 
     /// Asks each rule alone, with its part of the time, and halves sets until the actions that make
     /// them fail are found. Never fails: what does is in the verdicts. Needs an open session.
-    pub fn ask_each(
-        &self,
-        request: &Request<'_>,
-        actions: &[Action],
-        round: &Round,
-        until: &Deadline,
-    ) -> Verdicts {
+    pub fn ask_each(&self, request: &Request<'_>, round: &Round, until: &Deadline) -> Verdicts {
         let role = match rule_role() {
             Ok(role) => role,
-            Err(reason) => return Verdicts::all_failed(&reason, actions),
+            Err(reason) => return self.all_failed(&reason),
         };
         self.see_actions();
         let mut verdicts = self.nothing_yet();
@@ -284,12 +263,18 @@ impl Rules {
                 role,
                 until: part,
             };
-            self.ask_one(rule, &asked, actions, &mut verdicts);
+            self.ask_one(rule, &asked, &mut verdicts);
         }
         verdicts.holds.sort_unstable();
         let late = verdicts.outcome.faults.iter().any(|fault| fault.slow);
         self.alone_by_now.set(late || until.is_over());
         verdicts
+    }
+
+    /// No rule has been answered, for that reason.
+    pub fn all_failed(&self, reason: &str) -> Verdicts {
+        let bound = self.rules.iter().flat_map(|rule| &rule.actions);
+        Verdicts::all_failed(reason, bound.copied())
     }
 
     fn nothing_yet(&self) -> Verdicts {
@@ -301,7 +286,7 @@ impl Rules {
     }
 
     /// What one rule says, and its fault if it fails as a whole.
-    fn ask_one(&self, rule: usize, asked: &Alone<'_>, actions: &[Action], verdicts: &mut Verdicts) {
+    fn ask_one(&self, rule: usize, asked: &Alone<'_>, verdicts: &mut Verdicts) {
         if self.rules[rule].set.is_none() {
             let all = (i32::MIN, i32::MAX);
             if let Err(failure) = self.ask_alone(rule, asked, all, verdicts) {
@@ -310,14 +295,9 @@ impl Rules {
             }
             return;
         }
-        let mut numbers: Vec<i32> = actions
-            .iter()
-            .filter(|a| a.rule == Some(rule))
-            .map(|a| a.number)
-            .collect();
-        numbers.sort_unstable();
+        let numbers = &self.rules[rule].actions;
         let mut last = None;
-        self.halve(rule, asked, &numbers, verdicts, &mut last);
+        self.halve(rule, asked, numbers, verdicts, &mut last);
         let failed = |number: &i32| verdicts.failed.contains_key(number);
         if numbers.iter().all(failed) {
             verdicts.outcome.blame(rule, last.flatten());
@@ -432,18 +412,4 @@ impl Rules {
             }
         })
     }
-}
-
-/// The role that rules run as, or why they cannot.
-pub(super) fn rule_role() -> Result<pg_sys::Oid, String> {
-    let Some(name) = settings::rule_role() else {
-        return Err("pg_decide.rule_role is not set".into());
-    };
-    let fault = match identity::role(&name) {
-        None => "does not exist",
-        Some(role) if identity::is_superuser(role) => "is a superuser",
-        Some(role) => return Ok(role),
-    };
-    let name = name.to_string_lossy();
-    Err(format!("pg_decide.rule_role: role \"{name}\" {fault}"))
 }

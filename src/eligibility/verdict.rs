@@ -1,93 +1,9 @@
-//! How the rules are asked in one decision: which, until when, and what they answer.
+//! What rules say of one request, and what their breakers are told.
 
-use std::cell::Cell;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
-use super::bundle::Action;
 use crate::pg::attempt::{Caught, sqlstate};
 use crate::pg::session;
-use crate::pg::timeout::Timer;
-
-/// The least that a rule is given, for the timer of the server counts in such steps.
-const LEAST: Duration = Duration::from_millis(1);
-
-/// How long planning may take, which a session does once; it is not counted.
-const PLANNING: Duration = Duration::from_millis(250);
-
-/// A moment by which something must be done, if there is one.
-#[derive(Default)]
-pub struct Deadline {
-    at: Cell<Option<Instant>>,
-    /// What was not counted.
-    pardoned: Cell<Duration>,
-}
-
-impl Deadline {
-    pub fn at(at: Option<Instant>) -> Deadline {
-        Deadline {
-            at: Cell::new(at),
-            pardoned: Cell::default(),
-        }
-    }
-
-    /// What is left; None where there is no bound.
-    pub fn left(&self) -> Option<Duration> {
-        let at = self.at.get()?;
-        Some(at.saturating_duration_since(Instant::now()))
-    }
-
-    pub fn is_over(&self) -> bool {
-        self.left().is_some_and(|left| left.is_zero())
-    }
-
-    /// One of `parts` equal parts of what is left.
-    pub fn share(&self, parts: usize) -> Deadline {
-        let part = self
-            .left()
-            .map(|left| (left / parts.max(1) as u32).max(LEAST));
-        Deadline::at(part.map(|part| Instant::now() + part))
-    }
-
-    /// Cancels what runs while the answer lives and the time is over. To be called in an attempt.
-    pub fn timer(&self) -> Option<Timer> {
-        self.left().map(|left| Timer::arm(left.max(LEAST)))
-    }
-
-    /// Does what is not counted: it has a time of its own.
-    pub fn pardon<T>(&self, work: impl FnOnce() -> T) -> T {
-        let Some(at) = self.at.get() else {
-            return work();
-        };
-        let _pardon = Pardon {
-            deadline: self,
-            at,
-            begun: Instant::now(),
-        };
-        let _timer = Timer::arm(PLANNING);
-        work()
-    }
-
-    pub fn pardoned(&self) -> Duration {
-        self.pardoned.get()
-    }
-}
-
-/// Time that is not counted, from when it is made until it is dropped.
-struct Pardon<'a> {
-    deadline: &'a Deadline,
-    at: Instant,
-    begun: Instant,
-}
-
-impl Drop for Pardon<'_> {
-    fn drop(&mut self) {
-        let taken = self.begun.elapsed();
-        let pardoned = &self.deadline.pardoned;
-        self.deadline.at.set(Some(self.at + taken));
-        pardoned.set(pardoned.get() + taken);
-    }
-}
 
 /// Which rules one decision leaves out, since their breakers are open.
 #[derive(Default)]
@@ -183,34 +99,26 @@ pub enum Verdict {
 }
 
 impl Verdicts {
-    /// What rule `rule` says of `action`.
-    pub fn of(&self, rule: usize, action: &Action) -> Verdict {
+    /// What rule `rule` says of the action of that number.
+    pub fn of(&self, rule: usize, action: i32) -> Verdict {
         if !self.failed.is_empty()
-            && let Some(error) = self.failed.get(&action.number)
+            && let Some(error) = self.failed.get(&action)
         {
             return Verdict::Failed(error.clone());
         }
         let holds = match self.plain.get(rule) {
             Some(Err(error)) => return Verdict::Failed(error.clone()),
             Some(Ok(holds)) => *holds,
-            None => self.holds.binary_search(&action.number).is_ok(),
+            None => self.holds.binary_search(&action).is_ok(),
         };
         if holds { Verdict::Holds } else { Verdict::No }
     }
 
-    /// All actions that have a rule have failed.
-    pub fn all_failed(reason: &str, actions: &[Action]) -> Verdicts {
-        let ruled = actions.iter().filter(|action| action.rule.is_some());
+    /// All of these actions have failed.
+    pub(super) fn all_failed(reason: &str, actions: impl Iterator<Item = i32>) -> Verdicts {
         Verdicts {
-            failed: ruled
-                .map(|action| (action.number, reason.to_owned()))
-                .collect(),
+            failed: actions.map(|number| (number, reason.to_owned())).collect(),
             ..Verdicts::default()
         }
     }
-}
-
-/// What is said of a rule that did not come to an end.
-pub fn timed_out(after: Duration) -> String {
-    format!("timed out after {} ms", after.as_millis())
 }

@@ -1,97 +1,14 @@
-//! Caps as decisions hold them: which actions each binds, by how much, over which window.
+//! Caps from their rows in decide.cap, or what is wrong with them.
 
 use std::cell::Cell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID};
 use serde_json::value::RawValue;
 
 use super::tables::{ActionRow, CapRow, Content};
 use super::validate::Faults;
-use crate::math::ledger::Terms;
-use crate::pg::{Statement, datum};
-
-/// Who shares a cap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Per {
-    User,
-    All,
-    /// The slots of one answer.
-    Decision,
-}
-
-/// Over which time it counts.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Span {
-    Forever,
-    /// The last so many microseconds.
-    Sliding(i64),
-    /// Calendar windows, as decide.cap_window has them.
-    Calendar {
-        length: String,
-        time_zone: String,
-        week_start: i32,
-    },
-}
-
-/// How a budget is spread over its window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pacing {
-    None,
-    Even,
-    Frontloaded,
-    Forecast,
-}
-
-/// A cap; of one that limits each value of an attribute by itself, one of its values.
-pub struct Cap {
-    /// The number by which counters and traces know it.
-    pub slot: i32,
-    pub name: String,
-    pub per: Per,
-    /// How much, in units: exposures, or millionths of cost.
-    pub limit: i64,
-    pub span: Span,
-    /// The type of event that is counted; None: decisions are.
-    pub counts: Option<String>,
-    /// How long an exposure is reserved for its event, in microseconds.
-    pub hold: i64,
-    /// The grid in which such reservations are brought together.
-    pub cell: i64,
-    pub hard: bool,
-    pub relax_order: i32,
-    pub pacing: Pacing,
-    /// How much should at least be delivered, in units.
-    pub goal: Option<i64>,
-    /// Units of an exposure, or of a cost of 1.
-    pub scale: i64,
-    /// How many rows its counter should have, and has.
-    pub stripes_wanted: i32,
-    pub stripes: Cell<i32>,
-    /// Where it holds; None is everywhere.
-    pub surface: Option<String>,
-    /// What an exposure of each action that it binds takes, by the action's number.
-    pub amounts: HashMap<i32, i64>,
-    /// The largest of them, at least 1, and the least that is more than nothing.
-    pub largest: i64,
-    pub least: Option<i64>,
-    /// The calendar window that was asked for last: where the one before begins, it begins, and it ends.
-    window: Cell<(i64, i64, i64)>,
-}
-
-thread_local! {
-    static WINDOW: Statement = const { Statement::new(
-        "SELECT b.starts, w.starts, w.ends FROM decide.cap_window($1, $2::interval, $3, $4) AS w \
-          CROSS JOIN LATERAL decide.cap_window(w.starts - interval '1 microsecond', $2::interval, $3, $4) AS b",
-        &[TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID]) };
-}
-
-/// Before a sliding window begins its counters keep an eighth of its length, at least and at most so many
-/// microseconds, and no more than its length.
-const KEPT_BEFORE: (i64, i64) = (1_000_000, 60_000_000);
-
-/// Into how many cells at least the reservations of a sliding window are brought together.
-const CELLS_OF_WINDOW: i64 = 64;
+use crate::caps::cap::{LEAST_STRIPES, LastWindow, MOST_PACED, MOST_STRIPES, SHARE};
+use crate::caps::{Cap, Pacing, Per, Span};
 
 /// Units of a cost of 1.
 const COST: f64 = 1e6;
@@ -101,145 +18,6 @@ const MOST_COST: f64 = 9_007_199_254.0;
 
 /// The largest limit, in units: the exposures of one answer fit on top of it.
 const MOST_UNITS: i64 = i64::MAX / 2;
-
-/// Exposures of a stripe of a budget that is large enough for many; and how many stripes at least, so that
-/// one long transaction does not stop a campaign, and at most.
-const SHARE: i64 = 64;
-const LEAST_STRIPES: i64 = 4;
-const MOST_STRIPES: i64 = 32;
-const MOST_PACED: i64 = 4;
-
-/// So many stripes are not all held by others, but for a moment.
-const MANY_STRIPES: i32 = 16;
-
-impl Cap {
-    /// The window that `now` is in: from and up to. Needs an open session.
-    pub fn window(&self, now: i64) -> (i64, i64) {
-        let (_, starts, ends) = self.windows(now);
-        (starts, ends)
-    }
-
-    /// The same, and from when on the counters keep what is before it.
-    fn windows(&self, now: i64) -> (i64, i64, i64) {
-        match &self.span {
-            Span::Forever => (i64::MIN, i64::MIN, i64::MAX),
-            Span::Sliding(length) => {
-                let from = now.saturating_sub(*length) + 1;
-                let before = (length / 8).max(KEPT_BEFORE.0).min(KEPT_BEFORE.1);
-                (from.saturating_sub(before.min(*length)), from, i64::MAX)
-            }
-            Span::Calendar { .. } => {
-                let (before, starts, ends) = self.window.get();
-                if (starts..ends).contains(&now) {
-                    return (before, starts, ends);
-                }
-                let windows = self.calendar(now);
-                self.window.set(windows);
-                windows
-            }
-        }
-    }
-
-    /// The window of a moment that an event tells of, which may be another than that of the terms. Needs an open
-    /// session.
-    pub fn window_of(&self, at: i64, terms: &Terms) -> (i64, i64) {
-        match self.span {
-            Span::Calendar { .. } if at >= terms.until || at < terms.kept_from => {
-                let (_, starts, ends) = self.calendar(at);
-                (starts, ends)
-            }
-            Span::Calendar { .. } if at < terms.from => (terms.kept_from, terms.from),
-            Span::Calendar { .. } => terms.window(),
-            _ => (i64::MIN, i64::MAX),
-        }
-    }
-
-    /// The calendar window of any moment, and where the one before begins; all time where there is none.
-    fn calendar(&self, at: i64) -> (i64, i64, i64) {
-        let mut windows = (i64::MIN, i64::MIN, i64::MAX);
-        let Span::Calendar {
-            length,
-            time_zone,
-            week_start,
-        } = &self.span
-        else {
-            return windows;
-        };
-        let args = [
-            datum::timestamp(at),
-            datum::text(length),
-            datum::text(time_zone),
-            datum::int4(*week_start),
-        ];
-        WINDOW.with(|statement| {
-            statement.read(&args, |row| {
-                let found = row.timestamp(2).zip(row.timestamp(3));
-                if let Some((starts, ends)) = found {
-                    windows = (row.timestamp(1).unwrap_or(starts), starts, ends);
-                }
-            })
-        });
-        windows
-    }
-
-    /// The window that a level holds for, by its beginning: a sliding one has none.
-    pub fn level_window(&self, starts: i64) -> i64 {
-        match self.span {
-            Span::Sliding(_) => i64::MIN + 1,
-            _ => starts.max(i64::MIN + 1),
-        }
-    }
-
-    /// Which entries of its ledgers bind at that moment. Needs an open session.
-    pub fn terms(&self, now: i64) -> Terms {
-        let (kept_from, from, until) = self.windows(now);
-        Terms {
-            from,
-            until,
-            // Events alone date what they count, and only in rows of users.
-            binds_later: self.per != Per::User || self.counts.is_none(),
-            kept_from,
-            reserved_from: match self.per {
-                Per::User => now.saturating_sub(self.hold) + 1,
-                _ => i64::MIN,
-            },
-            sliding: match self.span {
-                Span::Sliding(length) => Some(length),
-                _ => None,
-            },
-            hold: self.hold,
-            // What is brought together goes on binding for a part of the window at most.
-            cell: match self.span {
-                Span::Sliding(length) => self.cell.min((length / CELLS_OF_WINDOW).max(1)),
-                _ => self.cell,
-            },
-        }
-    }
-
-    /// The amount of an exposure of that action on that surface; None where the cap does not bind it.
-    pub fn amount(&self, action: i32, surface: &str) -> Option<i64> {
-        let here = self.surface.as_deref().is_none_or(|only| only == surface);
-        here.then(|| self.amounts.get(&action).copied()).flatten()
-    }
-
-    /// Whether decisions always look at the counters before they choose: so few units there are to a stripe, or there
-    /// is one stripe only, which others may hold.
-    pub fn is_small(&self) -> bool {
-        let stripes = self.stripes.get().max(1);
-        stripes == 1 || self.limit / i64::from(stripes) < SHARE.saturating_mul(self.largest)
-    }
-
-    /// Whether its rows are so many that it is rare that others have all of them.
-    pub fn has_many_rows(&self) -> bool {
-        self.stripes.get() >= MANY_STRIPES
-    }
-
-    /// What is left of a stripe when others should begin to look before they choose.
-    pub fn little(&self) -> i64 {
-        (self.limit / i64::from(self.stripes.get().max(1)) / 8)
-            .clamp(self.largest, SHARE.saturating_mul(self.largest))
-    }
-}
 
 /// The caps of a bundle; what is wrong with them is among the faults.
 pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
@@ -350,7 +128,7 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         largest: amounts.values().copied().max().unwrap_or(1).max(1),
         least: amounts.values().copied().filter(|&n| n > 0).min(),
         amounts,
-        window: Cell::new((0, 0, 0)),
+        last_window: LastWindow::default(),
     })
 }
 
@@ -461,6 +239,3 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
         }
     }
 }
-
-#[cfg(any(test, feature = "pg_test"))]
-mod tests;

@@ -5,9 +5,10 @@ use pgrx::prelude::*;
 #[pg_schema]
 mod tests {
     use super::*;
+    use crate::caps::Cap;
     use crate::math::ledger::{self, COUNTED};
     use crate::pg::{Session, Statement, datum};
-    use crate::policy::{self, Bundle, Cap};
+    use crate::policy::{self, Bundle};
 
     const MINUTE: i64 = 60_000_000;
     const DAY: i64 = 24 * 60 * MINUTE;
@@ -164,7 +165,7 @@ mod tests {
 
 #[cfg(test)]
 mod costs {
-    use crate::policy::cap::{in_units, is_countable, units};
+    use crate::caps::cap::{in_units, is_countable, units};
 
     #[test]
     fn costs_that_cannot_be_counted_by_millionths_are_not_countable() {

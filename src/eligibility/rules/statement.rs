@@ -5,7 +5,8 @@ use std::thread::LocalKey;
 
 use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
-use super::{Inquiry, Place, Rule, Rules, TYPES, Together};
+use super::super::scope::TYPES;
+use super::{Inquiry, Place, Rule, Rules, Together};
 use crate::pg::attempt::attempt;
 use crate::pg::datum::Arg;
 use crate::pg::expression::Truths;

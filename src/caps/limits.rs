@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::bundle::{Action, Bundle};
 use super::cap::{Cap, Per};
 
 /// The caps that bear on a surface.
@@ -21,8 +20,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What bears on these actions of a surface.
-    pub fn of(surface: &str, actions: &[Action], caps: &[Cap]) -> Limits {
+    /// What bears on the actions of a surface, given by their numbers.
+    pub fn of(surface: &str, actions: &[i32], caps: &[Cap]) -> Limits {
         let mut limits = Limits {
             of_action: vec![Vec::new(); actions.len()],
             ..Limits::default()
@@ -31,7 +30,7 @@ impl Limits {
             let amounts: Vec<(usize, i64)> = actions
                 .iter()
                 .enumerate()
-                .filter_map(|(a, action)| Some((a, cap.amount(action.number, surface)?)))
+                .filter_map(|(a, &action)| Some((a, cap.amount(action, surface)?)))
                 .filter(|&(_, amount)| amount > 0) // what takes nothing is not limited
                 .collect();
             let Some(largest) = amounts.iter().map(|&(_, amount)| amount).max() else {
@@ -53,20 +52,6 @@ impl Limits {
             (cap.relax_order, cap.slot)
         });
         limits
-    }
-}
-
-impl Bundle {
-    /// Caps per user that count events of a type.
-    pub fn counting(&self, kind: &str) -> impl Iterator<Item = &Cap> {
-        let places = self.counted_by.get(kind).into_iter().flatten();
-        places.map(|&i| &self.caps[i])
-    }
-
-    /// The cap of a number, if it is in force.
-    pub fn cap(&self, slot: i32) -> Option<&Cap> {
-        let place = self.caps.binary_search_by_key(&slot, |cap| cap.slot);
-        place.ok().map(|place| &self.caps[place])
     }
 }
 

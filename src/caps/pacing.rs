@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::budget::{Budget, Stripe};
-use super::bundle::{Bundle, Surface};
 use super::cap::{Cap, Pacing, Per, Span};
 use crate::math::ledger;
 use crate::math::pacing::{Curve, Gate, Pace, phase};
@@ -55,9 +54,8 @@ fn load() {
     KNOWN.set(Known { changes, budgets });
 }
 
-/// The prices that bear on a surface and are not 0, as pairs of a slot and a price. Needs an open session.
-pub fn prices(surface: &Surface, bundle: &Bundle, out: &mut Vec<f64>) {
-    let caps = surface.limits.caps.iter().map(|&i| &bundle.caps[i]);
+/// The prices of the units of these caps that are not 0, as pairs of a slot and a price. Needs an open session.
+pub fn prices<'a>(caps: impl Iterator<Item = &'a Cap>, out: &mut Vec<f64>) {
     let mut budgets = caps.filter(|cap| cap.has_line()).peekable();
     if budgets.peek().is_none() {
         return;

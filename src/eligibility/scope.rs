@@ -1,13 +1,16 @@
-//! What a rule may see, and what is wrong with one.
+//! What a rule may see, and as whom it runs.
 
 use std::fmt::Write;
 
-use crate::pg::attempt::attempt;
-use crate::pg::plan::{Access, pinned};
-use crate::pg::{Plan, identity, rule_text, session};
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, FLOAT8ARRAYOID, INT4OID, JSONBOID, UUIDOID};
 
-use super::rules::{TYPES, looks_at_action, rule_role};
+use crate::pg::identity;
+use crate::settings;
+
+/// The parameters of a rule's statement: user, context, features, and first and last number of the
+/// actions asked about. Bundle and surface are written into it, so that the planner knows how many
+/// actions a set has.
+pub(super) const TYPES: [pg_sys::Oid; 5] = [UUIDOID, JSONBOID, FLOAT8ARRAYOID, INT4OID, INT4OID];
 
 /// The rows that a rule sees: `request(user_key, context)` and `features`, a column per feature.
 pub struct Rows {
@@ -26,7 +29,7 @@ impl Rows {
 
     /// The same rows with nothing in them: against these a rule is checked, so that it cannot name the
     /// parameters of the statement.
-    fn empty(features: &[String]) -> Rows {
+    pub fn empty(features: &[String]) -> Rows {
         let (user_key, context) = ("NULL::pg_catalog.uuid", "NULL::pg_catalog.jsonb");
         Rows::from(features, user_key, context, &|_| {
             "NULL::pg_catalog.float8".to_owned()
@@ -58,7 +61,7 @@ impl Rows {
     }
 
     /// Both.
-    fn all(&self) -> String {
+    pub fn all(&self) -> String {
         format!("{}, {}", self.request, self.features)
     }
 
@@ -93,46 +96,21 @@ fn bare(text: &str) -> String {
     text.to_ascii_lowercase().replace('"', "")
 }
 
-/// What is wrong with a rule, if anything: it must be one boolean expression that reads only, and
-/// the rule role must have the rights that it takes. Needs an open session.
-pub fn check(text: &str, features: &[String]) -> Result<(), String> {
-    if text.trim().is_empty() {
-        return Err("it is empty; use null for an action that is always eligible".into());
-    }
-    let role = rule_role()?;
-    let expression = |rows: &Rows| {
-        let rows = rows.all();
-        match looks_at_action(text) {
-            true => format!("SELECT (\n{text}\n) FROM {rows}, decide.bundle_action AS action"),
-            false => format!("SELECT (\n{text}\n) FROM {rows}"),
-        }
+/// Whether the rule has to be asked per action. A false alarm (`transaction`) costs speed only.
+pub fn looks_at_action(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("action")
+}
+
+/// The role that rules run as, or why they cannot.
+pub(super) fn rule_role() -> Result<pg_sys::Oid, String> {
+    let Some(name) = settings::rule_role() else {
+        return Err("pg_decide.rule_role is not set".into());
     };
-    attempt(|| {
-        if !pinned(|| rule_text::is_one_expression(text)) {
-            return Err("it is not one expression".to_owned());
-        }
-        let _acting = identity::act_as(role);
-        let _reading = session::ReadOnly::begin();
-        let analysis = pinned(|| rule_text::analyse(&expression(&Rows::empty(features)), &[]));
-        if analysis.result_type != pg_sys::BOOLOID {
-            return Err("it is not boolean".to_owned());
-        }
-        if analysis.volatile {
-            return Err("it calls something volatile, so a decision could not be explained".into());
-        }
-        if analysis.aggregates {
-            return Err(
-                "it has an aggregate, a window function or a set, so it is not one truth".into(),
-            );
-        }
-        // Starting the statement, without a row, checks the rights.
-        let probe = Plan::prepare(
-            &format!("{} LIMIT 0", expression(&Rows::new(features))),
-            &TYPES,
-        );
-        let nothing = [None; TYPES.len()];
-        probe.run(Access::Read, &nothing, |_| {});
-        Ok(())
-    })
-    .unwrap_or_else(|error| Err(error.message))
+    let fault = match identity::role(&name) {
+        None => "does not exist",
+        Some(role) if identity::is_superuser(role) => "is a superuser",
+        Some(role) => return Ok(role),
+    };
+    let name = name.to_string_lossy();
+    Err(format!("pg_decide.rule_role: role \"{name}\" {fault}"))
 }

@@ -12,8 +12,8 @@ use std::collections::{HashMap, HashSet};
 
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
-use super::asking::{Outcome, Round, RuleFault};
 use super::rules::Rules;
+use super::verdict::{Outcome, Round, RuleFault};
 use crate::pg::attempt::beside;
 use crate::pg::invalidation::Watch;
 use crate::pg::{Statement, Watched, datum, session};

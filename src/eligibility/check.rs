@@ -1,0 +1,52 @@
+//! What is wrong with a rule.
+
+use pgrx::pg_sys;
+
+use super::scope::{Rows, TYPES, looks_at_action, rule_role};
+use crate::pg::attempt::attempt;
+use crate::pg::plan::{Access, pinned};
+use crate::pg::{Plan, identity, rule_text, session};
+
+/// What is wrong with a rule, if anything: it must be one boolean expression that reads only, and
+/// the rule role must have the rights that it takes. Needs an open session.
+pub fn check(text: &str, features: &[String]) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("it is empty; use null for an action that is always eligible".into());
+    }
+    let role = rule_role()?;
+    let expression = |rows: &Rows| {
+        let rows = rows.all();
+        match looks_at_action(text) {
+            true => format!("SELECT (\n{text}\n) FROM {rows}, decide.bundle_action AS action"),
+            false => format!("SELECT (\n{text}\n) FROM {rows}"),
+        }
+    };
+    attempt(|| {
+        if !pinned(|| rule_text::is_one_expression(text)) {
+            return Err("it is not one expression".to_owned());
+        }
+        let _acting = identity::act_as(role);
+        let _reading = session::ReadOnly::begin();
+        let analysis = pinned(|| rule_text::analyse(&expression(&Rows::empty(features)), &[]));
+        if analysis.result_type != pg_sys::BOOLOID {
+            return Err("it is not boolean".to_owned());
+        }
+        if analysis.volatile {
+            return Err("it calls something volatile, so a decision could not be explained".into());
+        }
+        if analysis.aggregates {
+            return Err(
+                "it has an aggregate, a window function or a set, so it is not one truth".into(),
+            );
+        }
+        // Starting the statement, without a row, checks the rights.
+        let probe = Plan::prepare(
+            &format!("{} LIMIT 0", expression(&Rows::new(features))),
+            &TYPES,
+        );
+        let nothing = [None; TYPES.len()];
+        probe.run(Access::Read, &nothing, |_| {});
+        Ok(())
+    })
+    .unwrap_or_else(|error| Err(error.message))
+}
