@@ -10,12 +10,12 @@ use pgrx::pg_sys::{INT2OID, INT4ARRAYOID, INT4OID, INT8ARRAYOID, INT8OID, TIMEST
 
 use super::cap::{Cap, Per};
 use crate::math::ledger::{self, Terms};
-use crate::pg::attempt::beside;
+use crate::pg::attempt::best_effort;
 use crate::pg::claim::Claim;
 use crate::pg::holder::{Holder, Unavailable};
 use crate::pg::invalidation::Watch;
 use crate::pg::lookup::{Found, Keyed, Seen};
-use crate::pg::version::{Grip, Version};
+use crate::pg::version::{RowLock, Version};
 use crate::pg::{Statement, Watched, array, datum, session};
 
 const STRIPES: Keyed = Keyed {
@@ -136,8 +136,8 @@ impl Stripe {
     }
 
     /// Writes it; None if others were faster.
-    pub fn write(&self, grip: Grip) -> Option<Grip> {
-        grip.change([
+    pub fn write(&self, row_lock: RowLock) -> Option<RowLock> {
+        row_lock.change([
             (QUOTA, datum::int8(self.quota)),
             (LEDGER, datum::array(&self.ledger)),
             (PACED_AT, self.paced_at.and_then(datum::timestamp)),
@@ -275,7 +275,7 @@ impl Budget<'_> {
             datum::int2(level as i16),
             datum::int8(until),
         ];
-        beside(|| {
+        best_effort(|| {
             if MARK.with(|statement| statement.write(&args, |_| {})) > 0 {
                 WATCHED.with(Watched::announce);
             }
@@ -411,7 +411,7 @@ fn load(changes: u64) {
         });
         known
     };
-    let loaded = beside(|| WATCHED.with(|table| table.read(read)));
+    let loaded = best_effort(|| WATCHED.with(|table| table.read(read)));
     let (changes, known) = loaded.unwrap_or((changes, HashMap::new()));
     LEVELS.with_borrow_mut(|levels| {
         *levels = Levels {

@@ -11,10 +11,10 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use super::candidates::{Asking, Blocked};
-use super::{Desk, Reason, Request};
+use super::blocked::Blocked;
+use super::{Buffers, Reason, Request};
 use crate::eligibility::breaker::{self, Probe};
-use crate::eligibility::{Deadline, Outcome, Round, RuleFault, timed_out};
+use crate::eligibility::{Deadline, Round, RuleFault, RuleReport, timed_out};
 use crate::govern::modes::Mode;
 use crate::pg::admission::{self, Admitted, Full};
 use crate::pg::attempt::Caught;
@@ -42,6 +42,17 @@ pub enum Knowing {
     LastKnown,
 }
 
+/// How the rules are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// By one statement, which fails if one of them does.
+    Together,
+    /// Each alone, after that has failed.
+    Each,
+    /// Not again: together they took too long.
+    No,
+}
+
 /// How one decision goes about it: as it should, until something has failed or was late.
 pub struct Envelope {
     began: Instant,
@@ -59,7 +70,7 @@ pub struct Envelope {
     /// What the rules were given together, when they were late.
     given: Duration,
     /// How the rules have done, once all that are not left out have been asked.
-    outcome: RefCell<Option<Outcome>>,
+    outcome: RefCell<Option<RuleReport>>,
 }
 
 impl Envelope {
@@ -68,7 +79,7 @@ impl Envelope {
         let surface = request.surface;
         let budget = settings::enforce_latency_budget().then_some(surface.latency_budget);
         let by = |percent: u32| Deadline::at(budget.map(|all| began + all * percent / 100));
-        let is_asked = request.leeway.mode != Mode::Paused;
+        let is_asked = request.mode_limits.mode != Mode::Paused;
         let (round, probe) = match surface.rules.is_empty() {
             true => (Round::default(), None),
             false => breaker::round(&surface.rules, request.now, takes && is_asked),
@@ -92,12 +103,12 @@ impl Envelope {
     }
 
     /// Whether another attempt, made otherwise, may do better than the one that failed.
-    pub fn learn(&mut self, error: &Caught, request: &Request<'_>, desk: &Desk) -> bool {
-        if desk.in_features.get() && self.knowing == Knowing::FromTheRow {
+    pub fn learn(&mut self, error: &Caught, request: &Request<'_>, buffers: &Buffers) -> bool {
+        if buffers.in_features.get() && self.knowing == Knowing::FromTheRow {
             self.knowing = Knowing::LastKnown;
             return true;
         }
-        if !desk.in_rules.get() || self.asking != Asking::Together {
+        if !buffers.in_rules.get() || self.asking != Asking::Together {
             return false;
         }
         if !error.timed_out {
@@ -117,7 +128,7 @@ impl Envelope {
                 error: self.late(),
                 slow: true,
             };
-            self.answered(Outcome {
+            self.answered(RuleReport {
                 faults: vec![late],
                 silent: self.round.probed.into_iter().collect(),
             });
@@ -126,7 +137,7 @@ impl Envelope {
     }
 
     /// All rules that are not left out have been asked.
-    pub fn answered(&self, outcome: Outcome) {
+    pub fn answered(&self, outcome: RuleReport) {
         self.outcome.replace(Some(outcome));
     }
 
@@ -141,13 +152,13 @@ impl Envelope {
         now: Instant,
         laps: &[i32],
         request: &Request<'_>,
-        desk: &mut Desk,
+        buffers: &mut Buffers,
     ) -> Result<(), Reason> {
         let slow = match laps[1] > laps[2] {
             true => "features",
             false => "candidates",
         };
-        if desk.open.is_empty() && self.asking == Asking::No {
+        if buffers.open.is_empty() && self.asking == Asking::No {
             return Err(Reason::Timeout("candidates"));
         }
         let Some(budget) = self.budget else {
@@ -158,11 +169,12 @@ impl Envelope {
             return Err(Reason::Timeout(slow));
         }
         let few = FEW.max(2 * request.surface.slots);
-        if spent > budget * NARROW / 100 && desk.open.len() > few {
-            let rest = desk.open.drain(few..);
-            desk.blocked_by
+        if spent > budget * NARROW / 100 && buffers.open.len() > few {
+            let rest = buffers.open.drain(few..);
+            buffers
+                .blocked_by
                 .extend(rest.as_slice().iter().map(|_| Blocked::Narrowed.code()));
-            desk.blocked.extend(rest);
+            buffers.blocked.extend(rest);
         }
         Ok(())
     }
@@ -170,7 +182,7 @@ impl Envelope {
     /// What counts of the time since it began.
     fn spent(&self, now: Instant) -> Duration {
         let all = now.saturating_duration_since(self.began);
-        all.saturating_sub(self.rules_until.pardoned())
+        all.saturating_sub(self.rules_until.uncounted())
     }
 
     /// Tells the breakers how the rules have done.

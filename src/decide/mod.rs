@@ -1,5 +1,6 @@
 //! A request passes through: the pipeline of a decision.
 
+mod blocked;
 mod candidates;
 mod distribution;
 mod envelope;
@@ -7,6 +8,7 @@ mod explain;
 mod features;
 mod last_known;
 mod narrow;
+mod reason;
 mod replay;
 mod request;
 mod reserve;
@@ -15,14 +17,14 @@ mod trace;
 mod verbs;
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::rc::Rc;
 use std::time::Instant;
 
-pub use request::{Asked, Request};
+pub use request::{DecideArgs, Request};
 use uuid::Uuid;
 
 use envelope::Envelope;
+use reason::Reason;
 use reserve::{MOST_DRAWS, Reservation};
 
 use crate::caps;
@@ -49,37 +51,9 @@ pub struct Decision<'a> {
     pub stage_us: [i32; 6],
 }
 
-/// Why the policy could not choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    NoPolicy,
-    NoModel,
-    NoCandidate,
-    Paused,
-    /// The latency budget was used up, by that stage.
-    Timeout(&'static str),
-    /// As many decisions as may be were being made.
-    Overload,
-    Failed(String),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::NoPolicy => out.write_str("no_policy"),
-            Reason::NoModel => out.write_str("no_model"),
-            Reason::NoCandidate => out.write_str("no_candidate"),
-            Reason::Paused => out.write_str("paused"),
-            Reason::Timeout(stage) => write!(out, "timeout: {stage}"),
-            Reason::Overload => out.write_str("overload"),
-            Reason::Failed(code) => write!(out, "failed: {code}"),
-        }
-    }
-}
-
 /// Buffers that a backend uses for one decision after another, so that none is allocated twice.
 #[derive(Default)]
-pub struct Desk {
+pub struct Buffers {
     pub state: UserRow,
     /// The vector, in the bundle's order.
     pub features: Vec<f64>,
@@ -125,7 +99,7 @@ pub struct Desk {
     pub numbers: Vec<i32>,
 }
 
-impl Desk {
+impl Buffers {
     fn clear(&mut self) {
         self.state.clear();
         self.features.clear();
@@ -167,53 +141,53 @@ impl Desk {
 }
 
 thread_local! {
-    static DESK: RefCell<Desk> = RefCell::default();
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-/// Decides, and hands the decision and the desk it was made on to `then`, in the same session. Reads only,
+/// Decides, and hands the decision and the buffers it was made on to `then`, in the same session. Reads only,
 /// but for the breakers of rules where the asker writes.
 pub fn consider<T>(
-    asked: &Asked<'_>,
-    then: impl FnOnce(&Decision<'_>, &mut Desk) -> T,
+    asked: &DecideArgs<'_>,
+    then: impl FnOnce(&Decision<'_>, &mut Buffers) -> T,
 ) -> Result<T, Error> {
-    DESK.with(|desk| {
-        let mut desk = desk.try_borrow_mut().map_err(|_| Error::Nested)?;
+    BUFFERS.with(|buffers| {
+        let mut buffers = buffers.try_borrow_mut().map_err(|_| Error::Nested)?;
         let bundle: Rc<Bundle> = policy::current(asked.now)?;
         let _session = Session::open();
         let place = match asked.takes {
             true => envelope::admit(),
             false => Ok(None),
         };
-        let decision = pipeline(asked, &bundle, place.is_ok(), &mut desk)?;
-        Ok(then(&decision, &mut desk))
+        let decision = pipeline(asked, &bundle, place.is_ok(), &mut buffers)?;
+        Ok(then(&decision, &mut buffers))
     })
 }
 
 /// Request → features → candidates → score, which may fail and are undone then, → what may be had of
 /// it → choose, and take it from the counters; the fallback where a stage cannot go on.
 fn pipeline<'a>(
-    asked: &Asked<'a>,
+    asked: &DecideArgs<'a>,
     bundle: &'a Bundle,
     admitted: bool,
-    desk: &mut Desk,
+    buffers: &mut Buffers,
 ) -> Result<Decision<'a>, Error> {
     let mut watch = Stopwatch::start();
-    desk.clear();
+    buffers.clear();
     let request = request::normalize(asked, bundle)?;
-    desk.seed = request.seed;
-    desk.moment = request.now;
+    buffers.seed = request.seed;
+    buffers.moment = request.now;
     watch.lap();
     let mut envelope = Envelope::open(&request, watch.began, asked.takes && admitted);
     let weighed = match admitted {
-        true => weigh_within(&mut envelope, &request, bundle, desk, &mut watch),
+        true => weigh_within(&mut envelope, &request, bundle, buffers, &mut watch),
         false => Ok(Err(Reason::Overload)),
     };
     let reason = match weighed {
-        Ok(Ok(policy)) => choose(policy, &request, bundle, &envelope, desk, &mut watch).err(),
+        Ok(Ok(policy)) => choose(policy, &request, bundle, &envelope, buffers, &mut watch).err(),
         Ok(Err(reason)) => Some(reason),
         Err(error) => {
-            desk.clear();
-            desk.errors.push(Some(match asked.takes {
+            buffers.clear();
+            buffers.errors.push(Some(match asked.takes {
                 true => error.describe(),
                 false => error.in_full(),
             }));
@@ -223,8 +197,8 @@ fn pipeline<'a>(
     Ok(Decision {
         bundle,
         policy: request.surface.policy.as_ref(),
-        id: request.id_at(desk.moment),
-        moment: desk.moment,
+        id: request.id_at(buffers.moment),
+        moment: buffers.moment,
         request,
         reason,
         stage_us: watch.laps,
@@ -237,14 +211,14 @@ fn weigh_within<'a>(
     envelope: &mut Envelope,
     request: &Request<'a>,
     bundle: &Bundle,
-    desk: &mut Desk,
+    buffers: &mut Buffers,
     watch: &mut Stopwatch,
 ) -> Result<Result<&'a Policy, Reason>, Caught> {
     let weighed = loop {
-        let weighed = attempt(|| weigh(request, bundle, envelope, desk, watch));
+        let weighed = attempt(|| weigh(request, bundle, envelope, buffers, watch));
         match &weighed {
-            Err(error) if envelope.learn(error, request, desk) => {
-                desk.clear();
+            Err(error) if envelope.learn(error, request, buffers) => {
+                buffers.clear();
                 watch.back_to(FEATURES);
             }
             _ => break weighed,
@@ -254,27 +228,27 @@ fn weigh_within<'a>(
     weighed
 }
 
-/// What may fail: each stage leaves its result on the desk.
+/// What may fail: each stage leaves its result on the buffers.
 fn weigh<'a>(
     request: &Request<'a>,
     bundle: &Bundle,
     envelope: &Envelope,
-    desk: &mut Desk,
+    buffers: &mut Buffers,
     watch: &mut Stopwatch,
 ) -> Result<&'a Policy, Reason> {
     let surface = request.surface;
-    if request.leeway.mode == Mode::Paused {
+    if request.mode_limits.mode == Mode::Paused {
         return Err(Reason::Paused);
     }
-    features::read(request, bundle, envelope, desk);
+    features::read(request, bundle, envelope, buffers);
     watch.lap();
-    candidates::find(request, envelope, desk);
+    candidates::find(request, envelope, buffers);
     watch.lap();
-    envelope.narrow(watch.last, &watch.laps, request, desk)?;
+    envelope.narrow(watch.last, &watch.laps, request, buffers)?;
     let policy = able(surface.policy.as_ref())?;
-    score::score(policy, surface, &request.fields, desk);
-    caps::prices(bundle.caps_of(surface), &mut desk.duals);
-    score::price(policy, surface, bundle, desk);
+    score::score(policy, surface, &request.fields, buffers);
+    caps::prices(bundle.caps_of(surface), &mut buffers.duals);
+    score::price(policy, surface, bundle, buffers);
     watch.lap();
     Ok(policy)
 }
@@ -285,35 +259,42 @@ fn choose(
     request: &Request<'_>,
     bundle: &Bundle,
     envelope: &Envelope,
-    desk: &mut Desk,
+    buffers: &mut Buffers,
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     let slots = request.surface.slots;
     let choice = request.choice(policy);
-    let share = request.leeway.candidates;
+    let share = request.mode_limits.candidates;
     if request.surface.limits.caps.is_empty() {
-        score::of_open(desk);
-        narrow::to_share(share, slots, desk);
-        desk.slate.choose(&choice, &desk.scores, slots, desk.seed);
+        score::of_open(buffers);
+        narrow::to_share(share, slots, buffers);
+        buffers
+            .slate
+            .choose(&choice, &buffers.scores, slots, buffers.seed);
         watch.lap();
     } else {
-        let mut reservation =
-            Reservation::open(request, bundle, envelope.takes, envelope.time_left(), desk);
-        desk.blocked_otherwise = desk.blocked.len();
-        std::mem::swap(&mut desk.allowed, &mut desk.open);
+        let mut reservation = Reservation::open(
+            request,
+            bundle,
+            envelope.takes,
+            envelope.time_left(),
+            buffers,
+        );
+        buffers.blocked_otherwise = buffers.blocked.len();
+        std::mem::swap(&mut buffers.allowed, &mut buffers.open);
         let mut draws = 0;
         loop {
             session::check_interrupts();
-            reservation.constrain(desk);
-            score::of_open(desk);
-            narrow::to_share(share, slots, desk);
-            reservation.draw(&choice, desk);
-            if desk.slate.picks.len() < slots && reservation.relax(desk) {
+            reservation.constrain(buffers);
+            score::of_open(buffers);
+            narrow::to_share(share, slots, buffers);
+            reservation.draw(&choice, buffers);
+            if buffers.slate.picks.len() < slots && reservation.relax(buffers) {
                 continue;
             }
             watch.lap();
-            let taken = reservation.take(envelope.time_left(), desk);
-            desk.moment = reservation.moment();
+            let taken = reservation.take(envelope.time_left(), buffers);
+            buffers.moment = reservation.moment();
             if taken {
                 watch.lap();
                 break;
@@ -321,13 +302,13 @@ fn choose(
             watch.back_to(CHOOSE);
             draws += 1;
             if draws == MOST_DRAWS || envelope.is_over() {
-                reservation.take_nothing(desk);
+                reservation.take_nothing(buffers);
                 return Err(Reason::Timeout("reserve"));
             }
-            desk.seed = next_seed(desk.seed);
+            buffers.seed = next_seed(buffers.seed);
         }
     }
-    match desk.slate.picks.len() {
+    match buffers.slate.picks.len() {
         filled if filled < slots => Err(Reason::NoCandidate),
         _ => Ok(()),
     }

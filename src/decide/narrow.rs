@@ -2,25 +2,26 @@
 
 use std::cmp::Ordering;
 
-use super::Desk;
-use super::candidates::Blocked;
+use super::Buffers;
+use super::blocked::Blocked;
 
 /// Keeps a share of the open candidates, at least one for each slot.
-pub fn to_share(share: f64, slots: usize, desk: &mut Desk) {
-    let open = desk.open.len() as f64;
-    to_best(((share * open).ceil() as usize).max(slots), desk);
+pub fn to_share(share: f64, slots: usize, buffers: &mut Buffers) {
+    let open = buffers.open.len() as f64;
+    to_best(((share * open).ceil() as usize).max(slots), buffers);
 }
 
 /// Keeps the open candidates with the highest scores, among equals the first, in their order; the
 /// others are blocked.
-pub fn to_best(most: usize, desk: &mut Desk) {
-    if most >= desk.open.len() {
+pub fn to_best(most: usize, buffers: &mut Buffers) {
+    if most >= buffers.open.len() {
         return;
     }
-    let mut order: Vec<usize> = (0..desk.open.len()).collect();
+    let mut order: Vec<usize> = (0..buffers.open.len()).collect();
     // NaN is the lowest, as it is for the choice; the sort keeps the order of equals.
     let score = |i: usize| {
-        desk.scores
+        buffers
+            .scores
             .get(i)
             .map_or(f32::MIN, |score| score.max(f32::MIN))
     };
@@ -28,13 +29,13 @@ pub fn to_best(most: usize, desk: &mut Desk) {
     let mut is_out = vec![false; order.len()];
     for &i in &order[most..] {
         is_out[i] = true;
-        desk.blocked.push(desk.open[i]);
-        desk.blocked_by.push(Blocked::Narrowed.code());
+        buffers.blocked.push(buffers.open[i]);
+        buffers.blocked_by.push(Blocked::Narrowed.code());
     }
     let mut kept = is_out.iter().map(|out| !out);
-    desk.open.retain(|_| kept.next().unwrap_or(true));
+    buffers.open.retain(|_| kept.next().unwrap_or(true));
     let mut kept = is_out.iter().map(|out| !out);
-    desk.scores.retain(|_| kept.next().unwrap_or(true));
+    buffers.scores.retain(|_| kept.next().unwrap_or(true));
 }
 
 #[cfg(test)]
@@ -43,17 +44,17 @@ mod tests {
 
     #[test]
     fn the_best_are_kept_in_their_order() {
-        let mut desk = Desk {
+        let mut buffers = Buffers {
             open: vec![3, 5, 6, 8, 9],
             scores: vec![1.0, f32::NAN, 3.0, 1.0, 2.0],
-            ..Desk::default()
+            ..Buffers::default()
         };
-        to_best(5, &mut desk);
-        assert_eq!(desk.open.len(), 5);
-        to_best(3, &mut desk);
-        assert_eq!(desk.open, [3, 6, 9]);
-        assert_eq!(desk.scores, [1.0, 3.0, 2.0]);
-        assert_eq!(desk.blocked, [8, 5]);
-        assert_eq!(desk.blocked_by, [7, 7]);
+        to_best(5, &mut buffers);
+        assert_eq!(buffers.open.len(), 5);
+        to_best(3, &mut buffers);
+        assert_eq!(buffers.open, [3, 6, 9]);
+        assert_eq!(buffers.scores, [1.0, 3.0, 2.0]);
+        assert_eq!(buffers.blocked, [8, 5]);
+        assert_eq!(buffers.blocked_by, [7, 7]);
     }
 }

@@ -5,7 +5,7 @@ use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use super::score;
-use super::{Desk, Reason, able};
+use super::{Buffers, Reason, able};
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::Choice;
@@ -75,7 +75,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     let Some(number) = trace.bundle.filter(|_| !trace.imported) else {
         return Ok(Some("it was made elsewhere and imported".into()));
     };
-    let bundle = policy::made_with(policy::Made {
+    let bundle = policy::with_inputs(policy::DecisionInputs {
         bundle: number,
         snapshot: trace.snapshot,
         switches: trace.switches,
@@ -91,19 +91,19 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
             || format!("it was cut short ({reason}), but it is not the fallback that was shown"),
         ));
     }
-    let mut desk = Desk {
+    let mut buffers = Buffers {
         features: trace.features.clone(),
         missing: trace.missing.clone(),
         affinities: trace.affinities.clone(),
         duals: trace.duals.clone(),
-        ..Desk::default()
+        ..Buffers::default()
     };
     for number in expand(&trace.candidates) {
         match surface
             .actions
             .binary_search_by_key(&number, |action| action.number)
         {
-            Ok(i) => desk.open.push(i),
+            Ok(i) => buffers.open.push(i),
             Err(_) => return Ok(Some(format!("candidate {number} is not of this surface"))),
         }
     }
@@ -116,14 +116,14 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         _ if trace.mode == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
         Ok(policy) => {
-            score::score(policy, surface, &fields, &mut desk);
-            score::price(policy, surface, &bundle, &mut desk);
-            score::of_open(&mut desk);
-            draw(policy, surface, &trace, &mut desk);
-            (desk.slate.picks.len() < surface.slots).then_some(Reason::NoCandidate)
+            score::score(policy, surface, &fields, &mut buffers);
+            score::price(policy, surface, &bundle, &mut buffers);
+            score::of_open(&mut buffers);
+            draw(policy, surface, &trace, &mut buffers);
+            (buffers.slate.picks.len() < surface.slots).then_some(Reason::NoCandidate)
         }
     };
-    Ok(compare(&trace, surface, &mut desk, reason.as_ref()))
+    Ok(compare(&trace, surface, &mut buffers, reason.as_ref()))
 }
 
 /// Whether the reason says that nothing was chosen, so that there is nothing to recompute.
@@ -134,14 +134,14 @@ fn cut_short(reason: &str) -> bool {
 }
 
 /// The draw, with what earlier slots left no room for taken from the trace.
-fn draw(policy: &policy::Policy, surface: &policy::Surface, trace: &Trace, desk: &mut Desk) {
+fn draw(policy: &policy::Policy, surface: &policy::Surface, trace: &Trace, buffers: &mut Buffers) {
     let place = |number: i32| {
-        let mut open = desk.open.iter();
+        let mut open = buffers.open.iter();
         open.position(|&i| surface.actions[i].number == number)
     };
-    desk.slate.choose_within(
+    buffers.slate.choose_within(
         &trace.choice_of(policy),
-        &desk.scores,
+        &buffers.scores,
         surface.slots,
         trace.seed,
         |slot, _, gone| {
@@ -155,20 +155,20 @@ fn draw(policy: &policy::Policy, surface: &policy::Surface, trace: &Trace, desk:
 fn compare(
     trace: &Trace,
     surface: &policy::Surface,
-    desk: &mut Desk,
+    buffers: &mut Buffers,
     reason: Option<&Reason>,
 ) -> Option<String> {
-    let actions = desk.fill_slots(surface);
-    let chosen = &desk.slate.chosen;
+    let actions = buffers.fill_slots(surface);
+    let chosen = &buffers.slate.chosen;
     differs(trace.reason == reason.map(ToString::to_string), || {
         "the reason differs".into()
     })
     .or_else(|| {
-        differs(trace.filled == desk.slate.picks.len(), || {
+        differs(trace.filled == buffers.slate.picks.len(), || {
             "the number of slots that the policy filled differs".into()
         })
     })
-    .or_else(|| differs(same_scores(trace, desk), || "the scores differ".into()))
+    .or_else(|| differs(same_scores(trace, buffers), || "the scores differ".into()))
     .or_else(|| {
         differs(same_choice(trace, surface), || {
             "the numbers of the choice differ".into()
@@ -187,12 +187,12 @@ fn differs(agree: bool, what: impl FnOnce() -> String) -> Option<String> {
 }
 
 /// Scores are kept where a model was asked and the policy filled a slot.
-fn same_scores(trace: &Trace, desk: &Desk) -> bool {
+fn same_scores(trace: &Trace, buffers: &Buffers) -> bool {
     trace.scores.as_ref().is_none_or(|kept| {
-        kept.len() == desk.scores.len()
+        kept.len() == buffers.scores.len()
             && kept
                 .iter()
-                .zip(&desk.scores)
+                .zip(&buffers.scores)
                 .all(|(a, b)| a.to_bits() == b.to_bits())
     })
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::error::{Error, printable};
-use crate::govern::modes::Leeway;
+use crate::govern::modes::ModeLimits;
 use crate::govern::pseudonym;
 use crate::math::choice::Choice;
 use crate::math::identifier::time_ordered;
@@ -14,7 +14,7 @@ use crate::policy::{Bundle, Policy, Surface, context_value};
 use crate::settings;
 
 /// What the caller said.
-pub struct Asked<'a> {
+pub struct DecideArgs<'a> {
     pub user_id: Option<&'a str>,
     pub surface: Option<&'a str>,
     pub context: Json<'a>,
@@ -38,13 +38,13 @@ pub struct Request<'a> {
     /// Values of the surface's context fields, in their order.
     pub fields: Vec<Value<'a>>,
     /// What the mode of the surface allows.
-    pub leeway: Leeway,
+    pub mode_limits: ModeLimits,
 }
 
 impl Request<'_> {
     /// How a policy chooses in the mode that is in force.
     pub fn choice(&self, policy: &Policy) -> Choice {
-        policy.choice.exploring(self.leeway.exploration)
+        policy.choice.exploring(self.mode_limits.exploration)
     }
 }
 
@@ -60,7 +60,7 @@ impl Request<'_> {
 }
 
 /// Checks the request. Whatever is wrong here is the caller's own mistake, and an error.
-pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a>, Error> {
+pub fn normalize<'a>(asked: &DecideArgs<'a>, bundle: &'a Bundle) -> Result<Request<'a>, Error> {
     let known = asked.user_id.is_some() || !settings::unknown_users();
     let user_id = known
         .then(|| pseudonym::user_id(asked.user_id))
@@ -94,6 +94,6 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
             .iter()
             .map(|name| context_value(context.get(name)))
             .collect(),
-        leeway: Leeway::at(name, asked.now),
+        mode_limits: ModeLimits::at(name, asked.now),
     })
 }

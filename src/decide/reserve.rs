@@ -44,15 +44,15 @@ mod wait;
 
 use std::time::{Duration, Instant};
 
-use super::Desk;
-use super::candidates::Blocked;
+use super::Buffers;
+use super::blocked::Blocked;
 use super::request::Request;
 use crate::caps::{Cap, Limits, Per, Stripe};
 use crate::math::choice::Choice;
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::claim::Claim;
 use crate::pg::clock;
-use crate::pg::version::Grip;
+use crate::pg::version::RowLock;
 use crate::policy::{Bundle, UserRow};
 use claims::Standing;
 
@@ -114,7 +114,7 @@ pub struct Reservation<'a> {
     /// How many of the soft caps have given way.
     relaxed: usize,
     /// The row of the user, what counts there, and what did before something was written.
-    user: Option<Grip>,
+    user: Option<RowLock>,
     exposures: Vec<i64>,
     before: Option<Vec<i64>>,
     held: Vec<Held>,
@@ -132,7 +132,7 @@ struct Held {
     place: usize,
     stripe: Stripe,
     /// None once another transaction was faster.
-    grip: Option<Grip>,
+    row_lock: Option<RowLock>,
     /// Given back when nothing more is to be changed.
     _claim: Option<Claim>,
     /// What it was before something was taken.
@@ -143,20 +143,20 @@ struct Held {
 
 impl Held {
     /// Whether this transaction has changed it.
-    fn is_firm(&self) -> bool {
-        self.grip.as_ref().is_some_and(Grip::is_firm)
+    fn is_held(&self) -> bool {
+        self.row_lock.as_ref().is_some_and(RowLock::is_held)
     }
 }
 
 impl<'a> Reservation<'a> {
-    /// Takes the row of the user as the desk has it, or locks it where it has none and there is a cap per user;
+    /// Takes the row of the user as the buffers has it, or locks it where it has none and there is a cap per user;
     /// claims what others may have all of. Needs an open session that lasts until the counters are written.
     pub fn open(
         request: &'a Request<'a>,
         bundle: &'a Bundle,
         takes: bool,
         time_left: Option<Duration>,
-        desk: &Desk,
+        buffers: &Buffers,
     ) -> Reservation<'a> {
         let limits = &request.surface.limits;
         let mut reservation = Reservation {
@@ -179,10 +179,10 @@ impl<'a> Reservation<'a> {
             until: Instant::now(),
         };
         reservation.set_time_left(time_left);
-        let known = match desk.state.version {
+        let known = match buffers.state.version {
             Some(version) if limits.of_users && takes && request.knows_user() => {
-                reservation.exposures.extend(&desk.state.exposures);
-                reservation.user = Some(Grip::Loose(version));
+                reservation.exposures.extend(&buffers.state.exposures);
+                reservation.user = Some(RowLock::Optimistic(version));
                 Ok(())
             }
             _ => reservation.know_user(),
@@ -214,7 +214,7 @@ impl<'a> Reservation<'a> {
         let mut row = UserRow::default();
         if self.takes {
             let locked = row.lock_within(key, self.lock_wait);
-            self.user = locked.map(Grip::Firm);
+            self.user = locked.map(RowLock::Held);
             self.is_old = true;
         } else {
             row.read(key);
@@ -273,7 +273,7 @@ impl<'a> Reservation<'a> {
     /// What is left of a cap at the moment.
     fn capacity(&self, place: usize, known: Known) -> Capacity {
         let cap = self.cap(place);
-        let limit = self.request.leeway.limit(cap.limit);
+        let limit = self.request.mode_limits.limit(cap.limit);
         match (cap.per, known) {
             (Per::Decision, _) => Capacity::Units(limit),
             (Per::User, Err(closed)) => closed,
@@ -286,24 +286,24 @@ impl<'a> Reservation<'a> {
         }
     }
 
-    /// Leaves those candidates open for which every cap has capacity, `desk.allowed` being all there are.
-    pub fn constrain(&self, desk: &mut Desk) {
-        desk.open.clear();
-        let others = desk.blocked_otherwise;
-        desk.blocked.truncate(others);
-        desk.blocked_by.truncate(others);
+    /// Leaves those candidates open for which every cap has capacity, `buffers.allowed` being all there are.
+    pub fn constrain(&self, buffers: &mut Buffers) {
+        buffers.open.clear();
+        let others = buffers.blocked_otherwise;
+        buffers.blocked.truncate(others);
+        buffers.blocked_by.truncate(others);
         let of_largest = self.capacities.iter().zip(&self.limits.largest);
         let moved = self.moment != self.request.now;
         if !moved && of_largest.clone().all(|(c, &largest)| c.allows(largest)) {
-            desk.open.extend_from_slice(&desk.allowed);
+            buffers.open.extend_from_slice(&buffers.allowed);
             return;
         }
-        for &i in &desk.allowed {
+        for &i in &buffers.allowed {
             match self.blocked(i) {
-                None => desk.open.push(i),
+                None => buffers.open.push(i),
                 Some(blocked) => {
-                    desk.blocked.push(i);
-                    desk.blocked_by.push(blocked.code());
+                    buffers.blocked.push(i);
+                    buffers.blocked_by.push(blocked.code());
                 }
             }
         }
@@ -325,45 +325,45 @@ impl<'a> Reservation<'a> {
     }
 
     /// Draws an action for each slot; what one takes is not there for the next.
-    pub fn draw(&self, choice: &Choice, desk: &mut Desk) {
-        let mut slate = std::mem::take(&mut desk.slate);
+    pub fn draw(&self, choice: &Choice, buffers: &mut Buffers) {
+        let mut slate = std::mem::take(&mut buffers.slate);
         let slots = self.request.surface.slots;
         let several = slots > 1;
         let units = self.capacities.iter().map(|capacity| capacity.units());
         let mut left: Vec<i64> = units.filter(|_| several).collect();
-        desk.dropped.clear();
-        let mut is_gone = vec![false; if several { desk.open.len() } else { 0 }];
+        buffers.dropped.clear();
+        let mut is_gone = vec![false; if several { buffers.open.len() } else { 0 }];
         slate.choose_within(
             choice,
-            &desk.scores,
+            &buffers.scores,
             slots,
-            desk.seed,
+            buffers.seed,
             |slot, picked, gone| {
                 if slot + 1 == slots {
                     return;
                 }
-                for &(place, amount) in &self.limits.of_action[desk.open[picked]] {
+                for &(place, amount) in &self.limits.of_action[buffers.open[picked]] {
                     if self.capacities[place] != Capacity::Plenty {
                         left[place] = left[place].saturating_sub(amount);
                     }
                 }
                 is_gone[picked] = true;
-                for (candidate, &i) in desk.open.iter().enumerate() {
+                for (candidate, &i) in buffers.open.iter().enumerate() {
                     let mut needs = self.limits.of_action[i].iter();
                     if !is_gone[candidate] && needs.any(|&(place, amount)| left[place] < amount) {
                         is_gone[candidate] = true;
                         gone.push(candidate);
                         let number = self.request.surface.actions[i].number;
-                        desk.dropped.extend([slot as i32 + 2, number]);
+                        buffers.dropped.extend([slot as i32 + 2, number]);
                     }
                 }
             },
         );
-        desk.slate = slate;
+        buffers.slate = slate;
     }
 
     /// Lets the next soft cap give way; whether there was one.
-    pub fn relax(&mut self, desk: &mut Desk) -> bool {
+    pub fn relax(&mut self, buffers: &mut Buffers) -> bool {
         let Some(&place) = self.limits.soft.get(self.relaxed) else {
             return false;
         };
@@ -374,24 +374,24 @@ impl<'a> Reservation<'a> {
             Capacity::Busy | Capacity::UnknownUser
         ) {
             self.capacities[place] = Capacity::Plenty;
-            desk.relaxed.push(self.cap(place).slot);
+            buffers.relaxed.push(self.cap(place).slot);
         }
         true
     }
 
     /// Takes what was drawn from the counters; false where it must be drawn again, from what can be had now.
-    pub fn take(&mut self, time_left: Option<Duration>, desk: &mut Desk) -> bool {
+    pub fn take(&mut self, time_left: Option<Duration>, buffers: &mut Buffers) -> bool {
         if !self.takes {
             return true;
         }
         self.set_time_left(time_left);
-        if !self.write_user(desk) {
-            self.open_again(desk, true);
+        if !self.write_user(buffers) {
+            self.open_again(buffers, true);
             return false;
         }
-        if !self.take_stripes(desk) {
+        if !self.take_stripes(buffers) {
             self.careful = true;
-            self.open_again(desk, false);
+            self.open_again(buffers, false);
             return false;
         }
         self.note_little();
@@ -400,20 +400,20 @@ impl<'a> Reservation<'a> {
     }
 
     /// Gives back whatever was written: nothing is shown.
-    pub fn take_nothing(&mut self, desk: &mut Desk) {
-        desk.choose_nothing();
+    pub fn take_nothing(&mut self, buffers: &mut Buffers) {
+        buffers.choose_nothing();
         self.give_back();
         if self.before.is_some() {
-            self.write_user(desk);
+            self.write_user(buffers);
         }
         self.write_stripes();
         self.held.clear();
     }
 
     /// Finds out again what can be had: of the row of the user as well, if others were faster with it.
-    fn open_again(&mut self, desk: &mut Desk, lost_user: bool) {
+    fn open_again(&mut self, buffers: &mut Buffers, lost_user: bool) {
         self.give_back();
-        desk.relaxed.clear();
+        buffers.relaxed.clear();
         self.relaxed = 0;
         let known = match lost_user {
             true => {
@@ -445,19 +445,19 @@ impl<'a> Reservation<'a> {
 
     /// False where the row of the user is not any more what the draw was made from, whatever was drawn: so
     /// whether it is drawn again does not depend on that.
-    fn write_user(&mut self, desk: &Desk) -> bool {
-        let Some(grip) = self.user.take() else {
+    fn write_user(&mut self, buffers: &Buffers) -> bool {
+        let Some(row_lock) = self.user.take() else {
             return true;
         };
         let mut exposures = self.exposures.clone();
         let was_written = self.before.is_some();
-        let changed = self.count(desk, &mut exposures);
+        let changed = self.count(buffers, &mut exposures);
         if !changed && !was_written {
-            let holds = grip.holds();
-            self.user = Some(grip).filter(|_| holds);
+            let holds = row_lock.holds();
+            self.user = Some(row_lock).filter(|_| holds);
             return holds;
         }
-        self.user = UserRow::write_exposures(&exposures, grip);
+        self.user = UserRow::write_exposures(&exposures, row_lock);
         if self.before.is_none() {
             self.before = Some(std::mem::take(&mut self.exposures));
         }
@@ -466,19 +466,19 @@ impl<'a> Reservation<'a> {
     }
 
     /// The same once more, as of a later moment.
-    fn write_user_again(&mut self, desk: &Desk) -> bool {
+    fn write_user_again(&mut self, buffers: &Buffers) -> bool {
         if let Some(before) = &self.before {
             self.exposures.clone_from(before);
         }
-        self.before.is_none() || self.write_user(desk)
+        self.before.is_none() || self.write_user(buffers)
     }
 
     /// Counts what is shown; whether that is anything.
-    fn count(&self, desk: &Desk, exposures: &mut Vec<i64>) -> bool {
+    fn count(&self, buffers: &Buffers, exposures: &mut Vec<i64>) -> bool {
         let now = self.moment;
         let mut changed = false;
-        for &pick in &desk.slate.picks {
-            let i = desk.open[pick];
+        for &pick in &buffers.slate.picks {
+            let i = buffers.open[pick];
             for &(place, amount) in &self.limits.of_action[i] {
                 let cap = self.cap(place);
                 if cap.per != Per::User {

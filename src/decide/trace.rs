@@ -1,6 +1,6 @@
 //! Last stage: the row that records how the decision came about, in today's partition.
 
-use super::{Decision, Desk};
+use super::{Buffers, Decision};
 use crate::math::model::Value;
 use crate::math::runs::compress;
 use crate::pg::append::append;
@@ -18,10 +18,10 @@ thread_local! {
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
 /// partition never fails a decision. Needs an open session.
-pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
+pub fn write(decision: &Decision<'_>, buffers: &mut Buffers) {
     let request = &decision.request;
     let surface = request.surface;
-    let filled = desk.slate.picks.len();
+    let filled = buffers.slate.picks.len();
     let chosen_by = decision.policy.filter(|_| filled > 0);
     let scored = chosen_by.and_then(|policy| policy.model.as_ref());
     let label = decision
@@ -30,54 +30,55 @@ pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
         .map(|model| model.label.as_str());
     let reason = decision.reason.as_ref().map(ToString::to_string);
 
-    let actions = desk.fill_slots(surface);
-    desk.numbers.clear();
-    let open = desk.open.iter().map(|&i| surface.actions[i].number);
-    compress(open, &mut desk.numbers);
-    let candidates = datum::array(&desk.numbers);
-    desk.numbers.clear();
-    desk.numbers
-        .extend(desk.blocked.iter().map(|&i| surface.actions[i].number));
-    let blocked = some_of(&desk.numbers);
-    let blocked_by = some_of(&desk.blocked_by);
+    let actions = buffers.fill_slots(surface);
+    buffers.numbers.clear();
+    let open = buffers.open.iter().map(|&i| surface.actions[i].number);
+    compress(open, &mut buffers.numbers);
+    let candidates = datum::array(&buffers.numbers);
+    buffers.numbers.clear();
+    buffers
+        .numbers
+        .extend(buffers.blocked.iter().map(|&i| surface.actions[i].number));
+    let blocked = some_of(&buffers.numbers);
+    let blocked_by = some_of(&buffers.blocked_by);
 
     let row = [
         datum::uuid(decision.id),
         datum::uuid(request.user_key),
         datum::timestamp(decision.moment),
         datum::int8(request.context_hash),
-        datum::int8(desk.seed as i64),
+        datum::int8(buffers.seed as i64),
         datum::int8(decision.bundle.number),
         datum::int2(filled as i16),
         datum::int2(1),
         datum::text(&surface.name),
         datum::optional_text(decision.policy.map(|policy| policy.name.as_str())),
         datum::optional_text(label),
-        datum::text(request.leeway.mode.as_str()),
+        datum::text(request.mode_limits.mode.as_str()),
         datum::optional_text(reason.as_deref()),
         None,
         datum::array(&decision.stage_us),
         datum::array(&actions),
-        datum::array(&desk.slate.chosen),
+        datum::array(&buffers.slate.chosen),
         candidates,
-        scored.and_then(|_| datum::array(&desk.scores)),
+        scored.and_then(|_| datum::array(&buffers.scores)),
         chosen_by.and_then(|policy| datum::array(&request.choice(policy).to_numbers())),
-        datum::array(&desk.features),
+        datum::array(&buffers.features),
         texts(&request.fields),
         blocked,
         blocked_by,
-        (!desk.errors.is_empty())
-            .then(|| datum::texts(&desk.errors))
+        (!buffers.errors.is_empty())
+            .then(|| datum::texts(&buffers.errors))
             .flatten(),
-        some_of(&desk.missing),
-        some_of(&desk.affinities),
-        datum::int8(desk.seen),
+        some_of(&buffers.missing),
+        some_of(&buffers.affinities),
+        datum::int8(buffers.seen),
         decision.bundle.snapshot.and_then(datum::timestamp),
-        some_of(&desk.dropped),
-        some_of(&desk.relaxed),
-        some_of(&desk.holds),
+        some_of(&buffers.dropped),
+        some_of(&buffers.relaxed),
+        some_of(&buffers.holds),
         decision.bundle.switches.number.and_then(datum::int8),
-        some_of(&desk.duals),
+        some_of(&buffers.duals),
         (request.now != decision.moment)
             .then(|| datum::timestamp(request.now))
             .flatten(),

@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 
 use super::explain::explain;
 use super::replay::replay as recompute;
-use super::request::Asked;
+use super::request::DecideArgs;
 use super::{consider, distribution, trace};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
@@ -41,23 +41,23 @@ fn decide(call: &Call, user_id: Option<&str>) {
     if session::is_read_only() {
         Error::ReadOnly("decide").raise();
     }
-    let asked = Asked {
+    let asked = DecideArgs {
         takes: true,
         ..asked(call, user_id, None)
     };
-    consider(&asked, |decision, desk| {
-        trace::write(decision, desk);
+    consider(&asked, |decision, buffers| {
+        trace::write(decision, buffers);
         let mut rows = call.rows();
         let surface = decision.request.surface;
         let id = datum::uuid(decision.id);
         let reason = decision.reason.as_ref().map(ToString::to_string);
         for slot in 0..surface.slots {
-            let pick = desk.slate.picks.get(slot);
-            let action = pick.map_or(&surface.fallback, |&i| &surface.actions[desk.open[i]]);
+            let pick = buffers.slate.picks.get(slot);
+            let action = pick.map_or(&surface.fallback, |&i| &surface.actions[buffers.open[i]]);
             rows.push([
                 datum::int4(slot as i32 + 1),
                 datum::text(&action.name),
-                datum::float8(desk.slate.chosen[slot]),
+                datum::float8(buffers.slate.chosen[slot]),
                 id,
                 pick.map_or(datum::optional_text(reason.as_deref()), |_| None),
             ]);
@@ -104,8 +104,8 @@ fn seed(call: &Call) -> Option<u64> {
 }
 
 /// What every verb of this room is asked: user, surface, context.
-fn asked<'a>(call: &'a Call, user_id: Option<&'a str>, seed: Option<u64>) -> Asked<'a> {
-    Asked {
+fn asked<'a>(call: &'a Call, user_id: Option<&'a str>, seed: Option<u64>) -> DecideArgs<'a> {
+    DecideArgs {
         user_id,
         surface: call.text(1),
         context: call.json(2).unwrap_or_else(Json::nothing),

@@ -13,8 +13,8 @@ use std::collections::{HashMap, HashSet};
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
 use super::rules::Rules;
-use super::verdict::{Outcome, Round, RuleFault};
-use crate::pg::attempt::beside;
+use super::verdict::{Round, RuleFault, RuleReport};
+use crate::pg::attempt::best_effort;
 use crate::pg::invalidation::Watch;
 use crate::pg::{Statement, Watched, datum, session};
 use crate::settings;
@@ -146,7 +146,9 @@ fn look(now: i64) {
         });
         (open, suspected)
     };
-    if let Some((changes, (open, suspected))) = beside(|| WATCHED.with(|table| table.read(read))) {
+    if let Some((changes, (open, suspected))) =
+        best_effort(|| WATCHED.with(|table| table.read(read)))
+    {
         KEPT.set(Kept {
             changes,
             at: now,
@@ -158,7 +160,7 @@ fn look(now: i64) {
 
 fn claim(rule: usize, hash: i64, now: i64) -> Option<Probe> {
     let mut openings = None;
-    beside(|| {
+    best_effort(|| {
         CLAIM.with(|statement| {
             let args = [datum::int8(hash), datum::timestamp(now)];
             statement.write(&args, |row| openings = row.get::<i32>(1))
@@ -168,8 +170,8 @@ fn claim(rule: usize, hash: i64, now: i64) -> Option<Probe> {
 }
 
 /// Counts how the rules that were asked have done, and opens and closes what is due. Writes only then.
-pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, outcome: &Outcome, now: i64) {
-    let Outcome { faults, silent } = outcome;
+pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, outcome: &RuleReport, now: i64) {
+    let RuleReport { faults, silent } = outcome;
     let fault_of = |rule: usize| faults.iter().find(|fault| fault.rule == rule);
     if let Some(probe) = probe {
         match fault_of(probe.rule) {
@@ -263,7 +265,7 @@ fn pause(openings: i32) -> i64 {
 
 /// Changes the table and tells every session.
 fn changing(change: impl FnOnce() -> u64) {
-    beside(|| {
+    best_effort(|| {
         if change() > 0 {
             WATCHED.with(Watched::announce);
         }

@@ -4,7 +4,7 @@ use pgrx::pg_sys;
 
 use super::scope::{Rows, TYPES, looks_at_action, rule_role};
 use crate::pg::attempt::attempt;
-use crate::pg::plan::{Access, pinned};
+use crate::pg::plan::{Access, with_standard_strings};
 use crate::pg::{Plan, identity, rule_text, session};
 
 /// What is wrong with a rule, if anything: it must be one boolean expression that reads only, and
@@ -22,12 +22,13 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
         }
     };
     attempt(|| {
-        if !pinned(|| rule_text::is_one_expression(text)) {
+        if !with_standard_strings(|| rule_text::is_one_expression(text)) {
             return Err("it is not one expression".to_owned());
         }
         let _acting = identity::act_as(role);
         let _reading = session::ReadOnly::begin();
-        let analysis = pinned(|| rule_text::analyse(&expression(&Rows::empty(features)), &[]));
+        let analysis =
+            with_standard_strings(|| rule_text::analyse(&expression(&Rows::empty(features)), &[]));
         if analysis.result_type != pg_sys::BOOLOID {
             return Err("it is not boolean".to_owned());
         }

@@ -16,14 +16,14 @@ const PLANNING: Duration = Duration::from_millis(250);
 pub struct Deadline {
     at: Cell<Option<Instant>>,
     /// What was not counted.
-    pardoned: Cell<Duration>,
+    uncounted: Cell<Duration>,
 }
 
 impl Deadline {
     pub fn at(at: Option<Instant>) -> Deadline {
         Deadline {
             at: Cell::new(at),
-            pardoned: Cell::default(),
+            uncounted: Cell::default(),
         }
     }
 
@@ -51,11 +51,11 @@ impl Deadline {
     }
 
     /// Does what is not counted: it has a time of its own.
-    pub fn pardon<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub fn run_uncounted<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(at) = self.at.get() else {
             return work();
         };
-        let _pardon = Pardon {
+        let _pardon = UncountedTime {
             deadline: self,
             at,
             begun: Instant::now(),
@@ -64,24 +64,24 @@ impl Deadline {
         work()
     }
 
-    pub fn pardoned(&self) -> Duration {
-        self.pardoned.get()
+    pub fn uncounted(&self) -> Duration {
+        self.uncounted.get()
     }
 }
 
 /// Time that is not counted, from when it is made until it is dropped.
-struct Pardon<'a> {
+struct UncountedTime<'a> {
     deadline: &'a Deadline,
     at: Instant,
     begun: Instant,
 }
 
-impl Drop for Pardon<'_> {
+impl Drop for UncountedTime<'_> {
     fn drop(&mut self) {
         let taken = self.begun.elapsed();
-        let pardoned = &self.deadline.pardoned;
+        let uncounted = &self.deadline.uncounted;
         self.deadline.at.set(Some(self.at + taken));
-        pardoned.set(pardoned.get() + taken);
+        uncounted.set(uncounted.get() + taken);
     }
 }
 

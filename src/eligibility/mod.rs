@@ -10,4 +10,4 @@ mod verdict;
 pub use deadline::{Deadline, timed_out};
 pub use rules::{Request, Rule, Rules};
 pub use scope::looks_at_action;
-pub use verdict::{Outcome, Round, RuleFault, Verdict, Verdicts};
+pub use verdict::{Round, RuleFault, RuleReport, Verdict, Verdicts};

@@ -20,8 +20,8 @@ use super::verdict::{Round, RuleFault, Verdicts};
 use crate::math::hash::fnv64a;
 use crate::pg::attempt::attempt;
 use crate::pg::datum::{self, Arg};
-use crate::pg::expression::Truths;
-use crate::pg::plan::{Access, as_server, untranslated};
+use crate::pg::expression::DirectExpressions;
+use crate::pg::plan::{Access, with_english_messages, with_server_planner};
 use crate::pg::{Plan, array, identity, session};
 
 /// How many actions may fail one by one within a decision; the rest of their sets then counts as
@@ -40,15 +40,15 @@ pub struct Rules {
     pub published_by: Cell<u32>,
     /// The actions of each set as text, where snapshots that do not see the bundle were met.
     rows_of_sets: RefCell<Option<HashMap<i32, String>>>,
-    together: RefCell<Option<Together>>,
-    alone: RefCell<HashMap<usize, Inquiry>>,
+    together: RefCell<Option<CombinedStatement>>,
+    alone: RefCell<HashMap<usize, RuleStatement>>,
     alone_by_now: Cell<bool>,
     /// Planning has failed.
     impatient: Cell<bool>,
 }
 
 /// What a rule is asked alone, and its time for that.
-struct Alone<'a> {
+struct SingleRule<'a> {
     request: &'a Request<'a>,
     role: pg_sys::Oid,
     until: &'a Deadline,
@@ -62,9 +62,9 @@ struct Failure {
 }
 
 /// All rules: those that need no executor, and the statement of the others.
-struct Together {
-    truths: Option<(Truths, Vec<Place>)>,
-    rest: Option<Inquiry>,
+struct CombinedStatement {
+    truths: Option<(DirectExpressions, Vec<Place>)>,
+    rest: Option<RuleStatement>,
     /// The rules that are left out.
     out: Vec<usize>,
     /// Whose rights were asked for.
@@ -72,7 +72,7 @@ struct Together {
 }
 
 /// A statement that asks rules.
-struct Inquiry {
+struct RuleStatement {
     plan: Plan,
     /// What the elements of its array are about.
     places: Vec<Place>,
@@ -87,7 +87,7 @@ enum Place {
     Action(i32),
 }
 
-impl Together {
+impl CombinedStatement {
     /// Whether it was made for that, and all is as it was then.
     fn serves(&self, role: pg_sys::Oid, out: &[usize]) -> bool {
         let holds = self.truths.as_ref().is_none_or(|(truths, _)| truths.hold());
@@ -95,7 +95,7 @@ impl Together {
     }
 
     fn is_ready(&self) -> bool {
-        self.rest.as_ref().is_none_or(Inquiry::is_ready)
+        self.rest.as_ref().is_none_or(RuleStatement::is_ready)
     }
 
     /// Takes in what it answers.
@@ -109,7 +109,7 @@ impl Together {
     }
 }
 
-impl Inquiry {
+impl RuleStatement {
     fn is_ready(&self) -> bool {
         self.plan.is_ready()
     }
@@ -212,7 +212,7 @@ impl Rules {
         let mut verdicts = self.nothing_yet();
         if let Some(rule) = round.probed {
             let until = until.share(2);
-            let asked = Alone {
+            let asked = SingleRule {
                 request,
                 role,
                 until: &until,
@@ -223,7 +223,7 @@ impl Rules {
         let _reading = session::ReadOnly::begin();
         let mut together = self.together.borrow_mut();
         drop(together.take_if(|known| !known.serves(role, &round.out)));
-        if !together.as_ref().is_some_and(Together::is_ready) {
+        if !together.as_ref().is_some_and(CombinedStatement::is_ready) {
             self.plan(until, || {
                 let made = together.get_or_insert_with(|| self.prepare_together(role, &round.out));
                 if let Some(rest) = &made.rest {
@@ -235,7 +235,7 @@ impl Rules {
             let args = self.args(request, i32::MIN, i32::MAX);
             let timer = until.timer();
             match together.rest {
-                Some(_) => as_server(|| together.run(&args, &mut verdicts)),
+                Some(_) => with_server_planner(|| together.run(&args, &mut verdicts)),
                 None => together.run(&args, &mut verdicts),
             }
             if let Some(timer) = timer {
@@ -258,7 +258,7 @@ impl Rules {
         for rule in (0..self.rules.len()).filter(|&rule| !round.leaves_out(rule)) {
             let part = until.share(self.rules.len() - rule);
             let part = if until.is_over() { until } else { &part };
-            let asked = Alone {
+            let asked = SingleRule {
                 request,
                 role,
                 until: part,
@@ -286,7 +286,7 @@ impl Rules {
     }
 
     /// What one rule says, and its fault if it fails as a whole.
-    fn ask_one(&self, rule: usize, asked: &Alone<'_>, verdicts: &mut Verdicts) {
+    fn ask_one(&self, rule: usize, asked: &SingleRule<'_>, verdicts: &mut Verdicts) {
         if self.rules[rule].set.is_none() {
             let all = (i32::MIN, i32::MAX);
             if let Err(failure) = self.ask_alone(rule, asked, all, verdicts) {
@@ -311,7 +311,7 @@ impl Rules {
             let _timer = until.timer();
             work();
         } else {
-            until.pardon(work);
+            until.run_uncounted(work);
         }
         self.impatient.set(false);
     }
@@ -330,7 +330,7 @@ impl Rules {
     fn halve(
         &self,
         rule: usize,
-        asked: &Alone<'_>,
+        asked: &SingleRule<'_>,
         numbers: &[i32],
         verdicts: &mut Verdicts,
         last: &mut Option<Option<RuleFault>>,
@@ -364,7 +364,7 @@ impl Rules {
     fn ask_alone(
         &self,
         rule: usize,
-        asked: &Alone<'_>,
+        asked: &SingleRule<'_>,
         (first, last): (i32, i32),
         verdicts: &mut Verdicts,
     ) -> Result<(), Failure> {
@@ -382,16 +382,16 @@ impl Rules {
             let _acting = identity::act_quietly_as(asked.role);
             let _reading = session::ReadOnly::begin();
             let mut plans = self.alone.borrow_mut();
-            if !plans.get(&rule).is_some_and(Inquiry::is_ready) {
+            if !plans.get(&rule).is_some_and(RuleStatement::is_ready) {
                 self.plan(asked.until, || {
                     let prepare = || self.prepare_alone(rule);
                     let inquiry = plans.entry(rule).or_insert_with(prepare);
-                    untranslated(|| inquiry.plan.make_ready());
+                    with_english_messages(|| inquiry.plan.make_ready());
                 });
             }
             if let Some(inquiry) = plans.get(&rule) {
                 let timer = asked.until.timer();
-                as_server(|| untranslated(|| inquiry.run(&args, verdicts)));
+                with_server_planner(|| with_english_messages(|| inquiry.run(&args, verdicts)));
                 if let Some(timer) = timer {
                     timer.end();
                 }

@@ -57,13 +57,13 @@ impl RuleFault {
 
 /// What breakers are told of rules that were asked; the others have answered.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct RuleReport {
     pub faults: Vec<RuleFault>,
     /// Those that have neither answered nor failed by a fault of their own.
     pub silent: Vec<usize>,
 }
 
-impl Outcome {
+impl RuleReport {
     /// What failed says nothing of the rules.
     pub fn excuse(&mut self) {
         let faults = self.faults.drain(..);
@@ -88,7 +88,7 @@ pub struct Verdicts {
     pub(super) holds: Vec<i32>,
     pub(super) failed: HashMap<i32, String>,
     /// Of those that were asked alone.
-    pub outcome: Outcome,
+    pub outcome: RuleReport,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -44,7 +44,7 @@ impl Mode {
 
 /// How freely a surface may choose at a moment, by the mode that is in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Leeway {
+pub struct ModeLimits {
     pub mode: Mode,
     /// The share of the open candidates that is kept, the best.
     pub candidates: f64,
@@ -54,12 +54,12 @@ pub struct Leeway {
     pub caps: f64,
 }
 
-impl Leeway {
+impl ModeLimits {
     /// Reads nothing while nobody changes a mode, and never writes.
-    pub fn at(surface: &str, now: i64) -> Leeway {
+    pub fn at(surface: &str, now: i64) -> ModeLimits {
         match strictest(&kept(), surface, now) {
-            Mode::Normal => Leeway::of(Mode::Normal, 1.0, 1.0, 1.0),
-            mode => Leeway::of(
+            Mode::Normal => ModeLimits::of(Mode::Normal, 1.0, 1.0, 1.0),
+            mode => ModeLimits::of(
                 mode,
                 settings::cautious_candidates(),
                 settings::cautious_exploration(),
@@ -77,8 +77,8 @@ impl Leeway {
         ((limit as f64 * self.caps) as i64).clamp(least, limit)
     }
 
-    fn of(mode: Mode, candidates: f64, exploration: f64, caps: f64) -> Leeway {
-        Leeway {
+    fn of(mode: Mode, candidates: f64, exploration: f64, caps: f64) -> ModeLimits {
+        ModeLimits {
             mode,
             candidates,
             exploration,
@@ -273,7 +273,8 @@ mod tests {
     #[test]
     fn limits_are_tightened() {
         let limits = |caps| {
-            [0, 1, 2, 3, 10, i64::MAX].map(|n| Leeway::of(Mode::Cautious, 1.0, 1.0, caps).limit(n))
+            [0, 1, 2, 3, 10, i64::MAX]
+                .map(|n| ModeLimits::of(Mode::Cautious, 1.0, 1.0, caps).limit(n))
         };
         assert_eq!(limits(1.0), [0, 1, 2, 3, 10, i64::MAX]);
         assert_eq!(limits(0.8)[..5], [0, 1, 1, 2, 8]);

@@ -30,7 +30,7 @@ pub struct Shown {
     missing: Vec<i16>,
     affinities: Vec<f64>,
     fields: Vec<Option<String>>,
-    /// Made here, with that snapshot.
+    /// DecisionInputs here, with that snapshot.
     own: bool,
     snapshot: Option<i64>,
     switches: Option<i64>,

@@ -26,7 +26,7 @@ thread_local! {
 }
 
 /// What train() is asked for.
-pub struct Asked<'a> {
+pub struct TrainArgs<'a> {
     pub model: &'a str,
     pub terms: Vec<String>,
     pub family: Family,
@@ -44,7 +44,7 @@ pub struct Asked<'a> {
 }
 
 /// Trains a model and writes it as a new version, not approved; answers the version.
-pub fn train(asked: &Asked<'_>, caller: &str) -> Result<i32, Error> {
+pub fn train(asked: &TrainArgs<'_>, caller: &str) -> Result<i32, Error> {
     let sources = sources(asked)?;
     let history = History::read(&asked.span)?;
     let (held, rows): (Vec<&Shown>, Vec<&Shown>) = history
@@ -86,7 +86,7 @@ pub fn train(asked: &Asked<'_>, caller: &str) -> Result<i32, Error> {
 }
 
 /// The terms, taken apart; an intercept is added where none is asked for.
-fn sources(asked: &Asked<'_>) -> Result<Vec<Vec<Source>>, Error> {
+fn sources(asked: &TrainArgs<'_>) -> Result<Vec<Vec<Source>>, Error> {
     let mut terms = vec![Vec::new()];
     for term in &asked.terms {
         let sources = parse_term(term).map_err(|error| {
@@ -104,13 +104,13 @@ fn sources(asked: &Asked<'_>) -> Result<Vec<Vec<Source>>, Error> {
 
 /// The split is by the moment of the decision, so that the slots of one slate stay together, and the
 /// same log is split the same way wherever it is imported.
-fn is_held_out(asked: &Asked<'_>, shown: &Shown) -> bool {
+fn is_held_out(asked: &TrainArgs<'_>, shown: &Shown) -> bool {
     Draws::from_seed(shown.decided_at as u64 ^ asked.seed as u64).unit() < asked.holdout
 }
 
 /// The model's terms with the encodings that the rows call for; no weights yet.
 fn encode(
-    asked: &Asked<'_>,
+    asked: &TrainArgs<'_>,
     sources: &[Vec<Source>],
     history: &History,
     rows: &[&Shown],
@@ -152,7 +152,12 @@ fn encode(
     Ok(model)
 }
 
-fn design(asked: &Asked<'_>, model: &LinearModel, history: &History, rows: &[&Shown]) -> Design {
+fn design(
+    asked: &TrainArgs<'_>,
+    model: &LinearModel,
+    history: &History,
+    rows: &[&Shown],
+) -> Design {
     let weight = |shown: &Shown| {
         if asked.weighted {
             1.0 / shown.propensity
@@ -176,7 +181,7 @@ fn design(asked: &Asked<'_>, model: &LinearModel, history: &History, rows: &[&Sh
     design
 }
 
-fn solve(asked: &Asked<'_>, model: &LinearModel, design: &Design) -> Result<Fit, Error> {
+fn solve(asked: &TrainArgs<'_>, model: &LinearModel, design: &Design) -> Result<Fit, Error> {
     let width = model.width().unwrap_or(0);
     // The intercept is the first term and has one weight.
     let penalise = |column: usize| column > 0;
@@ -197,7 +202,7 @@ fn solve(asked: &Asked<'_>, model: &LinearModel, design: &Design) -> Result<Fit,
 }
 
 fn write(
-    asked: &Asked<'_>,
+    asked: &TrainArgs<'_>,
     model: &LinearModel,
     weights: &[f32],
     rows: &[&Shown],

@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 
 use super::approve::approve as approved;
 use super::history::Span;
-use super::train::{Asked, train as fit};
+use super::train::{TrainArgs, train as fit};
 use crate::error::{Error, OrRaise, printable};
 use crate::govern::acting::as_owner;
 use crate::math::model::Family;
@@ -48,7 +48,7 @@ fn train(
     hash_buckets: Option<i32>,
     call: FunctionCallInfo,
 ) -> i32 {
-    let asked = Asked {
+    let asked = TrainArgs {
         model: need(model, "model"),
         terms: need(terms, "terms").into_iter().flatten().collect(),
         family: match need(family, "family") {

@@ -6,8 +6,8 @@ use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDARRAYOID};
 use pgrx::prelude::*;
 use uuid::Uuid;
 
-use super::contract::{Bad, Sender, Who};
-use super::{Desk, quarantine};
+use super::contract::{Invalid, Sender, Who};
+use super::{Ingest, quarantine};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
 use crate::pg::attempt::{Caught, attempt, sqlstate};
@@ -74,11 +74,11 @@ pub fn fold(most: i32) -> Result<Folded, Error> {
             more: false,
         });
     }
-    let desk = Desk::open(Sender::Client)?;
-    let held = attempt(|| open_all(&letters, &desk)).unwrap_or_else(|_| {
+    let ingest = Ingest::open(Sender::Client)?;
+    let held = attempt(|| open_all(&letters, &ingest)).unwrap_or_else(|_| {
         // One of them cannot be taken in. It must not keep the others out.
         letters.sort_by_key(|letter| (letter.user_key, letter.received_at));
-        open_each(&letters, &desk)
+        open_each(&letters, &ingest)
     });
     let is_held = |letter: &Letter| letter.user_key.is_some_and(|user| held.contains(&user));
     let taken: Vec<&Letter> = letters.iter().filter(|letter| !is_held(letter)).collect();
@@ -97,13 +97,13 @@ pub fn fold(most: i32) -> Result<Folded, Error> {
 }
 
 /// One by one; the users whose rows others have.
-fn open_each(letters: &[Letter], desk: &Desk) -> Vec<Uuid> {
+fn open_each(letters: &[Letter], ingest: &Ingest) -> Vec<Uuid> {
     let mut held: Vec<Uuid> = Vec::new();
     for letter in letters {
         if letter.user_key.is_some() && held.last() == letter.user_key.as_ref() {
             continue;
         }
-        match attempt(|| open_all(std::slice::from_ref(letter), desk)) {
+        match attempt(|| open_all(std::slice::from_ref(letter), ingest)) {
             Ok(users) => held.extend(users),
             Err(error) => set_aside(letter, error),
         }
@@ -140,21 +140,21 @@ fn take(most: i32) -> Vec<Letter> {
 }
 
 /// Takes them in; answers the users whose rows others have.
-fn open_all(letters: &[Letter], desk: &Desk) -> Vec<Uuid> {
+fn open_all(letters: &[Letter], ingest: &Ingest) -> Vec<Uuid> {
     let mut good = Vec::new();
     for letter in letters {
         session::check_interrupts();
         let who = letter.user_key.map_or(Who::Named, Who::Known);
         let read = match letter.event.as_str() {
-            "" => Err(Bad::unreadable("not_json")),
-            text => desk.read(&Json::parse(text), who, letter.received_at),
+            "" => Err(Invalid::unreadable("not_json")),
+            text => ingest.read(&Json::parse(text), who, letter.received_at),
         };
         match read {
             Ok(event) => good.push(event),
             Err(bad) => quarantine::keep(&bad, letter.received_at),
         }
     }
-    desk.put_all(good, Wait::Never).1
+    ingest.put_all(good, Wait::Never).1
 }
 
 /// Quarantines an event that cannot be taken in for what is in it; all other errors are raised.
@@ -163,9 +163,9 @@ fn set_aside(letter: &Letter, error: Caught) {
     if !["22", "23", "54"].contains(&&code[..2]) {
         error.raise();
     }
-    let bad = Bad {
+    let bad = Invalid {
         user_key: letter.user_key,
-        ..Bad::unreadable(&format!("failed: {code}"))
+        ..Invalid::unreadable(&format!("failed: {code}"))
     };
     quarantine::keep(&bad, letter.received_at);
 }
@@ -191,7 +191,7 @@ fn receive_event<'a>(
     match person(&event) {
         Person::Absent => {}
         // So that the reason will be that the identifier is bad, and not that it is missing.
-        Person::Bad => row.set_by_name("event", event.with(&somebody("")).text())?,
+        Person::Invalid => row.set_by_name("event", event.with(&somebody("")).text())?,
         Person::Known(user_id) => {
             let user_key = pseudonym::key().or_raise().of(&user_id);
             row.set_by_name("event", event.without("user_id").text())?;
@@ -203,7 +203,7 @@ fn receive_event<'a>(
 
 enum Person {
     Absent,
-    Bad,
+    Invalid,
     Known(String),
 }
 
@@ -215,7 +215,7 @@ fn person(event: &Json<'_>) -> Person {
         Some(_) => event.bigint("user_id").map(|number| number.to_string()),
     };
     text.filter(|text| pseudonym::user_id(Some(text)).is_ok())
-        .map_or(Person::Bad, Person::Known)
+        .map_or(Person::Invalid, Person::Known)
 }
 
 fn somebody<'a>(user_id: &str) -> Json<'a> {

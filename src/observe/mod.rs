@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use ahead::Ahead;
 pub use contract::Who;
-use contract::{Bad, Event, Sender, Terms};
+use contract::{Event, Invalid, Sender, Terms};
 use entity::Additions;
 use fact::Fact;
 
@@ -39,18 +39,18 @@ use crate::settings;
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum Receipt {
     Accepted,
     Duplicate,
     Quarantined,
 }
 
-impl Taken {
+impl Receipt {
     pub fn as_str(self) -> &'static str {
         match self {
-            Taken::Accepted => "accepted",
-            Taken::Duplicate => "duplicate",
-            Taken::Quarantined => "quarantined",
+            Receipt::Accepted => "accepted",
+            Receipt::Duplicate => "duplicate",
+            Receipt::Quarantined => "quarantined",
         }
     }
 
@@ -62,42 +62,43 @@ impl Taken {
 
 /// Takes in one event that came in at `received`. A bad one is quarantined with every reason; it is
 /// an error, and nothing is kept, only if `strict`.
-pub fn take(event: &Json<'_>, who: Who, received: i64, strict: bool) -> Result<Taken, Error> {
-    let desk = Desk::open(Sender::Client)?;
+pub fn take(event: &Json<'_>, who: Who, received: i64, strict: bool) -> Result<Receipt, Error> {
+    let ingest = Ingest::open(Sender::Client)?;
     let _session = Session::open();
-    desk.take(event, who, received)
+    ingest
+        .take(event, who, received)
         .or_else(|bad| refused(&bad, received, strict))
 }
 
 /// The same for what is no document at all.
-pub fn take_unreadable(reason: &str, received: i64, strict: bool) -> Result<Taken, Error> {
-    let _desk = Desk::open(Sender::Client)?;
+pub fn take_unreadable(reason: &str, received: i64, strict: bool) -> Result<Receipt, Error> {
+    let _desk = Ingest::open(Sender::Client)?;
     let _session = Session::open();
-    refused(&Bad::unreadable(reason), received, strict)
+    refused(&Invalid::unreadable(reason), received, strict)
 }
 
-fn refused(bad: &Bad<'_>, received: i64, strict: bool) -> Result<Taken, Error> {
+fn refused(bad: &Invalid<'_>, received: i64, strict: bool) -> Result<Receipt, Error> {
     if strict {
         return Err(Error::BadEvent(bad.reasons.clone(), None));
     }
     quarantine::keep(bad, received);
-    Ok(Taken::Quarantined)
+    Ok(Receipt::Quarantined)
 }
 
 /// Takes in many events, each a document or the reason why it is none; what came of them, as counts
-/// by [`Taken::place`].
+/// by [`Receipt::place`].
 pub fn take_all<'a>(
     events: impl Iterator<Item = Result<Json<'a>, &'static str>>,
     strict: bool,
     sender: Sender,
 ) -> Result<[i64; 3], Error> {
-    let desk = Desk::open(sender)?;
+    let ingest = Ingest::open(sender)?;
     let (mut good, mut bad) = (Vec::new(), 0);
     for (i, event) in events.enumerate() {
         let received = clock::now();
         let read = event
-            .map_err(Bad::unreadable)
-            .and_then(|event| desk.read(&event, Who::Named, received));
+            .map_err(Invalid::unreadable)
+            .and_then(|event| ingest.read(&event, Who::Named, received));
         match read {
             Ok(event) => good.push(event),
             Err(fault) => {
@@ -108,22 +109,22 @@ pub fn take_all<'a>(
         }
         session::check_interrupts();
     }
-    let ([accepted, duplicate], _) = desk.put_all(good, Wait::ForIt);
+    let ([accepted, duplicate], _) = ingest.put_all(good, Wait::ForIt);
     Ok([accepted, duplicate, bad])
 }
 
 /// What it takes to take in events: the bundle in force and the key of pseudonyms.
-struct Desk {
+struct Ingest {
     bundle: Rc<Bundle>,
     key: Rc<Key>,
     sender: Sender,
 }
 
-impl Desk {
-    fn open(sender: Sender) -> Result<Desk, Error> {
+impl Ingest {
+    fn open(sender: Sender) -> Result<Ingest, Error> {
         let bundle = policy::live()?;
         let key = pseudonym::key()?;
-        Ok(Desk {
+        Ok(Ingest {
             bundle,
             key,
             sender,
@@ -131,20 +132,30 @@ impl Desk {
     }
 
     /// Takes in a good event, or says what is wrong with it. Needs an open session.
-    fn take<'a>(&'a self, event: &Json<'a>, who: Who, received: i64) -> Result<Taken, Bad<'a>> {
+    fn take<'a>(
+        &'a self,
+        event: &Json<'a>,
+        who: Who,
+        received: i64,
+    ) -> Result<Receipt, Invalid<'a>> {
         let event = self.read(event, who, received)?;
         let mut additions = Additions::default();
         let locked = UserRow::lock(event.user_key);
         let [accepted, _] = self.put(event.user_key, locked, &[event], &mut additions);
         additions.write();
         Ok(match accepted {
-            0 => Taken::Duplicate,
-            _ => Taken::Accepted,
+            0 => Receipt::Duplicate,
+            _ => Receipt::Accepted,
         })
     }
 
     /// Reads an event, or says what is wrong with it.
-    fn read<'a>(&'a self, event: &Json<'a>, who: Who, received: i64) -> Result<Event<'a>, Bad<'a>> {
+    fn read<'a>(
+        &'a self,
+        event: &Json<'a>,
+        who: Who,
+        received: i64,
+    ) -> Result<Event<'a>, Invalid<'a>> {
         let terms = Terms {
             bundle: &self.bundle,
             key: &self.key,
@@ -155,11 +166,11 @@ impl Desk {
         let read = Event::read(event, who, &terms)?;
         match !settings::require_decision() || decided::is_the_users(&read) {
             true => Ok(read),
-            false => Err(Bad {
+            false => Err(Invalid {
                 kind: Some(read.kind),
                 user_key: Some(read.user_key),
                 payload: Some(*event),
-                ..Bad::unreadable("unknown_decision: decision_id")
+                ..Invalid::unreadable("unknown_decision: decision_id")
             }),
         }
     }

@@ -3,8 +3,8 @@
 use pgrx::pg_sys::{JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
-use super::contract::{Bad, Sender, Who};
-use super::{Desk, Taken};
+use super::contract::{Invalid, Sender, Who};
+use super::{Ingest, Receipt};
 use crate::error::Error;
 use crate::math::identifier::time_ordered;
 use crate::pg::clock::{chance, to_unix_micros};
@@ -35,7 +35,7 @@ thread_local! {
 }
 
 /// Keeps a bad event, without its user_id. Needs an open session.
-pub fn keep(bad: &Bad<'_>, received: i64) {
+pub fn keep(bad: &Invalid<'_>, received: i64) {
     KEEP.with(|statement| {
         let args = [
             datum::uuid(time_ordered(to_unix_micros(received), chance())),
@@ -49,7 +49,7 @@ pub fn keep(bad: &Bad<'_>, received: i64) {
     });
 }
 
-fn reasons(bad: &Bad<'_>) -> datum::Arg {
+fn reasons(bad: &Invalid<'_>) -> datum::Arg {
     let reasons: Vec<Option<&String>> = bad.reasons.iter().map(Some).collect();
     datum::texts(&reasons)
 }
@@ -57,17 +57,17 @@ fn reasons(bad: &Bad<'_>) -> datum::Arg {
 /// Tracks a quarantined event again, with what `patch` changes in it. It leaves the quarantine
 /// unless it is still bad; then it stays, as patched, with the reasons that are left. One that a patch
 /// would make too large or too deep stays as it was.
-pub fn release(id: Uuid, patch: &Json<'_>) -> Result<Taken, Error> {
+pub fn release(id: Uuid, patch: &Json<'_>) -> Result<Receipt, Error> {
     must_be_object(patch)?;
     let unknown = || Error::UnknownQuarantined(id.to_string());
-    release_if_there(&mut Desk::open(Sender::Row)?, id, patch).ok_or_else(unknown)
+    release_if_there(&mut Ingest::open(Sender::Row)?, id, patch).ok_or_else(unknown)
 }
 
 /// The same for all events that have a reason, given whole or by its code. How many were accepted,
 /// were duplicates, and stay.
 pub fn release_all(reason: &str, patch: &Json<'_>) -> Result<[i64; 3], Error> {
     must_be_object(patch)?;
-    let mut desk = Desk::open(Sender::Row)?;
+    let mut ingest = Ingest::open(Sender::Row)?;
     let _session = Session::open();
     let mut ids = Vec::new();
     OF_REASON.with(|statement| {
@@ -76,7 +76,7 @@ pub fn release_all(reason: &str, patch: &Json<'_>) -> Result<[i64; 3], Error> {
     let mut counts = [0; 3];
     for id in ids {
         // Another session may have released it meanwhile.
-        if let Some(taken) = release_if_there(&mut desk, id, patch) {
+        if let Some(taken) = release_if_there(&mut ingest, id, patch) {
             counts[taken.place()] += 1;
         }
         session::check_interrupts();
@@ -84,7 +84,7 @@ pub fn release_all(reason: &str, patch: &Json<'_>) -> Result<[i64; 3], Error> {
     Ok(counts)
 }
 
-fn release_if_there(desk: &mut Desk, id: Uuid, patch: &Json<'_>) -> Option<Taken> {
+fn release_if_there(ingest: &mut Ingest, id: Uuid, patch: &Json<'_>) -> Option<Receipt> {
     let _session = Session::open();
     let mut answer = None;
     REPAIRED.with(|statement| {
@@ -92,12 +92,12 @@ fn release_if_there(desk: &mut Desk, id: Uuid, patch: &Json<'_>) -> Option<Taken
         statement.write(&args, |row| {
             let (user_key, received) = (row.uuid(1), row.timestamp(2));
             // One that has come from a client does not become one of a row.
-            desk.sender = match row.must(4) {
+            ingest.sender = match row.must(4) {
                 true => Sender::Client,
                 false => Sender::Row,
             };
             if let (Some(received), Some(event)) = (received, row.json(3)) {
-                answer = Some(again(desk, id, &event, user_key, received));
+                answer = Some(again(ingest, id, &event, user_key, received));
             }
         })
     });
@@ -112,12 +112,18 @@ fn must_be_object(patch: &Json<'_>) -> Result<(), Error> {
 }
 
 /// Its lateness is judged by when it was received: it is not too late for having been looked at.
-fn again(desk: &Desk, id: Uuid, event: &Json<'_>, user_key: Option<Uuid>, received: i64) -> Taken {
+fn again(
+    ingest: &Ingest,
+    id: Uuid,
+    event: &Json<'_>,
+    user_key: Option<Uuid>,
+    received: i64,
+) -> Receipt {
     let who = match (user_key, event.get("user_id")) {
         (Some(user_key), None | Some(Field::Null)) => Who::Known(user_key),
         _ => Who::Named,
     };
-    match desk.take(event, who, received) {
+    match ingest.take(event, who, received) {
         Ok(taken) => {
             REMOVE.with(|statement| statement.write(&[datum::uuid(id)], |_| {}));
             taken
@@ -133,7 +139,7 @@ fn again(desk: &Desk, id: Uuid, event: &Json<'_>, user_key: Option<Uuid>, receiv
                 ];
                 statement.write(&args, |_| {})
             });
-            Taken::Quarantined
+            Receipt::Quarantined
         }
     }
 }

@@ -5,7 +5,8 @@ use pgrx::prelude::*;
 
 use super::contract::Sender;
 use super::{
-    Taken, Who, backfill as filling, consistency, quarantine, take, take_all, take_unreadable, text,
+    Receipt, Who, backfill as filling, consistency, quarantine, take, take_all, take_unreadable,
+    text,
 };
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::refuse_restricted;
@@ -53,7 +54,7 @@ fn take_rows(call: FunctionCallInfo) {
     call.rows().push(counts.map(datum::int8));
 }
 
-fn take_in(event: Result<Json<'_>, &'static str>, strict: bool) -> Result<Taken, Error> {
+fn take_in(event: Result<Json<'_>, &'static str>, strict: bool) -> Result<Receipt, Error> {
     let now = clock::now();
     match event {
         Ok(event) => take(&event, Who::Named, now, strict),

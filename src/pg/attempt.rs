@@ -73,7 +73,7 @@ pub fn attempt_aside<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Work beside a decision, which must not hold it up, nor make it fail; None where it cannot be done now.
-pub fn beside<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub fn best_effort<T>(work: impl FnOnce() -> T) -> Option<T> {
     let _session = Session::open();
     attempt_aside(|| {
         let _timer = Timer::arm(PATIENCE);

@@ -21,7 +21,7 @@ unsafe extern "C-unwind" {
 }
 
 /// Those elements of the array which a statement answers that can be had without running it.
-pub struct Truths {
+pub struct DirectExpressions {
     /// All that is below lies in here.
     memory: pg_sys::MemoryContext,
     within: *mut pg_sys::ExprContext,
@@ -31,11 +31,11 @@ pub struct Truths {
     functions: u64,
 }
 
-impl Truths {
+impl DirectExpressions {
     /// The elements that are so, of a statement whose first column is an array of booleans in one row that
     /// nothing has to be read for. What they call is checked against the rights of the role of the moment.
     /// Needs an open session.
-    pub fn of(plan: &Plan, types: &[pg_sys::Oid]) -> Option<Truths> {
+    pub fn of(plan: &Plan, types: &[pg_sys::Oid]) -> Option<DirectExpressions> {
         // SAFETY: the plan is held while its tree is read; what is kept of it are copies. Their memory
         // becomes lasting in the end, so that a fault on the way leaves nothing behind.
         unsafe {
@@ -72,7 +72,7 @@ impl Truths {
             let elements = elements.into_iter().map(compile).collect();
             pg_sys::MemoryContextSwitchTo(before);
             pg_sys::MemoryContextSetParent(memory, pg_sys::CacheMemoryContext);
-            Some(Truths {
+            Some(DirectExpressions {
                 memory,
                 within,
                 elements,
@@ -127,7 +127,7 @@ impl Truths {
     }
 }
 
-impl Drop for Truths {
+impl Drop for DirectExpressions {
     fn drop(&mut self) {
         // SAFETY: the context was made by `of` and is deleted once; at exit of the process it goes anyway.
         unsafe {

@@ -8,8 +8,8 @@ use pgrx::{PgSqlErrorCode, ereport, pg_sys};
 use super::datum::Arg;
 use super::heap;
 use super::holder::{Unavailable, holder};
+use super::hot_chain;
 use super::lookup::{Found, Key, Keyed, find};
-use super::root;
 use super::version::Version;
 
 /// What to do about a row that another transaction has locked.
@@ -135,10 +135,10 @@ impl Keyed {
                     then(row);
                 }
             };
-            if !root::find_again(relation, key, snapshot, &mut see) {
+            if !hot_chain::find_again(relation, key, snapshot, &mut see) {
                 find(relation, index, snapshot, key.into(), &mut see);
                 if let Ok(looked) = &looked {
-                    root::remember(relation, key, looked.version.place);
+                    hot_chain::remember(relation, key, looked.version.place);
                 }
             }
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);

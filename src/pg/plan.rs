@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use pgrx::{FromDatum, PgList, pg_sys};
 
 use super::datum::Arg;
-pub use super::planner::as_server;
+pub use super::planner::with_server_planner;
 
 /// A connection to the executor; what is allocated while it is open is freed when it closes.
 pub struct Session(());
@@ -56,7 +56,7 @@ impl Plan {
         let sql = CString::new(sql).expect("a statement has no NUL");
         // SAFETY: text and types live through the call; the plan is kept at once, so that it lies
         // in memory of its own.
-        pinned(|| unsafe {
+        with_standard_strings(|| unsafe {
             let plan = pg_sys::SPI_prepare_cursor(
                 sql.as_ptr(),
                 types.len() as i32,
@@ -83,7 +83,7 @@ impl Plan {
     pub fn make_ready(&self) {
         // SAFETY: the plan is kept as long as self; what is made of it is counted by the owner of the
         // moment, released at once, and stays with the plan.
-        pinned(|| {
+        with_standard_strings(|| {
             in_memory(|| unsafe {
                 let made = pg_sys::SPI_plan_get_cached_plan(self.plan);
                 if !made.is_null() {
@@ -101,7 +101,9 @@ impl Plan {
             return None;
         }
         // SAFETY: as in `make_ready`.
-        let made = pinned(|| in_memory(|| unsafe { pg_sys::SPI_plan_get_cached_plan(self.plan) }));
+        let made = with_standard_strings(|| {
+            in_memory(|| unsafe { pg_sys::SPI_plan_get_cached_plan(self.plan) })
+        });
         (!made.is_null()).then_some(Planned(made))
     }
 
@@ -121,7 +123,7 @@ impl Plan {
         };
         let portal = match self.is_ready() {
             true => open(),
-            false => pinned(|| in_memory(open)),
+            false => with_standard_strings(|| in_memory(open)),
         };
         self.planned.set(true);
         portal
@@ -146,7 +148,7 @@ impl Plan {
             let code = if self.is_ready() {
                 execute()
             } else {
-                pinned(|| in_memory(execute))
+                with_standard_strings(|| in_memory(execute))
             };
             self.planned.set(true);
             assert!(code >= 0, "SPI_execute_plan answered {code}");
@@ -355,17 +357,17 @@ impl Statement {
 
 /// Runs `work` with the one reading of string constants that rules and statements are written in,
 /// whatever the caller has set.
-pub fn pinned<T>(work: impl FnOnce() -> T) -> T {
+pub fn with_standard_strings<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"standard_conforming_strings", c"on", work)
 }
 
 /// Runs `work` with numbers written as exactly as they are, whatever the caller has set.
-pub fn exact<T>(work: impl FnOnce() -> T) -> T {
+pub fn with_exact_floats<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"extra_float_digits", c"1", work)
 }
 
 /// Runs `work` with messages in the server's own words, whatever language the caller reads.
-pub fn untranslated<T>(work: impl FnOnce() -> T) -> T {
+pub fn with_english_messages<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"lc_messages", c"C", work)
 }
 
@@ -373,7 +375,7 @@ pub fn untranslated<T>(work: impl FnOnce() -> T) -> T {
 /// is looked at all the time, so that a few look-ups by an index beat reading a table whole; and in the
 /// server's way, whatever the caller has set.
 fn in_memory<T>(work: impl FnOnce() -> T) -> T {
-    as_server(|| {
+    with_server_planner(|| {
         with_setting(c"seq_page_cost", c"0.1", || {
             with_setting(c"random_page_cost", c"0.1", work)
         })
@@ -382,7 +384,7 @@ fn in_memory<T>(work: impl FnOnce() -> T) -> T {
 
 /// Runs `work`, which waits for locks a second at most, or as long as the session does where that is less, and
 /// fails then.
-pub fn impatient<T>(work: impl FnOnce() -> T) -> T {
+pub fn with_lock_timeout<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: reads a setting of the session, in milliseconds.
     match unsafe { pg_sys::LockTimeout } {
         1..1_000 => work(),

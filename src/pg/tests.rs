@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 mod tests {
     use super::*;
     use crate::pg::attempt::{attempt, sqlstate};
-    use crate::pg::expression::Truths;
+    use crate::pg::expression::DirectExpressions;
     use crate::pg::json::{Field, Json};
     use crate::pg::{Plan, Session, array, datum, plan::Access};
 
@@ -87,13 +87,17 @@ mod tests {
     const NUMBER_AND_TEXT: [pg_sys::Oid; 2] = [pg_sys::FLOAT8OID, pg_sys::TEXTOID];
 
     /// What of an array of truths about a number and a text needs no executor.
-    fn truths(array: &str) -> Option<Truths> {
+    fn truths(array: &str) -> Option<DirectExpressions> {
         let plan = Plan::prepare(&format!("SELECT ARRAY[{array}]::bool[]"), &NUMBER_AND_TEXT);
         plan.make_ready();
-        Truths::of(&plan, &NUMBER_AND_TEXT)
+        DirectExpressions::of(&plan, &NUMBER_AND_TEXT)
     }
 
-    fn evaluated(truths: &Truths, number: Option<f64>, text: Option<&str>) -> Vec<(usize, bool)> {
+    fn evaluated(
+        truths: &DirectExpressions,
+        number: Option<f64>,
+        text: Option<&str>,
+    ) -> Vec<(usize, bool)> {
         let mut found = Vec::new();
         let args = [number.and_then(datum::float8), datum::optional_text(text)];
         truths.evaluate(&args, |place, holds| found.push((place, holds)));
@@ -140,7 +144,7 @@ mod tests {
             &NUMBER_AND_TEXT,
         );
         plan.make_ready();
-        assert!(Truths::of(&plan, &NUMBER_AND_TEXT).is_none());
+        assert!(DirectExpressions::of(&plan, &NUMBER_AND_TEXT).is_none());
     }
 
     #[pg_test]

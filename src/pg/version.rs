@@ -91,31 +91,31 @@ impl Version {
 }
 
 /// How firmly a transaction has a row.
-pub enum Grip {
+pub enum RowLock {
     /// It has looked at it, and others may be faster.
-    Loose(Version),
-    Firm(Locked),
+    Optimistic(Version),
+    Held(Locked),
 }
 
-impl Grip {
-    pub fn is_firm(&self) -> bool {
-        matches!(self, Grip::Firm(_))
+impl RowLock {
+    pub fn is_held(&self) -> bool {
+        matches!(self, RowLock::Held(_))
     }
 
     /// Changes some columns, and has the row firmly then; None if others were faster.
-    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) -> Option<Grip> {
+    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) -> Option<RowLock> {
         match self {
-            Grip::Loose(version) => version.change(columns),
-            Grip::Firm(locked) => Some(locked.change(columns)),
+            RowLock::Optimistic(version) => version.change(columns),
+            RowLock::Held(locked) => Some(locked.change(columns)),
         }
-        .map(Grip::Firm)
+        .map(RowLock::Held)
     }
 
     /// Whether nobody else has been faster so far.
     pub fn holds(&self) -> bool {
         match self {
-            Grip::Loose(version) => version.is_newest(),
-            Grip::Firm(_) => true,
+            RowLock::Optimistic(version) => version.is_newest(),
+            RowLock::Held(_) => true,
         }
     }
 }

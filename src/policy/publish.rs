@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
 use super::bundle::Bundle;
+use super::bundle_cache::by_number;
 use super::compile::{compile, rule_sets};
 use super::feature::Feature;
 use super::identity;
-use super::live::by_number;
 use super::stage::settle;
 use super::tables::{Content, FeatureRow};
 use super::validate::{self, Faults};
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::govern::switches::Switches;
 use crate::govern::turn;
 use crate::pg::attempt::attempt;
-use crate::pg::plan::impatient;
+use crate::pg::plan::with_lock_timeout;
 use crate::pg::{Session, Statement, clock, datum, invalidation};
 
 thread_local! {
@@ -138,7 +138,7 @@ pub fn make_partitions() -> i32 {
 /// Partitions are made ahead here too, for servers without a worker. Making one takes a lock that a
 /// long report may hold up; the publish does not wait for that.
 fn try_to_make_partitions() {
-    if let Err(error) = attempt(|| impatient(make_partitions)) {
+    if let Err(error) = attempt(|| with_lock_timeout(make_partitions)) {
         pgrx::warning!(
             "partitions were not made ahead: {}; later, SELECT decide.run_job('partitions')",
             error.message
@@ -163,7 +163,7 @@ pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Err
 fn settle_budgets(bundle: &Bundle) {
     let now = clock::now();
     for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
-        impatient(|| Budget(cap).settle(now));
+        with_lock_timeout(|| Budget(cap).settle(now));
     }
 }
 

@@ -12,7 +12,7 @@ use super::publish::{place_features, take_turn};
 use super::tables::FeatureRow;
 use crate::error::{Error, Fault, printable};
 use crate::pg::identity::current_name;
-use crate::pg::plan::impatient;
+use crate::pg::plan::with_lock_timeout;
 use crate::pg::{Statement, datum, invalidation};
 
 thread_local! {
@@ -73,7 +73,7 @@ pub fn stage(name: &str) -> Result<Stage, Error> {
     check(name, slot)?;
     // Whoever is writing a user's row with an older bundle ends first, and nobody begins before this
     // has committed: a user that is made meanwhile would be overlooked.
-    impatient(|| WRITERS.with(|statement| statement.write(&[], |_| {})));
+    with_lock_timeout(|| WRITERS.with(|statement| statement.write(&[], |_| {})));
     STAGE.with(|statement| {
         statement.write(&[datum::int4(slot)], |row| {
             invalidation::announce(row.must::<pg_sys::Oid>(1))

@@ -7,7 +7,7 @@ use crate::pg::attempt::attempt_for;
 use crate::pg::datum::Arg;
 use crate::pg::locked::{Locked, Missed, Wait};
 use crate::pg::lookup::{Found, Keyed};
-use crate::pg::version::{Grip, Version};
+use crate::pg::version::{RowLock, Version};
 use crate::pg::{Statement, array, clock, datum, session};
 
 const USER_STATE: Keyed = Keyed {
@@ -158,8 +158,8 @@ impl UserRow {
     }
 
     /// Writes the exposures only; None if others were faster.
-    pub fn write_exposures(exposures: &[i64], grip: Grip) -> Option<Grip> {
-        grip.change([(EXPOSURES, datum::array(exposures))])
+    pub fn write_exposures(exposures: &[i64], row_lock: RowLock) -> Option<RowLock> {
+        row_lock.change([(EXPOSURES, datum::array(exposures))])
     }
 
     /// Writes the row back.

@@ -27,7 +27,7 @@ use crate::error::{Error, OrRaise, printable};
 use crate::govern::acting::refuse_restricted;
 use crate::pg::attempt::attempt;
 use crate::pg::call::Call;
-use crate::pg::plan::impatient;
+use crate::pg::plan::with_lock_timeout;
 use crate::pg::{Session, clock, datum, session, worker};
 
 /// A job: done in steps, each short and by itself a whole.
@@ -116,7 +116,7 @@ fn run(name: Option<&str>) -> Result<String, Error> {
         return Err(Error::JobTaken(job.name));
     }
     let mut rest = "";
-    impatient(|| {
+    with_lock_timeout(|| {
         loop {
             // What a step has allocated goes with it.
             let _step = Session::open();

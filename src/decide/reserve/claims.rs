@@ -5,7 +5,7 @@ use crate::caps::{Budget, Cap, Level, Per, Stripe};
 use crate::math::ledger;
 use crate::pg::claim::Claim;
 use crate::pg::lookup::Seen;
-use crate::pg::version::{Grip, Version};
+use crate::pg::version::{RowLock, Version};
 
 /// How the counter of a cap was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Reservation<'_> {
     /// How full a budget is; little is left where pacing or the mode of the surface has a say.
     fn level(&self, cap: &Cap) -> Level {
         let now = self.moment;
-        let tightened = self.request.leeway.limit(cap.limit) != cap.limit;
+        let tightened = self.request.mode_limits.limit(cap.limit) != cap.limit;
         match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
             Level::Plenty if tightened || cap.is_paced() => Level::Little,
             level => level,
@@ -129,7 +129,7 @@ impl Reservation<'_> {
         let cap = self.cap(place);
         let budget = Budget(cap);
         let (need, least) = (self.need(place), cap.least.unwrap_or(1));
-        let kept_back = cap.limit - self.request.leeway.limit(cap.limit);
+        let kept_back = cap.limit - self.request.mode_limits.limit(cap.limit);
         loop {
             let terms = cap.terms(self.moment);
             let rows = budget.stripes(Seen::Everything, &terms);
@@ -207,7 +207,7 @@ impl Reservation<'_> {
         self.held.push(Held {
             place,
             stripe,
-            grip: Some(Grip::Loose(version)),
+            row_lock: Some(RowLock::Optimistic(version)),
             _claim: claim,
             before: None,
             changed: false,
@@ -242,7 +242,7 @@ impl Reservation<'_> {
         let (budget, now) = (Budget(cap), self.moment);
         let terms = cap.terms(now);
         let rows = budget.stripes(Seen::Committed, &terms);
-        let kept_back = cap.limit - self.request.leeway.limit(cap.limit);
+        let kept_back = cap.limit - self.request.mode_limits.limit(cap.limit);
         let free = rows.iter().map(|row| row.free(&terms));
         let most = free.fold(0, i64::saturating_add).saturating_sub(kept_back);
         let room = rows.iter().map(|row| budget.room(row, now));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Capacity, Held, Reservation};
 use crate::caps::{Budget, Level, Per};
-use crate::decide::Desk;
+use crate::decide::Buffers;
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::holder::Unavailable;
 use crate::pg::session;
@@ -25,17 +25,17 @@ struct Need {
 impl Reservation<'_> {
     /// Takes what was drawn from rows of counters, and writes them; false if it is not to be had. The row of the
     /// user is written already: others are waited for with it in hand, and never the other way round.
-    pub(super) fn take_stripes(&mut self, desk: &mut Desk) -> bool {
-        let needs = self.needs(desk);
+    pub(super) fn take_stripes(&mut self, buffers: &mut Buffers) -> bool {
+        let needs = self.needs(buffers);
         for _ in 0..MOST_ATTEMPTS {
             session::check_interrupts();
-            if !self.take_all(&needs, desk) {
+            if !self.take_all(&needs, buffers) {
                 return false;
             }
             // What was found may be of a later moment: then all of it is taken as of that.
             if self.settle_moment() {
                 self.give_back_stripes_in_hand();
-                if !self.write_user_again(desk) || !self.take_all(&needs, desk) {
+                if !self.write_user_again(buffers) || !self.take_all(&needs, buffers) {
                     return false;
                 }
             }
@@ -50,10 +50,10 @@ impl Reservation<'_> {
 
     /// What the slate takes, in the order of caps, whatever the order of slots: so that nobody waits for each
     /// other.
-    fn needs(&self, desk: &Desk) -> Vec<Need> {
+    fn needs(&self, buffers: &Buffers) -> Vec<Need> {
         let mut needs = Vec::new();
-        for (slot, &pick) in desk.slate.picks.iter().enumerate() {
-            for &(place, amount) in &self.limits.of_action[desk.open[pick]] {
+        for (slot, &pick) in buffers.slate.picks.iter().enumerate() {
+            for &(place, amount) in &self.limits.of_action[buffers.open[pick]] {
                 let cap = self.cap(place);
                 if cap.per == Per::All || cap.per == Per::User && cap.counts.is_some() {
                     needs.push(Need {
@@ -69,8 +69,8 @@ impl Reservation<'_> {
     }
 
     /// Takes all of it in memory, and notes what events will tell of.
-    fn take_all(&mut self, needs: &[Need], desk: &mut Desk) -> bool {
-        desk.holds.clear();
+    fn take_all(&mut self, needs: &[Need], buffers: &mut Buffers) -> bool {
+        buffers.holds.clear();
         for need in needs {
             let cap = self.cap(need.place);
             let row = match cap.per {
@@ -85,10 +85,12 @@ impl Reservation<'_> {
             };
             if cap.counts.is_some() {
                 let slot = need.slot as i64 + 1;
-                desk.holds.extend([slot, cap.slot.into(), row, need.amount]);
+                buffers
+                    .holds
+                    .extend([slot, cap.slot.into(), row, need.amount]);
             }
         }
-        desk.holds.as_chunks_mut::<4>().0.sort_unstable();
+        buffers.holds.as_chunks_mut::<4>().0.sort_unstable();
         true
     }
 
@@ -203,8 +205,11 @@ impl Reservation<'_> {
     /// Writes the rows that have changed; false if another session was faster with one of them.
     pub(super) fn write_stripes(&mut self) -> bool {
         for held in self.held.iter_mut().filter(|held| held.changed) {
-            held.grip = held.grip.take().and_then(|grip| held.stripe.write(grip));
-            if held.grip.is_none() {
+            held.row_lock = held
+                .row_lock
+                .take()
+                .and_then(|row_lock| held.stripe.write(row_lock));
+            if held.row_lock.is_none() {
                 return false;
             }
             held.changed = false;
@@ -230,7 +235,7 @@ impl Reservation<'_> {
 
     /// Gives back what was taken: what was written is to be written again. What was not is let go.
     pub(super) fn give_back_stripes(&mut self) {
-        self.held.retain(Held::is_firm);
+        self.held.retain(Held::is_held);
         self.give_back_stripes_in_hand();
     }
 
@@ -239,7 +244,7 @@ impl Reservation<'_> {
         for held in &mut self.held {
             if let Some(before) = held.before.take() {
                 held.stripe = before;
-                held.changed = held.is_firm();
+                held.changed = held.is_held();
             }
         }
     }

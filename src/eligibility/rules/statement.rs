@@ -6,11 +6,11 @@ use std::thread::LocalKey;
 use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
 use super::super::scope::TYPES;
-use super::{Inquiry, Place, Rule, Rules, Together};
+use super::{CombinedStatement, Place, Rule, RuleStatement, Rules};
 use crate::pg::attempt::attempt;
 use crate::pg::datum::Arg;
-use crate::pg::expression::Truths;
-use crate::pg::plan::{exact, on_latest_snapshot};
+use crate::pg::expression::DirectExpressions;
+use crate::pg::plan::{on_latest_snapshot, with_exact_floats};
 use crate::pg::{Plan, Row, Statement, datum, session};
 
 /// Up to how many actions of a set are asked about one by one.
@@ -47,14 +47,16 @@ thread_local! {
 
 /// Reads actions of a bundle, whichever snapshot the caller has, with their numbers as exact as they are.
 fn read_exactly(statement: &'static LocalKey<Statement>, args: &[Arg], each: impl FnMut(Row<'_>)) {
-    exact(|| on_latest_snapshot(|| statement.with(|statement| statement.read(args, each))));
+    with_exact_floats(|| {
+        on_latest_snapshot(|| statement.with(|statement| statement.read(args, each)))
+    });
 }
 
 impl Rules {
     /// Where a constant of an action makes planning fail, no action is asked about one by one: the
     /// rule may never look at that constant. Rules that read nothing are taken out of the statement.
     /// To be called as the role.
-    pub(super) fn prepare_together(&self, role: pg_sys::Oid, out: &[usize]) -> Together {
+    pub(super) fn prepare_together(&self, role: pg_sys::Oid, out: &[usize]) -> CombinedStatement {
         let asked: Vec<usize> = (0..self.rules.len())
             .filter(|rule| !out.contains(rule))
             .collect();
@@ -74,14 +76,14 @@ impl Rules {
             None => (self.prepare(&asked, &[]), Vec::new()),
         };
         let out = out.to_vec();
-        match Truths::of(&whole.plan, &TYPES) {
-            None => Together {
+        match DirectExpressions::of(&whole.plan, &TYPES) {
+            None => CombinedStatement {
                 truths: None,
                 rest: Some(whole),
                 out,
                 role,
             },
-            Some(truths) => Together {
+            Some(truths) => CombinedStatement {
                 rest: self.prepare_rest(&asked, few, &whole.places, &truths),
                 truths: Some((truths, whole.places)),
                 out,
@@ -96,8 +98,8 @@ impl Rules {
         asked: &[usize],
         few: Vec<One>,
         places: &[Place],
-        truths: &Truths,
-    ) -> Option<Inquiry> {
+        truths: &DirectExpressions,
+    ) -> Option<RuleStatement> {
         let places = places.iter().enumerate();
         let left: HashSet<Place> = places
             .filter(|(element, _)| !truths.has(*element))
@@ -117,18 +119,18 @@ impl Rules {
     }
 
     /// The statement of one rule, for a range of actions.
-    pub(super) fn prepare_alone(&self, rule: usize) -> Inquiry {
+    pub(super) fn prepare_alone(&self, rule: usize) -> RuleStatement {
         let (statement, places) = self.statement(&[rule], &[], Range::Given);
         let plan = Plan::prepare(&statement, &TYPES);
-        Inquiry { plan, places }
+        RuleStatement { plan, places }
     }
 
     /// The statement of these rules, planned.
-    fn prepare(&self, asked: &[usize], few: &[One]) -> Inquiry {
+    fn prepare(&self, asked: &[usize], few: &[One]) -> RuleStatement {
         let (statement, places) = self.statement(asked, few, Range::All);
         let plan = Plan::prepare(&statement, &TYPES);
         plan.make_ready();
-        Inquiry { plan, places }
+        RuleStatement { plan, places }
     }
 
     /// The actions of sets so small that they are asked about one by one.

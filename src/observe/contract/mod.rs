@@ -29,7 +29,7 @@ pub struct Event<'a> {
 }
 
 /// A bad event: the reasons, and what may be kept of it.
-pub struct Bad<'a> {
+pub struct Invalid<'a> {
     pub reasons: Vec<String>,
     pub kind: Option<&'a str>,
     pub user_key: Option<Uuid>,
@@ -74,10 +74,10 @@ const LONGEST: usize = 512;
 /// Deepest nesting: deep enough for any event, and far from what exhausts a server's stack.
 const DEEPEST: usize = 200;
 
-impl<'a> Bad<'a> {
+impl<'a> Invalid<'a> {
     /// An event of which nothing can be said but why.
-    pub fn unreadable(reason: &str) -> Bad<'a> {
-        Bad {
+    pub fn unreadable(reason: &str) -> Invalid<'a> {
+        Invalid {
             reasons: vec![reason.to_owned()],
             kind: None,
             user_key: None,
@@ -88,9 +88,9 @@ impl<'a> Bad<'a> {
 
 impl<'a> Event<'a> {
     /// The event, or everything that is wrong with it.
-    pub fn read(json: &Json<'a>, who: Who, terms: &Terms<'a>) -> Result<Event<'a>, Bad<'a>> {
+    pub fn read(json: &Json<'a>, who: Who, terms: &Terms<'a>) -> Result<Event<'a>, Invalid<'a>> {
         if !json.is_object() {
-            return Err(Bad::unreadable("not_an_object"));
+            return Err(Invalid::unreadable("not_an_object"));
         }
         let mut reader = Reader {
             json,
@@ -147,7 +147,7 @@ impl<'a> Event<'a> {
                     contract,
                 })
             }
-            (_, kind, user_key, _) => Err(Bad {
+            (_, kind, user_key, _) => Err(Invalid {
                 reasons,
                 kind,
                 user_key,
@@ -177,10 +177,10 @@ struct Reader<'r, 'a> {
 
 impl<'a> Reader<'_, 'a> {
     /// An object that must not be kept as it is.
-    fn unkept(&self, reason: &str) -> Bad<'a> {
-        Bad {
+    fn unkept(&self, reason: &str) -> Invalid<'a> {
+        Invalid {
             kind: clean(self.field("type")),
-            ..Bad::unreadable(reason)
+            ..Invalid::unreadable(reason)
         }
     }
 

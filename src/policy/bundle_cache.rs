@@ -137,7 +137,7 @@ fn kept(now: i64, will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> 
 
 /// What a decision was made with, as its trace names it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Made {
+pub struct DecisionInputs {
     pub bundle: i64,
     pub snapshot: Option<i64>,
     /// The newest change of a kill switch.
@@ -145,7 +145,7 @@ pub struct Made {
     pub at: i64,
 }
 
-impl Made {
+impl DecisionInputs {
     fn is_with(&self, bundle: &Bundle) -> bool {
         (bundle.number, bundle.snapshot) == (self.bundle, self.snapshot)
             && bundle.switches.number == self.switches
@@ -155,15 +155,15 @@ impl Made {
 
 /// A bundle by its number, without any snapshot, and with nothing killed.
 pub fn by_number(bundle: i64) -> Result<Rc<Bundle>, Error> {
-    made_with(Made {
+    with_inputs(DecisionInputs {
         bundle,
-        ..Made::default()
+        ..DecisionInputs::default()
     })
 }
 
 /// The bundle of a decision, with the snapshot and the kill switches of then: the live one, or an old
 /// one for a replay.
-pub fn made_with(made: Made) -> Result<Rc<Bundle>, Error> {
+pub fn with_inputs(made: DecisionInputs) -> Result<Rc<Bundle>, Error> {
     if let Ok(bundle) = live()
         && made.is_with(&bundle)
     {
