@@ -23,12 +23,12 @@ AS $$
   UNION ALL
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
    WHERE (access = 'serve' AND v.name IN ('decide', 'track'))
-      OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'candidate_names', 'decided_at', 'slot_probabilities',
+      OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'candidate_names', 'decided_at', 'slot_probabilities',
                                             'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown'))
       OR (access = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
-            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'exposure_entries', 'decided_at',
+            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'exposure_entries', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
