@@ -114,7 +114,7 @@ BEGIN
       HINT = 'What can be renamed: surface, campaign, action, cap, feature, policy.';
   END IF;
   IF NOT decide.is_name(new) THEN
-    RAISE EXCEPTION 'the new name is not a clean one' USING ERRCODE = 'invalid_name',
+    RAISE EXCEPTION 'the new name is not a valid one' USING ERRCODE = 'invalid_name',
       DETAIL = 'A name has 1 to 200 characters, no control characters, and no blanks around it.';
   END IF;
   BEGIN

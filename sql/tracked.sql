@@ -42,7 +42,7 @@ AS $$
     SELECT format('"%s" is not one of its members', m.key) FROM jsonb_each(mapping) AS m
      WHERE m.key NOT IN ('type', 'user_id', 'event_id', 'at', 'time_zone', 'value', 'action', 'surface', 'decision_id',
                          'attributes', 'on', 'when', 'strict')
-    UNION ALL SELECT '"type" must be a clean name of at most 40 bytes'
+    UNION ALL SELECT '"type" must be a valid name of at most 40 bytes'
      WHERE jsonb_typeof(mapping -> 'type') IS DISTINCT FROM 'string'
         OR NOT decide.is_name(mapping ->> 'type') OR octet_length(mapping ->> 'type') > 40
     UNION ALL SELECT '"user_id" is missing' WHERE NOT mapping ? 'user_id'
