@@ -38,7 +38,7 @@ AS $$
     ORDER BY i.named_at DESC LIMIT 1)
    LIMIT 1
 $$;
-COMMENT ON FUNCTION decide.number_of_action(text) IS 'The number of the action that has a name, or else had it last';
+COMMENT ON FUNCTION decide.number_of_action(text) IS 'The number of the action with this name, or of the last one that had it';
 
 CREATE FUNCTION decide.number_shown(actions integer[], decided_at timestamptz, action text) RETURNS int
 LANGUAGE sql STABLE STRICT
@@ -54,7 +54,7 @@ AS $$
    ORDER BY number_shown.action = s.name_then DESC, number_shown.action = s.name DESC LIMIT 1
 $$;
 COMMENT ON FUNCTION decide.number_shown(integer[], timestamptz, text) IS
-  'Which of the actions of a decision has a name: the one that had it when it was decided, else that has it now, else that had it before';
+  'The number of the action with this name among those of a decision: the one that had the name then, else has it now, else had it before';
 
 CREATE VIEW decide.named AS
 SELECT n.kind, n.id, n.name, n.place, i.number
@@ -148,4 +148,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.rename(text, text, text) IS
-  'Gives a surface, campaign, action, cap, feature or policy another name, in all policy tables that say it; in force once published, with the counters that it had';
+  'Gives a surface, campaign, action, cap, feature or policy another name, in all policy tables that contain it; in force once published, with the same counters';
