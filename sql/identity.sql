@@ -22,7 +22,7 @@ COMMENT ON COLUMN decide.identity.named_at IS 'When it got its name';
 
 CREATE VIEW decide.action_number AS
 SELECT i.number, i.name AS action, i.former FROM decide.identity AS i WHERE i.kind = 'action';
-COMMENT ON VIEW decide.action_number IS 'The number by which traces know an action, for ever';
+COMMENT ON VIEW decide.action_number IS 'The number of an action in traces, for ever';
 COMMENT ON COLUMN decide.action_number.number IS 'Number';
 COMMENT ON COLUMN decide.action_number.action IS 'Name, as last published';
 COMMENT ON COLUMN decide.action_number.former IS 'Names that it had before, and that no other action has had since';
