@@ -1,4 +1,4 @@
-//! Faulty events that nobody has looked at for long.
+//! Invalid events that are older than their retention.
 
 use pgrx::pg_sys::{INT8OID, TIMESTAMPTZOID};
 
@@ -34,5 +34,5 @@ pub fn step() -> Result<Step, Error> {
 }
 
 pub fn says(rows: i64) -> String {
-    format!("{rows} faulty events deleted")
+    format!("{rows} invalid events deleted")
 }
