@@ -90,16 +90,15 @@ struct Levels {
     known: HashMap<i32, (i64, i16, i64)>,
     /// Until when this session has found nothing to be had.
     closed: HashMap<i32, i64>,
-    /// How often in a row it has found the row free that it begins with.
-    at_ease: HashMap<i32, u32>,
-    /// The row that it begins with.
-    home: HashMap<i32, i32>,
+    /// The row that it tries first, and how often in a row it has found that free.
+    first_row: HashMap<i32, i32>,
+    times_free: HashMap<i32, u32>,
     /// Until when it does not wait for a row, having waited in vain for as long.
-    crowded: HashMap<i32, i64>,
+    no_wait_until: HashMap<i32, i64>,
 }
 
-/// How often in a row that must be, for a session to take it for granted that one of many rows is free.
-const EASE: u32 = 64;
+/// How often in a row a session must have found its first row free, to rely on it that one of many rows is free.
+const USUALLY_FREE: u32 = 64;
 
 /// One row of a counter.
 #[derive(Clone, Default)]
@@ -202,46 +201,45 @@ impl Budget<'_> {
         stripes
     }
 
-    /// Whether this session has found its own row of many free time and again, so that it need not make sure of one
-    /// before the choice.
-    pub fn is_at_ease(&self) -> bool {
-        let times = LEVELS.with_borrow(|levels| levels.at_ease.get(&self.0.slot).copied());
-        self.0.has_many_rows() && times.is_some_and(|times| times >= EASE)
+    /// Whether this session has found its first row of many free so often that it need not claim one before the draw.
+    pub fn is_first_row_usually_free(&self) -> bool {
+        let times = LEVELS.with_borrow(|levels| levels.times_free.get(&self.0.slot).copied());
+        self.0.has_many_rows() && times.is_some_and(|times| times >= USUALLY_FREE)
     }
 
-    /// Notes whether the first row that was tried was free: once not, and all begins anew.
-    pub fn note_ease(&self, free: bool) {
+    /// Notes whether the first row that was tried was free; if not, the count begins anew.
+    pub fn note_first_row(&self, free: bool) {
         LEVELS.with_borrow_mut(|levels| {
-            let times = levels.at_ease.entry(self.0.slot).or_default();
+            let times = levels.times_free.entry(self.0.slot).or_default();
             *times = if free { times.saturating_add(1) } else { 0 };
         });
     }
 
     /// Whether this session may wait for a row: not for as long as it has just waited in vain. So sessions that are
     /// too many for a budget spend half of their time waiting for it at most.
-    pub fn is_worth_waiting(&self, now: i64) -> bool {
-        let until = LEVELS.with_borrow(|levels| levels.crowded.get(&self.0.slot).copied());
+    pub fn may_wait(&self, now: i64) -> bool {
+        let until = LEVELS.with_borrow(|levels| levels.no_wait_until.get(&self.0.slot).copied());
         until.is_none_or(|until| now >= until)
     }
 
     /// Notes that it has waited so many milliseconds in vain.
-    pub fn note_crowd(&self, milliseconds: u32, now: i64) {
+    pub fn note_vain_wait(&self, milliseconds: u32, now: i64) {
         let until = now.saturating_add(i64::from(milliseconds) * 1_000);
-        LEVELS.with_borrow_mut(|levels| levels.crowded.insert(self.0.slot, until));
+        LEVELS.with_borrow_mut(|levels| levels.no_wait_until.insert(self.0.slot, until));
     }
 
-    /// The rows of the counter, in the order in which this session looks for one: it begins with its own, which
+    /// The rows of the counter, in the order in which this session tries them: it begins with one that
     /// depends on the session alone and not on what is chosen. So sessions do not meet while they are few.
-    pub fn turns(&self) -> impl Iterator<Item = i32> + use<> {
+    pub fn rows_in_order(&self) -> impl Iterator<Item = i32> + use<> {
         let rows = self.0.stripes.get();
-        let home = LEVELS.with_borrow(|levels| levels.home.get(&self.0.slot).copied());
-        let home = home.unwrap_or_else(|| session::number().rem_euclid(rows.max(1)));
-        (0..rows).map(move |step| (home + step) % rows)
+        let first = LEVELS.with_borrow(|levels| levels.first_row.get(&self.0.slot).copied());
+        let first = first.unwrap_or_else(|| session::number().rem_euclid(rows.max(1)));
+        (0..rows).map(move |step| (first + step) % rows)
     }
 
-    /// Has this session begin with that row.
-    pub fn settle_down(&self, stripe: i32) {
-        LEVELS.with_borrow_mut(|levels| levels.home.insert(self.0.slot, stripe));
+    /// Has this session try that row first.
+    pub fn begin_with(&self, stripe: i32) {
+        LEVELS.with_borrow_mut(|levels| levels.first_row.insert(self.0.slot, stripe));
     }
 
     /// What this session knows of it. Needs an open session.
@@ -418,9 +416,9 @@ fn load(changes: u64) {
             changes,
             known,
             closed: HashMap::new(),
-            at_ease: std::mem::take(&mut levels.at_ease),
-            home: std::mem::take(&mut levels.home),
-            crowded: std::mem::take(&mut levels.crowded),
+            times_free: std::mem::take(&mut levels.times_free),
+            first_row: std::mem::take(&mut levels.first_row),
+            no_wait_until: std::mem::take(&mut levels.no_wait_until),
         };
     });
 }

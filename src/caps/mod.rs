@@ -10,4 +10,4 @@ mod simulate;
 pub use budget::{Budget, Level, Stripe, count_stripes};
 pub use cap::{Cap, Pacing, Per, Span};
 pub use limits::{Limits, counted_by};
-pub use pacing::{announce, prices};
+pub use pacing::{Price, announce, prices};
