@@ -119,7 +119,7 @@ impl Cap {
 
 impl Budget<'_> {
     /// How much may be taken of a stripe now: what is left of its quota, or less where pacing says so.
-    pub fn room(&self, stripe: &Stripe, now: i64) -> i64 {
+    pub fn available(&self, stripe: &Stripe, now: i64) -> i64 {
         let free = stripe.free(&self.0.terms(now));
         if !self.0.is_paced() || free <= 0 {
             return free;

@@ -16,7 +16,6 @@ use crate::policy::Policy;
 pub struct Decision<'a> {
     pub id: Uuid,
     pub request: Request<'a>,
-    pub policy: Option<&'a Policy>,
     pub features: &'a Features,
     pub candidates: &'a Candidates,
     pub scores: &'a Scores,
@@ -27,7 +26,12 @@ pub struct Decision<'a> {
     pub stage_us: [i32; Stage::COUNT],
 }
 
-impl Decision<'_> {
+impl<'a> Decision<'a> {
+    /// The policy of the surface, if it has one.
+    pub fn policy(&self) -> Option<&'a Policy> {
+        self.request.surface.policy.as_ref()
+    }
+
     /// Actions of the surface that could not be had, and why.
     pub fn blocked(&self) -> impl Iterator<Item = &BlockedAction> {
         self.candidates.blocked.iter().chain(&self.draw.blocked)

@@ -3,10 +3,10 @@
 //!
 //! | when | what |
 //! | --- | --- |
-//! | the user's row cannot be read by a quarter of the budget | what this session last saw of it serves |
-//! | the rules are not done by two thirds | they are cancelled; their actions are out, the others go on |
-//! | four fifths are gone before scoring | the first candidates alone go on |
-//! | nearly all is gone, or nothing is left | the fallback |
+//! | the user's row cannot be read within a quarter of the budget | what this session last saw of it is used |
+//! | the rules are not done within two thirds | they are cancelled; their actions are blocked, the others go on |
+//! | four fifths are used up before scoring | only the first candidates are scored |
+//! | nearly all is used up, or no candidate is left | the fallback is shown |
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};

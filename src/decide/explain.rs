@@ -42,7 +42,9 @@ fn push_open(decision: &Decision<'_>, rows: &mut Rows) {
         Some(reason) if draw.filled() == 0 => reason.to_string(),
         _ => "another candidate was drawn".to_owned(),
     };
-    let scored = decision.policy.is_some_and(|policy| policy.model.is_some());
+    let scored = decision
+        .policy()
+        .is_some_and(|policy| policy.model.is_some());
     for (candidate, &action) in draw.open.iter().enumerate() {
         let slot = slate.picks.iter().position(|&pick| pick == candidate);
         let score = draw.scores.get(candidate).filter(|_| scored);

@@ -69,7 +69,7 @@ pub fn keep(user_key: Uuid, now: i64, row: &UserRow) {
     })
 }
 
-/// The row as it was last seen, if that is not long ago; else an empty one.
+/// Copies the row as it was last seen, if that is not long ago; else an empty one. Whether it was seen.
 pub fn recall(user_key: Uuid, row: &mut UserRow) -> bool {
     listen(invalidation::changes(Watch::Keyed));
     let oldest = clock::now().saturating_sub(GOOD_FOR);

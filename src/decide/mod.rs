@@ -43,10 +43,7 @@ fn run<T>(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>) -> T) -> Resul
     buffers::with(|buffers| {
         let bundle = policy::current(args.now)?;
         let _session = Session::open();
-        let admitted = match args.takes {
-            true => envelope::admit(),
-            false => Ok(None),
-        };
+        let admitted = args.takes.then(envelope::admit).transpose();
         let decision = decide(args, &bundle, admitted.is_ok(), buffers)?;
         Ok(then(&decision))
     })
@@ -74,25 +71,19 @@ fn decide<'a>(
         buffers.clear(&request);
         Err(Reason::failed(&error, args.takes))
     });
-    let chosen = match scored {
-        Ok(policy) => {
-            let options = Options {
-                choice: request.choice(policy),
-                eligible: &buffers.candidates.eligible,
-                scores: &buffers.scores,
-                user: &buffers.features.user,
-            };
-            choose(&request, &envelope, &options, &mut buffers.draw, &mut watch)
-        }
-        Err(reason) => {
-            buffers.draw.open_to(&buffers.candidates.eligible);
-            Err(reason)
-        }
-    };
+    let scored = scored.inspect_err(|_| buffers.draw.open_to(&buffers.candidates.eligible));
+    let chosen = scored.and_then(|policy| {
+        let options = Options {
+            choice: request.choice(policy),
+            eligible: &buffers.candidates.eligible,
+            scores: &buffers.scores,
+            user: &buffers.features.user,
+        };
+        choose(&request, &envelope, &options, &mut buffers.draw, &mut watch)
+    });
     buffers.answer.fill(request.surface, &buffers.draw);
     let decision = Decision {
         id: request.id_at(buffers.draw.moment),
-        policy: request.surface.policy.as_ref(),
         features: &buffers.features,
         candidates: &buffers.candidates,
         scores: &buffers.scores,

@@ -46,7 +46,7 @@ struct Trace {
 }
 
 impl Trace {
-    /// How a policy chose: in the mode cautious with less exploration, which the trace has the numbers of.
+    /// How a policy chose: in the mode cautious with less exploration, whose numbers are in the trace.
     fn choice_of(&self, policy: &Policy) -> Choice {
         let own = policy.choice;
         let noted = self.choice.as_deref().and_then(Choice::from_numbers);

@@ -35,12 +35,12 @@
 //! # The moment
 //!
 //! The moment of a decision is that of its exposures, and the trace says it. It is taken anew after every wait, and
-//! where a row has an entry that is newer: so the entries of a row never go back in time, and whoever is late
-//! counts in the window of the day, not in one that others have cleared. The user's features and rules are as of the
+//! where a row has an entry that is newer: so the entries of a row never go back in time, and a decision that is late
+//! counts in the window of that day, not in one that others have cleared. The user's features and rules are as of the
 //! moment before, which the trace keeps as well where it is another.
 //!
-//! Locks are taken in the order user, then counters in the order of caps; nobody is waited for while the row of
-//! another user is wanted.
+//! Locks are taken in this order: the row of the user, then rows of counters in the order of caps. Every wait has a
+//! limit.
 
 mod claims;
 mod counter;

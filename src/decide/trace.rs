@@ -23,14 +23,13 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns) {
     let (bundle, surface) = (request.bundle, request.surface);
     let (features, draw) = (decision.features, decision.draw);
     let filled = draw.filled();
-    let chosen_by = decision.policy.filter(|_| filled > 0);
+    let chosen_by = decision.policy().filter(|_| filled > 0);
     let scored = chosen_by.and_then(|policy| policy.model.as_ref());
     let label = decision
-        .policy
+        .policy()
         .and_then(|p| p.model.as_ref())
         .map(|model| model.label.as_str());
     let reason = decision.reason.as_ref().map(ToString::to_string);
-
     let errors = decision.errors();
     columns.fill(decision);
 
@@ -44,7 +43,7 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns) {
         datum::int2(filled as i16),
         datum::int2(1),
         datum::text(&surface.name),
-        datum::optional_text(decision.policy.map(|policy| policy.name.as_str())),
+        datum::optional_text(decision.policy().map(|policy| policy.name.as_str())),
         datum::optional_text(label),
         datum::text(request.mode_limits.mode.as_str()),
         datum::optional_text(reason.as_deref()),

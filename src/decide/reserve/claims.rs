@@ -44,6 +44,7 @@ impl Reservation<'_> {
         match self.counters[index] {
             CounterState::Unclaimed => Capacity::Plenty,
             CounterState::UsedUp => Capacity::Units(0),
+            CounterState::Locked => Capacity::Contested(0),
             CounterState::Read(units) => Capacity::Units(units),
             CounterState::Claimed {
                 overdrawn,
@@ -64,7 +65,7 @@ impl Reservation<'_> {
     fn units_claimed(&self, index: usize) -> i64 {
         let budget = Budget(self.cap(index));
         let rows = self.held.iter().filter(|row| row.cap == index);
-        let units = rows.map(|row| budget.room(&row.stripe, self.moment));
+        let units = rows.map(|row| budget.available(&row.stripe, self.moment));
         units.fold(0, i64::saturating_add)
     }
 
@@ -125,12 +126,11 @@ impl Reservation<'_> {
                 most,
                 contested,
             };
-            // Others have locked the table of counters.
             if rows.is_empty() {
-                return state(true);
+                return CounterState::Locked;
             }
-            let room = |row: &Stripe| budget.room(row, self.moment).max(0);
-            let all = rows.iter().map(room).fold(0, i64::saturating_add);
+            let left = |row: &Stripe| budget.available(row, self.moment).max(0);
+            let all = rows.iter().map(left).fold(0, i64::saturating_add);
             if all.saturating_add(overdrawn).min(most) < least {
                 self.note_end(cap, least);
                 return state(false);
@@ -155,7 +155,7 @@ impl Reservation<'_> {
             if self.units_claimed(index) >= enough {
                 break;
             }
-            if self.has(index, number) || budget.room(row, self.moment) <= 0 {
+            if self.has(index, number) || budget.available(row, self.moment) <= 0 {
                 continue;
             }
             if row.holder.is_some() {
@@ -163,7 +163,7 @@ impl Reservation<'_> {
                 continue;
             }
             match budget.claim(number) {
-                Ok((stripe, version, claim)) if budget.room(&stripe, self.moment) > 0 => {
+                Ok((stripe, version, claim)) if budget.available(&stripe, self.moment) > 0 => {
                     self.hold(index, stripe, version, claim);
                 }
                 Ok(_) => {}
@@ -206,7 +206,7 @@ impl Reservation<'_> {
             let left = rows.iter().map(|row| left(row).max(0));
             left.fold(0, i64::saturating_add)
         };
-        if rows.is_empty() || sum(&|row| budget.room(row, now)) >= least {
+        if rows.is_empty() || sum(&|row| budget.available(row, now)) >= least {
             return;
         }
         if cap.is_paced() && sum(&|row| row.free(&terms)) >= least {
@@ -227,14 +227,10 @@ impl Reservation<'_> {
         let kept_back = cap.limit - self.request.mode_limits.limit(cap.limit);
         let free = rows.iter().map(|row| row.free(&terms));
         let most = free.fold(0, i64::saturating_add).saturating_sub(kept_back);
-        let room = rows.iter().map(|row| budget.room(row, now));
+        let left = rows.iter().map(|row| budget.available(row, now));
         if rows.is_empty() {
-            return CounterState::Claimed {
-                overdrawn: 0,
-                most: 0,
-                contested: true,
-            };
+            return CounterState::Locked;
         }
-        CounterState::Read(room.fold(0, i64::saturating_add).min(most).max(0))
+        CounterState::Read(left.fold(0, i64::saturating_add).min(most).max(0))
     }
 }

@@ -38,6 +38,8 @@ pub(super) enum CounterState {
     /// The cap is not a budget, or one so far from its limit that its rows need not be claimed before the draw.
     Unclaimed,
     UsedUp,
+    /// Others have locked the table of counters.
+    Locked,
     /// What can be had is in the rows that were claimed.
     Claimed {
         /// What others have overdrawn in rows that were not claimed; 0 or less.

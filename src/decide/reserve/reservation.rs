@@ -25,6 +25,20 @@ pub(super) enum State {
     Released,
 }
 
+impl State {
+    fn may_become(self, next: State) -> bool {
+        match self {
+            State::Opened => matches!(next, State::Drawn | State::Released),
+            State::Drawn => matches!(next, State::Opened | State::Taken),
+            State::Taken | State::Released => false,
+        }
+    }
+
+    fn is_last(self) -> bool {
+        matches!(self, State::Taken | State::Released)
+    }
+}
+
 /// What a decision has found out about its caps, and holds of their counters.
 pub struct Reservation<'a> {
     state: State,
@@ -89,17 +103,12 @@ impl<'a> Reservation<'a> {
     /// Goes on to another state of the life cycle.
     pub(super) fn enter(&mut self, next: State) {
         debug_assert!(
-            matches!(
-                (self.state, next),
-                (State::Opened, State::Drawn | State::Released)
-                    | (State::Drawn, State::Opened | State::Taken)
-            ),
+            self.state.may_become(next),
             "a reservation that is {:?} cannot become {next:?}",
             self.state
         );
         debug_assert!(
-            matches!(next, State::Opened | State::Drawn)
-                || self.held.iter().all(|row| !row.changed),
+            !next.is_last() || self.held.iter().all(|row| !row.changed),
             "a reservation that becomes {next:?} has a row that is not written"
         );
         self.state = next;
@@ -145,9 +154,26 @@ impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         // An error undoes what was written, wherever it comes from.
         debug_assert!(
-            std::thread::panicking() || matches!(self.state, State::Taken | State::Released),
+            std::thread::panicking() || self.state.is_last(),
             "a reservation ends {:?}",
             self.state
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::State::{self, Drawn, Opened, Released, Taken};
+
+    #[test]
+    fn what_is_taken_was_drawn_and_stays_taken() {
+        let all = [Opened, Drawn, Taken, Released];
+        let next = |state: State| all.into_iter().filter(move |&next| state.may_become(next));
+        assert!(next(Opened).eq([Drawn, Released]));
+        assert!(next(Drawn).eq([Opened, Taken]));
+        assert!(
+            all.into_iter()
+                .all(|state| state.is_last() == next(state).eq([]))
         );
     }
 }

@@ -11,7 +11,7 @@ use crate::math::ledger::{self, COUNTED};
 use crate::pg::holder::Unavailable;
 use crate::pg::session;
 
-/// How often the same draw is taken from other rows, where others were faster with the ones that it had looked at.
+/// How often the same draw is taken from other rows, where others were faster with the ones that it had read.
 const MOST_ATTEMPTS: u32 = 16;
 
 /// What one slot of the slate takes of one budget, or reserves in the row of the user.
@@ -120,7 +120,7 @@ impl Reservation<'_> {
         let budget = Budget(self.cap(need.cap));
         let fits = |row: &HeldRow| {
             row.cap == need.cap
-                && (gives_way || budget.room(&row.stripe, self.moment) >= need.amount)
+                && (gives_way || budget.available(&row.stripe, self.moment) >= need.amount)
         };
         self.held.iter().position(fits)
     }
@@ -138,7 +138,7 @@ impl Reservation<'_> {
                 budget.note_first_row(false);
                 continue;
             };
-            let has_enough = budget.room(&stripe, self.moment) >= need.amount;
+            let has_enough = budget.available(&stripe, self.moment) >= need.amount;
             // One that runs low is left to others, until all do.
             if has_enough && stripe.free(&terms) >= cap.little() {
                 budget.begin_with(number);
@@ -158,7 +158,7 @@ impl Reservation<'_> {
     fn gather(&mut self, need: &Need) -> Option<usize> {
         let cap = self.cap(need.cap);
         let (budget, moment) = (Budget(cap), self.moment);
-        let spare = |row: &HeldRow| budget.room(&row.stripe, moment).max(0);
+        let spare = |row: &HeldRow| budget.available(&row.stripe, moment).max(0);
         let of_cap = |(_, row): &(usize, &HeldRow)| row.cap == need.cap;
         let held = self.held.iter().enumerate().filter(of_cap);
         let rows: Vec<(usize, i64)> = held.map(|(row, held)| (row, spare(held))).collect();
@@ -255,7 +255,7 @@ impl Reservation<'_> {
                 self.is_moment_stale = true;
                 match budget.claim_within(number, share) {
                     Ok((stripe, version, claim)) => {
-                        let enough = budget.room(&stripe, self.moment) >= need.amount;
+                        let enough = budget.available(&stripe, self.moment) >= need.amount;
                         if enough || gives_way {
                             self.hold(need.cap, stripe, version, claim);
                             return Some(self.held.len() - 1);
