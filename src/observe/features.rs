@@ -7,8 +7,8 @@ use crate::math::keyed;
 use crate::math::model::Value;
 use crate::policy::{Amount, Bundle, Entity, Feature, UserRow, value_text};
 
-/// Adds the fact to all features of its user that events of its type move. Answers the texts of the
-/// keys under which it did.
+/// Adds the fact to all features of its user that events of its type move. Returns the texts of the keys under which
+/// it was counted.
 pub fn fold(fact: &Fact<'_>, kind: &str, row: &mut UserRow, bundle: &Bundle) -> Vec<String> {
     let mut keys = Vec::new();
     for moved in bundle.moved_by.get(kind).into_iter().flatten() {
@@ -40,7 +40,7 @@ pub fn add(fact: &Fact<'_>, feature: &Feature, side: Side, row: &mut UserRow) ->
     Some(key)
 }
 
-/// What the fact is to the feature; nothing where it does not say, or does not pass the filter.
+/// What the fact adds to the feature; None where a value that it takes is missing, or the filter does not pass.
 pub fn observation(fact: &Fact<'_>, feature: &Feature, side: Side) -> Option<Observation> {
     let mut filter = feature.filter.iter();
     if !filter.all(|condition| fact.passes(&condition.path, &condition.test)) {
