@@ -193,7 +193,7 @@ LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'run_job_wrapper';
 COMMENT ON FUNCTION decide.run_job(text) IS
-  'Does a job of the background workers now, to its end, and says what it did: fold, partitions, retention, quarantine, backfill, budgets, freshness, action_features, pacing';
+  'Does a job of the background workers now, to its end, and says what it did; decide.job lists them';
 
 CREATE FUNCTION decide.action_name(number integer) RETURNS text
 LANGUAGE c STABLE STRICT SECURITY DEFINER

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use pgrx::pg_sys::{FLOAT8ARRAYOID, INT4ARRAYOID, INT8OID, Oid, TEXTOID, TIMESTAMPTZOID};
 use serde_json::json;
 
-use super::Step;
+use super::job::{Run, Step};
 use crate::error::Error;
 use crate::math::aggregate::{cells_at, cells_at_mut};
 use crate::pg::{Statement, array, clock, datum, invalidation};
@@ -49,20 +49,21 @@ const BATCH: usize = 1_000;
 /// Brings together as many rows as one transaction should, or, when there are no more, writes the snapshot.
 pub fn step() -> Result<Step, Error> {
     if bring_together() == BATCH {
-        let more = true;
-        return Ok(Step { rows: 0, more });
+        return Ok(Step::with_more(0));
     }
     let rows = match policy::live() {
         Err(Error::NothingPublished) => 0,
         bundle => write_snapshot(&*bundle?),
     };
     expire();
-    let more = false;
-    Ok(Step { rows, more })
+    Ok(Step::last(rows))
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} values of actions and surfaces in a new snapshot")
+pub fn report(run: &Run) -> String {
+    format!(
+        "{} values of actions and surfaces in a new snapshot",
+        run.rows
+    )
 }
 
 /// What sessions have added to one action or surface.

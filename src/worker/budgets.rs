@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
-use super::Step;
+use super::job::{Run, Step};
 use crate::caps::{Budget, Cap, Level, Per, Stripe};
 use crate::error::Error;
 use crate::math::identifier::time_ordered;
@@ -23,12 +23,8 @@ thread_local! {
 /// One budget that has something to look up, or else all of them once: its rows are held no longer than
 /// that takes.
 pub fn step() -> Result<Step, Error> {
-    let done = Step {
-        rows: 0,
-        more: false,
-    };
     let bundle = match policy::live() {
-        Err(Error::NothingPublished) => return Ok(done),
+        Err(Error::NothingPublished) => return Ok(Step::last(0)),
         bundle => bundle?,
     };
     for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
@@ -36,11 +32,7 @@ pub fn step() -> Result<Step, Error> {
         if let Some(kind) = &cap.counts {
             let looked_up = look_up(cap, kind, now);
             if looked_up > 0 {
-                let more = true;
-                return Ok(Step {
-                    rows: looked_up,
-                    more,
-                });
+                return Ok(Step::with_more(looked_up));
             }
         }
         match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
@@ -49,11 +41,11 @@ pub fn step() -> Result<Step, Error> {
             _ => {}
         }
     }
-    Ok(done)
+    Ok(Step::last(0))
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} reservations looked up")
+pub fn report(run: &Run) -> String {
+    format!("{} reservations looked up", run.rows)
 }
 
 /// Counts the reservations that are over of which events have told, and gives the others back. Rows that

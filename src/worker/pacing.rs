@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use pgrx::pg_sys::{FLOAT8ARRAYOID, FLOAT8OID, INT4OID, TIMESTAMPTZOID};
 
-use super::Step;
+use super::job::{Run, Step};
 use crate::caps::{self, Budget, Cap, Pacing, Per};
 use crate::error::Error;
 use crate::math::ledger;
@@ -64,10 +64,7 @@ struct Kept {
 pub fn step() -> Result<Step, Error> {
     let bundle = match policy::live() {
         Err(Error::NothingPublished) => {
-            return Ok(Step {
-                rows: 0,
-                more: false,
-            });
+            return Ok(Step::last(0));
         }
         bundle => bundle?,
     };
@@ -78,10 +75,7 @@ pub fn step() -> Result<Step, Error> {
         .collect();
     let now = clock::now();
     if budgets.iter().any(|cap| cap.pacing == Pacing::Forecast) && traffic::learn(&bundle, now) {
-        return Ok(Step {
-            rows: 0,
-            more: true,
-        });
+        return Ok(Step::with_more(0));
     }
     let kept = kept();
     let last = kept.values().map(|kept| kept.stepped_at).max();
@@ -107,11 +101,11 @@ pub fn step() -> Result<Step, Error> {
     if changed {
         caps::announce();
     }
-    Ok(Step { rows, more: false })
+    Ok(Step::last(rows))
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} budgets looked at")
+pub fn report(run: &Run) -> String {
+    format!("{} budgets looked at", run.rows)
 }
 
 fn kept() -> HashMap<i32, Kept> {
