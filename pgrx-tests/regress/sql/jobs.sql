@@ -146,7 +146,7 @@ SELECT job, enabled, every FROM decide.job ORDER BY 1;
 -- a run that fails in its second batch leaves nothing behind, and the next one begins with the first again
 CREATE TRIGGER stumble BEFORE INSERT ON decide.event_default FOR EACH ROW EXECUTE FUNCTION stumble();
 INSERT INTO decide.event_inbox (event)
-  SELECT jsonb_build_object('event_id', CASE i WHEN 1500 THEN 'worse' ELSE i::text END, 'type', 'order', 'user_id', 'joe', 'at', '2026-01-01T00:00:00Z', 'value', 1)::text FROM generate_series(1, 1500) AS i;
+  SELECT jsonb_build_object('event_id', CASE i WHEN 1500 THEN 'worse' ELSE i::text END, 'type', 'order', 'user_id', 'joe', 'at', '2026-01-01T00:00:00Z', 'value', 1)::text FROM generate_series(1, 2500) AS i;
 SELECT decide.run_job('fold');
 DROP TRIGGER stumble ON decide.event_default;
 SELECT decide.run_job('fold');
