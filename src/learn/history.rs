@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::govern::switches::{Kind, Switches};
 use crate::math::model::{Source, Value};
 use crate::pg::{Session, Statement, array, datum};
-use crate::policy::{self, Action, Bundle, Snapshot, Surface};
+use crate::policy::{self, Action, Bundle, EntitySnapshot, Surface};
 
 thread_local! {
     static ROWS: Statement = const { Statement::new(include_str!("history.sql"),
@@ -131,7 +131,7 @@ impl History {
     /// at after the other: rows are in order of time, and so are they.
     fn find_entities(&mut self) -> Result<(), Error> {
         let _session = Session::open();
-        let mut read: (Option<i64>, Option<Snapshot>) = (None, None);
+        let mut read: (Option<i64>, Option<EntitySnapshot>) = (None, None);
         let mut switches = Switches::default();
         for i in 0..self.rows.len() {
             let shown = &self.rows[i];
@@ -143,7 +143,11 @@ impl History {
                 continue;
             }
             if read.0 != shown.snapshot {
-                let snapshot = shown.snapshot.map(Snapshot::read).transpose()?.flatten();
+                let snapshot = shown
+                    .snapshot
+                    .map(EntitySnapshot::read)
+                    .transpose()?
+                    .flatten();
                 read = (shown.snapshot, snapshot);
             }
             if read.0.is_some() && read.1.is_none() {

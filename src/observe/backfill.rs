@@ -14,7 +14,7 @@ use crate::math::keyed;
 use crate::pg::locked::Missed;
 use crate::pg::plan::Access;
 use crate::pg::{Session, Statement, datum, session};
-use crate::policy::{self, Bundle, Stage, UserRow};
+use crate::policy::{self, Bundle, Staging, UserRow};
 
 thread_local! {
     static USERS: Statement = const { Statement::new(
@@ -43,17 +43,17 @@ pub struct Filled {
 pub fn backfill(feature: &str) -> Result<String, Error> {
     let _session = Session::open();
     let slot = match policy::stage(feature)? {
-        Stage::Begun => {
+        Staging::Begun => {
             return Ok("staged; commit, then call again or let the job go on".into());
         }
-        Stage::Done(true) => return Ok("done: in force".into()),
-        Stage::Done(false) => return Ok("done: publish to switch over".into()),
-        Stage::Going(slot) => slot,
+        Staging::Done(true) => return Ok("done: in force".into()),
+        Staging::Done(false) => return Ok("done: publish to switch over".into()),
+        Staging::Going(slot) => slot,
     };
     let filled = fill(slot)?;
     Ok(match (filled.more, policy::stage(feature)?) {
-        (false, Stage::Done(true)) => format!("{} users done: in force", filled.users),
-        (false, Stage::Done(false)) => {
+        (false, Staging::Done(true)) => format!("{} users done: in force", filled.users),
+        (false, Staging::Done(false)) => {
             format!("{} users done: publish to switch over", filled.users)
         }
         _ => format!(

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::context::value_text;
+use super::action::{Action, key_of_action};
 use super::contract::Contracts;
-use super::feature::{Entity, Feature, Path};
+use super::feature::{Entity, Feature};
 use super::reading::Reading;
 use crate::caps::{Cap, Limits};
 use crate::eligibility::Rules;
@@ -13,7 +13,6 @@ use crate::govern::switches::Switches;
 use crate::math::aggregate::{Side, cells_at};
 use crate::math::choice::Choice;
 use crate::math::keyed;
-use crate::math::model::Value;
 use crate::math::scorer::Scorer;
 
 pub struct Bundle {
@@ -96,6 +95,12 @@ impl Bundle {
             .filter_map(|(key, value)| Some((*affinity.places.get(&key)?, value)))
     }
 
+    /// Adds a feature that is staged: events move it, and no decision sees it.
+    pub fn add_staged(&mut self, feature: Feature) {
+        note_moves(&mut self.moved_by, self.features.len(), &feature);
+        self.features.push(feature);
+    }
+
     /// The caps that bear on a surface.
     pub fn caps_of(&self, surface: &Surface) -> impl Iterator<Item = &Cap> {
         surface.limits.caps.iter().map(|&i| &self.caps[i])
@@ -112,6 +117,29 @@ impl Bundle {
 pub struct Moved {
     pub feature: usize,
     pub side: Side,
+}
+
+/// What events of each type move.
+pub fn moved_by(features: &[Feature]) -> HashMap<String, Vec<Moved>> {
+    let mut moved = HashMap::new();
+    for (index, feature) in features.iter().enumerate() {
+        note_moves(&mut moved, index, feature);
+    }
+    moved
+}
+
+fn note_moves(moved: &mut HashMap<String, Vec<Moved>>, index: usize, feature: &Feature) {
+    let mut note = |kind: &str, side| {
+        let of_kind = moved.entry(kind.to_owned()).or_default();
+        of_kind.push(Moved {
+            feature: index,
+            side,
+        });
+    };
+    note(&feature.event_type, Side::Hit);
+    if let Some(kind) = &feature.trial_event_type {
+        note(kind, Side::Trial);
+    }
 }
 
 pub struct Surface {
@@ -153,49 +181,6 @@ pub struct Affinity {
     /// By its place in the bundle.
     pub feature: usize,
     pub places: HashMap<u64, usize>,
-}
-
-#[derive(Clone)]
-pub struct Action {
-    pub number: i32,
-    pub name: String,
-    /// From the campaign, in microseconds since 2000: shown from and until.
-    pub starts: i64,
-    pub ends: i64,
-    /// Taken out by a kill switch, of its own or of its campaign.
-    pub killed: bool,
-    /// Which of the surface's rules must hold.
-    pub rule: Option<usize>,
-    pub attributes: HashMap<String, Attribute>,
-}
-
-/// An attribute that a model can use: a number or a text. Truth is 1 or 0.
-#[derive(Clone)]
-pub enum Attribute {
-    Number(f64),
-    Text(String),
-}
-
-impl Attribute {
-    pub fn value(&self) -> Value<'_> {
-        match self {
-            Attribute::Number(number) => Value::Number(*number),
-            Attribute::Text(text) => Value::Text(text),
-        }
-    }
-}
-
-/// The key under which a feature is kept for an action.
-pub fn key_of_action(path: &Path, action: &Action, surface: &str) -> Option<u64> {
-    match path {
-        Path::Action => Some(keyed::key_of(&action.name)),
-        Path::Surface => Some(keyed::key_of(surface)),
-        Path::Attribute(name) | Path::OfAction(name) => {
-            let value = action.attributes.get(name)?.value();
-            Some(keyed::key_of(&value_text(&value)?))
-        }
-        Path::Value => None,
-    }
 }
 
 pub struct Policy {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
+use super::faults::Faults;
 use super::tables::{ActionRow, CapRow, Content};
-use super::validate::Faults;
 use crate::caps::cap::{LEAST_STRIPES, LastWindow, MOST_PACED, MOST_STRIPES, SHARE};
 use crate::caps::{Cap, Pacing, Per, Span};
 
@@ -239,3 +239,6 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

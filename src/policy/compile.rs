@@ -4,24 +4,24 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::bundle::{
-    Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
-};
+use super::action::{Action, attribute, attributes, key_of_action};
+use super::bundle::{Affinities, Affinity, Bundle, Model, Policy, Surface, moved_by};
+use super::caps;
 use super::contract::contracts;
-use super::entity::{self, Snapshot};
+use super::entity_snapshot::{self, EntitySnapshot};
+use super::faults::Faults;
 use super::feature::Feature;
+use super::model_version;
 use super::reading::Reading;
+use super::selection::choice;
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
-use super::{caps, models, validate};
 use crate::caps::{Cap, Limits, counted_by};
 use crate::eligibility::{Rule, Rules, looks_at_action};
 use crate::govern::switches::{Kind, Switches};
-use crate::math::aggregate::Side;
 use crate::math::choice::Selection;
 use crate::math::model::{LinearModel, ModelError, Source, Value};
 use crate::math::scorer::{Position, Scorer};
 use crate::pg::clock;
-use validate::Faults;
 
 /// A budget beyond this one is none.
 const LONGEST_BUDGET: Duration = Duration::from_secs(86_400);
@@ -31,7 +31,7 @@ const LONGEST_BUDGET: Duration = Duration::from_secs(86_400);
 pub fn compile(
     number: i64,
     content: &Content,
-    snapshot: Option<&(i64, Snapshot)>,
+    snapshot: Option<&(i64, EntitySnapshot)>,
     switches: Switches,
     faults: &mut Faults,
 ) -> Bundle {
@@ -140,31 +140,8 @@ struct Known<'a> {
     vector: &'a [usize],
     sets: &'a HashMap<&'a str, i32>,
     caps: &'a [Cap],
-    snapshot: Option<&'a Snapshot>,
+    snapshot: Option<&'a EntitySnapshot>,
     switches: &'a Switches,
-}
-
-fn moved_by(features: &[Feature]) -> HashMap<String, Vec<Moved>> {
-    let mut moved = HashMap::new();
-    for (i, feature) in features.iter().enumerate() {
-        note_moves(&mut moved, i, feature);
-    }
-    moved
-}
-
-/// Notes which events move the feature at a place.
-pub fn note_moves(moved: &mut HashMap<String, Vec<Moved>>, place: usize, feature: &Feature) {
-    let mut note = |kind: &str, side| {
-        let of_kind = moved.entry(kind.to_owned()).or_default();
-        of_kind.push(Moved {
-            feature: place,
-            side,
-        });
-    };
-    note(&feature.event_type, Side::Hit);
-    if let Some(kind) = &feature.trial_event_type {
-        note(kind, Side::Trial);
-    }
 }
 
 fn actions<'a>(
@@ -185,7 +162,7 @@ fn actions<'a>(
     for row in &content.actions {
         let campaign = row.campaign.as_deref().and_then(|name| dates.get(name));
         let (starts, ends) = campaign.copied().unwrap_or((i64::MIN, i64::MAX));
-        let attributes = validate::attributes(row).unwrap_or_else(|reason| {
+        let attributes = attributes(row).unwrap_or_else(|reason| {
             faults.add("decide.action", &row.action, reason);
             HashMap::new()
         });
@@ -307,7 +284,7 @@ fn policy_of(
     faults: &mut Faults,
 ) -> Option<Policy> {
     // A fault of the choice itself has been found by `validate` already.
-    let choice = validate::choice(row).ok()?;
+    let choice = choice(row).ok()?;
     let model = match (&row.model, row.model_version) {
         (Some(name), Some(version)) => match model(name, version, surface, known, models) {
             Ok(model) => Some(model),
@@ -337,7 +314,7 @@ fn model(
     let label = format!("{name}:{version}");
     let model = models
         .entry(label.clone())
-        .or_insert_with(|| models::read(name, version, known.switches))
+        .or_insert_with(|| model_version::read(name, version, known.switches))
         .as_ref()
         .map_err(|reason| format!("model {label}: {reason}"))?
         .as_ref()
@@ -365,7 +342,8 @@ fn features_of_surfaces(model: &LinearModel, known: &Known<'_>) -> Result<(), Mo
     for term in &model.terms {
         let mut sources = term.factors.iter().map(|factor| &factor.source);
         let unknown = sources.find(|source| {
-            matches!(source, Source::Surface(_)) && entity::named(source, known.features).is_none()
+            matches!(source, Source::Surface(_))
+                && entity_snapshot::named(source, known.features).is_none()
         });
         if let Some(source) = unknown {
             return Err(ModelError::UnknownSource {
@@ -387,7 +365,7 @@ fn fact<'a>(
     match attribute(action, source) {
         Value::Missing => {
             let (features, snapshot) = (known.features, known.snapshot);
-            entity::fact(source, features, snapshot, &action.name, &surface.name)
+            entity_snapshot::fact(source, features, snapshot, &action.name, &surface.name)
         }
         value => value,
     }
@@ -415,18 +393,4 @@ fn position(source: &Source, surface: &Surface, known: &Known<'_>) -> Option<Pos
         Some(first + affinity.places.get(&key)?)
     };
     (!is_flag).then(|| Position::ByAction(surface.actions.iter().map(place).collect()))
-}
-
-/// What a model sees of an action's own.
-pub fn attribute<'a>(action: &'a Action, source: &Source) -> Value<'a> {
-    match source {
-        Source::Action => Value::Text(&action.name),
-        Source::Attribute(name) => action
-            .attributes
-            .get(name)
-            .map_or(Value::Missing, |attribute| attribute.value()),
-        Source::User(_) | Source::Missing(_) | Source::Context(_) | Source::Surface(_) => {
-            Value::Missing
-        }
-    }
 }

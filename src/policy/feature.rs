@@ -2,8 +2,8 @@
 
 use serde_json::Value as Document;
 
+use super::name::is_name;
 use super::tables::FeatureRow;
-use super::validate::is_name;
 use crate::math::aggregate::{Aggregate, Kind, bucket_for};
 use crate::math::keyed;
 

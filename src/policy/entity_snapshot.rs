@@ -24,15 +24,15 @@ thread_local! {
 }
 
 /// The values of a moment.
-pub struct Snapshot {
+pub struct EntitySnapshot {
     /// By the feature's slot, and the name of the action or surface. Another definition of a feature has
     /// another slot, so that its values are not taken for those of this one.
     values: HashMap<usize, HashMap<String, f64>>,
 }
 
-impl Snapshot {
+impl EntitySnapshot {
     /// The one that was taken then, if it is there still. Needs an open session.
-    pub fn read(taken_at: i64) -> Result<Option<Snapshot>, Error> {
+    pub fn read(taken_at: i64) -> Result<Option<EntitySnapshot>, Error> {
         let mut texts: Option<(String, String)> = None;
         READ.with(|statement| {
             let read = |row: crate::pg::Row<'_>| texts = Some((row.must(1), row.must(2)));
@@ -50,7 +50,7 @@ impl Snapshot {
         let values = features
             .filter_map(|(feature, values)| Some((*slots.get(&feature)?, values)))
             .collect();
-        Ok(Some(Snapshot { values }))
+        Ok(Some(EntitySnapshot { values }))
     }
 
     /// What it says of an action or a surface.
@@ -72,7 +72,7 @@ pub fn is_fresh(taken_at: i64) -> bool {
 }
 
 /// The value of a feature, or its default where the snapshot has none or a switch has killed it.
-pub fn value(snapshot: Option<&Snapshot>, feature: &Feature, name: &str) -> f64 {
+pub fn value(snapshot: Option<&EntitySnapshot>, feature: &Feature, name: &str) -> f64 {
     let snapshot = snapshot.filter(|_| !feature.killed);
     let known = snapshot.and_then(|snapshot| snapshot.value(feature, name));
     known.unwrap_or(feature.default_value)
@@ -94,7 +94,7 @@ pub fn named<'a>(source: &Source, features: &'a [Feature]) -> Option<(usize, &'a
 pub fn fact(
     source: &Source,
     features: &[Feature],
-    snapshot: Option<&Snapshot>,
+    snapshot: Option<&EntitySnapshot>,
     action: &str,
     surface: &str,
 ) -> Value<'static> {
