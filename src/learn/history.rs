@@ -6,10 +6,10 @@ use std::rc::Rc;
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
 use crate::error::Error;
-use crate::govern::switches::{Kind, Switches};
+use crate::govern::switches::Switches;
 use crate::math::model::{Source, Value};
 use crate::pg::{Session, Statement, array, datum};
-use crate::policy::{self, Action, Bundle, EntitySnapshot, Surface};
+use crate::policy::{self, Action, Bundle, EntitySnapshot, EntityValues, FeatureMask, Surface};
 
 thread_local! {
     static ROWS: Statement = const { Statement::new(include_str!("history.sql"),
@@ -154,13 +154,14 @@ impl History {
                 continue;
             }
             switches.turn_to(shown.switches, shown.features_at);
-            let values = bundle.entities.iter().map(|&i| {
-                let feature = &bundle.features[i];
-                let killed = switches.kill(Kind::Feature, &feature.name);
-                let name = feature.entity.choose(&action.name, &self.surface);
-                policy::entity_value(read.1.as_ref().filter(|_| !killed), feature, name)
-            });
-            self.rows[i].entities = values.collect();
+            let values = EntityValues {
+                features: &bundle.features,
+                snapshot: read.1.as_ref(),
+                mask: &FeatureMask::of(&bundle.features, &switches),
+            };
+            let entities = bundle.entities.iter();
+            let entities = entities.map(|&i| values.of(i, &action.name, &self.surface));
+            self.rows[i].entities = entities.collect();
         }
         Ok(())
     }

@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::features;
 use super::stored::Stored;
 use crate::error::Error;
-use crate::govern::switches::{Kind, Switches};
+use crate::govern::switches::Switches;
 use crate::pg::plan::{Access, Cursor};
 use crate::pg::{Plan, Row, Session, array, datum, session};
-use crate::policy::{self, Bundle, UserRow};
+use crate::policy::{self, Bundle, FeatureMask, UserRow};
 
 const TRACES: &str = include_str!("traces.sql");
 
@@ -159,10 +159,11 @@ fn judge(
     if trace.features.len() != bundle.vector.len() {
         return;
     }
+    let mask = FeatureMask::of(&bundle.features, switches);
     for (place, (reading, value)) in bundle.vector_of(&row.features, now).enumerate() {
         let name = &bundle.features[reading.feature].name;
-        // What was killed is missing on purpose.
-        if switches.kill(Kind::Feature, name) {
+        // What was hidden is missing on purpose.
+        if mask.hides(reading.feature) {
             continue;
         }
         let was_there = !trace.missing.contains(&(place as i16 + 1));
@@ -181,7 +182,7 @@ fn judge(
         .collect();
     for affinity in &surface.affinities.kept {
         let name = &bundle.features[affinity.feature].name;
-        if switches.kill(Kind::Feature, name) {
+        if mask.hides(affinity.feature) {
             continue;
         }
         let agreement = report.entry(name.clone()).or_default();

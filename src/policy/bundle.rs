@@ -7,6 +7,7 @@ use super::action::{Action, key_of_action};
 use super::contract::Contracts;
 use super::feature::{Entity, Feature};
 use super::reading::Reading;
+use super::visibility::FeatureMask;
 use crate::caps::{Cap, Limits};
 use crate::eligibility::Rules;
 use crate::govern::switches::Switches;
@@ -28,6 +29,8 @@ pub struct Bundle {
     pub entities: Vec<usize>,
     /// When their values were taken that the models have; None: they have the default values.
     pub snapshot: Option<i64>,
+    /// Which features are hidden from its decisions.
+    pub mask: FeatureMask,
     /// The kill switches that it was compiled with.
     pub switches: Switches,
     /// Features by the type of event that moves them.
@@ -66,6 +69,13 @@ impl Bundle {
         place.ok().map(|place| &self.caps[place])
     }
 
+    /// What decisions see of a user: features, and whether they are hidden.
+    pub fn features_of_user(&self) -> impl Iterator<Item = (&Feature, bool)> {
+        let features = self.features.iter().enumerate();
+        let of_user = features.filter(|(_, feature)| feature.visibility.is_of_user());
+        of_user.map(|(i, feature)| (feature, self.mask.hides(i)))
+    }
+
     /// The features of the vector, in its order, and what each says; nothing where it is missing.
     pub fn vector_of(
         &self,
@@ -74,7 +84,7 @@ impl Bundle {
     ) -> impl Iterator<Item = (&Reading, Option<f64>)> {
         self.vector.iter().map(move |reading| {
             let state = cells_at(cells, reading.slot, &reading.aggregate);
-            let state = state.filter(|_| !reading.killed);
+            let state = state.filter(|_| !self.mask.hides(reading.feature));
             let value = state.and_then(|state| reading.aggregate.read(state, now));
             (reading, value)
         })
@@ -88,8 +98,9 @@ impl Bundle {
         now: i64,
     ) -> impl Iterator<Item = (usize, f64)> {
         let feature = &self.features[affinity.feature];
-        let served = feature.key.as_ref().filter(|_| !feature.killed);
-        let limit = served.map_or(0, |key| key.limit);
+        let is_hidden = self.mask.hides(affinity.feature);
+        let kept = feature.key.as_ref().filter(|_| !is_hidden);
+        let limit = kept.map_or(0, |key| key.limit);
         let slot = feature.slot as u32;
         keyed::entries(keyed, slot, &feature.aggregate, now, limit)
             .filter_map(|(key, value)| Some((*affinity.places.get(&key)?, value)))

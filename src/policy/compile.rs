@@ -8,13 +8,14 @@ use super::action::{Action, attribute, attributes, key_of_action};
 use super::bundle::{Affinities, Affinity, Bundle, Model, Policy, Surface, moved_by};
 use super::caps;
 use super::contract::contracts;
-use super::entity_snapshot::{self, EntitySnapshot};
+use super::entity_snapshot::{self, EntitySnapshot, EntityValues};
 use super::faults::Faults;
 use super::feature::Feature;
 use super::model_version;
 use super::reading::Reading;
 use super::selection::choice;
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
+use super::visibility::{FeatureMask, Visibility, visible_as};
 use crate::caps::{Cap, Limits, counted_by};
 use crate::eligibility::{Rule, Rules, looks_at_action};
 use crate::govern::switches::{Kind, Switches};
@@ -35,13 +36,10 @@ pub fn compile(
     switches: Switches,
     faults: &mut Faults,
 ) -> Bundle {
-    let features = features(content, &switches, faults);
-    let vector: Vec<usize> = (0..features.len())
-        .filter(|&i| features[i].is_of_vector())
-        .collect();
-    let entities: Vec<usize> = (0..features.len())
-        .filter(|&i| features[i].is_of_snapshot())
-        .collect();
+    let features = features(content, faults);
+    let mask = FeatureMask::of(&features, &switches);
+    let vector = visible_as(&features, Visibility::Vector);
+    let entities = visible_as(&features, Visibility::Entity);
     let snapshot = snapshot.filter(|_| !entities.is_empty());
     let actions = actions(content, &switches, faults);
     let sets = rule_sets(content);
@@ -56,6 +54,7 @@ pub fn compile(
             sets: &sets,
             caps: &caps,
             snapshot: snapshot.map(|(_, values)| values),
+            mask: &mask,
             switches: &switches,
         };
         if let Some(mut surface) = surface(number, row, content, &known) {
@@ -80,6 +79,7 @@ pub fn compile(
         moved_by: moved_by(&features),
         own: features.len(),
         features,
+        mask,
         actions: by_any_name(content, &actions),
         contracts: contracts(content, faults),
         switches,
@@ -121,12 +121,11 @@ pub fn rule_sets(content: &Content) -> HashMap<&str, i32> {
     sets
 }
 
-fn features(content: &Content, switches: &Switches, faults: &mut Faults) -> Vec<Feature> {
+fn features(content: &Content, faults: &mut Faults) -> Vec<Feature> {
     let mut features = Vec::new();
     for row in &content.features {
-        let killed = switches.kill(Kind::Feature, &row.feature);
         match Feature::of(row) {
-            Ok(feature) => features.push(Feature { killed, ..feature }),
+            Ok(feature) => features.push(feature),
             Err(reason) => faults.add("decide.feature", &row.feature, reason),
         }
     }
@@ -141,6 +140,7 @@ struct Known<'a> {
     sets: &'a HashMap<&'a str, i32>,
     caps: &'a [Cap],
     snapshot: Option<&'a EntitySnapshot>,
+    mask: &'a FeatureMask,
     switches: &'a Switches,
 }
 
@@ -254,8 +254,8 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
 /// A place for each key of each feature that is kept per key and that an action here has.
 fn affinities(surface: &str, actions: &[Action], features: &[Feature]) -> Affinities {
     let mut all = Affinities::default();
-    for (feature, kept) in features.iter().enumerate() {
-        let Some(keyed) = kept.key.as_ref().filter(|_| kept.served) else {
+    for feature in visible_as(features, Visibility::PerKey) {
+        let Some(keyed) = &features[feature].key else {
             continue;
         };
         let mut places = HashMap::new();
@@ -364,8 +364,12 @@ fn fact<'a>(
 ) -> Value<'a> {
     match attribute(action, source) {
         Value::Missing => {
-            let (features, snapshot) = (known.features, known.snapshot);
-            entity_snapshot::fact(source, features, snapshot, &action.name, &surface.name)
+            let values = EntityValues {
+                features: known.features,
+                snapshot: known.snapshot,
+                mask: known.mask,
+            };
+            entity_snapshot::fact(source, values, &action.name, &surface.name)
         }
         value => value,
     }

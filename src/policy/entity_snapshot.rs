@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use pgrx::pg_sys::TIMESTAMPTZOID;
 
 use super::feature::{Entity, Feature};
+use super::visibility::{FeatureMask, Visibility};
 use crate::error::Error;
 use crate::math::model::{Source, Value};
 use crate::pg::{Statement, clock, datum};
@@ -71,11 +72,24 @@ pub fn is_fresh(taken_at: i64) -> bool {
     settings::snapshot_max_age().is_none_or(|most| clock::now() - taken_at <= most)
 }
 
-/// The value of a feature, or its default where the snapshot has none or a switch has killed it.
-pub fn value(snapshot: Option<&EntitySnapshot>, feature: &Feature, name: &str) -> f64 {
-    let snapshot = snapshot.filter(|_| !feature.killed);
-    let known = snapshot.and_then(|snapshot| snapshot.value(feature, name));
-    known.unwrap_or(feature.default_value)
+/// Where the values of a bundle's features of actions and surfaces come from.
+#[derive(Clone, Copy)]
+pub struct EntityValues<'a> {
+    pub features: &'a [Feature],
+    pub snapshot: Option<&'a EntitySnapshot>,
+    pub mask: &'a FeatureMask,
+}
+
+impl EntityValues<'_> {
+    /// The value of a feature where an action is shown on a surface, or its default where the snapshot has none or the
+    /// feature is hidden.
+    pub fn of(&self, feature: usize, action: &str, surface: &str) -> f64 {
+        let snapshot = self.snapshot.filter(|_| !self.mask.hides(feature));
+        let feature = &self.features[feature];
+        let name = feature.entity.choose(action, surface);
+        let known = snapshot.and_then(|snapshot| snapshot.value(feature, name));
+        known.unwrap_or(feature.default_value)
+    }
 }
 
 /// Which feature of an action or a surface a model means.
@@ -86,24 +100,22 @@ pub fn named<'a>(source: &Source, features: &'a [Feature]) -> Option<(usize, &'a
         _ => return None,
     };
     let mut features = features.iter().enumerate();
-    features
-        .find(|(_, feature)| feature.served && feature.entity == entity && feature.name == *name)
+    features.find(|(_, feature)| {
+        feature.visibility == Visibility::Entity
+            && feature.entity == entity
+            && feature.name == *name
+    })
 }
 
 /// What a model sees of it.
 pub fn fact(
     source: &Source,
-    features: &[Feature],
-    snapshot: Option<&EntitySnapshot>,
+    values: EntityValues<'_>,
     action: &str,
     surface: &str,
 ) -> Value<'static> {
-    named(source, features).map_or(Value::Missing, |(_, feature)| {
-        Value::Number(value(
-            snapshot,
-            feature,
-            feature.entity.choose(action, surface),
-        ))
+    named(source, values.features).map_or(Value::Missing, |(feature, _)| {
+        Value::Number(values.of(feature, action, surface))
     })
 }
 

@@ -24,6 +24,7 @@ mod tables;
 mod user;
 mod validate;
 mod verbs;
+mod visibility;
 
 pub use action::{Action, attribute};
 pub use action_names::must_be_short;
@@ -31,11 +32,10 @@ pub use bundle::{Bundle, Policy, Surface};
 pub use bundle_cache::{DecisionInputs, by_number, current, live, with_inputs};
 pub use context::{context_text, context_value, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};
-pub use entity_snapshot::{
-    EntitySnapshot, ever_kept, named as entity_feature, value as entity_value,
-};
+pub use entity_snapshot::{EntitySnapshot, EntityValues, ever_kept, named as entity_feature};
 pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
 pub use name::is_name;
 pub use publish::make_partitions;
 pub use staging::{Filled, Staging, filled_to, next_to_fill, stage, take_to_fill};
 pub use user::UserRow;
+pub use visibility::FeatureMask;

@@ -9,7 +9,6 @@ pub struct Reading {
     pub feature: usize,
     pub slot: usize,
     pub aggregate: Aggregate,
-    pub killed: bool,
     pub default_value: f64,
 }
 
@@ -19,7 +18,6 @@ impl Reading {
             feature: place,
             slot: feature.slot,
             aggregate: feature.aggregate,
-            killed: feature.killed,
             default_value: feature.default_value,
         }
     }
