@@ -19,7 +19,6 @@ use super::visibility::{FeatureMask, Visibility, visible_as};
 use crate::caps::{Cap, Limits, counted_by};
 use crate::eligibility::{Rule, Rules, looks_at_action};
 use crate::govern::switches::{Kind, Switches};
-use crate::math::choice::Selection;
 use crate::math::model::{LinearModel, ModelError, Source, Value};
 use crate::math::scorer::{Position, Scorer};
 use crate::pg::clock;
@@ -295,7 +294,7 @@ fn policy_of(
         },
         _ => None,
     };
-    let needs_scores = choice.selection != Selection::Uniform;
+    let needs_scores = choice.selection.rule().needs_scores;
     Some(Policy {
         name: row.policy.clone(),
         choice,

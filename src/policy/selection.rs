@@ -1,48 +1,42 @@
 //! How a policy chooses, from its row in decide.policy.
 
+use serde_json::{Map, Value};
+
 use super::tables::PolicyRow;
-use crate::math::choice::{Choice, Selection};
+use crate::math::choice::{Choice, MIN_PROBABILITY, OutOfRange, Parameter, SELECTIONS};
 
 /// How the policy chooses, or what is wrong with selection and params.
 pub fn choice(policy: &PolicyRow) -> Result<Choice, String> {
-    let mut params: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(policy.params.get())
-            .map_err(|_| "params: a number is out of range".to_owned())?;
-    let mut take = |name: &str, default: f64, fits: &dyn Fn(f64) -> bool, range: &str| {
-        let value = match params.remove(name) {
-            None => default,
-            Some(value) => value
-                .as_f64()
-                .ok_or(format!("params: {name} is not a number"))?,
-        };
-        if fits(value) {
-            Ok(value)
-        } else {
-            Err(format!("params: {name} must be {range}"))
-        }
-    };
-    let share = |x: f64| (0.0..=1.0).contains(&x);
-    let selection = match policy.selection.as_str() {
-        "uniform" => Selection::Uniform,
-        "greedy" => Selection::Greedy,
-        "epsilon_greedy" => Selection::EpsilonGreedy {
-            epsilon: take("epsilon", 0.05, &share, "between 0 and 1")?,
-        },
-        "softmax" => Selection::Softmax {
-            temperature: take("temperature", 1.0, &|x| x > 0.0, "above 0")?,
-        },
-        other => {
-            return Err(format!(
-                "selection \"{other}\" is none of uniform, greedy, epsilon_greedy, softmax"
-            ));
-        }
-    };
-    let min_probability = take("min_probability", 0.0, &share, "between 0 and 1")?;
-    if let Some(name) = params.keys().next() {
-        return Err(format!("params: {} takes no \"{name}\"", policy.selection));
-    }
-    Ok(Choice {
+    let mut params: Map<String, Value> = serde_json::from_str(policy.params.get())
+        .map_err(|_| "params: a number is out of range".to_owned())?;
+    let name = policy.selection.as_str();
+    let rule = SELECTIONS.iter().find(|rule| rule.name == name);
+    let rule = rule.ok_or_else(|| {
+        let names: Vec<&str> = SELECTIONS.iter().map(|rule| rule.name).collect();
+        format!("selection \"{name}\" is none of {}", names.join(", "))
+    })?;
+    let own = rule.parameter.as_ref().map(|own| take(&mut params, own));
+    let selection = rule.with(own.transpose()?.unwrap_or(0.0));
+    let out_of_range = |error: OutOfRange| format!("params: {error}");
+    let mut choice = Choice {
         selection,
-        min_probability,
-    })
+        min_probability: MIN_PROBABILITY.default,
+    };
+    choice.validate().map_err(out_of_range)?;
+    choice.min_probability = take(&mut params, &MIN_PROBABILITY)?;
+    choice.validate().map_err(out_of_range)?;
+    match params.keys().next() {
+        None => Ok(choice),
+        Some(other) => Err(format!("params: {name} takes no \"{other}\"")),
+    }
+}
+
+/// A parameter, which is then no longer among the params.
+fn take(params: &mut Map<String, Value>, parameter: &Parameter) -> Result<f64, String> {
+    let number = |value: Value| {
+        let number = value.as_f64();
+        number.ok_or_else(|| format!("params: {} is not a number", parameter.name))
+    };
+    let value = params.remove(parameter.name);
+    value.map_or(Ok(parameter.default), number)
 }
