@@ -159,7 +159,7 @@ fn show_features(call: &Call, user_id: Option<&str>) {
         let aggregate = &feature.aggregate;
         let name = datum::text(&feature.name);
         let Some(kept) = &feature.key else {
-            let cells = cells_at(&state.features, feature.slot, aggregate);
+            let cells = cells_at(&state.features, feature.cell, aggregate);
             let cells = cells.filter(|_| !is_hidden);
             let value = cells.and_then(|cells| aggregate.read(cells, now));
             let newest = cells.and_then(|cells| aggregate.newest(cells));
@@ -170,7 +170,7 @@ fn show_features(call: &Call, user_id: Option<&str>) {
         if is_hidden {
             continue;
         }
-        let slot = feature.slot as u32;
+        let slot = feature.cell as u32;
         for (key, value) in keyed::entries(&state.keyed, slot, aggregate, now, kept.limit) {
             let newest = keyed::newest(&state.keyed, slot, aggregate, key);
             rows.push([

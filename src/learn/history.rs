@@ -189,7 +189,7 @@ impl History {
         let bundle = &self.bundles[shown.bundle];
         let place = self.surface(shown).and_then(|surface| {
             let action = *self.actions[shown.bundle].get(&shown.action)?;
-            surface.place_of_affinity(bundle, name, action)
+            surface.offset_of_affinity(bundle, name, action)
         });
         let mut pairs = shown.affinities.as_chunks::<2>().0.iter();
         let found = place.and_then(|place| pairs.find(|pair| pair[0] == place as f64));
@@ -200,11 +200,11 @@ impl History {
     pub fn value<'a>(&'a self, shown: &'a Shown, source: &Source) -> Value<'a> {
         let bundle = &self.bundles[shown.bundle];
         match source {
-            Source::User(name) => match bundle.place_in_vector(name) {
+            Source::User(name) => match bundle.index_in_vector(name) {
                 Some(place) => number(shown.features.get(place)),
                 None => self.affinity(shown, name),
             },
-            Source::Missing(name) => match bundle.place_in_vector(name) {
+            Source::Missing(name) => match bundle.index_in_vector(name) {
                 Some(place) if place < shown.features.len() => {
                     let missing = shown.missing.contains(&(place as i16 + 1));
                     Value::Number(f64::from(u8::from(missing)))

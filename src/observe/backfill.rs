@@ -81,7 +81,7 @@ pub fn step() -> Result<Filled, Error> {
 
 fn fill(slot: i32) -> Result<Filled, Error> {
     let bundle = policy::live()?;
-    let place = bundle.features.iter().position(|f| f.slot == slot as usize);
+    let place = bundle.features.iter().position(|f| f.cell == slot as usize);
     let (Some(place), Some(from)) = (place, policy::take_to_fill(slot)) else {
         return Ok(Filled {
             users: 0,
@@ -143,10 +143,10 @@ fn users_after(user_key: Uuid) -> Vec<Uuid> {
 fn recompute(user_key: Uuid, place: usize, bundle: &Bundle, row: &mut UserRow) {
     let feature = &bundle.features[place];
     match feature.key {
-        Some(_) => keyed::clear(&mut row.keyed, feature.slot as u32),
+        Some(_) => keyed::clear(&mut row.keyed, feature.cell as u32),
         None => feature.aggregate.clear(cells_at_mut(
             &mut row.features,
-            feature.slot,
+            feature.cell,
             &feature.aggregate,
         )),
     }

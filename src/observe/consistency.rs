@@ -190,7 +190,7 @@ fn judge(
         for (place, value) in bundle.affinity_of(affinity, &row.keyed, now) {
             agreement.note(traced.remove(&place), Some(value));
         }
-        for place in affinity.places.values() {
+        for place in affinity.offsets.values() {
             agreement.note(traced.remove(place), None);
         }
     }

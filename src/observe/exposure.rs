@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::contract::Event;
 use super::shown::{Hold, Shown};
-use crate::caps::{Cap, Per};
+use crate::caps::Cap;
 use crate::math::identifier::moment_of;
 use crate::math::ledger;
 use crate::pg::clock::from_unix_micros;
@@ -116,7 +116,7 @@ impl Counter<'_> {
     /// That of a cap, by its number, if it counts events of the type.
     fn of<'a>(slot: i32, kind: &str, bundle: &'a Bundle) -> Option<Counter<'a>> {
         if let Some(cap) = bundle.cap(slot) {
-            let counts = cap.per == Per::User && cap.counts.as_deref() == Some(kind);
+            let counts = cap.per.is_of_user() && cap.counts.as_deref() == Some(kind);
             return counts.then_some(Counter::InForce(cap));
         }
         let mut cell = None;
@@ -161,7 +161,7 @@ fn count_alone(event: &Event<'_>, cap: &Cap, bundle: &Bundle, row: &mut UserRow)
         None => cap.amounts.get(&number).copied(),
     };
     let Some(amount) = amount else { return };
-    let slot = cap.slot.into();
+    let slot = cap.number.into();
     let mut block = ledger::block(&row.exposures, slot).to_vec();
     let terms = cap.terms(clock::now());
     // Clocks differ: it may be dated before the decision.

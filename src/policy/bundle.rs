@@ -19,13 +19,13 @@ use crate::math::scorer::Scorer;
 pub struct Bundle {
     pub number: i64,
     pub surfaces: HashMap<String, Surface>,
-    /// All that are kept, in order of their slots; behind the bundle's own those that are staged.
+    /// All that are kept, in order of their cells; behind the bundle's own those that are staged.
     pub features: Vec<Feature>,
     /// How many of them are the bundle's own.
     pub own: usize,
     /// How those are read that make the vector: traces keep their values in this order.
     pub vector: Vec<Reading>,
-    /// Those of actions and surfaces that models may look at, by their place in `features`.
+    /// Those of actions and surfaces that models may look at, by their index in `features`.
     pub entities: Vec<usize>,
     /// When their values were taken that the models have; None: they have the default values.
     pub snapshot: Option<i64>,
@@ -38,7 +38,7 @@ pub struct Bundle {
     /// All actions by name, and by the names that they had before they were renamed.
     pub actions: HashMap<String, Action>,
     pub contracts: Contracts,
-    /// In order of their slots.
+    /// In order of their numbers.
     pub caps: Vec<Cap>,
     /// Caps per user, by the type of event that they count.
     pub counted_by: HashMap<String, Vec<usize>>,
@@ -59,14 +59,14 @@ impl Bundle {
 
     /// Caps per user that count events of a type.
     pub fn counting(&self, kind: &str) -> impl Iterator<Item = &Cap> {
-        let places = self.counted_by.get(kind).into_iter().flatten();
-        places.map(|&i| &self.caps[i])
+        let indexes = self.counted_by.get(kind).into_iter().flatten();
+        indexes.map(|&i| &self.caps[i])
     }
 
     /// The cap of a number, if it is in force.
-    pub fn cap(&self, slot: i32) -> Option<&Cap> {
-        let place = self.caps.binary_search_by_key(&slot, |cap| cap.slot);
-        place.ok().map(|place| &self.caps[place])
+    pub fn cap(&self, number: i32) -> Option<&Cap> {
+        let index = self.caps.binary_search_by_key(&number, |cap| cap.number);
+        index.ok().map(|index| &self.caps[index])
     }
 
     /// What decisions see of a user: features, and whether they are hidden.
@@ -83,14 +83,14 @@ impl Bundle {
         now: i64,
     ) -> impl Iterator<Item = (&Reading, Option<f64>)> {
         self.vector.iter().map(move |reading| {
-            let state = cells_at(cells, reading.slot, &reading.aggregate);
+            let state = cells_at(cells, reading.cell, &reading.aggregate);
             let state = state.filter(|_| !self.mask.hides(reading.feature));
             let value = state.and_then(|state| reading.aggregate.read(state, now));
             (reading, value)
         })
     }
 
-    /// What a feature that is kept per key says of the surface's keys: places and values.
+    /// What a feature that is kept per key says of the surface's keys: offsets among the affinities, and values.
     pub fn affinity_of(
         &self,
         affinity: &Affinity,
@@ -101,9 +101,9 @@ impl Bundle {
         let is_hidden = self.mask.hides(affinity.feature);
         let kept = feature.key.as_ref().filter(|_| !is_hidden);
         let limit = kept.map_or(0, |key| key.limit);
-        let slot = feature.slot as u32;
-        keyed::entries(keyed, slot, &feature.aggregate, now, limit)
-            .filter_map(|(key, value)| Some((*affinity.places.get(&key)?, value)))
+        let block = feature.cell as u32;
+        keyed::entries(keyed, block, &feature.aggregate, now, limit)
+            .filter_map(|(key, value)| Some((*affinity.offsets.get(&key)?, value)))
     }
 
     /// Adds a feature that is staged: events move it, and no decision sees it.
@@ -117,14 +117,14 @@ impl Bundle {
         surface.limits.caps.iter().map(|&i| &self.caps[i])
     }
 
-    /// Where a feature stands in the vector.
-    pub fn place_in_vector(&self, name: &str) -> Option<usize> {
+    /// The index of a feature in the vector.
+    pub fn index_in_vector(&self, name: &str) -> Option<usize> {
         let mut vector = self.vector.iter();
         vector.position(|reading| self.features[reading.feature].name == name)
     }
 }
 
-/// A feature, by its place in the bundle, and as what events of a type count in it.
+/// A feature, by its index in the bundle, and as what events of a type count in it.
 pub struct Moved {
     pub feature: usize,
     pub side: Side,
@@ -170,28 +170,28 @@ pub struct Surface {
 }
 
 impl Surface {
-    /// Where a feature that is kept per key stands for an action, among the affinities.
-    pub fn place_of_affinity(&self, bundle: &Bundle, name: &str, action: usize) -> Option<usize> {
+    /// The offset of what a feature that is kept per key says of an action, among the affinities.
+    pub fn offset_of_affinity(&self, bundle: &Bundle, name: &str, action: usize) -> Option<usize> {
         let mut kept = self.affinities.kept.iter();
         let affinity = kept.find(|kept| bundle.features[kept.feature].name == name)?;
         let path = &bundle.features[affinity.feature].key.as_ref()?.path;
         let key = key_of_action(path, self.actions.get(action)?, &self.name)?;
-        affinity.places.get(&key).copied()
+        affinity.offsets.get(&key).copied()
     }
 }
 
-/// Where the values of features that are kept per key stand behind the vector: one place for each key
-/// that an action of the surface has.
+/// The offsets of what features that are kept per key say, behind the vector: one for each key that an
+/// action of the surface has.
 #[derive(Default)]
 pub struct Affinities {
     pub kept: Vec<Affinity>,
-    pub places: usize,
+    pub len: usize,
 }
 
 pub struct Affinity {
-    /// By its place in the bundle.
+    /// By its index in the bundle.
     pub feature: usize,
-    pub places: HashMap<u64, usize>,
+    pub offsets: HashMap<u64, usize>,
 }
 
 pub struct Policy {

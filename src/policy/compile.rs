@@ -71,7 +71,7 @@ pub fn compile(
         surfaces,
         vector: vector
             .iter()
-            .map(|&place| Reading::of(place, &features[place]))
+            .map(|&index| Reading::of(index, &features[index]))
             .collect(),
         entities,
         snapshot: snapshot.map(|(taken_at, _)| *taken_at),
@@ -196,10 +196,10 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
         .collect();
     texts.sort_unstable_by_key(|text| (looks_at_action(text), *text));
     texts.dedup();
-    let place = |text: &str| texts.iter().position(|other| *other == text);
-    let places: HashMap<&str, usize> = texts
+    let numbers_of_rules: HashMap<&str, usize> = texts
         .iter()
-        .filter_map(|text| Some((*text, place(text)?)))
+        .enumerate()
+        .map(|(number, text)| (*text, number))
         .collect();
     let mut listed: Vec<Action> = here
         .iter()
@@ -207,7 +207,7 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
             let rule = row
                 .eligible_when
                 .as_deref()
-                .and_then(|text| places.get(text))
+                .and_then(|text| numbers_of_rules.get(text))
                 .copied();
             Action {
                 rule,
@@ -250,24 +250,24 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
     })
 }
 
-/// A place for each key of each feature that is kept per key and that an action here has.
+/// An offset for each key of each feature that is kept per key and that an action here has.
 fn affinities(surface: &str, actions: &[Action], features: &[Feature]) -> Affinities {
     let mut all = Affinities::default();
     for feature in visible_as(features, Visibility::PerKey) {
         let Some(keyed) = &features[feature].key else {
             continue;
         };
-        let mut places = HashMap::new();
+        let mut offsets = HashMap::new();
         for key in actions
             .iter()
             .filter_map(|action| key_of_action(&keyed.path, action, surface))
         {
-            places.entry(key).or_insert_with(|| {
-                all.places += 1;
-                all.places - 1
+            offsets.entry(key).or_insert_with(|| {
+                all.len += 1;
+                all.len - 1
             });
         }
-        all.kept.push(Affinity { feature, places });
+        all.kept.push(Affinity { feature, offsets });
     }
     all
 }
@@ -383,17 +383,17 @@ fn position(source: &Source, surface: &Surface, known: &Known<'_>) -> Option<Pos
         _ => return None,
     };
     let mut vector = known.vector.iter();
-    if let Some(place) = vector.position(|&i| known.features[i].name == *name) {
+    if let Some(index) = vector.position(|&i| known.features[i].name == *name) {
         let flags = if is_flag { known.vector.len() } else { 0 };
-        return Some(Position::At(flags + place));
+        return Some(Position::At(flags + index));
     }
     let mut kept = surface.affinities.kept.iter();
     let affinity = kept.find(|kept| known.features[kept.feature].name == *name)?;
     let path = &known.features[affinity.feature].key.as_ref()?.path;
     let first = 2 * known.vector.len();
-    let place = |action: &Action| {
+    let offset = |action: &Action| {
         let key = key_of_action(path, action, &surface.name)?;
-        Some(first + affinity.places.get(&key)?)
+        Some(first + affinity.offsets.get(&key)?)
     };
-    (!is_flag).then(|| Position::ByAction(surface.actions.iter().map(place).collect()))
+    (!is_flag).then(|| Position::ByAction(surface.actions.iter().map(offset).collect()))
 }

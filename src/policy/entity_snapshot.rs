@@ -26,8 +26,8 @@ thread_local! {
 
 /// The values of a moment.
 pub struct EntitySnapshot {
-    /// By the feature's slot, and the name of the action or surface. Another definition of a feature has
-    /// another slot, so that its values are not taken for those of this one.
+    /// By the feature's cell, and the name of the action or surface. Another definition of a feature has
+    /// another cell, so that its values are not taken for those of this one.
     values: HashMap<usize, HashMap<String, f64>>,
 }
 
@@ -39,24 +39,24 @@ impl EntitySnapshot {
             let read = |row: crate::pg::Row<'_>| texts = Some((row.must(1), row.must(2)));
             statement.read(&[datum::timestamp(taken_at)], read)
         });
-        let Some((content, slots)) = texts else {
+        let Some((content, cells)) = texts else {
             return Ok(None);
         };
         let damaged = |error: serde_json::Error| Error::Damaged(error.to_string());
         type Values = HashMap<String, f64>;
         let content: HashMap<String, HashMap<String, Values>> =
             serde_json::from_str(&content).map_err(damaged)?;
-        let slots: HashMap<String, usize> = serde_json::from_str(&slots).map_err(damaged)?;
+        let cells: HashMap<String, usize> = serde_json::from_str(&cells).map_err(damaged)?;
         let features = content.into_values().flatten();
         let values = features
-            .filter_map(|(feature, values)| Some((*slots.get(&feature)?, values)))
+            .filter_map(|(feature, values)| Some((*cells.get(&feature)?, values)))
             .collect();
         Ok(Some(EntitySnapshot { values }))
     }
 
     /// What it says of an action or a surface.
     fn value(&self, feature: &Feature, name: &str) -> Option<f64> {
-        self.values.get(&feature.slot)?.get(name).copied()
+        self.values.get(&feature.cell)?.get(name).copied()
     }
 }
 

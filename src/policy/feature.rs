@@ -12,8 +12,8 @@ use crate::math::keyed;
 pub struct Feature {
     pub name: String,
     pub entity: Entity,
-    /// First cell in the row of its entity; the number of its block if it is kept per key.
-    pub slot: usize,
+    /// The offset of its first cell in the row of its entity; of one kept per key the number of its block.
+    pub cell: usize,
     pub aggregate: Aggregate,
     pub event_type: String,
     /// Of a rate: the type of its trials; `event_type` is that of its hits.
@@ -132,7 +132,7 @@ impl Feature {
         Ok(Feature {
             name: row.feature.clone(),
             entity,
-            slot: row.slot,
+            cell: row.cell,
             amount: amount(row)?,
             event_type: row.event_type.clone(),
             trial_event_type: trials(row)?,

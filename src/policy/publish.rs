@@ -15,7 +15,7 @@ use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
 use super::visibility::Visibility;
 use super::{identity, validate};
-use crate::caps::{Budget, Per};
+use crate::caps::Budget;
 use crate::eligibility::check;
 use crate::error::Error;
 use crate::govern::switches::Switches;
@@ -123,7 +123,7 @@ pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Err
 /// Brings the counters of budgets in line with their limits; waits for decisions that hold one.
 fn settle_budgets(bundle: &Bundle) {
     let now = clock::now();
-    for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
+    for cap in bundle.caps.iter().filter(|cap| cap.per.is_budget()) {
         with_lock_timeout(|| Budget(cap).settle(now));
     }
 }

@@ -5,18 +5,18 @@ use crate::math::aggregate::Aggregate;
 
 /// What it takes to read a feature of the vector, and no more: every decision reads all of them.
 pub struct Reading {
-    /// Its place in the bundle's features.
+    /// Its index in the bundle's features.
     pub feature: usize,
-    pub slot: usize,
+    pub cell: usize,
     pub aggregate: Aggregate,
     pub default_value: f64,
 }
 
 impl Reading {
-    pub fn of(place: usize, feature: &Feature) -> Reading {
+    pub fn of(index: usize, feature: &Feature) -> Reading {
         Reading {
-            feature: place,
-            slot: feature.slot,
+            feature: index,
+            cell: feature.cell,
             aggregate: feature.aggregate,
             default_value: feature.default_value,
         }

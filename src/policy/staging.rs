@@ -154,7 +154,7 @@ fn rows(slot: Option<i32>) -> Result<Vec<FeatureRow>, Error> {
 /// Adds what is staged to a bundle: behind its own features, in nobody's sight. Needs an open session.
 pub fn add_staged(bundle: &mut Bundle) -> Result<(), Error> {
     for row in rows(None)? {
-        if bundle.features.iter().any(|f| f.slot == row.slot) {
+        if bundle.features.iter().any(|f| f.cell == row.cell) {
             continue;
         }
         if let Ok(feature) = Feature::of(&row) {
