@@ -12,7 +12,7 @@ use crate::math::keyed;
 use crate::pg::locked::Missed;
 use crate::pg::plan::Access;
 use crate::pg::{Session, Statement, datum, session};
-use crate::policy::{self, Bundle, Stage, UserRow};
+use crate::policy::{self, Bundle, Staging, UserRow};
 
 thread_local! {
     static USERS: Statement = const { Statement::new(
@@ -36,17 +36,17 @@ pub struct BackfillStep {
 pub fn backfill(feature: &str) -> Result<String, Error> {
     let _session = Session::open();
     let slot = match policy::stage(feature)? {
-        Stage::Begun => {
+        Staging::Begun => {
             return Ok("staged; commit, then call again or let the job go on".into());
         }
-        Stage::Done(true) => return Ok("done: in force".into()),
-        Stage::Done(false) => return Ok("done: publish to switch over".into()),
-        Stage::Going(slot) => slot,
+        Staging::Done(true) => return Ok("done: in force".into()),
+        Staging::Done(false) => return Ok("done: publish to switch over".into()),
+        Staging::Going(slot) => slot,
     };
     let filled = fill(slot)?;
     Ok(match (filled.more, policy::stage(feature)?) {
-        (false, Stage::Done(true)) => format!("{} users done: in force", filled.users),
-        (false, Stage::Done(false)) => {
+        (false, Staging::Done(true)) => format!("{} users done: in force", filled.users),
+        (false, Staging::Done(false)) => {
             format!("{} users done: publish to switch over", filled.users)
         }
         _ => format!(
@@ -69,7 +69,7 @@ pub fn step() -> Result<BackfillStep, Error> {
 
 fn fill(slot: i32) -> Result<BackfillStep, Error> {
     let bundle = policy::live()?;
-    let index = bundle.features.iter().position(|f| f.slot == slot as usize);
+    let index = bundle.features.iter().position(|f| f.cell == slot as usize);
     let (Some(index), Some(from)) = (index, policy::take_to_fill(slot)) else {
         return Ok(BackfillStep::default());
     };
@@ -127,10 +127,10 @@ fn users_after(user_key: Uuid) -> Vec<Uuid> {
 fn recompute(user_key: Uuid, index: usize, bundle: &Bundle, row: &mut UserRow) {
     let feature = &bundle.features[index];
     match feature.key {
-        Some(_) => keyed::clear(&mut row.keyed, feature.slot as u32),
+        Some(_) => keyed::clear(&mut row.keyed, feature.cell as u32),
         None => feature.aggregate.clear(cells_at_mut(
             &mut row.features,
-            feature.slot,
+            feature.cell,
             &feature.aggregate,
         )),
     }

@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::features;
 use super::stored::Stored;
 use crate::error::Error;
-use crate::govern::switches::{Kind, Switches};
+use crate::govern::switches::Switches;
 use crate::pg::plan::{Access, Cursor};
 use crate::pg::{Plan, Row, Session, array, datum, session};
-use crate::policy::{self, Bundle, UserRow};
+use crate::policy::{self, Bundle, FeatureMask, UserRow};
 
 const TRACES: &str = include_str!("traces.sql");
 
@@ -160,10 +160,11 @@ fn compare_one(
     if trace.features.len() != bundle.vector.len() {
         return;
     }
+    let mask = FeatureMask::of(&bundle.features, switches);
     for (index, (reading, value)) in bundle.vector_of(&row.features, now).enumerate() {
         let name = &bundle.features[reading.feature].name;
-        // A killed feature is missing on purpose.
-        if switches.kill(Kind::Feature, name) {
+        // A hidden feature is missing on purpose.
+        if mask.hides(reading.feature) {
             continue;
         }
         let was_there = !trace.missing.contains(&(index as i16 + 1));
@@ -182,16 +183,16 @@ fn compare_one(
         .collect();
     for affinity in &surface.affinities.kept {
         let name = &bundle.features[affinity.feature].name;
-        if switches.kill(Kind::Feature, name) {
+        if mask.hides(affinity.feature) {
             continue;
         }
         let agreement = report.entry(name.clone()).or_default();
         agreement.decisions += 1;
-        for (number, value) in bundle.affinity_of(affinity, &row.keyed, now) {
-            agreement.note(traced.remove(&number), Some(value));
+        for (offset, value) in bundle.affinity_of(affinity, &row.keyed, now) {
+            agreement.note(traced.remove(&offset), Some(value));
         }
-        for number in affinity.places.values() {
-            agreement.note(traced.remove(number), None);
+        for offset in affinity.offsets.values() {
+            agreement.note(traced.remove(offset), None);
         }
     }
 }

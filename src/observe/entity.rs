@@ -95,7 +95,7 @@ fn add(entity: &str, name: &str, bundle: &Bundle, added: &[(usize, Observation)]
             let feature = &bundle.features[*index];
             let aggregate = &feature.aggregate;
             aggregate.add(
-                cells_at_mut(&mut cells, feature.slot, aggregate),
+                cells_at_mut(&mut cells, feature.cell, aggregate),
                 observation,
             );
         }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::action;
 use super::contract::Event;
 use super::decision::{Decision, Reserved};
-use crate::caps::{Cap, Per};
+use crate::caps::Cap;
 use crate::math::ledger;
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::on_latest_snapshot;
@@ -116,7 +116,7 @@ impl Counter<'_> {
     /// The counter of the cap with that number, if it counts events of the type.
     fn of<'a>(number: i32, kind: &str, bundle: &'a Bundle) -> Option<Counter<'a>> {
         if let Some(cap) = bundle.cap(number) {
-            let counts = cap.per == Per::User && cap.counts.as_deref() == Some(kind);
+            let counts = cap.per.is_of_user() && cap.counts.as_deref() == Some(kind);
             return counts.then_some(Counter::InForce(cap));
         }
         let mut cell = None;
@@ -167,7 +167,7 @@ fn count_by_itself(event: &Event<'_>, cap: &Cap, bundle: &Bundle, row: &mut User
         None => cap.amounts.get(&number).copied(),
     };
     let Some(amount) = amount else { return };
-    let slot = cap.slot.into();
+    let slot = cap.number.into();
     let mut block = ledger::block(&row.exposures, slot).to_vec();
     let terms = cap.terms(clock::now());
     // Clocks differ: the event may be dated before the decision.

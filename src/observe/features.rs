@@ -24,14 +24,14 @@ pub fn fold(fact: &Fact<'_>, kind: &str, row: &mut UserRow, bundle: &Bundle) -> 
 pub fn add(fact: &Fact<'_>, feature: &Feature, side: Side, row: &mut UserRow) -> Option<String> {
     let observation = observation(fact, feature, side)?;
     let Some(kept) = &feature.key else {
-        let cells = cells_at_mut(&mut row.features, feature.slot, &feature.aggregate);
+        let cells = cells_at_mut(&mut row.features, feature.cell, &feature.aggregate);
         feature.aggregate.add(cells, &observation);
         return None;
     };
     let key = value_text(&fact.value_at(&kept.path))?;
     keyed::add(
         &mut row.keyed,
-        feature.slot as u32,
+        feature.cell as u32,
         &feature.aggregate,
         keyed::key_of(&key),
         &observation,

@@ -119,10 +119,10 @@ fn cells_of(kept: datum::Arg) -> Vec<f64> {
 fn merge<'a>(features: impl IntoIterator<Item = &'a Feature>, into: &mut Vec<f64>, row: &[f64]) {
     for feature in features {
         let aggregate = &feature.aggregate;
-        if let Some(cells) = cells_at(row, feature.slot, aggregate)
+        if let Some(cells) = cells_at(row, feature.cell, aggregate)
             && !aggregate.is_empty(cells)
         {
-            aggregate.merge(cells_at_mut(into, feature.slot, aggregate), cells);
+            aggregate.merge(cells_at_mut(into, feature.cell, aggregate), cells);
         }
     }
 }
@@ -136,7 +136,7 @@ fn write_snapshot(bundle: &Bundle) -> i64 {
     let now = clock::now();
     let (content, count) = values(bundle, &all(bundle), now);
     let slots = bundle.entities.iter().map(|&i| &bundle.features[i]);
-    let slots: BTreeMap<&str, usize> = slots.map(|f| (f.name.as_str(), f.slot)).collect();
+    let slots: BTreeMap<&str, usize> = slots.map(|f| (f.name.as_str(), f.cell)).collect();
     let [content, slots] = [content, json!(slots)].map(|json| datum::text(&json.to_string()));
     let mut newest = None;
     NEWEST.with(|statement| {
@@ -193,7 +193,7 @@ fn values(bundle: &Bundle, rows: &Rows, now: i64) -> (serde_json::Value, i64) {
             let known = rows.iter().filter(|((entity, _), _)| *entity == kind);
             let values: BTreeMap<&str, f64> = known
                 .filter_map(|((_, name), cells)| {
-                    let cells = cells_at(cells, feature.slot, aggregate)?;
+                    let cells = cells_at(cells, feature.cell, aggregate)?;
                     Some((name.as_str(), aggregate.read(cells, now)?))
                 })
                 .collect();

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
 use super::job::{Run, Step};
-use crate::caps::{Budget, Cap, Level, Per, Stripe};
+use crate::caps::{Budget, Cap, Level, Stripe};
 use crate::error::Error;
 use crate::math::identifier::time_ordered;
 use crate::math::ledger;
@@ -27,7 +27,7 @@ pub fn step() -> Result<Step, Error> {
         Err(Error::NothingPublished) => return Ok(Step::last(0)),
         bundle => bundle?,
     };
-    for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
+    for cap in bundle.caps.iter().filter(|cap| cap.per.is_budget()) {
         let now = clock::now();
         if let Some(kind) = &cap.counts {
             let looked_up = look_up(cap, kind, now);
@@ -36,7 +36,7 @@ pub fn step() -> Result<Step, Error> {
             }
         }
         match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
-            Level::Little if !cap.is_small() => spread(cap, now),
+            Level::Low if !cap.is_small() => spread(cap, now),
             Level::UsedUp => look_again(cap, now),
             _ => {}
         }
@@ -62,7 +62,7 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
     if committed.iter().all(|stripe| due(stripe).is_empty()) {
         return 0;
     }
-    let stripes = Budget(cap).lock_free();
+    let stripes = Budget(cap).lock_available();
     let cells: BTreeSet<(i64, i64)> = stripes
         .iter()
         .flat_map(|stripe| {
@@ -101,7 +101,7 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
 fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
     let first = |at| datum::uuid(time_ordered(to_unix_micros(at), 0));
     let args = [
-        datum::int4(cap.slot),
+        datum::int4(cap.number),
         datum::timestamp(from),
         datum::timestamp(to),
         first(from),
@@ -136,10 +136,10 @@ fn spread(cap: &Cap, now: i64) {
     let terms = cap.terms(now);
     let committed = Budget(cap).stripes(Seen::Committed, &terms);
     let left: i64 = committed.iter().map(|stripe| stripe.free(&terms)).sum();
-    if left / (committed.len().max(1) as i64) < 2 * cap.little() {
+    if left / (committed.len().max(1) as i64) < 2 * cap.low_water_mark() {
         return;
     }
-    let mut stripes = Budget(cap).lock_free();
+    let mut stripes = Budget(cap).lock_available();
     let used: Vec<i64> = stripes
         .iter()
         .map(|s| ledger::used(&s.ledger, &terms))
@@ -156,7 +156,7 @@ fn spread(cap: &Cap, now: i64) {
     if all
         && stripes
             .iter()
-            .all(|stripe| stripe.free(&terms) >= 2 * cap.little())
+            .all(|stripe| stripe.free(&terms) >= 2 * cap.low_water_mark())
     {
         Budget(cap).reopen();
     }
