@@ -11,7 +11,7 @@ use super::{Ingest, quarantine};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
 use crate::pg::attempt::{Caught, attempt, sqlstate};
-use crate::pg::json::{Field, Json};
+use crate::pg::json::{Document, Field, Json};
 use crate::pg::locked::Wait;
 use crate::pg::{Session, Statement, datum, session};
 
@@ -122,8 +122,12 @@ fn remove(letters: &[&Letter]) {
 
 fn take(most: i32) -> Vec<Letter> {
     let mut letters = Vec::new();
-    let held = HELD.with_borrow(|held| datum::uuids(held));
-    let args = [datum::timestamp(BEGIN.get()), datum::int4(most), held];
+    let held = HELD.with_borrow(Vec::clone);
+    let args = [
+        datum::timestamp(BEGIN.get()),
+        datum::int4(most),
+        datum::uuids(&held),
+    ];
     TAKE.with(|statement| {
         statement.write(&args, |row| {
             letters.push(Letter {
@@ -141,13 +145,18 @@ fn take(most: i32) -> Vec<Letter> {
 
 /// Takes them in; answers the users whose rows others have.
 fn open_all(letters: &[Letter], ingest: &Ingest) -> Vec<Uuid> {
+    let document = |letter: &Letter| {
+        session::check_interrupts();
+        (!letter.event.is_empty()).then(|| Document::parse(&letter.event))
+    };
+    let documents: Vec<Option<Document>> = letters.iter().map(document).collect();
     let mut good = Vec::new();
-    for letter in letters {
+    for (letter, document) in letters.iter().zip(&documents) {
         session::check_interrupts();
         let who = letter.user_key.map_or(Who::Named, Who::Known);
-        let read = match letter.event.as_str() {
-            "" => Err(Invalid::unreadable("not_json")),
-            text => ingest.read(&Json::parse(text), who, letter.received_at),
+        let read = match document {
+            None => Err(Invalid::unreadable("not_json")),
+            Some(document) => ingest.read(&document.json(), who, letter.received_at),
         };
         match read {
             Ok(event) => good.push(event),
@@ -183,18 +192,21 @@ fn receive_event<'a>(
     let text: Option<String> = row.get_by_name("event")?;
     // A blank line is a null to COPY.
     let text = text.unwrap_or_default();
-    let object = attempt(|| Json::parse(&text)).ok().filter(Json::is_object);
-    let Some(event) = object else {
+    let document = attempt(|| Document::parse(&text)).ok();
+    let object = document.as_ref().map(Document::json);
+    let Some(event) = object.filter(Json::is_object) else {
         row.set_by_name("event", "")?;
         return Ok(Some(row));
     };
     match person(&event) {
         Person::Absent => {}
         // So that the reason will be that the identifier is bad, and not that it is missing.
-        Person::Invalid => row.set_by_name("event", event.with(&somebody("")).text())?,
+        Person::Invalid => {
+            row.set_by_name("event", event.with(&somebody("").json()).json().text())?
+        }
         Person::Known(user_id) => {
             let user_key = pseudonym::key().or_raise().of(&user_id);
-            row.set_by_name("event", event.without("user_id").text())?;
+            row.set_by_name("event", event.without("user_id").json().text())?;
             row.set_by_name("user_key", pgrx::Uuid::from_bytes(*user_key.as_bytes()))?;
         }
     }
@@ -218,6 +230,6 @@ fn person(event: &Json<'_>) -> Person {
         .map_or(Person::Invalid, Person::Known)
 }
 
-fn somebody<'a>(user_id: &str) -> Json<'a> {
-    Json::parse(&serde_json::json!({ "user_id": user_id }).to_string())
+fn somebody(user_id: &str) -> Document {
+    Document::parse(&serde_json::json!({ "user_id": user_id }).to_string())
 }

@@ -36,12 +36,13 @@ thread_local! {
 
 /// Keeps a bad event, without its user_id. Needs an open session.
 pub fn keep(bad: &Invalid<'_>, received: i64) {
+    let reasons = reasons(bad);
     KEEP.with(|statement| {
         let args = [
             datum::uuid(time_ordered(to_unix_micros(received), chance())),
             datum::timestamp(received),
             bad.user_key.and_then(datum::uuid),
-            reasons(bad),
+            datum::texts(&reasons),
             bad.payload.map(|json| json.datum()),
             datum::optional_text(bad.kind),
         ];
@@ -49,9 +50,8 @@ pub fn keep(bad: &Invalid<'_>, received: i64) {
     });
 }
 
-fn reasons(bad: &Invalid<'_>) -> datum::Arg {
-    let reasons: Vec<Option<&String>> = bad.reasons.iter().map(Some).collect();
-    datum::texts(&reasons)
+fn reasons<'a>(bad: &'a Invalid<'_>) -> Vec<Option<&'a String>> {
+    bad.reasons.iter().map(Some).collect()
 }
 
 /// Tracks a quarantined event again, with what `patch` changes in it. It leaves the quarantine
@@ -129,10 +129,11 @@ fn again(
             taken
         }
         Err(bad) => {
+            let reasons = reasons(&bad);
             KEEP_ON.with(|statement| {
                 let args = [
                     datum::uuid(id),
-                    reasons(&bad),
+                    datum::texts(&reasons),
                     bad.user_key.and_then(datum::uuid),
                     bad.payload.map(|json| json.datum()),
                     datum::optional_text(bad.kind),

@@ -6,10 +6,11 @@ use uuid::Uuid;
 use crate::math::identifier::moment_of;
 use crate::pg::clock::from_unix_micros;
 use crate::pg::daily::TRACES;
-use crate::pg::lookup::Found;
+use crate::pg::datum::{self, Arg};
 use crate::pg::partition::find_in_day;
 use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Statement, array, datum};
+use crate::pg::row::TableRow;
+use crate::pg::{Statement, array};
 
 /// The columns of decide.trace that are looked at.
 const ACTIONS: i32 = 16;
@@ -50,13 +51,13 @@ impl Shown {
         };
         let decided_at = shown.decided_at;
         let mut found = false;
-        let mut keep = |actions: Option<_>, holds: Option<_>| {
+        let mut keep = |actions: Arg<'_>, holds: Arg<'_>| {
             found = true;
             actions.map(|actions| array::read_into(actions, &mut shown.actions));
             holds.map(|holds| array::read_into(holds, &mut shown.holds));
         };
         let looked = TRACES.day(decided_at).is_some_and(|day| {
-            let then = |row: Found<'_>| keep(row.datum(ACTIONS), row.datum(HOLDS));
+            let then = |row: TableRow<'_>| keep(row.datum(ACTIONS), row.datum(HOLDS));
             find_in_day(day, (decision_id, user_key), decided_at, then)
         });
         if !looked {

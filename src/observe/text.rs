@@ -3,15 +3,15 @@
 use pgrx::PgSqlErrorCode::{self, *};
 
 use crate::pg::attempt::attempt;
-use crate::pg::json::Json;
+use crate::pg::json::Document;
 use crate::settings;
 
 /// The document, or the reason why there is none.
-pub fn parse<'a>(text: &str) -> Result<Json<'a>, &'static str> {
+pub fn parse(text: &str) -> Result<Document, &'static str> {
     if text.len() > settings::max_context_bytes() {
         return Err("too_large");
     }
-    attempt(|| Json::parse(text)).map_err(|caught| reason(caught.code, text))
+    attempt(|| Document::parse(text)).map_err(|caught| reason(caught.code, text))
 }
 
 /// What Postgres means by refusing the text.

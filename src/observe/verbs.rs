@@ -11,7 +11,7 @@ use super::{
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::refuse_restricted;
 use crate::pg::call::Call;
-use crate::pg::json::Json;
+use crate::pg::json::{Document, Json};
 use crate::pg::{clock, datum, session};
 
 /// track(event, strict): what became of it.
@@ -28,7 +28,11 @@ fn track(call: FunctionCallInfo) -> &'static str {
 fn track_text(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
-    let event = call.text(0).ok_or("not_an_object").and_then(text::parse);
+    let document = call.text(0).ok_or("not_an_object").and_then(text::parse);
+    let event = document
+        .as_ref()
+        .map(Document::json)
+        .map_err(|&reason| reason);
     take_in(event, is_strict(&call)).or_raise().as_str()
 }
 

@@ -151,7 +151,8 @@ fn run(name: Option<&str>) -> Result<String, Error> {
 /// default_jobs(): what the table of jobs begins with.
 #[pg_extern(sql = false)]
 fn default_jobs(call: pg_sys::FunctionCallInfo) {
-    let mut rows = Call::running(call).rows();
+    let call = Call::running(call);
+    let mut rows = call.rows();
     for job in JOBS {
         rows.push([datum::text(job.name), datum::text(job.every)]);
     }

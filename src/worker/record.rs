@@ -117,13 +117,13 @@ pub fn is_held_up(error: &Caught) -> bool {
 /// Records a run that failed and puts the next one off, for longer each time unless others hold it up;
 /// whether the error is another than last time.
 pub fn went_badly(run: &Run, error: &Caught) -> bool {
-    let mut news = false;
+    let (mut news, described) = (false, error.describe());
     BADLY.with(|statement| {
         let args = [
             datum::text(run.job.name),
             datum::timestamp(run.started_at),
             datum::int8(run.rows),
-            datum::text(&error.describe()),
+            datum::text(&described),
             datum::bool(is_held_up(error)),
         ];
         statement.write(&args, |row| news = row.get(1).unwrap_or(false))
