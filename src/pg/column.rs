@@ -63,7 +63,7 @@ by_pgrx! {
     i32: INT4OID;
     i64: INT8OID;
     f64: FLOAT8OID;
-    pg_sys::Oid: OIDOID;
+    pg_sys::Oid: OIDOID | REGCLASSOID;
     &'a str: TEXTOID | VARCHAROID;
     String: TEXTOID | VARCHAROID;
     pgrx::Uuid: UUIDOID;
