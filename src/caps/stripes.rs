@@ -9,7 +9,8 @@ use super::cap::Cap;
 use crate::math::ledger::{self, Terms};
 use crate::pg::claim::Claim;
 use crate::pg::holder::{Holder, Unavailable};
-use crate::pg::lookup::{Found, Keyed, Seen};
+use crate::pg::lookup::{Keyed, Visibility};
+use crate::pg::row::TableRow;
 use crate::pg::version::{RowLock, Version};
 use crate::pg::{Statement, array, datum};
 
@@ -51,14 +52,12 @@ pub struct Stripe {
 }
 
 impl Stripe {
-    fn of(found: &Found<'_>) -> Stripe {
+    fn of(found: &TableRow<'_>) -> Stripe {
         let mut stripe = Stripe {
-            number: found.datum(STRIPE).map_or(0, |n| n.value() as i32),
-            quota: found.datum(QUOTA).map_or(0, |n| n.value() as i64),
-            paced_at: found.datum(PACED_AT).map(|at| at.value() as i64),
-            allowed: found
-                .datum(ALLOWED)
-                .map_or(0.0, |n| f64::from_bits(n.value() as u64)),
+            number: found.get(STRIPE).unwrap_or(0),
+            quota: found.get(QUOTA).unwrap_or(0),
+            paced_at: found.timestamp(PACED_AT),
+            allowed: found.get(ALLOWED).unwrap_or(0.0),
             ..Stripe::default()
         };
         found
@@ -117,9 +116,9 @@ impl Budget<'_> {
 
     /// Every stripe; of one that is being changed, the version that leaves less. Of everything, none while others
     /// hold the table.
-    pub fn stripes(&self, seen: Seen, terms: &Terms) -> Vec<Stripe> {
+    pub fn stripes(&self, visibility: Visibility, terms: &Terms) -> Vec<Stripe> {
         let mut stripes: Vec<Stripe> = Vec::new();
-        STRIPES.each(self.0.number, seen, |row, holder| {
+        STRIPES.each(self.0.number, visibility, |row, holder| {
             let mut stripe = Stripe::of(&row);
             stripe.holder = holder;
             match stripes

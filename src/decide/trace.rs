@@ -1,7 +1,6 @@
 //! Last stage: the row that records how the decision came about, in today's partition.
 
 use super::{Buffers, Decision};
-use crate::math::model::Value;
 use crate::math::runs::compress;
 use crate::pg::append::append;
 use crate::pg::daily::{TRACES, trace_columns};
@@ -34,14 +33,13 @@ pub fn write(decision: &Decision<'_>, buffers: &mut Buffers) {
     buffers.numbers.clear();
     let open = buffers.open.iter().map(|&i| surface.actions[i].number);
     compress(open, &mut buffers.numbers);
-    let candidates = datum::array(&buffers.numbers);
-    buffers.numbers.clear();
-    buffers
-        .numbers
-        .extend(buffers.blocked.iter().map(|&i| surface.actions[i].number));
-    let blocked = some_of(&buffers.numbers);
-    let blocked_by = some_of(&buffers.blocked_by);
+    let candidates = buffers.numbers.len();
+    let blocked = buffers.blocked.iter().map(|&i| surface.actions[i].number);
+    buffers.numbers.extend(blocked);
+    let (candidates, blocked) = buffers.numbers.split_at(candidates);
 
+    let choice = chosen_by.map(|policy| request.choice(policy).to_numbers());
+    let fields: Vec<Option<String>> = request.fields.iter().map(value_text).collect();
     let row = [
         datum::uuid(decision.id),
         datum::uuid(request.user_key),
@@ -60,13 +58,13 @@ pub fn write(decision: &Decision<'_>, buffers: &mut Buffers) {
         datum::array(&decision.stage_us),
         datum::array(&actions),
         datum::array(&buffers.slate.chosen),
-        candidates,
+        datum::array(candidates),
         scored.and_then(|_| datum::array(&buffers.scores)),
-        chosen_by.and_then(|policy| datum::array(&request.choice(policy).to_numbers())),
+        choice.as_ref().and_then(|choice| datum::array(choice)),
         datum::array(&buffers.features),
-        texts(&request.fields),
-        blocked,
-        blocked_by,
+        texts(&fields),
+        some_of(blocked),
+        some_of(&buffers.blocked_by),
         (!buffers.errors.is_empty())
             .then(|| datum::texts(&buffers.errors))
             .flatten(),
@@ -91,16 +89,11 @@ pub fn write(decision: &Decision<'_>, buffers: &mut Buffers) {
 }
 
 /// An array of what there is; nothing where there is nothing.
-fn some_of<T: array::Element>(values: &[T]) -> datum::Arg {
+fn some_of<T: array::Element>(values: &[T]) -> datum::Arg<'_> {
     (!values.is_empty()).then(|| array::from_slice(values))
 }
 
-/// The context values; nothing where the surface keeps none.
-fn texts(fields: &[Value<'_>]) -> datum::Arg {
-    let values: Vec<Option<String>> = fields.iter().map(value_text).collect();
-    if values.is_empty() {
-        None
-    } else {
-        datum::texts(&values)
-    }
+/// An array of the context values; nothing where the surface keeps none.
+fn texts(values: &[Option<String>]) -> datum::Arg<'_> {
+    (!values.is_empty()).then(|| datum::texts(values)).flatten()
 }

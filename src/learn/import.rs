@@ -186,6 +186,7 @@ fn store(logged: &Logged, origin: &str, bundle: &Bundle, numbers: &mut HashMap<S
         .entry(logged.action.clone())
         .or_insert_with(|| new_number(&logged.action));
     let decision_id = time_ordered(to_unix_micros(logged.decided_at), chance());
+    let (chosen, propensities) = ([number], [logged.propensity]);
     TRACE.with(|statement| {
         let args = [
             datum::uuid(decision_id),
@@ -196,8 +197,8 @@ fn store(logged: &Logged, origin: &str, bundle: &Bundle, numbers: &mut HashMap<S
             datum::int2(logged.slot),
             datum::text(&logged.surface),
             datum::text(origin),
-            datum::array(&[number]),
-            datum::array(&[logged.propensity]),
+            datum::array(&chosen),
+            datum::array(&propensities),
             datum::texts(&logged.context_values),
         ];
         statement.write(&args, |_| {})

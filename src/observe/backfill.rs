@@ -9,7 +9,7 @@ use super::{features, keys};
 use crate::error::Error;
 use crate::math::aggregate::cells_at_mut;
 use crate::math::keyed;
-use crate::pg::locked::Missed;
+use crate::pg::locked::NotLocked;
 use crate::pg::plan::Access;
 use crate::pg::{Session, Statement, datum, session};
 use crate::policy::{self, Bundle, Staging, UserRow};
@@ -93,8 +93,8 @@ fn fill(slot: i32) -> Result<BackfillStep, Error> {
                 recompute(user_key, index, &bundle, &mut row);
                 row.write(user_key, locked);
             }
-            Err(Missed::Absent) => {}
-            Err(Missed::Taken) => {
+            Err(NotLocked::Absent) => {}
+            Err(NotLocked::Held) => {
                 to.left.push(user_key);
                 continue;
             }

@@ -7,10 +7,11 @@ use super::contract::Event;
 use crate::math::identifier::moment_of;
 use crate::pg::clock::from_unix_micros;
 use crate::pg::daily::TRACES;
-use crate::pg::lookup::Found;
+use crate::pg::datum::{self, Arg};
 use crate::pg::partition::find_in_day;
 use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Session, Statement, array, datum};
+use crate::pg::row::TableRow;
+use crate::pg::{Session, Statement, array};
 
 /// The columns of decide.trace that are read.
 const ACTIONS: i32 = 16;
@@ -97,13 +98,13 @@ impl Decision {
         };
         let decided_at = decision.decided_at;
         let mut found = false;
-        let mut keep = |actions: Option<_>, holds: Option<_>| {
+        let mut keep = |actions: Arg<'_>, holds: Arg<'_>| {
             found = true;
             actions.map(|actions| array::read_into(actions, &mut decision.actions));
             holds.map(|holds| array::read_into(holds, &mut decision.holds));
         };
         let looked = TRACES.day(decided_at).is_some_and(|day| {
-            let then = |row: Found<'_>| keep(row.datum(ACTIONS), row.datum(HOLDS));
+            let then = |row: TableRow<'_>| keep(row.datum(ACTIONS), row.datum(HOLDS));
             find_in_day(day, (decision_id, user_key), decided_at, then)
         });
         if !looked {

@@ -11,7 +11,7 @@ use super::{Ingest, quarantine};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
 use crate::pg::attempt::{Caught, attempt, sqlstate};
-use crate::pg::json::{Field, Json};
+use crate::pg::json::{Document, Field, Json};
 use crate::pg::locked::Wait;
 use crate::pg::{Session, Statement, datum, session};
 
@@ -148,17 +148,22 @@ fn take_in_each(events: &[InboxEvent], ingest: &Ingest) -> Vec<Uuid> {
 
 /// Takes in events; the users whose rows other transactions have locked.
 fn take_in(events: &[InboxEvent], ingest: &Ingest) -> Vec<Uuid> {
+    let document = |event: &InboxEvent| {
+        session::check_interrupts();
+        (!event.text.is_empty()).then(|| Document::parse(&event.text))
+    };
+    let documents: Vec<Option<Document>> = events.iter().map(document).collect();
     let mut valid = Vec::new();
-    for event in events {
+    for (event, document) in events.iter().zip(&documents) {
         session::check_interrupts();
         let arrival = Arrival {
             user: event.user_key.map_or(EventUser::ByUserId, EventUser::ByKey),
             sender: Sender::Client,
             received: event.received_at,
         };
-        let read = match event.text.as_str() {
-            "" => Err(Invalid::because(Reason::NotJson)),
-            text => ingest.read(&Json::parse(text), &arrival),
+        let read = match document {
+            None => Err(Invalid::because(Reason::NotJson)),
+            Some(document) => ingest.read(&document.json(), &arrival),
         };
         match read {
             Ok(event) => valid.push(event),
@@ -194,18 +199,22 @@ fn receive_event<'a>(
     let text: Option<String> = row.get_by_name("event")?;
     // A blank line is a null to COPY.
     let text = text.unwrap_or_default();
-    let object = attempt(|| Json::parse(&text)).ok().filter(Json::is_object);
-    let Some(event) = object else {
+    let document = attempt(|| Document::parse(&text)).ok();
+    let object = document.as_ref().map(Document::json);
+    let Some(event) = object.filter(Json::is_object) else {
         row.set_by_name("event", "")?;
         return Ok(Some(row));
     };
     match user_id(&event) {
         UserId::Absent => {}
         // Without its user_id the event would be quarantined for a missing one, not for an invalid one.
-        UserId::Invalid => row.set_by_name("event", event.with(&only_user_id("")).text())?,
+        UserId::Invalid => {
+            let with_invalid = event.with(&only_user_id("").json());
+            row.set_by_name("event", with_invalid.json().text())?
+        }
         UserId::Valid(user_id) => {
             let user_key = pseudonym::key().or_raise().of(&user_id);
-            row.set_by_name("event", event.without("user_id").text())?;
+            row.set_by_name("event", event.without("user_id").json().text())?;
             row.set_by_name("user_key", pgrx::Uuid::from_bytes(*user_key.as_bytes()))?;
         }
     }
@@ -229,6 +238,6 @@ fn user_id(event: &Json<'_>) -> UserId {
         .map_or(UserId::Invalid, UserId::Valid)
 }
 
-fn only_user_id<'a>(user_id: &str) -> Json<'a> {
-    Json::parse(&serde_json::json!({ "user_id": user_id }).to_string())
+fn only_user_id(user_id: &str) -> Document {
+    Document::parse(&serde_json::json!({ "user_id": user_id }).to_string())
 }

@@ -34,12 +34,13 @@ thread_local! {
 
 /// Keeps an invalid event, without its user_id. Needs an open session.
 pub fn keep(invalid: &Invalid<'_>, received: i64) {
+    let reasons = reasons(invalid);
     KEEP.with(|statement| {
         let args = [
             datum::uuid(time_ordered(to_unix_micros(received), chance())),
             datum::timestamp(received),
             invalid.user_key.and_then(datum::uuid),
-            reasons(invalid),
+            datum::texts(&reasons),
             invalid.payload.map(|json| json.datum()),
             datum::optional_text(invalid.kind),
         ];
@@ -49,10 +50,11 @@ pub fn keep(invalid: &Invalid<'_>, received: i64) {
 
 /// Keeps on an event that is invalid again, with the reasons that are left. Needs an open session.
 pub fn update(id: Uuid, invalid: &Invalid<'_>) {
+    let reasons = reasons(invalid);
     UPDATE.with(|statement| {
         let args = [
             datum::uuid(id),
-            reasons(invalid),
+            datum::texts(&reasons),
             invalid.user_key.and_then(datum::uuid),
             invalid.payload.map(|json| json.datum()),
             datum::optional_text(invalid.kind),
@@ -61,9 +63,8 @@ pub fn update(id: Uuid, invalid: &Invalid<'_>) {
     });
 }
 
-fn reasons(invalid: &Invalid<'_>) -> datum::Arg {
-    let reasons: Vec<Option<&String>> = invalid.reasons.iter().map(Some).collect();
-    datum::texts(&reasons)
+fn reasons<'a>(invalid: &'a Invalid<'_>) -> Vec<Option<&'a String>> {
+    invalid.reasons.iter().map(Some).collect()
 }
 
 /// Needs an open session.

@@ -9,7 +9,7 @@ use crate::pg::append::append;
 use crate::pg::clock;
 use crate::pg::daily::{Daily, Day};
 use crate::pg::invalidation::Watch;
-use crate::pg::json::{Field, Json};
+use crate::pg::json::{self, Field};
 use crate::pg::partition::has_between;
 use crate::pg::{Statement, datum};
 use crate::policy::Bundle;
@@ -106,7 +106,7 @@ pub fn add(
         datum::optional_text(event.surface),
         event.decision_id.and_then(datum::uuid),
         event.value.and_then(datum::float8),
-        attributes.map(|text| Json::parse(&text).datum()),
+        attributes.as_deref().map(json::datum),
         datum::int2(event.contract.version),
         datum::int8(ordinal),
     ];

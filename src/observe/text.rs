@@ -4,15 +4,15 @@ use pgrx::PgSqlErrorCode::{self, *};
 
 use super::contract::Reason;
 use crate::pg::attempt::attempt;
-use crate::pg::json::Json;
+use crate::pg::json::Document;
 use crate::settings;
 
 /// The document, or the reason why there is none.
-pub fn parse<'a>(text: &str) -> Result<Json<'a>, Reason> {
+pub fn parse(text: &str) -> Result<Document, Reason> {
     if text.len() > settings::max_context_bytes() {
         return Err(Reason::TooLarge);
     }
-    attempt(|| Json::parse(text)).map_err(|caught| reason(caught.code, text))
+    attempt(|| Document::parse(text)).map_err(|caught| reason(caught.code, text))
 }
 
 /// Why Postgres refuses the text.

@@ -10,7 +10,7 @@ use super::{Ingest, backfill as filling, consistency, reject, release, text};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::refuse_restricted;
 use crate::pg::call::Call;
-use crate::pg::json::Json;
+use crate::pg::json::{Document, Json};
 use crate::pg::{Session, clock, datum, session};
 
 /// track(event, strict): what became of it.
@@ -27,10 +27,14 @@ fn track(call: FunctionCallInfo) -> &'static str {
 fn track_text(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
-    let event = call
+    let document = call
         .text(0)
         .ok_or(Reason::NotAnObject)
         .and_then(text::parse);
+    let event = document
+        .as_ref()
+        .map(Document::json)
+        .map_err(|&reason| reason);
     take_in(event, is_strict(&call)).or_raise().as_str()
 }
 

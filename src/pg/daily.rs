@@ -129,7 +129,7 @@ thread_local! {
 
 impl Daily {
     /// The partition of the day of `at`, if there is one that is plain. Costs nothing while the
-    /// partitions stay as they are. Needs an open session.
+    /// partitions stay as they are.
     pub fn day(&self, at: i64) -> Option<Day> {
         let day = at.div_euclid(clock::DAY);
         let changes = invalidation::changes_seen(self.watch);

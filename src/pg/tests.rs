@@ -7,7 +7,7 @@ mod tests {
     use super::*;
     use crate::pg::attempt::{attempt, sqlstate};
     use crate::pg::expression::DirectExpressions;
-    use crate::pg::json::{Field, Json};
+    use crate::pg::json::{Document, Field};
     use crate::pg::{Plan, Session, array, datum, plan::Access};
 
     /// What Postgres prints of a value that we have built.
@@ -44,9 +44,10 @@ mod tests {
 
     #[pg_test]
     fn jsonb_is_read_where_it_lies() {
-        let json = Json::parse(
+        let document = Document::parse(
             r#"{"n": 1e400, "t": "ü\"", "b": true, "o": {"x": 2}, "a": [], "z": null}"#,
         );
+        let json = document.json();
         assert!(matches!(json.get("n"), Some(Field::Number(n)) if n == f64::INFINITY));
         assert!(matches!(json.get("t"), Some(Field::Text("ü\""))));
         assert!(matches!(json.get("b"), Some(Field::Bool(true))));
@@ -61,9 +62,10 @@ mod tests {
 
     #[pg_test]
     fn equal_documents_have_equal_hashes() {
-        let one = Json::parse(r#"{"a": 1.0, "b": [1, "x"]}"#);
-        let same = Json::parse(r#"{"b": [1.00, "x"], "a": 1}"#);
-        let other = Json::parse(r#"{"b": [1.00, "x"], "a": 2}"#);
+        let one = Document::parse(r#"{"a": 1.0, "b": [1, "x"]}"#);
+        let same = Document::parse(r#"{"b": [1.00, "x"], "a": 1}"#);
+        let other = Document::parse(r#"{"b": [1.00, "x"], "a": 2}"#);
+        let [one, same, other] = [&one, &same, &other].map(Document::json);
         assert_eq!(one.hash(5), same.hash(5));
         assert_ne!(one.hash(5), other.hash(5));
         assert_ne!(one.hash(5), one.hash(6));
@@ -100,7 +102,7 @@ mod tests {
     ) -> Vec<(usize, bool)> {
         let mut found = Vec::new();
         let args = [number.and_then(datum::float8), datum::optional_text(text)];
-        truths.evaluate(&args, |place, holds| found.push((place, holds)));
+        truths.evaluate(&args, |index, holds| found.push((index, holds)));
         found
     }
 
@@ -110,7 +112,7 @@ mod tests {
         let of_all = "$1 > 1, EXISTS (SELECT FROM pg_class WHERE relname = $2), NULL, $2 LIKE 'x%', \
                       false, ($1 = ANY ('{1,2}')) IS NOT TRUE, CASE WHEN $1 > 0 THEN length($2) = 1 END";
         let truths = truths(of_all).expect("some");
-        let had: Vec<usize> = (0..8).filter(|&place| truths.has(place)).collect();
+        let had: Vec<usize> = (0..8).filter(|&index| truths.has(index)).collect();
         assert_eq!(had, [0, 2, 3, 4, 5, 6]);
         let with = |number, text| {
             let found = evaluated(&truths, number, text).into_iter();

@@ -20,6 +20,7 @@ use crate::eligibility::check;
 use crate::error::Error;
 use crate::govern::switches::Switches;
 use crate::pg::attempt::attempt;
+use crate::pg::column::FromColumn;
 use crate::pg::plan::with_lock_timeout;
 use crate::pg::{Session, Statement, clock, datum};
 
@@ -177,7 +178,7 @@ fn run(statement: &'static std::thread::LocalKey<Statement>) {
     statement.with(|statement| statement.write(&[], |_| {}));
 }
 
-fn one<T: pgrx::FromDatum>(statement: &'static std::thread::LocalKey<Statement>) -> T {
+fn one<T: for<'a> FromColumn<'a>>(statement: &'static std::thread::LocalKey<Statement>) -> T {
     let mut value = None;
     statement.with(|statement| statement.write(&[], |row| value = row.get(1)));
     value.expect("a statement that answers one row")

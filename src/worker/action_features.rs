@@ -137,7 +137,8 @@ fn write_snapshot(bundle: &Bundle) -> i64 {
     let (content, count) = values(bundle, &all(bundle), now);
     let slots = bundle.entities.iter().map(|&i| &bundle.features[i]);
     let slots: BTreeMap<&str, usize> = slots.map(|f| (f.name.as_str(), f.cell)).collect();
-    let [content, slots] = [content, json!(slots)].map(|json| datum::text(&json.to_string()));
+    let [content, slots] = [content, json!(slots)].map(|json| json.to_string());
+    let [content, slots] = [&content, &slots].map(|text| datum::text(text));
     let mut newest = None;
     NEWEST.with(|statement| {
         statement.write(&[content, slots], |row| {

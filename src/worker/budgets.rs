@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::math::identifier::time_ordered;
 use crate::math::ledger;
 use crate::pg::clock::{self, to_unix_micros};
-use crate::pg::lookup::Seen;
+use crate::pg::lookup::Visibility;
 use crate::pg::{Statement, datum};
 use crate::policy;
 
@@ -58,7 +58,7 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
             .filter(|&entry| ledger::is_due(entry, &terms, now))
             .collect()
     };
-    let committed = Budget(cap).stripes(Seen::Committed, &terms);
+    let committed = Budget(cap).stripes(Visibility::Committed, &terms);
     if committed.iter().all(|stripe| due(stripe).is_empty()) {
         return 0;
     }
@@ -120,7 +120,7 @@ fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
 /// A budget that was used up may have been given something back.
 fn look_again(cap: &Cap, now: i64) {
     let terms = cap.terms(now);
-    let stripes = Budget(cap).stripes(Seen::Committed, &terms);
+    let stripes = Budget(cap).stripes(Visibility::Committed, &terms);
     let left: i64 = stripes
         .iter()
         .map(|stripe| stripe.free(&terms).max(0))
@@ -134,7 +134,7 @@ fn look_again(cap: &Cap, now: i64) {
 /// looking before they choose then.
 fn spread(cap: &Cap, now: i64) {
     let terms = cap.terms(now);
-    let committed = Budget(cap).stripes(Seen::Committed, &terms);
+    let committed = Budget(cap).stripes(Visibility::Committed, &terms);
     let left: i64 = committed.iter().map(|stripe| stripe.free(&terms)).sum();
     if left / (committed.len().max(1) as i64) < 2 * cap.low_water_mark() {
         return;

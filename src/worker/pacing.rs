@@ -12,7 +12,7 @@ use crate::caps::{self, Budget, Cap};
 use crate::error::Error;
 use crate::math::ledger;
 use crate::math::pacing::{Dual, Feedback, Line};
-use crate::pg::lookup::Seen as Rows;
+use crate::pg::lookup::Visibility;
 use crate::pg::{Statement, array, clock, datum};
 use crate::policy::{self, Bundle};
 use seen::Seen;
@@ -135,7 +135,7 @@ fn look(cap: &Cap, kept: Option<&Kept>, seen: &Seen, bundle: &Bundle, now: i64) 
     let scale = cap.scale as f64;
     let (starts, ends) = cap.own_window(now);
     let terms = cap.terms(now);
-    let stripes = Budget(cap).stripes(Rows::Committed, &terms);
+    let stripes = Budget(cap).stripes(Visibility::Committed, &terms);
     let used = stripes
         .iter()
         .map(|stripe| ledger::used(&stripe.ledger, &terms));

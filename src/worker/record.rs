@@ -101,13 +101,13 @@ pub fn is_held_up(error: &Caught) -> bool {
 /// Records a run that failed, and when the next one is due: later each time, unless other transactions hold it up.
 /// Whether the error is another one than last time.
 pub fn failure(run: &Run, error: &Caught) -> bool {
-    let mut is_new = false;
+    let (mut is_new, described) = (false, error.describe());
     FAILURE.with(|statement| {
         let args = [
             datum::text(run.job.name),
             datum::timestamp(run.started_at),
             datum::int8(run.rows),
-            datum::text(&error.describe()),
+            datum::text(&described),
             datum::bool(is_held_up(error)),
         ];
         statement.write(&args, |row| is_new = row.get(1).unwrap_or(false))

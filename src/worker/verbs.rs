@@ -69,7 +69,8 @@ fn unknown(name: &str) -> Error {
 /// default_jobs(): every job of this version, how often it runs by default, and what it does.
 #[pg_extern(sql = false)]
 fn default_jobs(call: pg_sys::FunctionCallInfo) {
-    let mut rows = Call::running(call).rows();
+    let call = Call::running(call);
+    let mut rows = call.rows();
     for job in JOBS {
         rows.push([job.name, job.every, job.comment].map(datum::text));
     }

@@ -4,7 +4,7 @@ use super::{Capacity, Held, Reservation};
 use crate::caps::{Budget, Cap, Level, Stripe};
 use crate::math::ledger;
 use crate::pg::claim::Claim;
-use crate::pg::lookup::Seen;
+use crate::pg::lookup::Visibility;
 use crate::pg::version::{RowLock, Version};
 
 /// How the counter of a cap was found.
@@ -132,7 +132,7 @@ impl Reservation<'_> {
         let kept_back = cap.limit - self.request.mode_limits.limit(cap.limit);
         loop {
             let terms = cap.terms(self.moment);
-            let rows = budget.stripes(Seen::Everything, &terms);
+            let rows = budget.stripes(Visibility::Dirty, &terms);
             let free = rows.iter().map(|row| row.free(&terms));
             let most = free.fold(0, i64::saturating_add).saturating_sub(kept_back);
             let of_others = rows.iter().filter(|row| !self.has(place, row.number));
@@ -219,7 +219,7 @@ impl Reservation<'_> {
     fn note_end(&self, cap: &Cap, least: i64) {
         let (budget, now) = (Budget(cap), self.moment);
         let terms = cap.terms(now);
-        let rows = budget.stripes(Seen::Committed, &terms);
+        let rows = budget.stripes(Visibility::Committed, &terms);
         let sum = |left: &dyn Fn(&Stripe) -> i64| {
             let left = rows.iter().map(|row| left(row).max(0));
             left.fold(0, i64::saturating_add)
@@ -241,7 +241,7 @@ impl Reservation<'_> {
     fn see(&self, cap: &Cap) -> Standing {
         let (budget, now) = (Budget(cap), self.moment);
         let terms = cap.terms(now);
-        let rows = budget.stripes(Seen::Committed, &terms);
+        let rows = budget.stripes(Visibility::Committed, &terms);
         let kept_back = cap.limit - self.request.mode_limits.limit(cap.limit);
         let free = rows.iter().map(|row| row.free(&terms));
         let most = free.fold(0, i64::saturating_add).saturating_sub(kept_back);
