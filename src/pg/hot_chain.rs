@@ -1,4 +1,4 @@
-//! Few rows that are looked at all the time: found by where they were, without an index.
+//! Few rows that are looked at all the time: found again by their item pointers, without an index.
 //!
 //! While a row is updated HOT, its index entry points to the same item: the root of a chain on one page,
 //! along which its newest version is. A backend remembers roots, and looks whether the row is still there.

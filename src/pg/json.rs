@@ -33,11 +33,16 @@ pub struct Document(Box<[u64]>);
 impl Document {
     /// Parses a text; what is no JSON is a Postgres error.
     pub fn parse(text: &str) -> Document {
-        // SAFETY: a jsonb.
-        unsafe { Document::copy(parsed(text)) }
+        let parsed = parsed(text);
+        // SAFETY: a jsonb that was allocated just now, and is freed once it was copied.
+        unsafe {
+            let document = Document::copy(parsed);
+            pg_sys::pfree(parsed.cast_mut_ptr());
+            document
+        }
     }
 
-    /// Takes over a jsonb of the current memory context.
+    /// A copy of a jsonb.
     ///
     /// # Safety
     /// The datum must be a jsonb.
