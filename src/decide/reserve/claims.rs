@@ -38,7 +38,9 @@ impl Reservation<'_> {
         match self.level(cap) {
             Level::UsedUp => Standing::Closed,
             _ if !self.takes => self.see(cap),
-            Level::Plenty if !self.careful && budget.is_uncontended() => Standing::Untouched,
+            Level::Plenty if !self.careful && budget.is_first_row_usually_free() => {
+                Standing::Untouched
+            }
             Level::Plenty => {
                 let claimed = self.claim_one(place);
                 claimed.unwrap_or_else(|| self.claim_enough(place))
@@ -105,18 +107,18 @@ impl Reservation<'_> {
         if self.units_claimed(place) >= enough {
             return Some(standing);
         }
-        for (step, number) in budget.stripe_order().enumerate() {
+        for (step, number) in budget.rows_in_order().enumerate() {
             if self.has(place, number) {
                 continue;
             }
             let claimed = budget.claim(number);
             if step == 0 {
-                budget.note_first_try(claimed.is_ok());
+                budget.note_first_row(claimed.is_ok());
             }
             if let Ok((stripe, version, claim)) = claimed
                 && stripe.free(&terms) >= enough
             {
-                budget.start_with(number);
+                budget.begin_with(number);
                 self.hold(place, stripe, version, claim);
                 return Some(standing);
             }
@@ -166,7 +168,7 @@ impl Reservation<'_> {
     fn claim_free(&mut self, place: usize, rows: &[Stripe], enough: i64) -> bool {
         let budget = Budget(self.cap(place));
         let mut contested = false;
-        for number in budget.stripe_order() {
+        for number in budget.rows_in_order() {
             let Some(row) = rows.iter().find(|row| row.number == number) else {
                 continue;
             };

@@ -137,18 +137,18 @@ impl Reservation<'_> {
         let cap = self.cap(need.place);
         let (budget, terms) = (Budget(cap), cap.terms(self.moment));
         let mut low = None;
-        for number in budget.stripe_order() {
+        for number in budget.rows_in_order() {
             if self.has(need.place, number) {
                 continue;
             }
             let Ok((stripe, version)) = budget.look(number) else {
-                budget.note_first_try(false);
+                budget.note_first_row(false);
                 continue;
             };
             let has_enough = budget.capacity(&stripe, self.moment) >= need.amount;
             // One that runs low is left to others, until all do.
             if has_enough && stripe.free(&terms) >= cap.low_water_mark() {
-                budget.start_with(number);
+                budget.begin_with(number);
                 self.hold(need.place, stripe, version, None);
                 return Some(self.held.len() - 1);
             }
@@ -253,10 +253,10 @@ impl Reservation<'_> {
     fn wait_for_drawn(&mut self, need: &Need, gives_way: bool) -> Option<usize> {
         let cap = self.cap(need.place);
         let budget = Budget(cap);
-        budget.note_first_try(false);
+        budget.note_first_row(false);
         loop {
             let mut in_use = false;
-            for number in budget.stripe_order() {
+            for number in budget.rows_in_order() {
                 session::check_interrupts();
                 let left = self.until.saturating_duration_since(Instant::now());
                 if left.is_zero() {

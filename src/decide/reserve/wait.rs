@@ -30,7 +30,7 @@ impl Reservation<'_> {
             return false;
         }
         if self.waited >= self.lock_wait || Instant::now() >= self.until {
-            budget.note_wait_timeout(self.waited, clock::now());
+            budget.note_vain_wait(self.waited, clock::now());
             return false;
         }
         let wanted = |number: i32| {
@@ -41,7 +41,7 @@ impl Reservation<'_> {
             worth.then_some(row)
         };
         // Those that are not in the hands of a transaction first: their claims come soon.
-        let turns = budget.stripe_order().filter_map(wanted);
+        let turns = budget.rows_in_order().filter_map(wanted);
         let Some(row) = turns.min_by_key(|row| row.holder.is_some()) else {
             return false;
         };
