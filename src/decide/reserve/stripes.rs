@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::counter::{Capacity, HeldRow};
 use super::reservation::Reservation;
 use super::wait::TURN_MS;
-use crate::caps::{Budget, Level, Per};
+use crate::caps::{Budget, Level};
 use crate::decide::draw::{Draw, Hold};
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::holder::Unavailable;
@@ -56,7 +56,7 @@ impl Reservation<'_> {
         for (slot, &pick) in draw.slate.picks.iter().enumerate() {
             for &(cap, amount) in &self.limits.of_action[draw.open[pick]] {
                 let (per, counts) = (self.cap(cap).per, &self.cap(cap).counts);
-                if per == Per::All || per == Per::User && counts.is_some() {
+                if per.is_budget() || per.is_of_user() && counts.is_some() {
                     needs.push(Need { cap, slot, amount });
                 }
             }
