@@ -1,15 +1,21 @@
 //! Why an action is no candidate.
 
-/// Why an action is out, as traces number it.
+/// An action of the surface that cannot be had, by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockedAction {
+    pub action: usize,
+    pub why: Blocked,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocked {
     NotStarted,
     Ended,
     Rule,
     RuleFailed,
-    /// It bears a cap per user, and who the user is is not known.
+    /// A cap per user binds it, and the user is not known.
     UnknownUser,
-    /// Counters that it needs are held by other transactions.
+    /// Other transactions hold the counters that it needs.
     Busy,
     /// Left out so that there are fewer candidates.
     Narrowed,
@@ -17,11 +23,11 @@ pub enum Blocked {
     Breaker,
     /// Switched off.
     Killed,
-    /// The cap of that slot has no room for it.
+    /// The cap of that number has no capacity for it.
     Cap(i32),
 }
 
-/// Codes from this one on are slots of caps.
+/// The codes of caps are their numbers added to this.
 const FIRST_CAP: i32 = 100;
 
 impl Blocked {
@@ -37,27 +43,11 @@ impl Blocked {
             Blocked::Narrowed => 7,
             Blocked::Breaker => 8,
             Blocked::Killed => 9,
-            Blocked::Cap(slot) => FIRST_CAP + slot,
+            Blocked::Cap(number) => FIRST_CAP + number,
         }
     }
 
-    /// Back from the number in a trace.
-    pub fn from_code(code: i32) -> Blocked {
-        match code {
-            1 => Blocked::NotStarted,
-            2 => Blocked::Ended,
-            3 => Blocked::Rule,
-            5 => Blocked::UnknownUser,
-            6 => Blocked::Busy,
-            7 => Blocked::Narrowed,
-            8 => Blocked::Breaker,
-            9 => Blocked::Killed,
-            FIRST_CAP.. => Blocked::Cap(code - FIRST_CAP),
-            _ => Blocked::RuleFailed,
-        }
-    }
-
-    /// The stage's step, and the reason, as people read them.
+    /// The step at which it dropped out, and the reason, as people read them.
     pub fn describe(self) -> (&'static str, &'static str) {
         match self {
             Blocked::NotStarted => ("campaign", "the campaign has not started"),

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::stage::Stage;
+use crate::pg::attempt::{Caught, sqlstate};
+
 /// Why the policy could not choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -10,10 +13,27 @@ pub enum Reason {
     NoCandidate,
     Paused,
     /// The latency budget was used up, by that stage.
-    Timeout(&'static str),
+    Timeout(Stage),
     /// As many decisions as may be were being made.
     Overload,
-    Failed(String),
+    /// A stage raised an error.
+    Failed {
+        sqlstate: String,
+        error: String,
+    },
+}
+
+impl Reason {
+    /// An error that was caught; with its message where nothing of that is kept.
+    pub fn failed(error: &Caught, is_kept: bool) -> Reason {
+        Reason::Failed {
+            sqlstate: sqlstate(error.code),
+            error: match is_kept {
+                true => error.describe(),
+                false => error.in_full(),
+            },
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -23,9 +43,9 @@ impl fmt::Display for Reason {
             Reason::NoModel => out.write_str("no_model"),
             Reason::NoCandidate => out.write_str("no_candidate"),
             Reason::Paused => out.write_str("paused"),
-            Reason::Timeout(stage) => write!(out, "timeout: {stage}"),
+            Reason::Timeout(stage) => write!(out, "timeout: {}", stage.name()),
             Reason::Overload => out.write_str("overload"),
-            Reason::Failed(code) => write!(out, "failed: {code}"),
+            Reason::Failed { sqlstate, .. } => write!(out, "failed: {sqlstate}"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Last stage: the row that records how the decision came about, in today's partition.
 
-use super::{Buffers, Decision};
-use crate::math::runs::compress;
+use super::columns::Columns;
+use super::decision::Decision;
 use crate::pg::append::append;
 use crate::pg::daily::{TRACES, trace_columns};
 use crate::pg::{Statement, array, datum};
@@ -17,10 +17,11 @@ thread_local! {
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
 /// partition never fails a decision. Needs an open session.
-pub fn write(decision: &Decision<'_>, buffers: &mut Buffers) {
+pub fn write(decision: &Decision<'_>, columns: &mut Columns) {
     let request = &decision.request;
-    let surface = request.surface;
-    let filled = buffers.slate.picks.len();
+    let (bundle, surface) = (request.bundle, request.surface);
+    let (features, draw) = (decision.features, decision.draw);
+    let filled = draw.filled();
     let chosen_by = decision.policy.filter(|_| filled > 0);
     let scored = chosen_by.and_then(|policy| policy.model.as_ref());
     let label = decision
@@ -29,24 +30,18 @@ pub fn write(decision: &Decision<'_>, buffers: &mut Buffers) {
         .map(|model| model.label.as_str());
     let reason = decision.reason.as_ref().map(ToString::to_string);
 
-    let actions = buffers.fill_slots(surface);
-    buffers.numbers.clear();
-    let open = buffers.open.iter().map(|&i| surface.actions[i].number);
-    compress(open, &mut buffers.numbers);
-    let candidates = buffers.numbers.len();
-    let blocked = buffers.blocked.iter().map(|&i| surface.actions[i].number);
-    buffers.numbers.extend(blocked);
-    let (candidates, blocked) = buffers.numbers.split_at(candidates);
+    let errors = decision.errors();
+    columns.fill(decision);
 
     let choice = chosen_by.map(|policy| request.choice(policy).to_numbers());
     let fields: Vec<Option<String>> = request.fields.iter().map(value_text).collect();
     let row = [
         datum::uuid(decision.id),
         datum::uuid(request.user_key),
-        datum::timestamp(decision.moment),
+        datum::timestamp(draw.moment),
         datum::int8(request.context_hash),
-        datum::int8(buffers.seed as i64),
-        datum::int8(decision.bundle.number),
+        datum::int8(draw.seed as i64),
+        datum::int8(bundle.number),
         datum::int2(filled as i16),
         datum::int2(1),
         datum::text(&surface.name),
@@ -56,32 +51,32 @@ pub fn write(decision: &Decision<'_>, buffers: &mut Buffers) {
         datum::optional_text(reason.as_deref()),
         None,
         datum::array(&decision.stage_us),
-        datum::array(&actions),
-        datum::array(&buffers.slate.chosen),
-        datum::array(candidates),
-        scored.and_then(|_| datum::array(&buffers.scores)),
+        datum::array(&columns.actions),
+        datum::array(&columns.chosen),
+        datum::array(&columns.candidates),
+        scored.and_then(|_| datum::array(&draw.scores)),
         choice.as_ref().and_then(|choice| datum::array(choice)),
-        datum::array(&buffers.features),
+        datum::array(&features.vector),
         texts(&fields),
-        some_of(blocked),
-        some_of(&buffers.blocked_by),
-        (!buffers.errors.is_empty())
-            .then(|| datum::texts(&buffers.errors))
+        some_of(&columns.blocked),
+        some_of(&columns.blocked_by),
+        (!errors.is_empty())
+            .then(|| datum::texts(&errors))
             .flatten(),
-        some_of(&buffers.missing),
-        some_of(&buffers.affinities),
-        datum::int8(buffers.seen),
-        decision.bundle.snapshot.and_then(datum::timestamp),
-        some_of(&buffers.dropped),
-        some_of(&buffers.relaxed),
-        some_of(&buffers.holds),
-        decision.bundle.switches.number.and_then(datum::int8),
-        some_of(&buffers.duals),
-        (request.now != decision.moment)
+        some_of(&columns.missing),
+        some_of(&columns.affinities),
+        datum::int8(features.events),
+        bundle.snapshot.and_then(datum::timestamp),
+        some_of(&columns.dropped),
+        some_of(&draw.relaxed),
+        some_of(&columns.holds),
+        bundle.switches.number.and_then(datum::int8),
+        some_of(&columns.duals),
+        (request.now != draw.moment)
             .then(|| datum::timestamp(request.now))
             .flatten(),
     ];
-    let day = TRACES.day(decision.moment);
+    let day = TRACES.day(draw.moment);
     let added = day.is_some_and(|day| append(day, &row));
     if !added {
         INSERT.with(|statement| statement.write(&row, |_| {}));
