@@ -11,7 +11,8 @@ use super::stored::Stored;
 use crate::error::Error;
 use crate::govern::switches::Switches;
 use crate::pg::plan::{Access, Cursor};
-use crate::pg::{Plan, Row, Session, array, datum, session};
+use crate::pg::record::{Timestamp, of_row, select_row};
+use crate::pg::{Plan, Session, datum, session};
 use crate::policy::{self, Bundle, FeatureMask, UserRow};
 
 const TRACES: &str = include_str!("traces.sql");
@@ -39,36 +40,18 @@ pub struct Report {
     pub users_left_out: usize,
 }
 
-/// The features that a decision has used, as its trace says.
-struct TracedFeatures {
-    user_key: Uuid,
-    bundle: i64,
-    seen: i64,
-    surface: String,
-    features_at: i64,
-    features: Vec<f64>,
-    missing: Vec<i16>,
-    affinities: Vec<f64>,
-    switches: Option<i64>,
-}
-
-impl TracedFeatures {
-    fn read(row: &Row<'_>) -> TracedFeatures {
-        let (mut features, mut missing, mut affinities) = (Vec::new(), Vec::new(), Vec::new());
-        row.datum(6).map(|d| array::read_into(d, &mut features));
-        row.datum(7).map(|d| array::read_into(d, &mut missing));
-        row.datum(8).map(|d| array::read_into(d, &mut affinities));
-        TracedFeatures {
-            user_key: row.uuid(1).expect("a key"),
-            bundle: row.must(2),
-            seen: row.must(3),
-            surface: row.must(4),
-            features_at: row.timestamp(5).expect("a key"),
-            features,
-            missing,
-            affinities,
-            switches: row.get(9),
-        }
+select_row! {
+    /// The features that a decision has used, as its trace says.
+    struct TracedFeatures {
+        user_key: Uuid,
+        bundle: i64,
+        seen: i64,
+        surface: String,
+        features_at: Timestamp,
+        features: Vec<f64>,
+        missing: Vec<i16>,
+        affinities: Vec<f64>,
+        switches: Option<i64>,
     }
 }
 
@@ -115,7 +98,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
         // What a batch has allocated goes with it.
         let _batch = Session::open();
         let mut batch = Vec::new();
-        cursor.fetch(BATCH, |row| batch.push(TracedFeatures::read(&row)));
+        cursor.fetch(BATCH, |row| batch.push(of_row::<TracedFeatures>(&row)));
         if batch.is_empty() {
             report.users_left_out = left_out.len();
             return Ok(report);
@@ -140,7 +123,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
             }
             let recomputed = recomputed.as_mut().expect("made just now");
             if recomputed.add_up_to(trace.seen) {
-                switches.turn_to(trace.switches, trace.features_at);
+                switches.turn_to(trace.switches, trace.features_at.0);
                 compare_one(trace, recomputed, &switches, &mut report.features);
             } else {
                 left_out.insert(trace.user_key);
@@ -156,7 +139,7 @@ fn compare_one(
     switches: &Switches,
     report: &mut BTreeMap<String, Agreement>,
 ) {
-    let (bundle, row, now) = (&recomputed.bundle, &recomputed.row, trace.features_at);
+    let (bundle, row, now) = (&recomputed.bundle, &recomputed.row, trace.features_at.0);
     if trace.features.len() != bundle.vector.len() {
         return;
     }

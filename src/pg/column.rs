@@ -85,8 +85,9 @@ impl FromColumn<'_> for Uuid {
     }
 }
 
-/// A timestamptz, in microseconds since 2000.
-pub(super) struct Timestamp(pub i64);
+/// A timestamptz: microseconds since 2000.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Timestamp(pub i64);
 
 impl FromColumn<'_> for Timestamp {
     const TYPES: &'static [pg_sys::Oid] = &[pg_sys::TIMESTAMPTZOID];

@@ -31,6 +31,7 @@ pub mod lookup;
 pub mod partition;
 pub mod plan;
 mod planner;
+pub mod record;
 pub mod row;
 pub mod rule_text;
 pub mod session;

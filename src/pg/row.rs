@@ -37,6 +37,14 @@ impl<'a> Row<'a> {
         (!null).then_some(datum)
     }
 
+    pub(super) fn shape(&self) -> pg_sys::TupleDesc {
+        self.shape
+    }
+
+    pub(super) fn is_null(&self, column: i32) -> bool {
+        self.raw(column).is_none()
+    }
+
     fn type_of(&self, column: i32) -> pg_sys::Oid {
         // SAFETY: the shape is alive; InvalidOid where it has no such column.
         unsafe { pg_sys::SPI_gettypeid(self.shape, column) }

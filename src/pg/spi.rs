@@ -89,7 +89,7 @@ impl TransactionMark {
 mod open_sessions {
     use std::cell::{Cell, RefCell};
 
-    use super::SessionMark;
+    use crate::pg::spi::SessionMark;
 
     thread_local! {
         static OPEN: RefCell<Vec<SessionMark>> = const { RefCell::new(Vec::new()) };
@@ -130,7 +130,7 @@ mod open_sessions {
 
 #[cfg(not(debug_assertions))]
 mod open_sessions {
-    use super::SessionMark;
+    use crate::pg::spi::SessionMark;
 
     pub fn enter() -> SessionMark {
         SessionMark()

@@ -112,7 +112,7 @@ mod tests {
         let _session = Session::open();
         let plan = Plan::prepare("SELECT $1", &[pg_sys::INT8OID]);
         let read = |args: &[datum::Arg<'_>]| {
-            plan.run(Access::Read, args, |row| drop(row.get::<i32>(1)));
+            plan.run(Access::Read, args, |row| _ = row.get::<i32>(1));
         };
         let column = failure(|| read(&[datum::int8(1)]));
         assert_eq!(column, "value 1 is of type 20, and read as a i32");
