@@ -80,7 +80,7 @@ pub fn init() {
         ),
         (
             c"pg_decide.quarantine_retention",
-            c"Days for which faulty events are kept; 0 keeps them for ever.",
+            c"Days for which invalid events are kept; 0 keeps them for ever.",
             &QUARANTINE_RETENTION,
         ),
     ] {

@@ -52,7 +52,7 @@ pub fn find(
             _ if request.now >= action.ends => Blocked::Ended,
             _ if action
                 .rule
-                .is_some_and(|rule| envelope.round.leaves_out(rule)) =>
+                .is_some_and(|rule| envelope.open_rules.skips(rule)) =>
             {
                 Blocked::Breaker
             }
@@ -80,12 +80,12 @@ fn ask(request: &Request<'_>, envelope: &Envelope, vector: &[f64]) -> Verdicts {
         in_full: !envelope.takes,
     };
     let rules = &request.surface.rules;
-    let (round, until) = (&envelope.round, &envelope.rules_until);
+    let (skipped, until) = (&envelope.open_rules, &envelope.rules_until);
     let mut verdicts = match envelope.asking {
-        Asking::Together => rules.ask(&asked, round, until),
-        Asking::Each => rules.ask_each(&asked, round, until),
+        Asking::Together => rules.evaluate(&asked, skipped, until),
+        Asking::Each => rules.evaluate_each(&asked, skipped, until),
         Asking::NotAgain => return rules.all_failed(&envelope.late()),
     };
-    envelope.report(std::mem::take(&mut verdicts.outcome));
+    envelope.report(std::mem::take(&mut verdicts.report));
     verdicts
 }

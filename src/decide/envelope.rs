@@ -15,7 +15,7 @@ use super::reason::Reason;
 use super::request::Request;
 use super::stage::{Stage, Stopwatch};
 use crate::eligibility::breaker::{self, Probe};
-use crate::eligibility::{Deadline, Round, RuleFault, RuleReport, timed_out};
+use crate::eligibility::{Deadline, OpenRules, RuleFault, RuleReport, timed_out};
 use crate::govern::modes::Mode;
 use crate::pg::admission::{self, Admitted, Full};
 use crate::pg::attempt::{Caught, attempt};
@@ -71,7 +71,7 @@ pub struct Envelope {
     pub feature_source: FeatureSource,
     pub asking: Asking,
     /// Which rules are left out.
-    pub round: Round,
+    pub open_rules: OpenRules,
     probe: Option<Probe>,
     pub features_until: Deadline,
     pub rules_until: Deadline,
@@ -90,20 +90,20 @@ impl Envelope {
         let budget = settings::enforce_latency_budget().then_some(surface.latency_budget);
         let by = |percent: u32| Deadline::at(budget.map(|all| began + all * percent / 100));
         let is_asked = request.mode_limits.mode != Mode::Paused;
-        let (round, probe) = match surface.rules.is_empty() {
-            true => (Round::default(), None),
-            false => breaker::round(&surface.rules, request.now, takes && is_asked),
+        let (open_rules, probe) = match surface.rules.is_empty() {
+            true => (OpenRules::default(), None),
+            false => breaker::open_rules(&surface.rules, request.now, takes && is_asked),
         };
         Envelope {
             began,
             budget,
             takes,
             feature_source: FeatureSource::UserRow,
-            asking: match surface.rules.go_alone() {
+            asking: match surface.rules.is_one_by_one() {
                 true => Asking::Each,
                 false => Asking::Together,
             },
-            round,
+            open_rules,
             probe,
             features_until: by(FEATURES),
             rules_until: by(CANDIDATES),
@@ -157,12 +157,12 @@ impl Envelope {
     /// The rules were late together.
     fn give_up_rules(&mut self, request: &Request<'_>) {
         let rules = &request.surface.rules;
-        rules.overran();
+        rules.note_timeout();
         self.asking = Asking::NotAgain;
         // Whether the one that was tried again did better is not known.
         self.probe = None;
         self.rules_given = self.spent(Instant::now());
-        let mut asked = (0..rules.len()).filter(|rule| !self.round.out.contains(rule));
+        let mut asked = (0..rules.len()).filter(|rule| !self.open_rules.rules.contains(rule));
         if let (Some(rule), None) = (asked.next(), asked.next()) {
             let late = RuleFault {
                 rule,
@@ -171,7 +171,7 @@ impl Envelope {
             };
             self.report(RuleReport {
                 faults: vec![late],
-                silent: self.round.probed.into_iter().collect(),
+                inconclusive: self.open_rules.probed.into_iter().collect(),
             });
         }
     }
@@ -226,10 +226,10 @@ impl Envelope {
             && let Some(mut report) = self.rule_report.take()
         {
             if request.context.size() > ORDINARY_CONTEXT {
-                report.excuse();
+                report.discard_faults();
             }
             let (rules, probe) = (&request.surface.rules, self.probe.take());
-            breaker::account(rules, &self.round, probe, &report, request.now);
+            breaker::record(rules, &self.open_rules, probe, &report, request.now);
         }
     }
 

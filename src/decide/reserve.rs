@@ -136,7 +136,7 @@ impl<'a> Reservation<'a> {
         Some(match self.capacities[index] {
             Capacity::Contested(_) | Capacity::Busy => Blocked::Busy,
             Capacity::UnknownUser => Blocked::UnknownUser,
-            Capacity::Units(_) | Capacity::Plenty => Blocked::Cap(self.cap(index).slot),
+            Capacity::Units(_) | Capacity::Plenty => Blocked::Cap(self.cap(index).number),
         })
     }
 
@@ -194,7 +194,7 @@ impl<'a> Reservation<'a> {
             Capacity::Busy | Capacity::UnknownUser
         ) {
             self.capacities[index] = Capacity::Plenty;
-            draw.relaxed.push(self.cap(index).slot);
+            draw.relaxed.push(self.cap(index).number);
         }
         true
     }

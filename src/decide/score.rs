@@ -69,7 +69,7 @@ impl Scores {
         let Some(model) = &policy.model else {
             return;
         };
-        self.fill_inputs(surface.affinities.places, features);
+        self.fill_inputs(surface.affinities.len, features);
         model
             .scorer
             .vector(&self.inputs, fields, &mut self.coordinates);
@@ -84,7 +84,7 @@ impl Scores {
         }
         for &Price { cap, lambda } in &self.prices {
             let limits = &surface.limits;
-            let is_priced = |&i: &usize| bundle.caps[i].slot == cap;
+            let is_priced = |&i: &usize| bundle.caps[i].number == cap;
             let Some(index) = limits.caps.iter().position(is_priced) else {
                 continue;
             };

@@ -2,17 +2,17 @@
 
 use super::counter::{Capacity, CounterState, HeldRow};
 use super::reservation::Reservation;
-use crate::caps::{Budget, Cap, Level, Per, Stripe};
+use crate::caps::{Budget, Cap, Level, Stripe};
 use crate::math::ledger;
 use crate::pg::claim::Claim;
-use crate::pg::lookup::Seen;
+use crate::pg::lookup::Visibility;
 use crate::pg::version::{RowLock, Version};
 
 impl Reservation<'_> {
     /// Claims as much of a budget as this decision can need, unless that is sure without a claim.
     pub(super) fn claim_counter(&mut self, index: usize) -> CounterState {
         let cap = self.cap(index);
-        if cap.per != Per::All {
+        if !cap.per.is_budget() {
             return CounterState::Unclaimed;
         }
         match self.level(cap) {
@@ -25,7 +25,7 @@ impl Reservation<'_> {
                 let claimed = self.claim_one(index);
                 claimed.unwrap_or_else(|| self.claim_enough(index))
             }
-            Level::Little => self.claim_enough(index),
+            Level::Low => self.claim_enough(index),
         }
     }
 
@@ -34,7 +34,7 @@ impl Reservation<'_> {
         let now = self.moment;
         let tightened = self.request.mode_limits.limit(cap.limit) != cap.limit;
         match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
-            Level::Plenty if tightened || cap.is_paced() => Level::Little,
+            Level::Plenty if tightened || cap.is_paced() => Level::Low,
             level => level,
         }
     }
@@ -65,7 +65,7 @@ impl Reservation<'_> {
     fn units_claimed(&self, index: usize) -> i64 {
         let budget = Budget(self.cap(index));
         let rows = self.held.iter().filter(|row| row.cap == index);
-        let units = rows.map(|row| budget.available(&row.stripe, self.moment));
+        let units = rows.map(|row| budget.capacity(&row.stripe, self.moment));
         units.fold(0, i64::saturating_add)
     }
 
@@ -79,7 +79,7 @@ impl Reservation<'_> {
     fn claim_one(&mut self, index: usize) -> Option<CounterState> {
         let cap = self.cap(index);
         let (budget, terms) = (Budget(cap), cap.terms(self.moment));
-        let enough = self.need(index).max(cap.little());
+        let enough = self.need(index).max(cap.low_water_mark());
         let state = CounterState::Claimed {
             overdrawn: 0,
             most: i64::MAX,
@@ -115,7 +115,7 @@ impl Reservation<'_> {
         let kept_back = cap.limit - self.request.mode_limits.limit(cap.limit);
         loop {
             let terms = cap.terms(self.moment);
-            let rows = budget.stripes(Seen::Everything, &terms);
+            let rows = budget.stripes(Visibility::Dirty, &terms);
             let free = rows.iter().map(|row| row.free(&terms));
             let most = free.fold(0, i64::saturating_add).saturating_sub(kept_back);
             let of_others = rows.iter().filter(|row| !self.has(index, row.number));
@@ -129,7 +129,7 @@ impl Reservation<'_> {
             if rows.is_empty() {
                 return CounterState::Locked;
             }
-            let left = |row: &Stripe| budget.available(row, self.moment).max(0);
+            let left = |row: &Stripe| budget.capacity(row, self.moment).max(0);
             let all = rows.iter().map(left).fold(0, i64::saturating_add);
             if all.saturating_add(overdrawn).min(most) < least {
                 self.note_end(cap, least);
@@ -155,7 +155,7 @@ impl Reservation<'_> {
             if self.units_claimed(index) >= enough {
                 break;
             }
-            if self.has(index, number) || budget.available(row, self.moment) <= 0 {
+            if self.has(index, number) || budget.capacity(row, self.moment) <= 0 {
                 continue;
             }
             if row.holder.is_some() {
@@ -163,7 +163,7 @@ impl Reservation<'_> {
                 continue;
             }
             match budget.claim(number) {
-                Ok((stripe, version, claim)) if budget.available(&stripe, self.moment) > 0 => {
+                Ok((stripe, version, claim)) if budget.capacity(&stripe, self.moment) > 0 => {
                     self.hold(index, stripe, version, claim);
                 }
                 Ok(_) => {}
@@ -201,33 +201,33 @@ impl Reservation<'_> {
     fn note_end(&self, cap: &Cap, least: i64) {
         let (budget, now) = (Budget(cap), self.moment);
         let terms = cap.terms(now);
-        let rows = budget.stripes(Seen::Committed, &terms);
+        let rows = budget.stripes(Visibility::Committed, &terms);
         let sum = |left: &dyn Fn(&Stripe) -> i64| {
             let left = rows.iter().map(|row| left(row).max(0));
             left.fold(0, i64::saturating_add)
         };
-        if rows.is_empty() || sum(&|row| budget.available(row, now)) >= least {
+        if rows.is_empty() || sum(&|row| budget.capacity(row, now)) >= least {
             return;
         }
         if cap.is_paced() && sum(&|row| row.free(&terms)) >= least {
-            return budget.close_until(budget.opens_at(&rows, least, now));
+            return budget.set_exhausted_until(budget.opens_at(&rows, least, now));
         }
         let (starts, ends) = cap.window(now);
         let frees = rows.iter();
         let frees = frees.filter_map(|row| ledger::frees_at(&row.ledger, &terms));
         let until = frees.min().unwrap_or(ends);
-        budget.mark(cap.level_window(starts), Level::UsedUp, until);
+        budget.announce_level(cap.level_window(starts), Level::UsedUp, until);
     }
 
     /// What is left of a budget by what is committed, without claims.
     fn read(&self, cap: &Cap) -> CounterState {
         let (budget, now) = (Budget(cap), self.moment);
         let terms = cap.terms(now);
-        let rows = budget.stripes(Seen::Committed, &terms);
+        let rows = budget.stripes(Visibility::Committed, &terms);
         let kept_back = cap.limit - self.request.mode_limits.limit(cap.limit);
         let free = rows.iter().map(|row| row.free(&terms));
         let most = free.fold(0, i64::saturating_add).saturating_sub(kept_back);
-        let left = rows.iter().map(|row| budget.available(row, now));
+        let left = rows.iter().map(|row| budget.capacity(row, now));
         if rows.is_empty() {
             return CounterState::Locked;
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::counter::{Capacity, HeldRow};
 use super::reservation::Reservation;
 use super::wait::TURN_MS;
-use crate::caps::{Budget, Level, Per};
+use crate::caps::{Budget, Level};
 use crate::decide::draw::{Draw, Hold};
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::holder::Unavailable;
@@ -56,7 +56,7 @@ impl Reservation<'_> {
         for (slot, &pick) in draw.slate.picks.iter().enumerate() {
             for &(cap, amount) in &self.limits.of_action[draw.open[pick]] {
                 let (per, counts) = (self.cap(cap).per, &self.cap(cap).counts);
-                if per == Per::All || per == Per::User && counts.is_some() {
+                if per.is_budget() || per.is_of_user() && counts.is_some() {
                     needs.push(Need { cap, slot, amount });
                 }
             }
@@ -71,7 +71,7 @@ impl Reservation<'_> {
         for need in needs {
             let cap = self.cap(need.cap);
             let mut stripe = None;
-            if cap.per == Per::All {
+            if cap.per.is_budget() {
                 let Some(row) = self.find_row(need) else {
                     return false;
                 };
@@ -81,7 +81,7 @@ impl Reservation<'_> {
             if cap.counts.is_some() {
                 draw.holds.push(Hold {
                     slot: need.slot as i32 + 1,
-                    cap: cap.slot,
+                    cap: cap.number,
                     stripe,
                     amount: need.amount,
                 });
@@ -120,7 +120,7 @@ impl Reservation<'_> {
         let budget = Budget(self.cap(need.cap));
         let fits = |row: &HeldRow| {
             row.cap == need.cap
-                && (gives_way || budget.available(&row.stripe, self.moment) >= need.amount)
+                && (gives_way || budget.capacity(&row.stripe, self.moment) >= need.amount)
         };
         self.held.iter().position(fits)
     }
@@ -138,9 +138,9 @@ impl Reservation<'_> {
                 budget.note_first_row(false);
                 continue;
             };
-            let has_enough = budget.available(&stripe, self.moment) >= need.amount;
+            let has_enough = budget.capacity(&stripe, self.moment) >= need.amount;
             // One that runs low is left to others, until all do.
-            if has_enough && stripe.free(&terms) >= cap.little() {
+            if has_enough && stripe.free(&terms) >= cap.low_water_mark() {
                 budget.begin_with(number);
                 self.hold(need.cap, stripe, version, None);
                 return Some(self.held.len() - 1);
@@ -158,7 +158,7 @@ impl Reservation<'_> {
     fn gather(&mut self, need: &Need) -> Option<usize> {
         let cap = self.cap(need.cap);
         let (budget, moment) = (Budget(cap), self.moment);
-        let spare = |row: &HeldRow| budget.available(&row.stripe, moment).max(0);
+        let spare = |row: &HeldRow| budget.capacity(&row.stripe, moment).max(0);
         let of_cap = |(_, row): &(usize, &HeldRow)| row.cap == need.cap;
         let held = self.held.iter().enumerate().filter(of_cap);
         let rows: Vec<(usize, i64)> = held.map(|(row, held)| (row, spare(held))).collect();
@@ -207,13 +207,13 @@ impl Reservation<'_> {
         let now = self.moment;
         for row in self.held.iter().filter(|row| row.before.is_some()) {
             let cap = self.cap(row.cap);
-            if cap.is_small() || row.stripe.free(&cap.terms(now)) >= cap.little() {
+            if cap.is_small() || row.stripe.free(&cap.terms(now)) >= cap.low_water_mark() {
                 continue;
             }
             let (starts, ends) = cap.window(now);
             let starts = cap.level_window(starts);
             if Budget(cap).level(starts, now) == Level::Plenty {
-                Budget(cap).mark(starts, Level::Little, ends);
+                Budget(cap).announce_level(starts, Level::Low, ends);
             }
         }
     }
@@ -255,7 +255,7 @@ impl Reservation<'_> {
                 self.is_moment_stale = true;
                 match budget.claim_within(number, share) {
                     Ok((stripe, version, claim)) => {
-                        let enough = budget.available(&stripe, self.moment) >= need.amount;
+                        let enough = budget.capacity(&stripe, self.moment) >= need.amount;
                         if enough || gives_way {
                             self.hold(need.cap, stripe, version, claim);
                             return Some(self.held.len() - 1);

@@ -2,7 +2,7 @@
 
 use super::counter::Capacity;
 use super::reservation::Reservation;
-use crate::caps::{Cap, Per};
+use crate::caps::Cap;
 use crate::decide::draw::Draw;
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::version::RowLock;
@@ -50,7 +50,7 @@ impl Reservation<'_> {
         if self.takes && self.user.is_none() {
             return Capacity::Busy;
         }
-        let block = ledger::block(&self.exposures, cap.slot.into());
+        let block = ledger::block(&self.exposures, cap.number.into());
         let used = ledger::used(block, &cap.terms(self.moment));
         Capacity::Units(limit.saturating_sub(used).max(0))
     }
@@ -58,9 +58,9 @@ impl Reservation<'_> {
     /// Whether the row of the user has an entry that is newer than the moment.
     pub(super) fn is_behind_user(&self) -> bool {
         let caps = (0..self.limits.caps.len()).map(|index| self.cap(index));
-        let mut of_user = caps.filter(|cap| cap.per == Per::User);
+        let mut of_user = caps.filter(|cap| cap.per.is_of_user());
         of_user.any(|cap| {
-            let block = ledger::block(&self.exposures, cap.slot.into());
+            let block = ledger::block(&self.exposures, cap.number.into());
             ledger::newest(block).is_some_and(|newest| newest > self.moment)
         })
     }
@@ -108,14 +108,14 @@ impl Reservation<'_> {
             let action = draw.open[pick];
             for &(index, amount) in &self.limits.of_action[action] {
                 let cap = self.cap(index);
-                if cap.per != Per::User {
+                if !cap.per.is_of_user() {
                     continue;
                 }
                 let state = match cap.counts {
                     None => COUNTED,
                     Some(_) => self.request.surface.actions[action].number.into(),
                 };
-                let number = cap.slot.into();
+                let number = cap.number.into();
                 let mut block = ledger::block(exposures, number).to_vec();
                 ledger::take(&mut block, (now, amount, state), &cap.terms(now));
                 ledger::put(exposures, number, &block);

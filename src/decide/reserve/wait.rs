@@ -35,7 +35,7 @@ impl Reservation<'_> {
         }
         let wanted = |number: i32| {
             let row = rows.iter().find(|row| row.number == number)?;
-            let worth = budget.available(row, moment) > 0
+            let worth = budget.capacity(row, moment) > 0
                 && !row.holder.is_some_and(stays)
                 && !self.has(index, number);
             worth.then_some(row)
@@ -53,7 +53,7 @@ impl Reservation<'_> {
         self.waited_ms += passed.max(1);
         match claimed {
             Ok((stripe, version, claim)) => {
-                if budget.available(&stripe, moment) > 0 {
+                if budget.capacity(&stripe, moment) > 0 {
                     self.hold(index, stripe, version, claim);
                 }
             }
