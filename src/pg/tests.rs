@@ -2,6 +2,13 @@
 
 use pgrx::prelude::*;
 
+super::record::select_row! {
+    struct Pair {
+        first: i32,
+        second: Option<String>,
+    }
+}
+
 #[pg_schema]
 mod tests {
     use super::*;
@@ -10,6 +17,7 @@ mod tests {
     use crate::pg::json::{Document, Field, Json};
     use crate::pg::locked::{Locked, Wait};
     use crate::pg::lookup::Keyed;
+    use crate::pg::record::SelectRow;
     use crate::pg::{Plan, Session, array, datum, plan::Access};
 
     /// What Postgres prints of a value that we have built.
@@ -267,5 +275,26 @@ mod tests {
         assert!(truths.hold());
         Spi::run("REVOKE EXECUTE ON FUNCTION float8gt FROM PUBLIC").unwrap();
         assert!(!truths.hold());
+    }
+
+    #[pg_test]
+    fn rows_are_read_by_the_names_of_their_columns() {
+        let _session = Session::open();
+        let read = |sql: &str| {
+            let mut pair = None;
+            let plan = Plan::prepare(sql, &[]);
+            plan.run(Access::Read, &[], |row| pair = Pair::read(&row));
+            pair.map(|Pair { first, second }| (first, second))
+        };
+        let both = Some((1, Some("a".to_owned())));
+        assert_eq!(read("SELECT 1 AS first, 'a'::text AS second"), both);
+        assert_eq!(read("SELECT true, 'a'::text AS second, 1 AS first"), both);
+        assert_eq!(
+            read("SELECT 1 AS first, NULL::text AS second"),
+            Some((1, None))
+        );
+        // A column of another type, or of no such name, is not taken for it.
+        assert_eq!(read("SELECT 1::bigint AS first, 'a'::text AS second"), None);
+        assert_eq!(read("SELECT 1 AS first, 'a'::text AS third"), None);
     }
 }

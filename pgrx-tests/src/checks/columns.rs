@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use postgres::Client;
 
+use super::docs;
 use crate::temporary::Database;
 use crate::workspace::Workspace;
 
@@ -161,29 +162,9 @@ fn column(line: &str) -> Option<Column> {
     })
 }
 
-/// The text without its marks: backticks, links to what it names, and the brackets of functions.
+/// The text without its marks, and without the brackets of functions.
 fn plain(text: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some((before, link)) = rest.split_once('[') {
-        let target = link
-            .split_once("](")
-            .and_then(|(name, after)| Some((name, after.split_once(')')?.1)));
-        match target {
-            Some((name, after)) if !name.contains('[') => {
-                plain += before;
-                plain += name;
-                rest = after;
-            }
-            _ => {
-                plain += before;
-                plain.push('[');
-                rest = link;
-            }
-        }
-    }
-    plain += rest;
-    plain.replace('`', "").replace("\\|", "|").replace("()", "")
+    docs::plain(text).replace("\\|", "|").replace("()", "")
 }
 
 /// Whether the default is the same value, however it is written.

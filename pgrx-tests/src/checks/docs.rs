@@ -54,7 +54,7 @@ pub fn name_every_job(database: &Database) -> Result<()> {
 }
 
 /// Text without the marks of code and of links.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
     while let Some((before, link)) = rest.split_once('[') {
