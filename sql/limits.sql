@@ -191,11 +191,15 @@ COMMENT ON COLUMN decide.budget_level.level IS '0: plenty; 1: near its end; 2: u
 COMMENT ON COLUMN decide.budget_level.until IS 'When it has capacity again, in microseconds since 2000';
 
 CREATE FUNCTION decide.blocked_reason(code int) RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE c STABLE
 SET search_path = pg_catalog, pg_temp
-RETURN CASE
-  WHEN code >= 100 THEN 'cap: ' || COALESCE((
-    SELECT s.cap || COALESCE(' (' || s.value || ')', '') FROM decide.cap_slot AS s WHERE s.slot = code - 100), '?')
-  ELSE (ARRAY['not_started', 'ended', 'rule', 'rule_failed', 'unknown_user', 'busy', 'narrowed', 'breaker', 'killed'])[code]
-END;
-COMMENT ON FUNCTION decide.blocked_reason(int) IS 'The name of a code in decide.trace.blocked_by';
+AS 'MODULE_PATHNAME', 'blocked_reason_wrapper';
+COMMENT ON FUNCTION decide.blocked_reason(int) IS 'The name of a code in decide.trace.blocked_by: a reason of decide.reason_catalog, with the name of the cap';
+
+CREATE FUNCTION decide.reason_catalog()
+RETURNS TABLE (kind text, code int, reason text, step text, description text)
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'reason_catalog_wrapper';
+COMMENT ON FUNCTION decide.reason_catalog() IS
+  'Every reason: why a slot gets the fallback (fallback), and why an action is no candidate (blocked), with the number in decide.trace.blocked_by';

@@ -83,7 +83,7 @@ COMMENT ON COLUMN decide.trace.duals IS 'Prices that were subtracted from scores
 COMMENT ON COLUMN decide.trace.features_at IS 'As of when features, rules and switches were read, if that was earlier because the decision waited for locks (null: decided_at)';
 COMMENT ON COLUMN decide.trace.context_values IS 'Values of the surface''s context_fields, in their order';
 COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were blocked, by number';
-COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each: 1 not started, 2 ended, 3 rule, 4 rule failed, 5 unknown user, 6 busy, 7 narrowed, 8 breaker, 9 killed; 100 + slot: that cap';
+COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each, as decide.reason_catalog numbers it; 100 + slot: that cap';
 COMMENT ON COLUMN decide.trace.errors IS 'Errors that rules or stages raised';
 
 -- Traces are facts: they are added, and go by retention, which drops partitions, or by erasure, which

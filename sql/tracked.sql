@@ -373,7 +373,7 @@ BEGIN
       HINT = 'Track an ordinary table, or a partitioned one as a whole.';
   ELSIF NOT pg_has_role(current_user, named.relowner, 'USAGE') THEN
     RAISE EXCEPTION 'must be owner of table %', relation USING ERRCODE = 'insufficient_privilege',
-      HINT = 'Let the table''s owner, with the job operate, or a superuser track it.';
+      HINT = 'Let the table''s owner, with the access operate, or a superuser track it.';
   END IF;
   whole := decide.whole_mapping(relation, mapping);
   FOR operation IN SELECT DISTINCT jsonb_array_elements_text(whole -> 'on') ORDER BY 1 LOOP

@@ -56,7 +56,7 @@ COMMENT ON COLUMN decide.decision.seed IS 'Seed of the draw';
 COMMENT ON COLUMN decide.decision.features IS 'Feature vector used, in the order of the bundle''s features';
 COMMENT ON COLUMN decide.decision.context_values IS 'Context fields that the surface keeps';
 COMMENT ON COLUMN decide.decision.blocked IS 'Actions of the surface that were blocked';
-COMMENT ON COLUMN decide.decision.blocked_reasons IS 'Why, for each: not_started, ended, rule, rule_failed, unknown_user, busy, narrowed, breaker, killed, or cap: and its name';
+COMMENT ON COLUMN decide.decision.blocked_reasons IS 'Why, for each, as decide.reason_catalog names it: cap: is followed by its name (null: none were out)';
 COMMENT ON COLUMN decide.decision.errors IS 'Errors that rules or stages raised';
 COMMENT ON COLUMN decide.decision.origin IS 'Where an imported decision comes from (null: made here)';
 COMMENT ON COLUMN decide.decision.request_us IS 'Microseconds to check the request';

@@ -2,6 +2,7 @@
 
 mod blocked;
 mod candidates;
+mod catalog;
 mod distribution;
 mod envelope;
 mod explain;

@@ -12,42 +12,54 @@ use crate::math::choice::Choice;
 use crate::math::identifier::moment_of;
 use crate::math::model::Value;
 use crate::math::runs::expand;
-use crate::pg::{Session, Statement, array, clock, datum};
+use crate::pg::record::{Select, Timestamp, select_row};
+use crate::pg::{Session, clock, datum};
 use crate::policy::{self, Policy};
 
-/// What a trace says that a replay needs.
-#[derive(Default)]
-struct Trace {
-    bundle: Option<i64>,
-    snapshot: Option<i64>,
-    switches: Option<i64>,
-    features_at: i64,
-    mode: Mode,
-    imported: bool,
-    surface: String,
-    seed: u64,
-    filled: usize,
-    reason: Option<String>,
-    actions: Vec<i32>,
-    chosen: Vec<f64>,
-    candidates: Vec<i32>,
-    scores: Option<Vec<f32>>,
-    choice: Option<Vec<f64>>,
-    features: Vec<f64>,
-    missing: Vec<i16>,
-    affinities: Vec<f64>,
-    duals: Vec<f64>,
-    fields: Vec<Option<String>>,
-    dropped: Vec<i32>,
+select_row! {
+    /// What a trace says that a replay needs.
+    struct Trace {
+        bundle: Option<i64>,
+        snapshot: Option<Timestamp>,
+        switches: Option<i64>,
+        decided_at: Timestamp,
+        features_at: Option<Timestamp>,
+        mode: String,
+        origin: Option<String>,
+        surface: String,
+        seed: i64,
+        filled: i16,
+        reason: Option<String>,
+        actions: Vec<i32>,
+        chosen: Vec<f64>,
+        candidates: Vec<i32>,
+        scores: Option<Vec<f32>>,
+        choice: Option<Vec<f64>>,
+        features: Vec<f64>,
+        missing: Vec<i16>,
+        affinities: Vec<f64>,
+        duals: Vec<f64>,
+        context_values: Vec<Option<String>>,
+        dropped: Vec<i32>,
+    }
 }
 
 impl Trace {
+    fn mode(&self) -> Mode {
+        Mode::named(&self.mode).unwrap_or_default()
+    }
+
+    /// How many slots the policy filled.
+    fn filled(&self) -> usize {
+        usize::try_from(self.filled).unwrap_or(0)
+    }
+
     /// How a policy chose: in the mode cautious with less exploration, which the trace has the numbers of.
     fn choice_of(&self, policy: &Policy) -> Choice {
         let own = policy.choice;
         let noted = self.choice.as_deref().and_then(Choice::from_numbers);
         match noted {
-            Some(noted) if self.mode == Mode::Cautious && is_less(&noted, &own) => noted,
+            Some(noted) if self.mode() == Mode::Cautious && is_less(&noted, &own) => noted,
             _ => own,
         }
     }
@@ -60,26 +72,22 @@ fn is_less(noted: &Choice, own: &Choice) -> bool {
 }
 
 thread_local! {
-    static TRACE: Statement = const { Statement::new(
-        "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
-                t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL, \
-                t.missing, t.affinities, t.snapshot, t.dropped, t.switches, t.mode, t.duals, t.features_at \
-           FROM decide.trace AS t \
-          WHERE t.decision_id = $1 AND t.decided_at = $2",
+    static TRACE: Select<Trace> = const { Select::new(
+        "FROM decide.trace AS t WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
 }
 
 /// None if every bit agrees, else what differs first.
 pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     let trace = find(decision_id)?;
-    let Some(number) = trace.bundle.filter(|_| !trace.imported) else {
+    let Some(number) = trace.bundle.filter(|_| trace.origin.is_none()) else {
         return Ok(Some("it was made elsewhere and imported".into()));
     };
     let bundle = policy::with_inputs(policy::DecisionInputs {
         bundle: number,
-        snapshot: trace.snapshot,
+        snapshot: trace.snapshot.map(|at| at.0),
         switches: trace.switches,
-        at: trace.features_at,
+        at: trace.features_at.unwrap_or(trace.decided_at).0,
     })?;
     let surface = bundle
         .surfaces
@@ -87,7 +95,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         .ok_or_else(|| Error::Damaged(format!("bundle {number} has no such surface")))?;
     if let Some(reason) = trace.reason.as_deref().filter(|r| cut_short(r)) {
         return Ok(differs(
-            trace.filled == 0 && trace.actions.iter().all(|&a| a == surface.fallback.number),
+            trace.filled() == 0 && trace.actions.iter().all(|&a| a == surface.fallback.number),
             || format!("it was cut short ({reason}), but it is not the fallback that was shown"),
         ));
     }
@@ -108,12 +116,12 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         }
     }
     let fields: Vec<Value<'_>> = trace
-        .fields
+        .context_values
         .iter()
         .map(|field| field.as_deref().map_or(Value::Missing, Value::Text))
         .collect();
     let reason = match able(surface.policy.as_ref()) {
-        _ if trace.mode == Mode::Paused => Some(Reason::Paused),
+        _ if trace.mode() == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
         Ok(policy) => {
             score::score(policy, surface, &fields, &mut buffers);
@@ -143,7 +151,7 @@ fn draw(policy: &policy::Policy, surface: &policy::Surface, trace: &Trace, buffe
         &trace.choice_of(policy),
         &buffers.scores,
         surface.slots,
-        trace.seed,
+        trace.seed as u64,
         |slot, _, gone| {
             let pairs = trace.dropped.as_chunks::<2>().0.iter();
             let of_next = pairs.filter(|pair| pair[0] == slot as i32 + 2);
@@ -164,7 +172,7 @@ fn compare(
         "the reason differs".into()
     })
     .or_else(|| {
-        differs(trace.filled == buffers.slate.picks.len(), || {
+        differs(trace.filled() == buffers.slate.picks.len(), || {
             "the number of slots that the policy filled differs".into()
         })
     })
@@ -198,7 +206,7 @@ fn same_scores(trace: &Trace, buffers: &Buffers) -> bool {
 }
 
 fn same_choice(trace: &Trace, surface: &policy::Surface) -> bool {
-    let choice = surface.policy.as_ref().filter(|_| trace.filled > 0);
+    let choice = surface.policy.as_ref().filter(|_| trace.filled() > 0);
     match (&trace.choice, choice) {
         (Some(kept), Some(policy)) => same_bits(kept, &trace.choice_of(policy).to_numbers()),
         (None, None) => true,
@@ -215,36 +223,9 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
     let decided_at = clock::from_unix_micros(moment_of(decision_id).ok_or_else(unknown)?);
     let _session = Session::open();
     let mut found = None;
-    TRACE.with(|statement| {
+    TRACE.with(|select| {
         let args = [datum::uuid(decision_id), datum::timestamp(decided_at)];
-        statement.read(&args, |row| {
-            let mut trace = Trace {
-                bundle: row.get(1),
-                surface: row.must(2),
-                seed: row.must::<i64>(3) as u64,
-                filled: row.must::<i16>(4) as usize,
-                reason: row.get(5),
-                imported: row.must(13),
-                snapshot: row.timestamp(16),
-                switches: row.get(18),
-                mode: Mode::named(row.must(19)).unwrap_or_default(),
-                features_at: row.timestamp(21).unwrap_or(decided_at),
-                ..Trace::default()
-            };
-            let array = |column| row.datum(column);
-            array(6).map(|d| array::read_into(d, &mut trace.actions));
-            array(7).map(|d| array::read_into(d, &mut trace.chosen));
-            array(8).map(|d| array::read_into(d, &mut trace.candidates));
-            trace.scores = row.get(9);
-            trace.choice = row.get(10);
-            array(11).map(|d| array::read_into(d, &mut trace.features));
-            array(14).map(|d| array::read_into(d, &mut trace.missing));
-            array(15).map(|d| array::read_into(d, &mut trace.affinities));
-            array(17).map(|d| array::read_into(d, &mut trace.dropped));
-            array(20).map(|d| array::read_into(d, &mut trace.duals));
-            trace.fields = row.get(12).unwrap_or_default();
-            found = Some(trace);
-        })
+        select.read(&args, |trace| found = Some(trace))
     });
     found.ok_or_else(unknown)
 }

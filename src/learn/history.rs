@@ -8,12 +8,32 @@ use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 use crate::error::Error;
 use crate::govern::switches::{Kind, Switches};
 use crate::math::model::{Source, Value};
-use crate::pg::{Session, Statement, array, datum};
+use crate::pg::record::{Timestamp, of_row, select_row};
+use crate::pg::{Session, Statement, datum};
 use crate::policy::{self, Action, Bundle, Snapshot, Surface};
 
 thread_local! {
     static ROWS: Statement = const { Statement::new(include_str!("history.sql"),
         &[TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
+}
+
+select_row! {
+    /// A row of the statement.
+    struct Slot {
+        decided_at: Timestamp,
+        bundle: i64,
+        action: i32,
+        propensity: f64,
+        features: Vec<f64>,
+        context_values: Vec<Option<String>>,
+        reward: f64,
+        missing: Vec<i16>,
+        affinities: Vec<f64>,
+        snapshot: Option<Timestamp>,
+        own: bool,
+        switches: Option<i64>,
+        features_at: Timestamp,
+    }
 }
 
 /// One slot of one decision, with its own vector.
@@ -30,7 +50,7 @@ pub struct Shown {
     missing: Vec<i16>,
     affinities: Vec<f64>,
     fields: Vec<Option<String>>,
-    /// DecisionInputs here, with that snapshot.
+    /// Decided here, with that snapshot.
     own: bool,
     snapshot: Option<i64>,
     switches: Option<i64>,
@@ -60,7 +80,7 @@ impl History {
     /// Reads the slots that a policy filled, in order of time.
     pub fn read(span: &Span<'_>) -> Result<History, Error> {
         let mut rows = Vec::new();
-        let mut places: HashMap<i64, usize> = HashMap::new();
+        let mut indexes: HashMap<i64, usize> = HashMap::new();
         let mut numbers = Vec::new();
         let session = Session::open();
         ROWS.with(|statement| {
@@ -71,34 +91,26 @@ impl History {
                 datum::timestamp(span.to),
             ];
             statement.read(&args, |row| {
-                let number: i64 = row.must(2);
-                let bundle = *places.entry(number).or_insert_with(|| {
-                    numbers.push(number);
+                let slot: Slot = of_row(&row);
+                let bundle = *indexes.entry(slot.bundle).or_insert_with(|| {
+                    numbers.push(slot.bundle);
                     numbers.len() - 1
                 });
-                let mut features = Vec::new();
-                row.datum(5)
-                    .map(|datum| array::read_into(datum, &mut features));
-                let (mut missing, mut affinities) = (Vec::new(), Vec::new());
-                row.datum(8)
-                    .map(|datum| array::read_into(datum, &mut missing));
-                row.datum(9)
-                    .map(|datum| array::read_into(datum, &mut affinities));
                 rows.push(Shown {
-                    decided_at: row.timestamp(1).expect("a key"),
+                    decided_at: slot.decided_at.0,
+                    features_at: slot.features_at.0,
+                    propensity: slot.propensity,
+                    reward: slot.reward,
                     bundle,
-                    action: row.must(3),
-                    propensity: row.must(4),
-                    features,
-                    missing,
-                    affinities,
-                    fields: row.get(6).unwrap_or_default(),
-                    snapshot: row.timestamp(10),
-                    own: row.must(11),
-                    switches: row.get(12),
-                    features_at: row.timestamp(13).expect("a moment"),
+                    action: slot.action,
+                    features: slot.features,
+                    missing: slot.missing,
+                    affinities: slot.affinities,
+                    fields: slot.context_values,
+                    own: slot.own,
+                    snapshot: slot.snapshot.map(|at| at.0),
+                    switches: slot.switches,
                     entities: Vec::new(),
-                    reward: row.must(7),
                 });
             })
         });

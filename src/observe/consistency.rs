@@ -11,7 +11,8 @@ use super::stored::Stored;
 use crate::error::Error;
 use crate::govern::switches::{Kind, Switches};
 use crate::pg::plan::{Access, Cursor};
-use crate::pg::{Plan, Row, Session, array, datum, session};
+use crate::pg::record::{Timestamp, of_row, select_row};
+use crate::pg::{Plan, Session, datum, session};
 use crate::policy::{self, Bundle, UserRow};
 
 const TRACES: &str = include_str!("traces.sql");
@@ -39,36 +40,18 @@ pub struct Report {
     pub users_left_out: usize,
 }
 
-/// What a trace says of its features.
-struct Traced {
-    user_key: Uuid,
-    bundle: i64,
-    seen: i64,
-    surface: String,
-    features_at: i64,
-    features: Vec<f64>,
-    missing: Vec<i16>,
-    affinities: Vec<f64>,
-    switches: Option<i64>,
-}
-
-impl Traced {
-    fn read(row: &Row<'_>) -> Traced {
-        let (mut features, mut missing, mut affinities) = (Vec::new(), Vec::new(), Vec::new());
-        row.datum(6).map(|d| array::read_into(d, &mut features));
-        row.datum(7).map(|d| array::read_into(d, &mut missing));
-        row.datum(8).map(|d| array::read_into(d, &mut affinities));
-        Traced {
-            user_key: row.uuid(1).expect("a key"),
-            bundle: row.must(2),
-            seen: row.must(3),
-            surface: row.must(4),
-            features_at: row.timestamp(5).expect("a key"),
-            features,
-            missing,
-            affinities,
-            switches: row.get(9),
-        }
+select_row! {
+    /// What a trace says of its features.
+    struct Traced {
+        user_key: Uuid,
+        bundle: i64,
+        seen: i64,
+        surface: String,
+        features_at: Timestamp,
+        features: Vec<f64>,
+        missing: Vec<i16>,
+        affinities: Vec<f64>,
+        switches: Option<i64>,
     }
 }
 
@@ -116,7 +99,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
         // What a batch has allocated goes with it.
         let _batch = Session::open();
         let mut batch = Vec::new();
-        cursor.fetch(BATCH, |row| batch.push(Traced::read(&row)));
+        cursor.fetch(BATCH, |row| batch.push(of_row::<Traced>(&row)));
         if batch.is_empty() {
             report.users_left_out = left_out.len();
             return Ok(report);
@@ -140,7 +123,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
             }
             let walk = walk.as_mut().expect("made just now");
             if walk.go_to(trace.seen) {
-                switches.turn_to(trace.switches, trace.features_at);
+                switches.turn_to(trace.switches, trace.features_at.0);
                 judge(trace, walk, &switches, &mut report.features);
             } else {
                 left_out.insert(trace.user_key);
@@ -155,7 +138,7 @@ fn judge(
     switches: &Switches,
     report: &mut BTreeMap<String, Agreement>,
 ) {
-    let (bundle, row, now) = (&walk.bundle, &walk.row, trace.features_at);
+    let (bundle, row, now) = (&walk.bundle, &walk.row, trace.features_at.0);
     if trace.features.len() != bundle.vector.len() {
         return;
     }

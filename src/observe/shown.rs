@@ -6,19 +6,23 @@ use uuid::Uuid;
 use crate::math::identifier::moment_of;
 use crate::pg::clock::from_unix_micros;
 use crate::pg::daily::TRACES;
+use crate::pg::datum;
 use crate::pg::lookup::Found;
 use crate::pg::partition::find_in_day;
 use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Statement, array, datum};
+use crate::pg::record::{Select, SelectRow, select_row};
 
-/// The columns of decide.trace that are looked at.
-const ACTIONS: i32 = 16;
-const HOLDS: i32 = 32;
+select_row! {
+    /// What a trace says of it.
+    struct Traced {
+        actions: Vec<i32>,
+        holds: Vec<i64>,
+    }
+}
 
 thread_local! {
-    static TRACE: Statement = const { Statement::new(
-        "SELECT t.actions, t.holds FROM decide.trace AS t \
-          WHERE t.decision_id = $1 AND t.user_key = $2 AND t.decided_at = $3",
+    static TRACE: Select<Traced> = const { Select::new(
+        "FROM decide.trace AS t WHERE t.decision_id = $1 AND t.user_key = $2 AND t.decided_at = $3",
         &[UUIDOID, UUIDOID, TIMESTAMPTZOID]) };
 }
 
@@ -43,21 +47,15 @@ impl Shown {
     /// The decision of that user, as it is committed by now or was made in this transaction; None if there is no
     /// trace of it. Needs an open session.
     pub fn find(decision_id: Uuid, user_key: Uuid) -> Option<Shown> {
-        let mut shown = Shown {
-            decided_at: moment_of(decision_id).map(from_unix_micros)?,
-            actions: Vec::new(),
-            holds: Vec::new(),
-        };
-        let decided_at = shown.decided_at;
-        let mut found = false;
-        let mut keep = |actions: Option<_>, holds: Option<_>| {
-            found = true;
-            actions.map(|actions| array::read_into(actions, &mut shown.actions));
-            holds.map(|holds| array::read_into(holds, &mut shown.holds));
-        };
+        let decided_at = moment_of(decision_id).map(from_unix_micros)?;
+        let mut traced = None;
         let looked = TRACES.day(decided_at).is_some_and(|day| {
-            let then = |row: Found<'_>| keep(row.datum(ACTIONS), row.datum(HOLDS));
-            find_in_day(day, (decision_id, user_key), decided_at, then)
+            let mut named = true;
+            let then = |row: Found<'_>| {
+                traced = Traced::read(&row);
+                named = traced.is_some();
+            };
+            find_in_day(day, (decision_id, user_key), decided_at, then) && named
         });
         if !looked {
             let args = [
@@ -66,11 +64,14 @@ impl Shown {
                 datum::timestamp(decided_at),
             ];
             on_latest_snapshot(|| {
-                TRACE
-                    .with(|statement| statement.read(&args, |row| keep(row.datum(1), row.datum(2))))
+                TRACE.with(|select| select.read(&args, |row| traced = Some(row)))
             });
         }
-        found.then_some(shown)
+        traced.map(|Traced { actions, holds }| Shown {
+            decided_at,
+            actions,
+            holds,
+        })
     }
 
     /// What is reserved in the row of the user.

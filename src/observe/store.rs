@@ -1,8 +1,6 @@
 //! Events and outcomes in their tables. All of it needs an open session.
 
-use pgrx::pg_sys::{
-    FLOAT8OID, INT2OID, INT4OID, INT8OID, JSONBOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
-};
+use pgrx::pg_sys::{FLOAT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -16,25 +14,32 @@ use crate::pg::daily::{Daily, Day};
 use crate::pg::invalidation::Watch;
 use crate::pg::json::{Field, Json};
 use crate::pg::partition::has_between;
+use crate::pg::record::{Insert, Timestamp, insert_row};
 use crate::pg::{Statement, datum};
 use crate::policy::Bundle;
 
-/// The columns of decide.event, in their order.
-macro_rules! columns {
-    () => {
-        "user_key, event_id, at, received_at, type, action, surface, decision_id, value, attributes, schema_version, ordinal"
-    };
+insert_row! {
+    /// A row of decide.event: its columns, in their order.
+    struct EventRow<'a> {
+        user_key: Uuid,
+        event_id: &'a str,
+        at: Timestamp,
+        received_at: Timestamp,
+        r#type: &'a str,
+        action: Option<&'a str>,
+        surface: Option<&'a str>,
+        decision_id: Option<Uuid>,
+        value: Option<f64>,
+        attributes: Option<Json<'a>>,
+        schema_version: i16,
+        ordinal: i64,
+    }
 }
 
 thread_local! {
-    static EVENT: Statement = const { Statement::new(
-        concat!("INSERT INTO decide.event (", columns!(), ") \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 \
-          WHERE NOT EXISTS (SELECT 1 FROM decide.event AS e \
-                             WHERE e.user_key = $1 AND e.event_id = $2 AND e.at >= $13 AND e.at <= $14) \
-         ON CONFLICT DO NOTHING"),
-        &[UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID,
-          FLOAT8OID, JSONBOID, INT2OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
+    static EVENT: Insert = const { Insert::new("decide.event", EventRow::COLUMNS).unless(
+        "SELECT 1 FROM decide.event AS e WHERE e.user_key = $1 AND e.event_id = $2 AND e.at >= $13 AND e.at <= $14",
+        &[TIMESTAMPTZOID, TIMESTAMPTZOID]) };
     static OUTCOME: Statement = const { Statement::new(
         "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value, number) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
@@ -44,29 +49,10 @@ thread_local! {
 /// Where events go.
 const DAILY: Daily = Daily {
     table: "event",
-    columns: columns!(),
-    types: &[
-        UUIDOID,
-        TEXTOID,
-        TIMESTAMPTZOID,
-        TIMESTAMPTZOID,
-        TEXTOID,
-        TEXTOID,
-        TEXTOID,
-        UUIDOID,
-        FLOAT8OID,
-        JSONBOID,
-        INT2OID,
-        INT8OID,
-    ],
-    filled: &[
-        "user_key",
-        "event_id",
-        "at",
-        "received_at",
-        "type",
-        "schema_version",
-        "ordinal",
+    key: [
+        ("user_key", UUIDOID),
+        ("event_id", TEXTOID),
+        ("at", TIMESTAMPTZOID),
     ],
     watch: Watch::Event,
 };
@@ -106,28 +92,29 @@ pub fn add(
     is_new: bool,
 ) -> bool {
     let attributes = kept_attributes(event, fact, bundle).map(|kept| kept.to_string());
-    let row = [
-        datum::uuid(event.user_key),
-        datum::text(&event.event_id),
-        datum::timestamp(event.at),
-        datum::timestamp(event.received),
-        datum::text(event.kind),
-        datum::optional_text(event.action),
-        datum::optional_text(event.surface),
-        event.decision_id.and_then(datum::uuid),
-        event.value.and_then(datum::float8),
-        attributes.map(|text| Json::parse(&text).datum()),
-        datum::int2(event.contract.version),
-        datum::int8(ordinal),
-    ];
+    let row = EventRow {
+        user_key: event.user_key,
+        event_id: &event.event_id,
+        at: Timestamp(event.at),
+        received_at: Timestamp(event.received),
+        r#type: event.kind,
+        action: event.action,
+        surface: event.surface,
+        decision_id: event.decision_id,
+        value: event.value,
+        attributes: attributes.map(|text| Json::parse(&text)),
+        schema_version: event.contract.version,
+        ordinal,
+    }
+    .args();
     let day = DAILY.day(event.at).filter(|_| is_new);
-    if day.is_some_and(|day| append(day, &row)) {
+    if day.is_some_and(|day| append(day, EventRow::COLUMNS, &row)) {
         return true;
     }
     let (first, last) = horizon(event);
     let mut args = row.to_vec();
     args.extend([datum::timestamp(first), datum::timestamp(last)]);
-    EVENT.with(|statement| statement.write(&args, |_| {})) == 1
+    EVENT.with(|insert| insert.run(&args)) == 1
 }
 
 /// Most days that are looked at one by one.

@@ -5,22 +5,29 @@ use pgrx::pg_sys;
 /// An element type of fixed width that is stored by value, as it lies in memory.
 pub trait Element: Copy {
     const OID: pg_sys::Oid;
+    /// The type of an array of it.
+    const ARRAY: pg_sys::Oid;
 }
 
 impl Element for f64 {
     const OID: pg_sys::Oid = pg_sys::FLOAT8OID;
+    const ARRAY: pg_sys::Oid = pg_sys::FLOAT8ARRAYOID;
 }
 impl Element for f32 {
     const OID: pg_sys::Oid = pg_sys::FLOAT4OID;
+    const ARRAY: pg_sys::Oid = pg_sys::FLOAT4ARRAYOID;
 }
 impl Element for i16 {
     const OID: pg_sys::Oid = pg_sys::INT2OID;
+    const ARRAY: pg_sys::Oid = pg_sys::INT2ARRAYOID;
 }
 impl Element for i32 {
     const OID: pg_sys::Oid = pg_sys::INT4OID;
+    const ARRAY: pg_sys::Oid = pg_sys::INT4ARRAYOID;
 }
 impl Element for i64 {
     const OID: pg_sys::Oid = pg_sys::INT8OID;
+    const ARRAY: pg_sys::Oid = pg_sys::INT8ARRAYOID;
 }
 
 /// A Postgres array of the slice, in the current memory context; the empty array for none.

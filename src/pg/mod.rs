@@ -26,6 +26,7 @@ pub mod lookup;
 pub mod partition;
 pub mod plan;
 mod planner;
+pub mod record;
 pub mod rule_text;
 pub mod session;
 mod shape;

@@ -272,7 +272,7 @@ impl Drop for Plan {
 /// One row of a result, valid while it is looked at.
 pub struct Row<'a> {
     tuple: pg_sys::HeapTuple,
-    shape: pg_sys::TupleDesc,
+    pub(super) shape: pg_sys::TupleDesc,
     lives: PhantomData<&'a ()>,
 }
 
