@@ -193,7 +193,7 @@ LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'run_job_wrapper';
 COMMENT ON FUNCTION decide.run_job(text) IS
-  'Does a job of the background workers now, to its end, and says what it did: fold, partitions, retention, quarantine, backfill, budgets, freshness, action_features, pacing';
+  'Does a job of the background workers now, to its end, and says what it did; decide.job lists them';
 
 CREATE FUNCTION decide.action_name(number integer) RETURNS text
 LANGUAGE c STABLE STRICT SECURITY DEFINER
@@ -213,6 +213,15 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'candidate_names_wrapper';
 COMMENT ON FUNCTION decide.candidate_names(integer[]) IS
   'The actions of the numbers by which a trace keeps its candidates, where -n stands for the next n numbers';
+
+CREATE FUNCTION decide.selection_catalog()
+RETURNS TABLE (selection text, parameter text, default_value double precision, lowest double precision, highest double precision,
+               description text, number integer)
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'selection_catalog_wrapper';
+COMMENT ON FUNCTION decide.selection_catalog() IS
+  'The selections that policies may have, a row for each parameter of one: its default and its range, and the number of the selection in traces';
 
 CREATE FUNCTION decide.slot_probabilities(
   candidates integer[], scores real[], choice double precision[], picked integer[], slot integer,

@@ -24,12 +24,13 @@ AS $$
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
    WHERE (access = 'serve' AND v.name IN ('decide', 'track'))
       OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'candidate_names', 'decided_at', 'slot_probabilities',
-                                            'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown'))
+                                            'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown',
+                                            'selection_catalog'))
       OR (access = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
             'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'exposure_entries', 'decided_at',
-            'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing'))
+            'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
     WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',

@@ -1,10 +1,10 @@
 -- Jobs: what there are, how each went last time, and what they need in SQL.
 
-CREATE FUNCTION decide.default_jobs() RETURNS TABLE (job text, every text)
+CREATE FUNCTION decide.default_jobs() RETURNS TABLE (job text, every text, comment text)
 LANGUAGE c IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'default_jobs_wrapper';
-COMMENT ON FUNCTION decide.default_jobs() IS 'The jobs that this version has, and how often each runs unless decide.job says otherwise';
+COMMENT ON FUNCTION decide.default_jobs() IS 'The jobs that this version has, how often each runs unless decide.job says otherwise, and what it does';
 
 CREATE TABLE decide.job (
   job text PRIMARY KEY,

@@ -210,8 +210,8 @@ COMMENT ON TABLE decide.policy IS 'How a surface chooses';
 COMMENT ON COLUMN decide.policy.policy IS 'Name';
 COMMENT ON COLUMN decide.policy.surface IS 'Surface that it chooses for; one policy per surface';
 COMMENT ON COLUMN decide.policy.model IS 'Model that scores (null: none, for uniform)';
-COMMENT ON COLUMN decide.policy.selection IS 'uniform, greedy, epsilon_greedy or softmax';
-COMMENT ON COLUMN decide.policy.params IS 'epsilon, temperature, min_probability';
+COMMENT ON COLUMN decide.policy.selection IS 'How scores become probabilities: a selection of decide.selection_catalog()';
+COMMENT ON COLUMN decide.policy.params IS 'Parameters of the selection, as decide.selection_catalog() lists them';
 COMMENT ON COLUMN decide.policy.model_version IS 'Version of the model (null: the latest approved one at publish)';
 COMMENT ON COLUMN decide.policy.description IS 'For people';
 

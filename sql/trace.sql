@@ -68,7 +68,7 @@ COMMENT ON COLUMN decide.trace.chosen IS 'Probability per slot of what was chose
 COMMENT ON COLUMN decide.trace.candidates IS 'Candidates, by number; -n stands for the next n numbers';
 COMMENT ON COLUMN decide.trace.scores IS 'Score of each candidate (null: no model; all are equal)';
 COMMENT ON COLUMN decide.trace.choice IS
-  'How probabilities follow from scores: selection (0 uniform, 1 greedy, 2 epsilon_greedy, 3 softmax), its epsilon or temperature, min_probability';
+  'How probabilities follow from scores: number of the selection in decide.selection_catalog(), its own parameter (0 where it has none), min_probability';
 COMMENT ON COLUMN decide.trace.features IS 'Feature vector used, in the order of the bundle''s features';
 COMMENT ON COLUMN decide.trace.missing IS 'Features that were missing, by their index from 1; the vector has their default (null: none)';
 COMMENT ON COLUMN decide.trace.affinities IS 'Values of features kept per key: pairs of an index among the surface''s keys, from 0, and a value';

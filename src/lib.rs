@@ -94,7 +94,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::invalidation::init();
     pg::timeout::init();
     pg::admission::init();
-    worker::init();
+    worker::launcher::init();
 }
 
 /// What `cargo pgrx test` asks of the crate.

@@ -16,6 +16,46 @@ pub enum Per {
     Decision,
 }
 
+impl Per {
+    pub const ALL: [Per; 3] = [Per::User, Per::All, Per::Decision];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Per::User => "user",
+            Per::All => "all",
+            Per::Decision => "decision",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Per> {
+        Per::ALL.into_iter().find(|per| per.as_str() == name)
+    }
+
+    /// Whether it is counted in the rows of a counter.
+    pub fn is_budget(self) -> bool {
+        match self {
+            Per::All => true,
+            Per::User | Per::Decision => false,
+        }
+    }
+
+    /// Whether it is counted in the row of a user.
+    pub fn is_of_user(self) -> bool {
+        match self {
+            Per::User => true,
+            Per::All | Per::Decision => false,
+        }
+    }
+
+    /// Whether it is counted within one answer, and nowhere kept.
+    pub fn is_of_decision(self) -> bool {
+        match self {
+            Per::Decision => true,
+            Per::User | Per::All => false,
+        }
+    }
+}
+
 /// Over which time it counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Span {
@@ -30,6 +70,15 @@ pub enum Span {
     },
 }
 
+impl Span {
+    pub fn is_calendar(&self) -> bool {
+        match self {
+            Span::Calendar { .. } => true,
+            Span::Forever | Span::Sliding(_) => false,
+        }
+    }
+}
+
 /// How a budget is spread over its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pacing {
@@ -39,10 +88,49 @@ pub enum Pacing {
     Forecast,
 }
 
+impl Pacing {
+    pub const ALL: [Pacing; 4] = [
+        Pacing::None,
+        Pacing::Even,
+        Pacing::Frontloaded,
+        Pacing::Forecast,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Pacing::None => "none",
+            Pacing::Even => "even",
+            Pacing::Frontloaded => "frontloaded",
+            Pacing::Forecast => "forecast",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Pacing> {
+        let mut all = Pacing::ALL.into_iter();
+        all.find(|pacing| pacing.as_str() == name)
+    }
+
+    /// Whether it holds delivery back.
+    pub fn is_paced(self) -> bool {
+        match self {
+            Pacing::None => false,
+            Pacing::Even | Pacing::Frontloaded | Pacing::Forecast => true,
+        }
+    }
+
+    /// Whether it follows the traffic that is expected.
+    pub fn needs_forecast(self) -> bool {
+        match self {
+            Pacing::Forecast => true,
+            Pacing::None | Pacing::Even | Pacing::Frontloaded => false,
+        }
+    }
+}
+
 /// A cap; of one that limits each value of an attribute by itself, one of its values.
 pub struct Cap {
-    /// The number by which counters and traces know it.
-    pub slot: i32,
+    /// By which counters and traces know it.
+    pub number: i32,
     pub name: String,
     pub per: Per,
     /// How much, in units: exposures, or millionths of cost.
@@ -140,7 +228,7 @@ impl Cap {
             }
             Span::Calendar { .. } if at < terms.from => (terms.kept_from, terms.from),
             Span::Calendar { .. } => terms.window(),
-            _ => (i64::MIN, i64::MAX),
+            Span::Forever | Span::Sliding(_) => (i64::MIN, i64::MAX),
         }
     }
 
@@ -176,7 +264,7 @@ impl Cap {
     pub fn level_window(&self, starts: i64) -> i64 {
         match self.span {
             Span::Sliding(_) => i64::MIN + 1,
-            _ => starts.max(i64::MIN + 1),
+            Span::Forever | Span::Calendar { .. } => starts.max(i64::MIN + 1),
         }
     }
 
@@ -187,21 +275,21 @@ impl Cap {
             from,
             until,
             // Events alone date what they count, and only in rows of users.
-            binds_later: self.per != Per::User || self.counts.is_none(),
+            binds_later: !self.per.is_of_user() || self.counts.is_none(),
             kept_from,
             reserved_from: match self.per {
                 Per::User => now.saturating_sub(self.hold) + 1,
-                _ => i64::MIN,
+                Per::All | Per::Decision => i64::MIN,
             },
             sliding: match self.span {
                 Span::Sliding(length) => Some(length),
-                _ => None,
+                Span::Forever | Span::Calendar { .. } => None,
             },
             hold: self.hold,
             // What is brought together goes on binding for a part of the window at most.
             cell: match self.span {
                 Span::Sliding(length) => self.cell.min((length / CELLS_OF_WINDOW).max(1)),
-                _ => self.cell,
+                Span::Forever | Span::Calendar { .. } => self.cell,
             },
         }
     }
@@ -224,8 +312,8 @@ impl Cap {
         self.stripes.get() >= MANY_STRIPES
     }
 
-    /// What is left of a stripe when others should begin to look before they choose.
-    pub fn little(&self) -> i64 {
+    /// How little of a stripe must be left for its budget to be low.
+    pub fn low_water_mark(&self) -> i64 {
         (self.limit / i64::from(self.stripes.get().max(1)) / 8)
             .clamp(self.largest, SHARE.saturating_mul(self.largest))
     }

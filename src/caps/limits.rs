@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 
-use super::cap::{Cap, Per};
+use super::cap::Cap;
 
 /// The caps that bear on a surface.
 #[derive(Default)]
 pub struct Limits {
-    /// By their place in the bundle, in order of their slots.
+    /// By their index in the bundle, in order of their numbers.
     pub caps: Vec<usize>,
-    /// Per action of the surface: places among `caps`, and amounts.
+    /// Per action of the surface: indexes among `caps`, and amounts.
     pub of_action: Vec<Vec<(usize, i64)>>,
     /// The largest amount that an action here takes, per cap.
     pub largest: Vec<i64>,
-    /// Places of the soft ones, in the order in which they give way.
+    /// Indexes of the soft ones, in the order in which they give way.
     pub soft: Vec<usize>,
     /// Whether one of them is per user.
     pub of_users: bool,
@@ -36,20 +36,20 @@ impl Limits {
             let Some(largest) = amounts.iter().map(|&(_, amount)| amount).max() else {
                 continue;
             };
-            let place = limits.caps.len();
+            let index = limits.caps.len();
             for (a, amount) in amounts {
-                limits.of_action[a].push((place, amount));
+                limits.of_action[a].push((index, amount));
             }
             limits.caps.push(i);
             limits.largest.push(largest);
-            limits.of_users |= cap.per == Per::User;
+            limits.of_users |= cap.per.is_of_user();
             if !cap.hard {
-                limits.soft.push(place);
+                limits.soft.push(index);
             }
         }
-        limits.soft.sort_by_key(|&place| {
-            let cap = &caps[limits.caps[place]];
-            (cap.relax_order, cap.slot)
+        limits.soft.sort_by_key(|&index| {
+            let cap = &caps[limits.caps[index]];
+            (cap.relax_order, cap.number)
         });
         limits
     }
@@ -61,7 +61,7 @@ pub fn counted_by(caps: &[Cap]) -> HashMap<String, Vec<usize>> {
     for (i, cap) in caps
         .iter()
         .enumerate()
-        .filter(|(_, cap)| cap.per == Per::User)
+        .filter(|(_, cap)| cap.per.is_of_user())
     {
         if let Some(kind) = &cap.counts {
             by.entry(kind.clone()).or_default().push(i);

@@ -1,40 +1,40 @@
-//! Budgets along their lines: what of a counter row may be taken by now, and at which price.
+//! Pacing: how much of a counter row may be taken by now, and at which price.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::budget::{Budget, Stripe};
-use super::cap::{Cap, Pacing, Per, Span};
+use super::cap::{Cap, Pacing, Span};
+use super::stripes::{Budget, Stripe};
 use crate::math::ledger;
 use crate::math::pacing::{Curve, Gate, Pace, phase};
 use crate::pg::invalidation::Watch;
 use crate::pg::{Statement, Watched, array};
 
 thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::default();
+    static CACHE: RefCell<PacingCache> = RefCell::default();
     static WATCHED: Watched = const { Watched::new(Watch::Pacing, "decide.pacing") };
     static LOAD: Statement = const { Statement::new(
         "SELECT p.slot, p.lambda, p.forecast FROM decide.pacing AS p", &[]) };
 }
 
-/// How long a session takes it for granted that a budget is shut, in microseconds.
-const LONGEST: i64 = 10_000_000;
+/// How long a session takes it for granted that a budget is exhausted, in microseconds.
+const LONGEST_EXHAUSTED: i64 = 10_000_000;
 
 /// What the job has found out, as this session knows it.
 #[derive(Default)]
-struct Known {
+struct PacingCache {
     changes: u64,
-    /// Price of a unit and forecast, by slot.
+    /// Price of a unit and forecast, by the number of the cap.
     budgets: HashMap<i32, (f64, Option<Curve>)>,
 }
 
-/// Hands on what is known. Needs an open session.
-fn with_known<T>(then: impl FnOnce(&Known) -> T) -> T {
+/// Hands on what the job has found out. Needs an open session.
+fn with_cache<T>(then: impl FnOnce(&PacingCache) -> T) -> T {
     let changes = WATCHED.with(Watched::changes);
-    if KNOWN.with_borrow(|known| known.changes != changes) {
+    if CACHE.with_borrow(|cache| cache.changes != changes) {
         load();
     }
-    KNOWN.with_borrow(then)
+    CACHE.with_borrow(then)
 }
 
 fn load() {
@@ -51,28 +51,28 @@ fn load() {
         })
     };
     let (changes, _) = WATCHED.with(|table| table.read(read));
-    KNOWN.set(Known { changes, budgets });
+    CACHE.set(PacingCache { changes, budgets });
 }
 
-/// The prices of the units of these caps that are not 0, as pairs of a slot and a price. Needs an open session.
+/// The prices of the units of these caps that are not 0, as pairs of a number and a price. Needs an open session.
 pub fn prices<'a>(caps: impl Iterator<Item = &'a Cap>, out: &mut Vec<f64>) {
     let mut budgets = caps.filter(|cap| cap.has_line()).peekable();
     if budgets.peek().is_none() {
         return;
     }
-    with_known(|known| {
+    with_cache(|cache| {
         for cap in budgets {
-            if let Some(&(lambda, _)) = known.budgets.get(&cap.slot)
+            if let Some(&(lambda, _)) = cache.budgets.get(&cap.number)
                 && lambda != 0.0
             {
-                out.extend([f64::from(cap.slot), lambda]);
+                out.extend([f64::from(cap.number), lambda]);
             }
         }
     });
 }
 
-/// Lets all sessions read again what there is in `decide.pacing`. Needs an open session.
-pub fn announce() {
+/// Has all sessions read decide.pacing again. Needs an open session.
+pub fn announce_prices() {
     WATCHED.with(Watched::announce);
 }
 
@@ -86,12 +86,12 @@ impl Cap {
     pub fn own_window(&self, now: i64) -> (i64, i64) {
         match self.span {
             Span::Calendar { .. } => self.window(now),
-            _ => (i64::MIN, i64::MAX),
+            Span::Forever | Span::Sliding(_) => (i64::MIN, i64::MAX),
         }
     }
 
     pub fn is_paced(&self) -> bool {
-        self.per == Per::All && self.pacing != Pacing::None
+        self.per.is_budget() && self.pacing.is_paced()
     }
 
     /// Hands on the curve of its pacing. Needs an open session.
@@ -99,9 +99,9 @@ impl Cap {
         match self.pacing {
             Pacing::None | Pacing::Even => then(&Curve::Even),
             Pacing::Frontloaded => then(&Curve::Frontloaded),
-            Pacing::Forecast => with_known(|known| {
-                let known = known.budgets.get(&self.slot);
-                let curve = known.and_then(|(_, curve)| curve.as_ref());
+            Pacing::Forecast => with_cache(|cache| {
+                let budget = cache.budgets.get(&self.number);
+                let curve = budget.and_then(|(_, curve)| curve.as_ref());
                 then(curve.unwrap_or(&Curve::Even))
             }),
         }
@@ -110,7 +110,7 @@ impl Cap {
 
 impl Budget<'_> {
     /// How much may be taken of a stripe now: what is left of its quota, or less where pacing says so.
-    pub fn room(&self, stripe: &Stripe, now: i64) -> i64 {
+    pub fn capacity(&self, stripe: &Stripe, now: i64) -> i64 {
         let free = stripe.free(&self.0.terms(now));
         if !self.0.is_paced() || free <= 0 {
             return free;
@@ -133,9 +133,9 @@ impl Budget<'_> {
         let opens = stripes.iter().filter_map(|stripe| {
             let used = ledger::used(&stripe.ledger, &self.0.terms(now)) as f64;
             let pace = self.pace(stripe, now);
-            self.gate(stripe, now, |gate| gate.opens_at(pace, used, amount as f64))
+            self.with_gate(stripe, now, |gate| gate.opens_at(pace, used, amount as f64))
         });
-        let soon = now.saturating_add(LONGEST);
+        let soon = now.saturating_add(LONGEST_EXHAUSTED);
         opens.min().unwrap_or(soon).min(soon)
     }
 
@@ -145,7 +145,7 @@ impl Budget<'_> {
             quota: units,
             ..Stripe::default()
         };
-        self.along(&whole, self.0.window(now), |gate| gate.target(at))
+        self.with_gate_over(&whole, self.0.window(now), |gate| gate.target(at))
     }
 
     fn pace(&self, stripe: &Stripe, now: i64) -> Pace {
@@ -154,18 +154,18 @@ impl Budget<'_> {
             at: stripe.paced_at.unwrap_or(i64::MIN),
             allowed: stripe.allowed,
         };
-        self.gate(stripe, now, |gate| gate.advance(kept, used, 0.0, now))
+        self.with_gate(stripe, now, |gate| gate.advance(kept, used, 0.0, now))
     }
 
-    fn gate<T>(&self, stripe: &Stripe, now: i64, then: impl FnOnce(&Gate<'_>) -> T) -> T {
+    fn with_gate<T>(&self, stripe: &Stripe, now: i64, then: impl FnOnce(&Gate<'_>) -> T) -> T {
         let window = match self.0.is_paced() {
             true => self.0.window(now),
             false => (i64::MIN, i64::MAX),
         };
-        self.along(stripe, window, then)
+        self.with_gate_over(stripe, window, then)
     }
 
-    fn along<T>(
+    fn with_gate_over<T>(
         &self,
         stripe: &Stripe,
         (starts, ends): (i64, i64),

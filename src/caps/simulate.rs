@@ -3,6 +3,7 @@
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use super::cap::Pacing;
 use crate::error::{Error, OrRaise, printable};
 use crate::math::pacing::{Curve, Day, Shape};
 use crate::pg::call::Call;
@@ -16,7 +17,7 @@ const MOST_STRIPES: i32 = 256;
 #[pg_extern(sql = false)]
 fn simulate_pacing(call: pg_sys::FunctionCallInfo) {
     let call = Call::running(call);
-    let day = asked(&call).or_raise();
+    let day = simulated_day(&call).or_raise();
     let mut rows = call.rows();
     for tick in day.run(session::check_interrupts) {
         rows.push([
@@ -31,7 +32,7 @@ fn simulate_pacing(call: pg_sys::FunctionCallInfo) {
     }
 }
 
-fn asked(call: &Call) -> Result<Day, Error> {
+fn simulated_day(call: &Call) -> Result<Day, Error> {
     let pacing = call.text(0).ok_or(Error::Null("pacing"))?;
     let budget = call.int4(1).ok_or(Error::Null("budget"))?;
     let starts = call.timestamp(2).ok_or(Error::Null("starts"))?;
@@ -39,11 +40,11 @@ fn asked(call: &Call) -> Result<Day, Error> {
     let shape = call.text(4).ok_or(Error::Null("shape"))?;
     let demand = call.float8(5).ok_or(Error::Null("demand"))?;
     let stripes = call.int4(6).ok_or(Error::Null("stripes"))?;
-    let curve = match pacing {
-        "even" => Some(Curve::Even),
-        "frontloaded" => Some(Curve::Frontloaded),
-        "forecast" => call.float8s(10).and_then(|points| Curve::forecast(&points)),
-        _ => {
+    let curve = match Pacing::named(pacing) {
+        Some(Pacing::Even) => Some(Curve::Even),
+        Some(Pacing::Frontloaded) => Some(Curve::Frontloaded),
+        Some(Pacing::Forecast) => call.float8s(10).and_then(|points| Curve::forecast(&points)),
+        Some(Pacing::None) | None => {
             return Err(refused(
                 format!("pacing \"{}\" cannot be simulated", printable(pacing)),
                 "Say even, frontloaded or forecast.",

@@ -16,7 +16,8 @@ thread_local! {
 /// reason_catalog(): a row for each reason.
 #[pg_extern(sql = false)]
 fn reason_catalog(call: FunctionCallInfo) {
-    let mut rows = Call::running(call).rows();
+    let call = Call::running(call);
+    let mut rows = call.rows();
     for (name, text) in reason::REASONS {
         let step = datum::text("fallback");
         rows.push([

@@ -83,7 +83,7 @@ pub fn explain(asked: &DecideArgs<'_>, call: &Call) {
 }
 
 /// A row without score: of a blocked action, or of the fallback, which is shown in `slot`.
-fn left_out(action: &str, step: &str, reason: &str, slot: Arg) -> [Arg; 7] {
+fn left_out<'a>(action: &'a str, step: &'a str, reason: &'a str, slot: Arg<'a>) -> [Arg<'a>; 7] {
     let probability = slot.and(datum::float8(1.0));
     [
         datum::text(action),

@@ -263,9 +263,9 @@ impl<'a> Reservation<'a> {
     /// Whether the row of the user has an entry that is newer than the moment.
     fn is_behind_user(&self) -> bool {
         let of_bundle = self.limits.caps.iter().map(|&i| &self.bundle.caps[i]);
-        let mut of_user = of_bundle.filter(|cap| cap.per == Per::User);
+        let mut of_user = of_bundle.filter(|cap| cap.per.is_of_user());
         of_user.any(|cap| {
-            let block = ledger::block(&self.exposures, cap.slot.into());
+            let block = ledger::block(&self.exposures, cap.number.into());
             ledger::newest(block).is_some_and(|newest| newest > self.moment)
         })
     }
@@ -278,7 +278,7 @@ impl<'a> Reservation<'a> {
             (Per::Decision, _) => Capacity::Units(limit),
             (Per::User, Err(closed)) => closed,
             (Per::User, Ok(())) => {
-                let block = ledger::block(&self.exposures, cap.slot.into());
+                let block = ledger::block(&self.exposures, cap.number.into());
                 let used = ledger::used(block, &cap.terms(self.moment));
                 Capacity::Units(limit.saturating_sub(used).max(0))
             }
@@ -320,7 +320,7 @@ impl<'a> Reservation<'a> {
         Some(match self.capacities[place] {
             Capacity::Contested(_) | Capacity::Busy => Blocked::Busy,
             Capacity::UnknownUser => Blocked::UnknownUser,
-            Capacity::Units(_) | Capacity::Plenty => Blocked::Cap(self.cap(place).slot),
+            Capacity::Units(_) | Capacity::Plenty => Blocked::Cap(self.cap(place).number),
         })
     }
 
@@ -374,7 +374,7 @@ impl<'a> Reservation<'a> {
             Capacity::Busy | Capacity::UnknownUser
         ) {
             self.capacities[place] = Capacity::Plenty;
-            buffers.relaxed.push(self.cap(place).slot);
+            buffers.relaxed.push(self.cap(place).number);
         }
         true
     }
@@ -481,14 +481,14 @@ impl<'a> Reservation<'a> {
             let i = buffers.open[pick];
             for &(place, amount) in &self.limits.of_action[i] {
                 let cap = self.cap(place);
-                if cap.per != Per::User {
+                if !cap.per.is_of_user() {
                     continue;
                 }
                 let state = match cap.counts {
                     None => COUNTED,
                     Some(_) => self.request.surface.actions[i].number.into(),
                 };
-                let slot = cap.slot.into();
+                let slot = cap.number.into();
                 let mut block = ledger::block(exposures, slot).to_vec();
                 ledger::take(&mut block, (now, amount, state), &cap.terms(now));
                 ledger::put(exposures, slot, &block);

@@ -12,7 +12,7 @@ pub fn score(policy: &Policy, surface: &Surface, fields: &[Value<'_>], buffers: 
     let Some(model) = &policy.model else {
         return;
     };
-    fill_inputs(surface.affinities.places, buffers);
+    fill_inputs(surface.affinities.len, buffers);
     model
         .scorer
         .vector(&buffers.inputs, fields, &mut buffers.vector);
@@ -27,7 +27,7 @@ pub fn price(policy: &Policy, surface: &Surface, bundle: &Bundle, buffers: &mut 
     }
     for &[slot, lambda] in buffers.duals.as_chunks::<2>().0 {
         let limits = &surface.limits;
-        let of_slot = |&i: &usize| f64::from(bundle.caps[i].slot) == slot;
+        let of_slot = |&i: &usize| f64::from(bundle.caps[i].number) == slot;
         let Some(place) = limits.caps.iter().position(of_slot) else {
             continue;
         };

@@ -16,7 +16,7 @@ use crate::math::keyed;
 use crate::pg::call::Call;
 use crate::pg::json::Json;
 use crate::pg::{Session, Statement, clock, datum, session};
-use crate::policy::{self, Entity, Feature, UserRow};
+use crate::policy::{self, UserRow};
 
 #[pg_extern(sql = false)]
 fn decide_text(call: FunctionCallInfo) {
@@ -155,23 +155,22 @@ fn show_features(call: &Call, user_id: Option<&str>) {
     let _session = Session::open();
     let mut state = UserRow::default();
     state.read(user_key);
-    let served = |feature: &&Feature| feature.served && feature.entity == Entity::User;
-    for feature in bundle.features.iter().filter(served) {
+    for (feature, is_hidden) in bundle.features_of_user() {
         let aggregate = &feature.aggregate;
         let name = datum::text(&feature.name);
         let Some(kept) = &feature.key else {
-            let cells = cells_at(&state.features, feature.slot, aggregate);
-            let cells = cells.filter(|_| !feature.killed);
+            let cells = cells_at(&state.features, feature.cell, aggregate);
+            let cells = cells.filter(|_| !is_hidden);
             let value = cells.and_then(|cells| aggregate.read(cells, now));
             let newest = cells.and_then(|cells| aggregate.newest(cells));
             let value = datum::float8(value.unwrap_or(feature.default_value));
             rows.push([name, None, value, newest.and_then(datum::timestamp)]);
             continue;
         };
-        if feature.killed {
+        if is_hidden {
             continue;
         }
-        let slot = feature.slot as u32;
+        let slot = feature.cell as u32;
         for (key, value) in keyed::entries(&state.keyed, slot, aggregate, now, kept.limit) {
             let newest = keyed::newest(&state.keyed, slot, aggregate, key);
             rows.push([

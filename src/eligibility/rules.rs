@@ -99,7 +99,7 @@ impl CombinedStatement {
     }
 
     /// Takes in what it answers.
-    fn run(&self, args: &[Arg], verdicts: &mut Verdicts) {
+    fn run(&self, args: &[Arg<'_>], verdicts: &mut Verdicts) {
         if let Some((truths, places)) = &self.truths {
             truths.evaluate(args, |element, holds| verdicts.put(places[element], holds));
         }
@@ -115,7 +115,7 @@ impl RuleStatement {
     }
 
     /// Takes in what it answers: truths, and the numbers of the other actions for which their rules hold.
-    fn run(&self, args: &[Arg], verdicts: &mut Verdicts) {
+    fn run(&self, args: &[Arg<'_>], verdicts: &mut Verdicts) {
         self.plan.run(Access::Read, args, |row| {
             let truths: Vec<bool> = row.must(1);
             for (&place, holds) in self.places.iter().zip(truths) {
@@ -148,8 +148,8 @@ pub struct Rule {
 
 /// What a rule may look at.
 pub struct Request<'a> {
-    pub user_key: Arg,
-    pub context: Arg,
+    pub user_key: Arg<'a>,
+    pub context: Arg<'a>,
     pub features: &'a [f64],
     /// Nothing of the answer is kept: errors are told with their messages.
     pub in_full: bool,
@@ -316,7 +316,7 @@ impl Rules {
         self.impatient.set(false);
     }
 
-    fn args(&self, request: &Request<'_>, first: i32, last: i32) -> [Arg; 5] {
+    fn args<'a>(&self, request: &Request<'a>, first: i32, last: i32) -> [Arg<'a>; 5] {
         [
             request.user_key,
             request.context,

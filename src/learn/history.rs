@@ -6,11 +6,11 @@ use std::rc::Rc;
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
 use crate::error::Error;
-use crate::govern::switches::{Kind, Switches};
+use crate::govern::switches::Switches;
 use crate::math::model::{Source, Value};
 use crate::pg::record::{Timestamp, of_row, select_row};
 use crate::pg::{Session, Statement, datum};
-use crate::policy::{self, Action, Bundle, Snapshot, Surface};
+use crate::policy::{self, Action, Bundle, EntitySnapshot, EntityValues, FeatureMask, Surface};
 
 thread_local! {
     static ROWS: Statement = const { Statement::new(include_str!("history.sql"),
@@ -143,7 +143,7 @@ impl History {
     /// at after the other: rows are in order of time, and so are they.
     fn find_entities(&mut self) -> Result<(), Error> {
         let _session = Session::open();
-        let mut read: (Option<i64>, Option<Snapshot>) = (None, None);
+        let mut read: (Option<i64>, Option<EntitySnapshot>) = (None, None);
         let mut switches = Switches::default();
         for i in 0..self.rows.len() {
             let shown = &self.rows[i];
@@ -155,20 +155,25 @@ impl History {
                 continue;
             }
             if read.0 != shown.snapshot {
-                let snapshot = shown.snapshot.map(Snapshot::read).transpose()?.flatten();
+                let snapshot = shown
+                    .snapshot
+                    .map(EntitySnapshot::read)
+                    .transpose()?
+                    .flatten();
                 read = (shown.snapshot, snapshot);
             }
             if read.0.is_some() && read.1.is_none() {
                 continue;
             }
             switches.turn_to(shown.switches, shown.features_at);
-            let values = bundle.entities.iter().map(|&i| {
-                let feature = &bundle.features[i];
-                let killed = switches.kill(Kind::Feature, &feature.name);
-                let name = feature.entity.choose(&action.name, &self.surface);
-                policy::entity_value(read.1.as_ref().filter(|_| !killed), feature, name)
-            });
-            self.rows[i].entities = values.collect();
+            let values = EntityValues {
+                features: &bundle.features,
+                snapshot: read.1.as_ref(),
+                mask: &FeatureMask::of(&bundle.features, &switches),
+            };
+            let entities = bundle.entities.iter();
+            let entities = entities.map(|&i| values.of(i, &action.name, &self.surface));
+            self.rows[i].entities = entities.collect();
         }
         Ok(())
     }
@@ -196,7 +201,7 @@ impl History {
         let bundle = &self.bundles[shown.bundle];
         let place = self.surface(shown).and_then(|surface| {
             let action = *self.actions[shown.bundle].get(&shown.action)?;
-            surface.place_of_affinity(bundle, name, action)
+            surface.offset_of_affinity(bundle, name, action)
         });
         let mut pairs = shown.affinities.as_chunks::<2>().0.iter();
         let found = place.and_then(|place| pairs.find(|pair| pair[0] == place as f64));
@@ -207,11 +212,11 @@ impl History {
     pub fn value<'a>(&'a self, shown: &'a Shown, source: &Source) -> Value<'a> {
         let bundle = &self.bundles[shown.bundle];
         match source {
-            Source::User(name) => match bundle.place_in_vector(name) {
+            Source::User(name) => match bundle.index_in_vector(name) {
                 Some(place) => number(shown.features.get(place)),
                 None => self.affinity(shown, name),
             },
-            Source::Missing(name) => match bundle.place_in_vector(name) {
+            Source::Missing(name) => match bundle.index_in_vector(name) {
                 Some(place) if place < shown.features.len() => {
                     let missing = shown.missing.contains(&(place as i16 + 1));
                     Value::Number(f64::from(u8::from(missing)))

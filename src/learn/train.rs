@@ -221,6 +221,7 @@ fn write(
     };
     let moment = |at: Option<i64>| at.and_then(datum::timestamp);
     let spec = serde_json::to_string(model).expect("a model is plain data");
+    let (hyperparameters, metrics) = (hyperparameters.to_string(), metrics.to_string());
     let mut version = 0;
     let _session = Session::open();
     LOCK.with(|statement| statement.write(&[], |_| {}));
@@ -234,8 +235,8 @@ fn write(
             moment(rows.iter().map(|shown| shown.decided_at).min()),
             moment(rows.iter().map(|shown| shown.decided_at).max()),
             datum::int8(rows.len() as i64),
-            datum::text(&hyperparameters.to_string()),
-            datum::text(&metrics.to_string()),
+            datum::text(&hyperparameters),
+            datum::text(&metrics),
             datum::int8(asked.seed),
             datum::text(caller),
         ];

@@ -3,23 +3,22 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
-use super::contract::Sender;
-use super::{
-    Receipt, Who, backfill as filling, consistency, quarantine, take, take_all, take_unreadable,
-    text,
-};
+use super::batch::take_all;
+use super::contract::{Arrival, EventUser, Invalid, Reason, Sender};
+use super::receipt::Receipt;
+use super::{Ingest, backfill as filling, consistency, reject, release, text};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::refuse_restricted;
 use crate::pg::call::Call;
-use crate::pg::json::Json;
-use crate::pg::{clock, datum, session};
+use crate::pg::json::{Document, Json};
+use crate::pg::{Session, clock, datum, session};
 
 /// track(event, strict): what became of it.
 #[pg_extern(sql = false)]
 fn track(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
-    let event = call.json(0).ok_or("not_an_object");
+    let event = call.json(0).ok_or(Reason::NotAnObject);
     take_in(event, is_strict(&call)).or_raise().as_str()
 }
 
@@ -28,7 +27,14 @@ fn track(call: FunctionCallInfo) -> &'static str {
 fn track_text(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
-    let event = call.text(0).ok_or("not_an_object").and_then(text::parse);
+    let document = call
+        .text(0)
+        .ok_or(Reason::NotAnObject)
+        .and_then(text::parse);
+    let event = document
+        .as_ref()
+        .map(Document::json)
+        .map_err(|&reason| reason);
     take_in(event, is_strict(&call)).or_raise().as_str()
 }
 
@@ -38,9 +44,11 @@ fn track_many(call: FunctionCallInfo) {
     let call = Call::running(call);
     refuse_read_only("track");
     let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
-    let events = events.into_iter().map(|event| event.ok_or("not_an_object"));
+    let events = events
+        .into_iter()
+        .map(|event| event.ok_or(Reason::NotAnObject));
     let counts = take_all(events, is_strict(&call), Sender::Client).or_raise();
-    call.rows().push(counts.map(datum::int8));
+    call.rows().push(counts.columns().map(datum::int8));
 }
 
 /// take_rows(events): one row of counts.
@@ -49,17 +57,26 @@ fn take_rows(call: FunctionCallInfo) {
     let call = Call::running(call);
     refuse_read_only("track");
     let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
-    let events = events.into_iter().map(|event| event.ok_or("not_an_object"));
-    let counts = take_all(events, false, Sender::Row).or_raise();
-    call.rows().push(counts.map(datum::int8));
+    let events = events
+        .into_iter()
+        .map(|event| event.ok_or(Reason::NotAnObject));
+    let counts = take_all(events, false, Sender::TrackedTable).or_raise();
+    call.rows().push(counts.columns().map(datum::int8));
 }
 
-fn take_in(event: Result<Json<'_>, &'static str>, strict: bool) -> Result<Receipt, Error> {
-    let now = clock::now();
-    match event {
-        Ok(event) => take(&event, Who::Named, now, strict),
-        Err(reason) => take_unreadable(reason, now, strict),
-    }
+/// Takes in one event of a client, a document or the reason why it is none.
+fn take_in(event: Result<Json<'_>, Reason>, strict: bool) -> Result<Receipt, Error> {
+    let arrival = Arrival {
+        user: EventUser::ByUserId,
+        sender: Sender::Client,
+        received: clock::now(),
+    };
+    let ingest = Ingest::open()?;
+    let _session = Session::open();
+    event
+        .map_err(Invalid::because)
+        .and_then(|event| ingest.take(&event, &arrival))
+        .or_else(|invalid| reject(&invalid, arrival.received, strict))
 }
 
 fn is_strict(call: &Call) -> bool {
@@ -74,7 +91,7 @@ fn release_quarantine(call: FunctionCallInfo) -> &'static str {
     refuse_read_only("release_quarantine");
     let id = call.uuid(0).ok_or(Error::Null("quarantine_id")).or_raise();
     let patch = call.json(1).unwrap_or_else(Json::nothing);
-    quarantine::release(id, &patch).or_raise().as_str()
+    release::release(id, &patch).or_raise().as_str()
 }
 
 /// release_all(reason, patch): one row of counts.
@@ -85,8 +102,8 @@ fn release_all(call: FunctionCallInfo) {
     refuse_read_only("release_all");
     let reason = call.text(0).ok_or(Error::Null("reason")).or_raise();
     let patch = call.json(1).unwrap_or_else(Json::nothing);
-    let counts = quarantine::release_all(reason, &patch).or_raise();
-    call.rows().push(counts.map(datum::int8));
+    let counts = release::release_all(reason, &patch).or_raise();
+    call.rows().push(counts.columns().map(datum::int8));
 }
 
 /// backfill(feature): how far it is.

@@ -5,8 +5,9 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 
 use super::daily::Day;
-use super::datum::Arg;
+use super::heap::debug_check_types;
 use super::record::{Column, is_shape};
+use super::value::{Arg, laid_out};
 
 /// The partitions that this backend has last written to.
 const LAST_WRITTEN: usize = 4;
@@ -25,9 +26,7 @@ thread_local! {
 /// Only for tables that are plain: stored as a heap, without triggers, check constraints or rules
 /// on INSERT, and with indexes on columns only. The rights of the current role are not asked: it is
 /// for tables that only our own functions write.
-pub fn append<const N: usize>(day: Day, columns: &[Column], row: &[Arg; N]) -> bool {
-    let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
-    let mut nulls = row.map(|value| value.is_none());
+pub fn append<const N: usize>(day: Day, columns: &[Column], row: &[Arg<'_>; N]) -> bool {
     // SAFETY: the relation is opened under the lock that an INSERT takes, and keeps it to the end
     // of the transaction; values and nulls are as many as its attributes, which is checked. The
     // calls are those by which Postgres adds rows to its own catalogs: heap, TOAST, WAL and every
@@ -47,6 +46,8 @@ pub fn append<const N: usize>(day: Day, columns: &[Column], row: &[Arg; N]) -> b
             return false;
         }
         assert!(columns.len() == N, "a row of {N} columns");
+        debug_check_types(shape, row);
+        let (mut values, mut nulls) = laid_out(row);
         let tuple = pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr());
         pg_sys::CatalogTupleInsert(relation, tuple);
         #[cfg(not(feature = "pg15"))]

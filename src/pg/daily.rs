@@ -64,7 +64,7 @@ thread_local! {
 
 impl Daily {
     /// The partition of the day of `at`, if there is one that is plain. Costs nothing while the
-    /// partitions stay as they are. Needs an open session.
+    /// partitions stay as they are.
     pub fn day(&self, at: i64) -> Option<Day> {
         let day = at.div_euclid(clock::DAY);
         let changes = invalidation::changes_seen(self.watch);
@@ -93,11 +93,13 @@ impl Daily {
 
     fn look_up(&self, at: i64, changes: u64) -> Option<Day> {
         let mut found = None;
+        let names = self.key.map(|(name, _)| Some(name));
+        let types = self.key.map(|(_, of_type)| of_type);
         let args = [
             datum::text(self.table),
             datum::timestamp(at),
-            datum::texts(&self.key.map(|(name, _)| Some(name))),
-            datum::oids(&self.key.map(|(_, kind)| kind)),
+            datum::texts(&names),
+            datum::oids(&types),
         ];
         PARTITION.with(|statement| {
             statement.read(&args, |row| {

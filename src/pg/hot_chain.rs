@@ -1,16 +1,15 @@
-//! Few rows that are looked at all the time: found by where they were, without an index.
+//! Few rows that are looked at all the time: found again by their item pointers, without an index.
 //!
-//! While a row is updated HOT, its index entry points to the same place: the root of a chain on one page,
+//! While a row is updated HOT, its index entry points to the same item: the root of a chain on one page,
 //! along which its newest version is. A backend remembers roots, and looks whether the row is still there.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::marker::PhantomData;
 
 use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
 use pgrx::pg_sys;
 
-use super::lookup::Found;
+use super::row::TableRow;
 
 /// A table, and the two numbers that are the primary key of a row of it.
 type Name = (pg_sys::Oid, i32, i32);
@@ -34,16 +33,16 @@ pub(super) unsafe fn find_again(
     relation: pg_sys::Relation,
     (first, second): (i32, i32),
     snapshot: pg_sys::Snapshot,
-    then: impl FnOnce(Found<'_>),
+    then: impl FnOnce(TableRow<'_>),
 ) -> bool {
     // SAFETY: the caller's promise. The page exists, is pinned while the row is looked at, and locked while
     // the chain is followed, as an index scan does it.
     unsafe {
         let name = ((*relation).rd_id, first, second);
-        let Some(mut place) = ROOTS.with_borrow(|roots| roots.get(&name).copied()) else {
+        let Some(mut tid) = ROOTS.with_borrow(|roots| roots.get(&name).copied()) else {
             return false;
         };
-        let (block, _) = item_pointer_get_both(place);
+        let (block, _) = item_pointer_get_both(tid);
         if !has_block(relation, block) {
             return false;
         }
@@ -52,7 +51,7 @@ pub(super) unsafe fn find_again(
         let mut tuple = pg_sys::HeapTupleData::default();
         pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_SHARE as i32);
         let alive = pg_sys::heap_hot_search_buffer(
-            &mut place,
+            &mut tid,
             relation,
             page,
             snapshot,
@@ -61,13 +60,8 @@ pub(super) unsafe fn find_again(
             true,
         );
         pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_UNLOCK as i32);
-        let row = Found {
-            tuple: &mut tuple,
-            shape: (*relation).rd_att,
-            lives: PhantomData,
-        };
-        let number = |column: i32| row.datum(column).map(|number| number.value() as i32);
-        let found = alive && number(1) == Some(first) && number(2) == Some(second);
+        let row = TableRow::new(&mut tuple, relation);
+        let found = alive && row.get(1) == Some(first) && row.get(2) == Some(second);
         if found {
             then(row);
         }
@@ -94,22 +88,22 @@ unsafe fn has_block(relation: pg_sys::Relation, block: pg_sys::BlockNumber) -> b
 /// Remembers where a version of a row was found.
 ///
 /// # Safety
-/// The relation must be open, and the place that of a tuple that a snapshot of this transaction sees.
+/// The relation must be open, and the item pointer that of a tuple that a snapshot of this transaction sees.
 pub(super) unsafe fn remember(
     relation: pg_sys::Relation,
     (first, second): (i32, i32),
-    place: pg_sys::ItemPointerData,
+    tid: pg_sys::ItemPointerData,
 ) {
     let mut roots = [0; MOST_ON_A_PAGE];
     // SAFETY: the caller's promise; there is room for a root of each tuple on the page.
     let (name, root) = unsafe {
-        let (block, offset) = item_pointer_get_both(place);
+        let (block, offset) = item_pointer_get_both(tid);
         let page = pg_sys::ReadBuffer(relation, block);
         pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_SHARE as i32);
         pg_sys::heap_get_root_tuples(pg_sys::BufferGetPage(page), roots.as_mut_ptr());
         pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_UNLOCK as i32);
         pg_sys::ReleaseBuffer(page);
-        let mut root = place;
+        let mut root = tid;
         item_pointer_set_all(&mut root, block, roots[usize::from(offset) - 1]);
         (((*relation).rd_id, first, second), root)
     };

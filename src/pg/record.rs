@@ -7,13 +7,14 @@
 use std::cell::OnceCell;
 use std::marker::PhantomData;
 
-use pgrx::{FromDatum, pg_sys};
+use pgrx::pg_sys;
 
 use super::array::{self, Element};
+pub use super::column::Timestamp;
 use super::datum::{self, Arg};
-use super::json::Json;
-use super::lookup::Found;
-use super::plan::{Access, Plan, Row};
+use super::json;
+use super::plan::{Access, Plan};
+use super::row::Row;
 
 /// A column that a struct names.
 #[derive(Clone, Copy)]
@@ -32,24 +33,18 @@ pub const fn column_name(field: &'static str) -> &'static str {
     }
 }
 
-/// A timestamptz: microseconds since 2000.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct Timestamp(pub i64);
-
 /// A value that is written to a column.
 pub trait Written {
     const KIND: pg_sys::Oid;
     const REQUIRED: bool = true;
-    fn arg(&self) -> Arg;
+    fn arg(&self) -> Arg<'_>;
 }
 
 /// A value that is read from a column.
 pub trait Stored: Sized {
     const KIND: pg_sys::Oid;
 
-    /// # Safety
-    /// The datum must be of the type `KIND`.
-    unsafe fn read(datum: Option<pg_sys::Datum>) -> Self;
+    fn read(row: &Row<'_>, column: i32) -> Self;
 }
 
 /// Declares a struct whose fields are columns, to be written as one row.
@@ -72,7 +67,7 @@ macro_rules! insert_row {
             ];
 
             /// The values, in the order of the columns.
-            pub fn args(&self) -> [$crate::pg::datum::Arg; [$(stringify!($field)),*].len()] {
+            pub fn args(&self) -> [$crate::pg::datum::Arg<'_>; [$(stringify!($field)),*].len()] {
                 [$($crate::pg::record::Written::arg(&self.$field)),*]
             }
         }
@@ -98,7 +93,7 @@ macro_rules! select_row {
                 },)*
             ];
 
-            fn read(row: &impl $crate::pg::record::Columns) -> Option<Self> {
+            fn read(row: &$crate::pg::Row<'_>) -> Option<Self> {
                 let mut columns = Self::COLUMNS.iter().enumerate();
                 Some($name {
                     $($field: $crate::pg::record::field(row, columns.next()?)?,)*
@@ -115,51 +110,25 @@ pub trait SelectRow: Sized {
     const COLUMNS: &'static [Column];
 
     /// None if the row has no such column of that type.
-    fn read(row: &impl Columns) -> Option<Self>;
-}
-
-/// A row whose columns have names.
-pub trait Columns {
-    fn shape(&self) -> pg_sys::TupleDesc;
-    fn datum(&self, column: i32) -> Option<pg_sys::Datum>;
-}
-
-impl Columns for Row<'_> {
-    fn shape(&self) -> pg_sys::TupleDesc {
-        self.shape
-    }
-
-    fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
-        self.datum(column)
-    }
-}
-
-impl Columns for Found<'_> {
-    fn shape(&self) -> pg_sys::TupleDesc {
-        self.shape
-    }
-
-    fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
-        self.datum(column)
-    }
+    fn read(row: &Row<'_>) -> Option<Self>;
 }
 
 /// The value of a column of a row, which is looked for at that index first; None if there is no such column.
-pub fn field<T: Stored>(row: &impl Columns, (index, column): (usize, &Column)) -> Option<T> {
-    // SAFETY: the shape is that of a row that is alive; the type of the column has been compared.
-    unsafe {
-        let shape = row.shape();
-        let natts = (*shape).natts as usize;
-        let fits = |&i: &usize| {
+pub fn field<T: Stored>(row: &Row<'_>, (index, column): (usize, &Column)) -> Option<T> {
+    let shape = row.shape();
+    // SAFETY: the shape is that of a row that is alive.
+    let (natts, fits) = unsafe {
+        let fits = move |&i: &usize| {
             let attribute = attribute(shape, i);
             attribute.atttypid == column.kind
                 && attribute.attgenerated == 0
                 && is_named(attribute, column.name)
         };
-        let at = Some(index).filter(|&i| i < natts).filter(fits);
-        let at = at.or_else(|| (0..natts).find(fits))?;
-        Some(T::read(row.datum(at as i32 + 1)))
-    }
+        ((*shape).natts as usize, fits)
+    };
+    let at = Some(index).filter(|&i| i < natts).filter(fits);
+    let at = at.or_else(|| (0..natts).find(fits))?;
+    Some(T::read(row, at as i32 + 1))
 }
 
 /// Whether a table has exactly these columns, in this order, so that a row of their values is a row of it.
@@ -234,7 +203,7 @@ impl Insert {
     }
 
     /// Runs it and answers how many rows were added.
-    pub fn run(&self, args: &[Arg]) -> u64 {
+    pub fn run(&self, args: &[Arg<'_>]) -> u64 {
         let plan = self.plan.get_or_init(|| {
             let columns = names(self.columns, "");
             let values: Vec<String> = (1..=self.columns.len()).map(|i| format!("${i}")).collect();
@@ -274,7 +243,7 @@ impl<R: SelectRow> Select<R> {
     }
 
     /// Runs it and hands on each row.
-    pub fn read(&self, args: &[Arg], mut each: impl FnMut(R)) -> u64 {
+    pub fn read(&self, args: &[Arg<'_>], mut each: impl FnMut(R)) -> u64 {
         let plan = self.plan.get_or_init(|| {
             let sql = format!("SELECT {} {}", names(R::COLUMNS, "t."), self.rest);
             Plan::prepare(&sql, self.types)
@@ -301,16 +270,15 @@ macro_rules! plain {
     ($($kind:ty: $oid:ident by $write:path;)*) => { $(
         impl Written for $kind {
             const KIND: pg_sys::Oid = pg_sys::$oid;
-            fn arg(&self) -> Arg {
+            fn arg(&self) -> Arg<'_> {
                 $write(*self)
             }
         }
 
         impl Stored for $kind {
             const KIND: pg_sys::Oid = pg_sys::$oid;
-            unsafe fn read(datum: Option<pg_sys::Datum>) -> $kind {
-                // SAFETY: the caller's promise.
-                unsafe { must(datum) }
+            fn read(row: &Row<'_>, column: i32) -> $kind {
+                row.must(column)
             }
         }
     )* };
@@ -324,69 +292,61 @@ plain! {
     f64: FLOAT8OID by datum::float8;
 }
 
-/// # Safety
-/// The datum must be of a type that `T` is read from.
-unsafe fn must<T: FromDatum>(datum: Option<pg_sys::Datum>) -> T {
-    // SAFETY: the caller's promise; what is not stored by value is copied.
-    let value = datum.and_then(|datum| unsafe { T::from_datum(datum, false) });
-    value.expect("a column that is not null")
-}
-
 impl Written for Timestamp {
     const KIND: pg_sys::Oid = pg_sys::TIMESTAMPTZOID;
-    fn arg(&self) -> Arg {
+    fn arg(&self) -> Arg<'_> {
         datum::timestamp(self.0)
     }
 }
 
 impl Stored for Timestamp {
     const KIND: pg_sys::Oid = pg_sys::TIMESTAMPTZOID;
-    unsafe fn read(datum: Option<pg_sys::Datum>) -> Timestamp {
-        Timestamp(datum.expect("a column that is not null").value() as i64)
+    fn read(row: &Row<'_>, column: i32) -> Timestamp {
+        row.must(column)
     }
 }
 
 impl Written for uuid::Uuid {
     const KIND: pg_sys::Oid = pg_sys::UUIDOID;
-    fn arg(&self) -> Arg {
+    fn arg(&self) -> Arg<'_> {
         datum::uuid(*self)
     }
 }
 
 impl Stored for uuid::Uuid {
     const KIND: pg_sys::Oid = pg_sys::UUIDOID;
-    unsafe fn read(datum: Option<pg_sys::Datum>) -> uuid::Uuid {
-        // SAFETY: the caller's promise.
-        let value: pgrx::Uuid = unsafe { must(datum) };
-        uuid::Uuid::from_bytes(*value.as_bytes())
+    fn read(row: &Row<'_>, column: i32) -> uuid::Uuid {
+        row.must(column)
     }
 }
 
 impl Written for &str {
     const KIND: pg_sys::Oid = pg_sys::TEXTOID;
-    fn arg(&self) -> Arg {
+    fn arg(&self) -> Arg<'_> {
         datum::text(self)
     }
 }
 
 impl Stored for String {
     const KIND: pg_sys::Oid = pg_sys::TEXTOID;
-    unsafe fn read(datum: Option<pg_sys::Datum>) -> String {
-        // SAFETY: the caller's promise.
-        unsafe { must(datum) }
+    fn read(row: &Row<'_>, column: i32) -> String {
+        row.must(column)
     }
 }
 
-impl Written for Json<'_> {
+/// A jsonb as its text, which must be JSON.
+pub struct JsonText<'a>(pub &'a str);
+
+impl Written for JsonText<'_> {
     const KIND: pg_sys::Oid = pg_sys::JSONBOID;
-    fn arg(&self) -> Arg {
-        Some(self.datum())
+    fn arg(&self) -> Arg<'_> {
+        Some(json::datum(self.0))
     }
 }
 
 impl<T: Element> Written for &[T] {
     const KIND: pg_sys::Oid = T::ARRAY;
-    fn arg(&self) -> Arg {
+    fn arg(&self) -> Arg<'_> {
         datum::array(self)
     }
 }
@@ -394,10 +354,10 @@ impl<T: Element> Written for &[T] {
 /// Nothing where the column is null.
 impl<T: Element> Stored for Vec<T> {
     const KIND: pg_sys::Oid = T::ARRAY;
-    unsafe fn read(datum: Option<pg_sys::Datum>) -> Vec<T> {
+    fn read(row: &Row<'_>, column: i32) -> Vec<T> {
         let mut values = Vec::new();
-        if let Some(datum) = datum {
-            array::read_into(datum, &mut values);
+        if let Some(array) = row.datum(column) {
+            array::read_into(array, &mut values);
         }
         values
     }
@@ -405,7 +365,7 @@ impl<T: Element> Stored for Vec<T> {
 
 impl Written for &[Option<String>] {
     const KIND: pg_sys::Oid = pg_sys::TEXTARRAYOID;
-    fn arg(&self) -> Arg {
+    fn arg(&self) -> Arg<'_> {
         datum::texts(self)
     }
 }
@@ -413,25 +373,22 @@ impl Written for &[Option<String>] {
 /// Nothing where the column is null.
 impl Stored for Vec<Option<String>> {
     const KIND: pg_sys::Oid = pg_sys::TEXTARRAYOID;
-    unsafe fn read(datum: Option<pg_sys::Datum>) -> Vec<Option<String>> {
-        // SAFETY: the caller's promise.
-        let values = datum.and_then(|datum| unsafe { FromDatum::from_datum(datum, false) });
-        values.unwrap_or_default()
+    fn read(row: &Row<'_>, column: i32) -> Vec<Option<String>> {
+        row.get(column).unwrap_or_default()
     }
 }
 
 impl<T: Written> Written for Option<T> {
     const KIND: pg_sys::Oid = T::KIND;
     const REQUIRED: bool = false;
-    fn arg(&self) -> Arg {
+    fn arg(&self) -> Arg<'_> {
         self.as_ref().and_then(T::arg)
     }
 }
 
 impl<T: Stored> Stored for Option<T> {
     const KIND: pg_sys::Oid = T::KIND;
-    unsafe fn read(datum: Option<pg_sys::Datum>) -> Option<T> {
-        // SAFETY: the caller's promise.
-        datum.map(|datum| unsafe { T::read(Some(datum)) })
+    fn read(row: &Row<'_>, column: i32) -> Option<T> {
+        (!row.is_null(column)).then(|| T::read(row, column))
     }
 }

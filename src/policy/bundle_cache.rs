@@ -7,9 +7,10 @@ use pgrx::pg_sys::{self, INT8OID};
 
 use super::bundle::Bundle;
 use super::compile::compile;
-use super::entity::{self, Snapshot, is_fresh};
-use super::stage::add_staged;
-use super::validate::Faults;
+use super::entity_snapshot::{self, EntitySnapshot, is_fresh};
+use super::faults::Faults;
+use super::publication::bundle_in_force;
+use super::staging::add_staged;
 use crate::caps::count_stripes;
 use crate::error::Error;
 use crate::govern::switches::Switches;
@@ -26,10 +27,6 @@ thread_local! {
         "SELECT 'decide.publication'::pg_catalog.regclass::pg_catalog.oid, \
                 'decide.entity_snapshot'::pg_catalog.regclass::pg_catalog.oid, \
                 'decide.switch_change'::pg_catalog.regclass::pg_catalog.oid",
-        &[],
-    ) };
-    static NEWEST: Statement = const { Statement::new(
-        "SELECT p.bundle FROM decide.publication AS p ORDER BY p.publication DESC LIMIT 1",
         &[],
     ) };
     static CONTENT: Statement = const { Statement::new(
@@ -104,10 +101,8 @@ fn kept(now: i64, will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> 
     let snapshots = invalidation::changes_seen(Watch::Snapshot);
     let switched = invalidation::changes_seen(Watch::Switch);
     on_latest_snapshot(|| {
-        let mut number = None;
-        NEWEST.with(|statement| statement.read(&[], |row| number = row.get::<i64>(1)));
-        let number = number.ok_or(Error::NothingPublished)?;
-        let newest = entity::newest();
+        let number = bundle_in_force().ok_or(Error::NothingPublished)?;
+        let newest = entity_snapshot::newest();
         let fresh = newest.filter(|&at| is_fresh(at));
         let same = known.filter(|kept| {
             kept.published == published
@@ -201,7 +196,7 @@ fn load(number: i64, snapshot: Option<i64>, switches: Switches) -> Result<Bundle
     let snapshot = match snapshot {
         None => None,
         Some(at) => {
-            let values = Snapshot::read(at)?;
+            let values = EntitySnapshot::read(at)?;
             Some((at, values.ok_or(Error::UnknownSnapshot(number))?))
         }
     };

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
+use super::faults::Faults;
 use super::tables::{ActionRow, CapRow, Content};
-use super::validate::Faults;
 use crate::caps::cap::{LEAST_STRIPES, LastWindow, MOST_PACED, MOST_STRIPES, SHARE};
 use crate::caps::{Cap, Pacing, Per, Span};
 
@@ -36,17 +36,15 @@ pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
             faults.add("decide.action", &action.action, reason);
         }
     }
-    caps.sort_by_key(|cap| cap.slot);
+    caps.sort_by_key(|cap| cap.number);
     caps
 }
 
 fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
-    let per = match row.per.as_str() {
-        "user" => Per::User,
-        "all" => Per::All,
-        "decision" => Per::Decision,
-        other => return Err(format!("per \"{other}\" is none of user, all, decision")),
-    };
+    let per = Per::named(&row.per).ok_or_else(|| {
+        let names = Per::ALL.map(Per::as_str).join(", ");
+        format!("per \"{}\" is none of {names}", row.per)
+    })?;
     let is_cost = row.unit == "cost";
     let scale = if is_cost { COST as i64 } else { 1 };
     let limit = in_units(row.max_count, scale, "max_count")?;
@@ -59,22 +57,16 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
     let amounts: HashMap<i32, i64> = bound
         .map(|action| (action.number, amount(action)))
         .collect();
-    let pacing = match row.pacing.as_str() {
-        "none" => Pacing::None,
-        "even" => Pacing::Even,
-        "frontloaded" => Pacing::Frontloaded,
-        "forecast" => Pacing::Forecast,
-        other => {
-            return Err(format!(
-                "pacing \"{other}\" is none of none, even, frontloaded, forecast"
-            ));
-        }
-    };
+    let pacing = Pacing::named(&row.pacing).ok_or_else(|| {
+        let names = Pacing::ALL.map(Pacing::as_str).join(", ");
+        format!("pacing \"{}\" is none of {names}", row.pacing)
+    })?;
     let span = span(row)?;
-    if pacing != Pacing::None && !(per == Per::All && matches!(span, Span::Calendar { .. })) {
+    let may_have_line = per.is_budget() && span.is_calendar();
+    if pacing.is_paced() && !may_have_line {
         return Err("pacing: only a cap for all users over a calendar window can be paced".into());
     }
-    if row.min_count.is_some() && !(per == Per::All && matches!(span, Span::Calendar { .. })) {
+    if row.min_count.is_some() && !may_have_line {
         return Err(
             "min_count: only a cap for all users over a calendar window can have a goal".into(),
         );
@@ -82,7 +74,7 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
     if row.min_count.is_some_and(|least| least > row.max_count) {
         return Err("min_count: it is more than max_count".into());
     }
-    if per == Per::Decision && row.counts != "decision" {
+    if per.is_of_decision() && row.counts != "decision" {
         return Err("counts: a cap within a decision counts decisions".into());
     }
     let types = &content.event_types;
@@ -95,9 +87,9 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
             row.counts
         ));
     }
-    let most = match pacing {
-        Pacing::None => MOST_STRIPES,
-        _ => MOST_PACED,
+    let most = match pacing.is_paced() {
+        false => MOST_STRIPES,
+        true => MOST_PACED,
     };
     let stripes = row.stripes.unwrap_or_else(|| {
         (row.max_count / SHARE)
@@ -109,7 +101,7 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         None => row.cap.clone(),
     };
     Ok(Cap {
-        slot: row.slot,
+        number: row.number,
         name,
         per,
         limit,
@@ -219,7 +211,7 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
         for row in content
             .caps
             .iter()
-            .filter(|row| row.hard && row.per != "decision")
+            .filter(|row| row.hard && !Per::named(&row.per).is_some_and(Per::is_of_decision))
         {
             let names_it =
                 row.campaign.is_some() || row.action.is_some() || row.attribute.is_some();
@@ -239,3 +231,6 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

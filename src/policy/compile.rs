@@ -4,24 +4,24 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::bundle::{
-    Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
-};
+use super::action::{Action, attribute, attributes, key_of_action};
+use super::bundle::{Affinities, Affinity, Bundle, Model, Policy, Surface, moved_by};
+use super::caps;
 use super::contract::contracts;
-use super::entity::{self, Snapshot};
+use super::entity_snapshot::{self, EntitySnapshot, EntityValues};
+use super::faults::Faults;
 use super::feature::Feature;
+use super::model_version;
 use super::reading::Reading;
+use super::selection::choice;
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
-use super::{caps, models, validate};
+use super::visibility::{FeatureMask, Visibility, visible_as};
 use crate::caps::{Cap, Limits, counted_by};
 use crate::eligibility::{Rule, Rules, looks_at_action};
 use crate::govern::switches::{Kind, Switches};
-use crate::math::aggregate::Side;
-use crate::math::choice::Selection;
 use crate::math::model::{LinearModel, ModelError, Source, Value};
 use crate::math::scorer::{Position, Scorer};
 use crate::pg::clock;
-use validate::Faults;
 
 /// A budget beyond this one is none.
 const LONGEST_BUDGET: Duration = Duration::from_secs(86_400);
@@ -31,17 +31,14 @@ const LONGEST_BUDGET: Duration = Duration::from_secs(86_400);
 pub fn compile(
     number: i64,
     content: &Content,
-    snapshot: Option<&(i64, Snapshot)>,
+    snapshot: Option<&(i64, EntitySnapshot)>,
     switches: Switches,
     faults: &mut Faults,
 ) -> Bundle {
-    let features = features(content, &switches, faults);
-    let vector: Vec<usize> = (0..features.len())
-        .filter(|&i| features[i].is_of_vector())
-        .collect();
-    let entities: Vec<usize> = (0..features.len())
-        .filter(|&i| features[i].is_of_snapshot())
-        .collect();
+    let features = features(content, faults);
+    let mask = FeatureMask::of(&features, &switches);
+    let vector = visible_as(&features, Visibility::Vector);
+    let entities = visible_as(&features, Visibility::Entity);
     let snapshot = snapshot.filter(|_| !entities.is_empty());
     let actions = actions(content, &switches, faults);
     let sets = rule_sets(content);
@@ -56,6 +53,7 @@ pub fn compile(
             sets: &sets,
             caps: &caps,
             snapshot: snapshot.map(|(_, values)| values),
+            mask: &mask,
             switches: &switches,
         };
         if let Some(mut surface) = surface(number, row, content, &known) {
@@ -73,13 +71,14 @@ pub fn compile(
         surfaces,
         vector: vector
             .iter()
-            .map(|&place| Reading::of(place, &features[place]))
+            .map(|&index| Reading::of(index, &features[index]))
             .collect(),
         entities,
         snapshot: snapshot.map(|(taken_at, _)| *taken_at),
         moved_by: moved_by(&features),
         own: features.len(),
         features,
+        mask,
         actions: by_any_name(content, &actions),
         contracts: contracts(content, faults),
         switches,
@@ -121,12 +120,11 @@ pub fn rule_sets(content: &Content) -> HashMap<&str, i32> {
     sets
 }
 
-fn features(content: &Content, switches: &Switches, faults: &mut Faults) -> Vec<Feature> {
+fn features(content: &Content, faults: &mut Faults) -> Vec<Feature> {
     let mut features = Vec::new();
     for row in &content.features {
-        let killed = switches.kill(Kind::Feature, &row.feature);
         match Feature::of(row) {
-            Ok(feature) => features.push(Feature { killed, ..feature }),
+            Ok(feature) => features.push(feature),
             Err(reason) => faults.add("decide.feature", &row.feature, reason),
         }
     }
@@ -140,31 +138,9 @@ struct Known<'a> {
     vector: &'a [usize],
     sets: &'a HashMap<&'a str, i32>,
     caps: &'a [Cap],
-    snapshot: Option<&'a Snapshot>,
+    snapshot: Option<&'a EntitySnapshot>,
+    mask: &'a FeatureMask,
     switches: &'a Switches,
-}
-
-fn moved_by(features: &[Feature]) -> HashMap<String, Vec<Moved>> {
-    let mut moved = HashMap::new();
-    for (i, feature) in features.iter().enumerate() {
-        note_moves(&mut moved, i, feature);
-    }
-    moved
-}
-
-/// Notes which events move the feature at a place.
-pub fn note_moves(moved: &mut HashMap<String, Vec<Moved>>, place: usize, feature: &Feature) {
-    let mut note = |kind: &str, side| {
-        let of_kind = moved.entry(kind.to_owned()).or_default();
-        of_kind.push(Moved {
-            feature: place,
-            side,
-        });
-    };
-    note(&feature.event_type, Side::Hit);
-    if let Some(kind) = &feature.trial_event_type {
-        note(kind, Side::Trial);
-    }
 }
 
 fn actions<'a>(
@@ -185,7 +161,7 @@ fn actions<'a>(
     for row in &content.actions {
         let campaign = row.campaign.as_deref().and_then(|name| dates.get(name));
         let (starts, ends) = campaign.copied().unwrap_or((i64::MIN, i64::MAX));
-        let attributes = validate::attributes(row).unwrap_or_else(|reason| {
+        let attributes = attributes(row).unwrap_or_else(|reason| {
             faults.add("decide.action", &row.action, reason);
             HashMap::new()
         });
@@ -220,10 +196,10 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
         .collect();
     texts.sort_unstable_by_key(|text| (looks_at_action(text), *text));
     texts.dedup();
-    let place = |text: &str| texts.iter().position(|other| *other == text);
-    let places: HashMap<&str, usize> = texts
+    let numbers_of_rules: HashMap<&str, usize> = texts
         .iter()
-        .filter_map(|text| Some((*text, place(text)?)))
+        .enumerate()
+        .map(|(number, text)| (*text, number))
         .collect();
     let mut listed: Vec<Action> = here
         .iter()
@@ -231,7 +207,7 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
             let rule = row
                 .eligible_when
                 .as_deref()
-                .and_then(|text| places.get(text))
+                .and_then(|text| numbers_of_rules.get(text))
                 .copied();
             Action {
                 rule,
@@ -274,24 +250,24 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
     })
 }
 
-/// A place for each key of each feature that is kept per key and that an action here has.
+/// An offset for each key of each feature that is kept per key and that an action here has.
 fn affinities(surface: &str, actions: &[Action], features: &[Feature]) -> Affinities {
     let mut all = Affinities::default();
-    for (feature, kept) in features.iter().enumerate() {
-        let Some(keyed) = kept.key.as_ref().filter(|_| kept.served) else {
+    for feature in visible_as(features, Visibility::PerKey) {
+        let Some(keyed) = &features[feature].key else {
             continue;
         };
-        let mut places = HashMap::new();
+        let mut offsets = HashMap::new();
         for key in actions
             .iter()
             .filter_map(|action| key_of_action(&keyed.path, action, surface))
         {
-            places.entry(key).or_insert_with(|| {
-                all.places += 1;
-                all.places - 1
+            offsets.entry(key).or_insert_with(|| {
+                all.len += 1;
+                all.len - 1
             });
         }
-        all.kept.push(Affinity { feature, places });
+        all.kept.push(Affinity { feature, offsets });
     }
     all
 }
@@ -307,7 +283,7 @@ fn policy_of(
     faults: &mut Faults,
 ) -> Option<Policy> {
     // A fault of the choice itself has been found by `validate` already.
-    let choice = validate::choice(row).ok()?;
+    let choice = choice(row).ok()?;
     let model = match (&row.model, row.model_version) {
         (Some(name), Some(version)) => match model(name, version, surface, known, models) {
             Ok(model) => Some(model),
@@ -318,7 +294,7 @@ fn policy_of(
         },
         _ => None,
     };
-    let needs_scores = choice.selection != Selection::Uniform;
+    let needs_scores = choice.selection.rule().needs_scores;
     Some(Policy {
         name: row.policy.clone(),
         choice,
@@ -337,7 +313,7 @@ fn model(
     let label = format!("{name}:{version}");
     let model = models
         .entry(label.clone())
-        .or_insert_with(|| models::read(name, version, known.switches))
+        .or_insert_with(|| model_version::read(name, version, known.switches))
         .as_ref()
         .map_err(|reason| format!("model {label}: {reason}"))?
         .as_ref()
@@ -365,7 +341,8 @@ fn features_of_surfaces(model: &LinearModel, known: &Known<'_>) -> Result<(), Mo
     for term in &model.terms {
         let mut sources = term.factors.iter().map(|factor| &factor.source);
         let unknown = sources.find(|source| {
-            matches!(source, Source::Surface(_)) && entity::named(source, known.features).is_none()
+            matches!(source, Source::Surface(_))
+                && entity_snapshot::named(source, known.features).is_none()
         });
         if let Some(source) = unknown {
             return Err(ModelError::UnknownSource {
@@ -386,8 +363,12 @@ fn fact<'a>(
 ) -> Value<'a> {
     match attribute(action, source) {
         Value::Missing => {
-            let (features, snapshot) = (known.features, known.snapshot);
-            entity::fact(source, features, snapshot, &action.name, &surface.name)
+            let values = EntityValues {
+                features: known.features,
+                snapshot: known.snapshot,
+                mask: known.mask,
+            };
+            entity_snapshot::fact(source, values, &action.name, &surface.name)
         }
         value => value,
     }
@@ -402,31 +383,17 @@ fn position(source: &Source, surface: &Surface, known: &Known<'_>) -> Option<Pos
         _ => return None,
     };
     let mut vector = known.vector.iter();
-    if let Some(place) = vector.position(|&i| known.features[i].name == *name) {
+    if let Some(index) = vector.position(|&i| known.features[i].name == *name) {
         let flags = if is_flag { known.vector.len() } else { 0 };
-        return Some(Position::At(flags + place));
+        return Some(Position::At(flags + index));
     }
     let mut kept = surface.affinities.kept.iter();
     let affinity = kept.find(|kept| known.features[kept.feature].name == *name)?;
     let path = &known.features[affinity.feature].key.as_ref()?.path;
     let first = 2 * known.vector.len();
-    let place = |action: &Action| {
+    let offset = |action: &Action| {
         let key = key_of_action(path, action, &surface.name)?;
-        Some(first + affinity.places.get(&key)?)
+        Some(first + affinity.offsets.get(&key)?)
     };
-    (!is_flag).then(|| Position::ByAction(surface.actions.iter().map(place).collect()))
-}
-
-/// What a model sees of an action's own.
-pub fn attribute<'a>(action: &'a Action, source: &Source) -> Value<'a> {
-    match source {
-        Source::Action => Value::Text(&action.name),
-        Source::Attribute(name) => action
-            .attributes
-            .get(name)
-            .map_or(Value::Missing, |attribute| attribute.value()),
-        Source::User(_) | Source::Missing(_) | Source::Context(_) | Source::Surface(_) => {
-            Value::Missing
-        }
-    }
+    (!is_flag).then(|| Position::ByAction(surface.actions.iter().map(offset).collect()))
 }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
+use super::faults::Faults;
+use super::name::is_name;
 use super::tables::{Content, EventTypeRow};
-use super::validate::{Faults, is_name};
 use crate::pg::clock::DAY;
 
 /// The contracts in force.

@@ -2,8 +2,9 @@
 
 use serde_json::Value as Document;
 
+use super::name::is_name;
 use super::tables::FeatureRow;
-use super::validate::is_name;
+use super::visibility::Visibility;
 use crate::math::aggregate::{Aggregate, Kind, bucket_for};
 use crate::math::keyed;
 
@@ -11,8 +12,8 @@ use crate::math::keyed;
 pub struct Feature {
     pub name: String,
     pub entity: Entity,
-    /// First cell in the row of its entity; the number of its block if it is kept per key.
-    pub slot: usize,
+    /// The offset of its first cell in the row of its entity; of one kept per key the number of its block.
+    pub cell: usize,
     pub aggregate: Aggregate,
     pub event_type: String,
     /// Of a rate: the type of its trials; `event_type` is that of its hits.
@@ -21,10 +22,7 @@ pub struct Feature {
     pub filter: Vec<Condition>,
     pub key: Option<Keyed>,
     pub default_value: f64,
-    /// Whether decisions may look at it.
-    pub served: bool,
-    /// Taken out by a kill switch: it counts as missing.
-    pub killed: bool,
+    pub visibility: Visibility,
 }
 
 /// Whose number it is.
@@ -134,15 +132,14 @@ impl Feature {
         Ok(Feature {
             name: row.feature.clone(),
             entity,
-            slot: row.slot,
+            cell: row.cell,
             amount: amount(row)?,
             event_type: row.event_type.clone(),
             trial_event_type: trials(row)?,
             filter: filter(&row.filter)?,
+            visibility: Visibility::of(entity, key.is_some(), row.offline_only),
             key,
             default_value: row.default_value,
-            served: !row.offline_only,
-            killed: false,
             aggregate,
         })
     }
@@ -153,16 +150,6 @@ impl Feature {
             (Ok(feature), None) => feature.aggregate.cells(),
             _ => 1,
         }
-    }
-
-    /// Whether it is a number of the user that decisions see under its name alone.
-    pub fn is_of_vector(&self) -> bool {
-        self.entity == Entity::User && self.key.is_none() && self.served
-    }
-
-    /// Whether it is a number of an action or of a surface that decisions see.
-    pub fn is_of_snapshot(&self) -> bool {
-        self.entity != Entity::User && self.served
     }
 
     /// The places in an event that it looks at, and whether it takes nothing but a number there.

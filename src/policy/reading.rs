@@ -5,21 +5,19 @@ use crate::math::aggregate::Aggregate;
 
 /// What it takes to read a feature of the vector, and no more: every decision reads all of them.
 pub struct Reading {
-    /// Its place in the bundle's features.
+    /// Its index in the bundle's features.
     pub feature: usize,
-    pub slot: usize,
+    pub cell: usize,
     pub aggregate: Aggregate,
-    pub killed: bool,
     pub default_value: f64,
 }
 
 impl Reading {
-    pub fn of(place: usize, feature: &Feature) -> Reading {
+    pub fn of(index: usize, feature: &Feature) -> Reading {
         Reading {
-            feature: place,
-            slot: feature.slot,
+            feature: index,
+            cell: feature.cell,
             aggregate: feature.aggregate,
-            killed: feature.killed,
             default_value: feature.default_value,
         }
     }

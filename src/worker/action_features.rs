@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use pgrx::pg_sys::{FLOAT8ARRAYOID, INT4ARRAYOID, INT8OID, Oid, TEXTOID, TIMESTAMPTZOID};
 use serde_json::json;
 
-use super::Step;
+use super::job::{Run, Step};
 use crate::error::Error;
 use crate::math::aggregate::{cells_at, cells_at_mut};
 use crate::pg::{Statement, array, clock, datum, invalidation};
@@ -49,20 +49,21 @@ const BATCH: usize = 1_000;
 /// Brings together as many rows as one transaction should, or, when there are no more, writes the snapshot.
 pub fn step() -> Result<Step, Error> {
     if bring_together() == BATCH {
-        let more = true;
-        return Ok(Step { rows: 0, more });
+        return Ok(Step::with_more(0));
     }
     let rows = match policy::live() {
         Err(Error::NothingPublished) => 0,
         bundle => write_snapshot(&*bundle?),
     };
     expire();
-    let more = false;
-    Ok(Step { rows, more })
+    Ok(Step::last(rows))
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} values of actions and surfaces in a new snapshot")
+pub fn report(run: &Run) -> String {
+    format!(
+        "{} values of actions and surfaces in a new snapshot",
+        run.rows
+    )
 }
 
 /// What sessions have added to one action or surface.
@@ -118,10 +119,10 @@ fn cells_of(kept: datum::Arg) -> Vec<f64> {
 fn merge<'a>(features: impl IntoIterator<Item = &'a Feature>, into: &mut Vec<f64>, row: &[f64]) {
     for feature in features {
         let aggregate = &feature.aggregate;
-        if let Some(cells) = cells_at(row, feature.slot, aggregate)
+        if let Some(cells) = cells_at(row, feature.cell, aggregate)
             && !aggregate.is_empty(cells)
         {
-            aggregate.merge(cells_at_mut(into, feature.slot, aggregate), cells);
+            aggregate.merge(cells_at_mut(into, feature.cell, aggregate), cells);
         }
     }
 }
@@ -135,8 +136,9 @@ fn write_snapshot(bundle: &Bundle) -> i64 {
     let now = clock::now();
     let (content, count) = values(bundle, &all(bundle), now);
     let slots = bundle.entities.iter().map(|&i| &bundle.features[i]);
-    let slots: BTreeMap<&str, usize> = slots.map(|f| (f.name.as_str(), f.slot)).collect();
-    let [content, slots] = [content, json!(slots)].map(|json| datum::text(&json.to_string()));
+    let slots: BTreeMap<&str, usize> = slots.map(|f| (f.name.as_str(), f.cell)).collect();
+    let [content, slots] = [content, json!(slots)].map(|json| json.to_string());
+    let [content, slots] = [&content, &slots].map(|text| datum::text(text));
     let mut newest = None;
     NEWEST.with(|statement| {
         statement.write(&[content, slots], |row| {
@@ -192,7 +194,7 @@ fn values(bundle: &Bundle, rows: &Rows, now: i64) -> (serde_json::Value, i64) {
             let known = rows.iter().filter(|((entity, _), _)| *entity == kind);
             let values: BTreeMap<&str, f64> = known
                 .filter_map(|((_, name), cells)| {
-                    let cells = cells_at(cells, feature.slot, aggregate)?;
+                    let cells = cells_at(cells, feature.cell, aggregate)?;
                     Some((name.as_str(), aggregate.read(cells, now)?))
                 })
                 .collect();

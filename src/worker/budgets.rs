@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
-use super::Step;
-use crate::caps::{Budget, Cap, Level, Per, Stripe};
+use super::job::{Run, Step};
+use crate::caps::{Budget, Cap, Level, Stripe};
 use crate::error::Error;
 use crate::math::identifier::time_ordered;
 use crate::math::ledger;
 use crate::pg::clock::{self, to_unix_micros};
-use crate::pg::lookup::Seen;
+use crate::pg::lookup::Visibility;
 use crate::pg::{Statement, datum};
 use crate::policy;
 
@@ -23,37 +23,29 @@ thread_local! {
 /// One budget that has something to look up, or else all of them once: its rows are held no longer than
 /// that takes.
 pub fn step() -> Result<Step, Error> {
-    let done = Step {
-        rows: 0,
-        more: false,
-    };
     let bundle = match policy::live() {
-        Err(Error::NothingPublished) => return Ok(done),
+        Err(Error::NothingPublished) => return Ok(Step::last(0)),
         bundle => bundle?,
     };
-    for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
+    for cap in bundle.caps.iter().filter(|cap| cap.per.is_budget()) {
         let now = clock::now();
         if let Some(kind) = &cap.counts {
             let looked_up = look_up(cap, kind, now);
             if looked_up > 0 {
-                let more = true;
-                return Ok(Step {
-                    rows: looked_up,
-                    more,
-                });
+                return Ok(Step::with_more(looked_up));
             }
         }
         match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
-            Level::Little if !cap.is_small() => spread(cap, now),
+            Level::Low if !cap.is_small() => spread(cap, now),
             Level::UsedUp => look_again(cap, now),
             _ => {}
         }
     }
-    Ok(done)
+    Ok(Step::last(0))
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} reservations looked up")
+pub fn report(run: &Run) -> String {
+    format!("{} reservations looked up", run.rows)
 }
 
 /// Counts the reservations that are over of which events have told, and gives the others back. Rows that
@@ -66,11 +58,11 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
             .filter(|&entry| ledger::is_due(entry, &terms, now))
             .collect()
     };
-    let committed = Budget(cap).stripes(Seen::Committed, &terms);
+    let committed = Budget(cap).stripes(Visibility::Committed, &terms);
     if committed.iter().all(|stripe| due(stripe).is_empty()) {
         return 0;
     }
-    let stripes = Budget(cap).lock_free();
+    let stripes = Budget(cap).lock_available();
     let cells: BTreeSet<(i64, i64)> = stripes
         .iter()
         .flat_map(|stripe| {
@@ -109,7 +101,7 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
 fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
     let first = |at| datum::uuid(time_ordered(to_unix_micros(at), 0));
     let args = [
-        datum::int4(cap.slot),
+        datum::int4(cap.number),
         datum::timestamp(from),
         datum::timestamp(to),
         first(from),
@@ -128,7 +120,7 @@ fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
 /// A budget that was used up may have been given something back.
 fn look_again(cap: &Cap, now: i64) {
     let terms = cap.terms(now);
-    let stripes = Budget(cap).stripes(Seen::Committed, &terms);
+    let stripes = Budget(cap).stripes(Visibility::Committed, &terms);
     let left: i64 = stripes
         .iter()
         .map(|stripe| stripe.free(&terms).max(0))
@@ -142,12 +134,12 @@ fn look_again(cap: &Cap, now: i64) {
 /// looking before they choose then.
 fn spread(cap: &Cap, now: i64) {
     let terms = cap.terms(now);
-    let committed = Budget(cap).stripes(Seen::Committed, &terms);
+    let committed = Budget(cap).stripes(Visibility::Committed, &terms);
     let left: i64 = committed.iter().map(|stripe| stripe.free(&terms)).sum();
-    if left / (committed.len().max(1) as i64) < 2 * cap.little() {
+    if left / (committed.len().max(1) as i64) < 2 * cap.low_water_mark() {
         return;
     }
-    let mut stripes = Budget(cap).lock_free();
+    let mut stripes = Budget(cap).lock_available();
     let used: Vec<i64> = stripes
         .iter()
         .map(|s| ledger::used(&s.ledger, &terms))
@@ -164,7 +156,7 @@ fn spread(cap: &Cap, now: i64) {
     if all
         && stripes
             .iter()
-            .all(|stripe| stripe.free(&terms) >= 2 * cap.little())
+            .all(|stripe| stripe.free(&terms) >= 2 * cap.low_water_mark())
     {
         Budget(cap).reopen();
     }

@@ -7,12 +7,12 @@ use std::collections::HashMap;
 
 use pgrx::pg_sys::{FLOAT8ARRAYOID, FLOAT8OID, INT4OID, TIMESTAMPTZOID};
 
-use super::Step;
-use crate::caps::{self, Budget, Cap, Pacing, Per};
+use super::job::{Run, Step};
+use crate::caps::{self, Budget, Cap};
 use crate::error::Error;
 use crate::math::ledger;
 use crate::math::pacing::{Dual, Feedback, Line};
-use crate::pg::lookup::Seen as Rows;
+use crate::pg::lookup::Visibility;
 use crate::pg::{Statement, array, clock, datum};
 use crate::policy::{self, Bundle};
 use seen::Seen;
@@ -64,24 +64,18 @@ struct Kept {
 pub fn step() -> Result<Step, Error> {
     let bundle = match policy::live() {
         Err(Error::NothingPublished) => {
-            return Ok(Step {
-                rows: 0,
-                more: false,
-            });
+            return Ok(Step::last(0));
         }
         bundle => bundle?,
     };
     let budgets: Vec<&Cap> = bundle
         .caps
         .iter()
-        .filter(|cap| cap.per == Per::All)
+        .filter(|cap| cap.per.is_budget())
         .collect();
     let now = clock::now();
-    if budgets.iter().any(|cap| cap.pacing == Pacing::Forecast) && traffic::learn(&bundle, now) {
-        return Ok(Step {
-            rows: 0,
-            more: true,
-        });
+    if budgets.iter().any(|cap| cap.pacing.needs_forecast()) && traffic::learn(&bundle, now) {
+        return Ok(Step::with_more(0));
     }
     let kept = kept();
     let last = kept.values().map(|kept| kept.stepped_at).max();
@@ -93,7 +87,7 @@ pub fn step() -> Result<Step, Error> {
     };
     let (mut changed, mut rows) = (false, 0);
     for cap in &budgets {
-        let kept = kept.get(&cap.slot);
+        let kept = kept.get(&cap.number);
         if !cap.has_line() && kept.is_some_and(|kept| now - kept.stepped_at < SELDOM) {
             continue;
         }
@@ -105,13 +99,13 @@ pub fn step() -> Result<Step, Error> {
         statement.with(|statement| statement.write(&args, |_| {}));
     }
     if changed {
-        caps::announce();
+        caps::announce_prices();
     }
-    Ok(Step { rows, more: false })
+    Ok(Step::last(rows))
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} budgets looked at")
+pub fn report(run: &Run) -> String {
+    format!("{} budgets looked at", run.rows)
 }
 
 fn kept() -> HashMap<i32, Kept> {
@@ -141,7 +135,7 @@ fn look(cap: &Cap, kept: Option<&Kept>, seen: &Seen, bundle: &Bundle, now: i64) 
     let scale = cap.scale as f64;
     let (starts, ends) = cap.own_window(now);
     let terms = cap.terms(now);
-    let stripes = Budget(cap).stripes(Rows::Committed, &terms);
+    let stripes = Budget(cap).stripes(Visibility::Committed, &terms);
     let used = stripes
         .iter()
         .map(|stripe| ledger::used(&stripe.ledger, &terms));
@@ -183,7 +177,7 @@ fn look(cap: &Cap, kept: Option<&Kept>, seen: &Seen, bundle: &Bundle, now: i64) 
         _ => lambda,
     };
     let forecast = match kept {
-        _ if cap.pacing != Pacing::Forecast => Vec::new(),
+        _ if !cap.pacing.needs_forecast() => Vec::new(),
         Some(kept) if kept.window_start == starts && !kept.forecast.is_empty() => {
             kept.forecast.clone()
         }
@@ -195,7 +189,7 @@ fn look(cap: &Cap, kept: Option<&Kept>, seen: &Seen, bundle: &Bundle, now: i64) 
         delivered
     };
     keep(
-        cap.slot,
+        cap.number,
         (starts, ends),
         [
             target,

@@ -1,10 +1,10 @@
-//! Days that are over: their partitions go, and what the default ones have of them; and events whose
-//! contract says how long they are kept.
+//! Expired days: their partitions are dropped, and their rows in the default partitions deleted; and so are events
+//! that are older than the retention of their contract.
 
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
-use super::Step;
+use super::job::{Run, Step};
 use crate::error::Error;
 use crate::pg::attempt::attempt;
 use crate::pg::{Statement, clock, datum};
@@ -27,11 +27,11 @@ pub fn step() -> Result<Step, Error> {
     let events = days(settings::event_retention());
     let by_contract = contracts.and_then(|contracts| contracts.longest_retention());
     let events = events.into_iter().chain(by_contract).min();
-    let mut held = None;
-    // Who holds one table, or the events of one type, keeps no other from its retention.
-    let mut gone = |expire: &dyn Fn() -> i64| match attempt(expire) {
+    let mut lock_error = None;
+    // A lock on one table, or on the events of one type, does not keep the others from their retention.
+    let mut try_to = |expire: &dyn Fn() -> i64| match attempt(expire) {
         Err(error) if error.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
-            held.get_or_insert(error);
+            lock_error.get_or_insert(error);
             0
         }
         Err(error) => error.raise(),
@@ -43,27 +43,24 @@ pub fn step() -> Result<Step, Error> {
         ("outcome", "decided_at", traces),
     ] {
         let Some(kept) = kept else { continue };
-        let rows = gone(&|| expire(parent, key, clock::now() - kept));
+        let rows = try_to(&|| expire(parent, key, clock::now() - kept));
         if rows > 0 {
-            return Ok(Step { rows, more: true });
+            return Ok(Step::with_more(rows));
         }
     }
     for (kind, kept) in contracts
         .into_iter()
         .flat_map(|contracts| contracts.retentions())
     {
-        let rows = gone(&|| expire_type(kind, clock::now() - kept));
+        let rows = try_to(&|| expire_type(kind, clock::now() - kept));
         if rows > 0 {
-            return Ok(Step { rows, more: true });
+            return Ok(Step::with_more(rows));
         }
     }
-    if let Some(error) = held {
+    if let Some(error) = lock_error {
         error.raise();
     }
-    Ok(Step {
-        rows: 0,
-        more: false,
-    })
+    Ok(Step::last(0))
 }
 
 fn expire_type(kind: &str, before: i64) -> i64 {
@@ -84,6 +81,6 @@ fn expire(parent: &str, key: &str, before: i64) -> i64 {
     rows
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} partitions and rows without one dropped")
+pub fn report(run: &Run) -> String {
+    format!("{} partitions and rows without one dropped", run.rows)
 }

@@ -41,7 +41,7 @@ INSERT INTO calls VALUES
   ('SELECT decide.action_name(1)'), ('SELECT decide.slot_probabilities(''{1,-1}'', NULL, ''{0,0,0}'', ''{2}'', 1)'), ('SELECT decide.action_names(''{1}'')'), ('SELECT decide.decided_at(''01920000-0000-7000-8000-000000000000'')'),
   ('SELECT decide.refuse_change(''x'')'), ('SELECT decide.may_erase()'), ('SELECT decide.make_immutable(''decide.surface'')'), ('SELECT decide.candidate_names(''{1}'')'), ('SELECT decide.is_name(''x'')'), ('SELECT decide.is_finite(1)'),
   ('SELECT decide.blocked_reason(1)'), ('SELECT * FROM decide.reason_catalog()'), ('SELECT decide.cap_definition(NULL)'), ('SELECT decide.cap_identity(NULL)'), ('SELECT decide.number_of_action(''nothing'')'), ('SELECT decide.number_shown(''{1}'', now(), ''nothing'')'), ('SELECT decide.rename(''action'', ''nothing'', ''nil'')'), ('SELECT decide.cap_values(NULL)'), ('SELECT decide.cap_window(now(), ''1 day'', ''UTC'', 1)'), ('SELECT decide.exposure_entries(''{}'')'), ('SELECT decide.first_moment(''2026-01-01'', ''UTC'')'),
-  ('SELECT decide.feature_definition(NULL)'), ('SELECT decide.feature_content(NULL, 0)'),
+  ('SELECT decide.feature_definition(NULL)'), ('SELECT decide.feature_content(NULL, 0)'), ('SELECT * FROM decide.selection_catalog()'),
   ('SELECT decide.track_table(NULL, ''{}'')'), ('SELECT decide.untrack_table(''calls'')'), ('SELECT decide.track_rows()'),
   ('SELECT decide.mapped(''{}'')'), ('SELECT decide.column_types(''calls'', ''{}'')'), ('SELECT decide.mapping_fault(''{}'', ''{}'')'),
   ('SELECT decide.whole_mapping(''calls'', ''{}'')'), ('SELECT decide.source_sql(''""'', ''{}'', ''n'')'), ('SELECT decide.key_sql(''{}'', ''{}'', ''n'')'),

@@ -1,10 +1,10 @@
 //! Before the draw: the rows of a budget that this decision can need are claimed.
 
 use super::{Capacity, Held, Reservation};
-use crate::caps::{Budget, Cap, Level, Per, Stripe};
+use crate::caps::{Budget, Cap, Level, Stripe};
 use crate::math::ledger;
 use crate::pg::claim::Claim;
-use crate::pg::lookup::Seen;
+use crate::pg::lookup::Visibility;
 use crate::pg::version::{RowLock, Version};
 
 /// How the counter of a cap was found.
@@ -31,19 +31,19 @@ impl Reservation<'_> {
     /// Claims as much of a budget as this decision can need, unless that need not be made sure of.
     pub(super) fn find_standing(&mut self, place: usize) -> Standing {
         let cap = self.cap(place);
-        if cap.per != Per::All {
+        if !cap.per.is_budget() {
             return Standing::Untouched;
         }
         let budget = Budget(cap);
         match self.level(cap) {
             Level::UsedUp => Standing::Closed,
             _ if !self.takes => self.see(cap),
-            Level::Plenty if !self.careful && budget.is_at_ease() => Standing::Untouched,
+            Level::Plenty if !self.careful && budget.is_uncontended() => Standing::Untouched,
             Level::Plenty => {
                 let claimed = self.claim_one(place);
                 claimed.unwrap_or_else(|| self.claim_enough(place))
             }
-            Level::Little => self.claim_enough(place),
+            Level::Low => self.claim_enough(place),
         }
     }
 
@@ -52,7 +52,7 @@ impl Reservation<'_> {
         let now = self.moment;
         let tightened = self.request.mode_limits.limit(cap.limit) != cap.limit;
         match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
-            Level::Plenty if tightened || cap.is_paced() => Level::Little,
+            Level::Plenty if tightened || cap.is_paced() => Level::Low,
             level => level,
         }
     }
@@ -82,7 +82,7 @@ impl Reservation<'_> {
     fn units_claimed(&self, place: usize) -> i64 {
         let budget = Budget(self.cap(place));
         let rows = self.held.iter().filter(|held| held.place == place);
-        let units = rows.map(|held| budget.room(&held.stripe, self.moment));
+        let units = rows.map(|held| budget.capacity(&held.stripe, self.moment));
         units.fold(0, i64::saturating_add)
     }
 
@@ -96,7 +96,7 @@ impl Reservation<'_> {
     fn claim_one(&mut self, place: usize) -> Option<Standing> {
         let cap = self.cap(place);
         let (budget, terms) = (Budget(cap), cap.terms(self.moment));
-        let enough = self.need(place).max(cap.little());
+        let enough = self.need(place).max(cap.low_water_mark());
         let standing = Standing::Claimed {
             overdrawn: 0,
             most: i64::MAX,
@@ -105,18 +105,18 @@ impl Reservation<'_> {
         if self.units_claimed(place) >= enough {
             return Some(standing);
         }
-        for (step, number) in budget.turns().enumerate() {
+        for (step, number) in budget.stripe_order().enumerate() {
             if self.has(place, number) {
                 continue;
             }
             let claimed = budget.claim(number);
             if step == 0 {
-                budget.note_ease(claimed.is_ok());
+                budget.note_first_try(claimed.is_ok());
             }
             if let Ok((stripe, version, claim)) = claimed
                 && stripe.free(&terms) >= enough
             {
-                budget.settle_down(number);
+                budget.start_with(number);
                 self.hold(place, stripe, version, claim);
                 return Some(standing);
             }
@@ -132,7 +132,7 @@ impl Reservation<'_> {
         let kept_back = cap.limit - self.request.mode_limits.limit(cap.limit);
         loop {
             let terms = cap.terms(self.moment);
-            let rows = budget.stripes(Seen::Everything, &terms);
+            let rows = budget.stripes(Visibility::Dirty, &terms);
             let free = rows.iter().map(|row| row.free(&terms));
             let most = free.fold(0, i64::saturating_add).saturating_sub(kept_back);
             let of_others = rows.iter().filter(|row| !self.has(place, row.number));
@@ -147,7 +147,7 @@ impl Reservation<'_> {
             if rows.is_empty() {
                 return standing(true);
             }
-            let room = |row: &Stripe| budget.room(row, self.moment).max(0);
+            let room = |row: &Stripe| budget.capacity(row, self.moment).max(0);
             let all = rows.iter().map(room).fold(0, i64::saturating_add);
             if all.saturating_add(overdrawn).min(most) < least {
                 self.note_end(cap, least);
@@ -166,14 +166,14 @@ impl Reservation<'_> {
     fn claim_free(&mut self, place: usize, rows: &[Stripe], enough: i64) -> bool {
         let budget = Budget(self.cap(place));
         let mut contested = false;
-        for number in budget.turns() {
+        for number in budget.stripe_order() {
             let Some(row) = rows.iter().find(|row| row.number == number) else {
                 continue;
             };
             if self.units_claimed(place) >= enough {
                 break;
             }
-            if self.has(place, number) || budget.room(row, self.moment) <= 0 {
+            if self.has(place, number) || budget.capacity(row, self.moment) <= 0 {
                 continue;
             }
             if row.holder.is_some() {
@@ -181,7 +181,7 @@ impl Reservation<'_> {
                 continue;
             }
             match budget.claim(number) {
-                Ok((stripe, version, claim)) if budget.room(&stripe, self.moment) > 0 => {
+                Ok((stripe, version, claim)) if budget.capacity(&stripe, self.moment) > 0 => {
                     self.hold(place, stripe, version, claim);
                 }
                 Ok(_) => {}
@@ -219,33 +219,33 @@ impl Reservation<'_> {
     fn note_end(&self, cap: &Cap, least: i64) {
         let (budget, now) = (Budget(cap), self.moment);
         let terms = cap.terms(now);
-        let rows = budget.stripes(Seen::Committed, &terms);
+        let rows = budget.stripes(Visibility::Committed, &terms);
         let sum = |left: &dyn Fn(&Stripe) -> i64| {
             let left = rows.iter().map(|row| left(row).max(0));
             left.fold(0, i64::saturating_add)
         };
-        if rows.is_empty() || sum(&|row| budget.room(row, now)) >= least {
+        if rows.is_empty() || sum(&|row| budget.capacity(row, now)) >= least {
             return;
         }
         if cap.is_paced() && sum(&|row| row.free(&terms)) >= least {
-            return budget.close_until(budget.opens_at(&rows, least, now));
+            return budget.set_exhausted_until(budget.opens_at(&rows, least, now));
         }
         let (starts, ends) = cap.window(now);
         let frees = rows.iter();
         let frees = frees.filter_map(|row| ledger::frees_at(&row.ledger, &terms));
         let until = frees.min().unwrap_or(ends);
-        budget.mark(cap.level_window(starts), Level::UsedUp, until);
+        budget.announce_level(cap.level_window(starts), Level::UsedUp, until);
     }
 
     /// What a budget leaves of what is committed, by a look.
     fn see(&self, cap: &Cap) -> Standing {
         let (budget, now) = (Budget(cap), self.moment);
         let terms = cap.terms(now);
-        let rows = budget.stripes(Seen::Committed, &terms);
+        let rows = budget.stripes(Visibility::Committed, &terms);
         let kept_back = cap.limit - self.request.mode_limits.limit(cap.limit);
         let free = rows.iter().map(|row| row.free(&terms));
         let most = free.fold(0, i64::saturating_add).saturating_sub(kept_back);
-        let room = rows.iter().map(|row| budget.room(row, now));
+        let room = rows.iter().map(|row| budget.capacity(row, now));
         if rows.is_empty() {
             return Standing::Claimed {
                 overdrawn: 0,

@@ -55,7 +55,7 @@ impl Reservation<'_> {
         for (slot, &pick) in buffers.slate.picks.iter().enumerate() {
             for &(place, amount) in &self.limits.of_action[buffers.open[pick]] {
                 let cap = self.cap(place);
-                if cap.per == Per::All || cap.per == Per::User && cap.counts.is_some() {
+                if cap.per.is_budget() || cap.per.is_of_user() && cap.counts.is_some() {
                     needs.push(Need {
                         place,
                         slot,
@@ -81,13 +81,13 @@ impl Reservation<'_> {
                     self.take_from(which, need.amount);
                     self.held[which].stripe.number.into()
                 }
-                _ => ROW_OF_USER,
+                Per::User | Per::Decision => ROW_OF_USER,
             };
             if cap.counts.is_some() {
                 let slot = need.slot as i64 + 1;
                 buffers
                     .holds
-                    .extend([slot, cap.slot.into(), row, need.amount]);
+                    .extend([slot, cap.number.into(), row, need.amount]);
             }
         }
         buffers.holds.as_chunks_mut::<4>().0.sort_unstable();
@@ -127,7 +127,7 @@ impl Reservation<'_> {
         let budget = Budget(self.cap(need.place));
         let fits = |held: &Held| {
             held.place == need.place
-                && (gives_way || budget.room(&held.stripe, self.moment) >= need.amount)
+                && (gives_way || budget.capacity(&held.stripe, self.moment) >= need.amount)
         };
         self.held.iter().position(fits)
     }
@@ -137,18 +137,18 @@ impl Reservation<'_> {
         let cap = self.cap(need.place);
         let (budget, terms) = (Budget(cap), cap.terms(self.moment));
         let mut low = None;
-        for number in budget.turns() {
+        for number in budget.stripe_order() {
             if self.has(need.place, number) {
                 continue;
             }
             let Ok((stripe, version)) = budget.look(number) else {
-                budget.note_ease(false);
+                budget.note_first_try(false);
                 continue;
             };
-            let has_enough = budget.room(&stripe, self.moment) >= need.amount;
+            let has_enough = budget.capacity(&stripe, self.moment) >= need.amount;
             // One that runs low is left to others, until all do.
-            if has_enough && stripe.free(&terms) >= cap.little() {
-                budget.settle_down(number);
+            if has_enough && stripe.free(&terms) >= cap.low_water_mark() {
+                budget.start_with(number);
                 self.hold(need.place, stripe, version, None);
                 return Some(self.held.len() - 1);
             }
@@ -165,7 +165,7 @@ impl Reservation<'_> {
     fn gather(&mut self, need: &Need) -> Option<usize> {
         let cap = self.cap(need.place);
         let (budget, moment) = (Budget(cap), self.moment);
-        let spare = |held: &Held| budget.room(&held.stripe, moment).max(0);
+        let spare = |held: &Held| budget.capacity(&held.stripe, moment).max(0);
         let of_cap = |(_, held): &(usize, &Held)| held.place == need.place;
         let rows: Vec<(usize, i64)> = self
             .held
@@ -222,13 +222,13 @@ impl Reservation<'_> {
         let now = self.moment;
         for held in self.held.iter().filter(|held| held.before.is_some()) {
             let cap = self.cap(held.place);
-            if cap.is_small() || held.stripe.free(&cap.terms(now)) >= cap.little() {
+            if cap.is_small() || held.stripe.free(&cap.terms(now)) >= cap.low_water_mark() {
                 continue;
             }
             let (starts, ends) = cap.window(now);
             let starts = cap.level_window(starts);
             if Budget(cap).level(starts, now) == Level::Plenty {
-                Budget(cap).mark(starts, Level::Little, ends);
+                Budget(cap).announce_level(starts, Level::Low, ends);
             }
         }
     }
@@ -253,10 +253,10 @@ impl Reservation<'_> {
     fn wait_for_drawn(&mut self, need: &Need, gives_way: bool) -> Option<usize> {
         let cap = self.cap(need.place);
         let budget = Budget(cap);
-        budget.note_ease(false);
+        budget.note_first_try(false);
         loop {
             let mut in_use = false;
-            for number in budget.turns() {
+            for number in budget.stripe_order() {
                 session::check_interrupts();
                 let left = self.until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -270,7 +270,7 @@ impl Reservation<'_> {
                 self.is_old = true;
                 match budget.claim_within(number, share) {
                     Ok((stripe, version, claim)) => {
-                        let enough = budget.room(&stripe, self.moment) >= need.amount;
+                        let enough = budget.capacity(&stripe, self.moment) >= need.amount;
                         if enough || gives_way {
                             self.hold(need.place, stripe, version, claim);
                             return Some(self.held.len() - 1);

@@ -26,22 +26,22 @@ impl Reservation<'_> {
     pub(super) fn wait_for_one(&mut self, place: usize, rows: &[Stripe]) -> bool {
         let budget = Budget(self.cap(place));
         let moment = self.moment;
-        if !budget.is_worth_waiting(moment) {
+        if !budget.may_wait(moment) {
             return false;
         }
         if self.waited >= self.lock_wait || Instant::now() >= self.until {
-            budget.note_crowd(self.waited, clock::now());
+            budget.note_wait_timeout(self.waited, clock::now());
             return false;
         }
         let wanted = |number: i32| {
             let row = rows.iter().find(|row| row.number == number)?;
-            let worth = budget.room(row, moment) > 0
+            let worth = budget.capacity(row, moment) > 0
                 && !row.holder.is_some_and(stays)
                 && !self.has(place, number);
             worth.then_some(row)
         };
         // Those that are not in the hands of a transaction first: their claims come soon.
-        let turns = budget.turns().filter_map(wanted);
+        let turns = budget.stripe_order().filter_map(wanted);
         let Some(row) = turns.min_by_key(|row| row.holder.is_some()) else {
             return false;
         };
@@ -53,7 +53,7 @@ impl Reservation<'_> {
         self.waited += passed.max(1);
         match claimed {
             Ok((stripe, version, claim)) => {
-                if budget.room(&stripe, moment) > 0 {
+                if budget.capacity(&stripe, moment) > 0 {
                     self.hold(place, stripe, version, claim);
                 }
             }

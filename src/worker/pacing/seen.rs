@@ -91,12 +91,12 @@ impl Seen {
         let mut own = OfCap {
             decisions: 0.0,
             newest: None,
-            shut: self.refused.get(&cap.slot).copied().unwrap_or(0.0),
+            shut: self.refused.get(&cap.number).copied().unwrap_or(0.0),
             scores: Vec::new(),
         };
         for surface in bundle.surfaces.values() {
             let mut caps = surface.limits.caps.iter();
-            if !caps.any(|&i| bundle.caps[i].slot == cap.slot) {
+            if !caps.any(|&i| bundle.caps[i].number == cap.number) {
                 continue;
             }
             if let Some(&(count, newest)) = self.decisions.get(&surface.name) {
@@ -152,7 +152,10 @@ impl OfCap {
 fn prices(duals: &[f64], number: i32, surface: &str, bundle: &Bundle) -> f64 {
     let pairs = duals.as_chunks::<2>().0.iter();
     let off = pairs.filter_map(|&[slot, lambda]| {
-        let cap = bundle.caps.iter().find(|cap| f64::from(cap.slot) == slot)?;
+        let cap = bundle
+            .caps
+            .iter()
+            .find(|cap| f64::from(cap.number) == slot)?;
         Some(lambda * cap.amount(number, surface)? as f64 / cap.scale as f64)
     });
     off.sum()

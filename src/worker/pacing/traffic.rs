@@ -88,7 +88,7 @@ pub fn points(cap: &Cap, bundle: &Bundle, (starts, ends): (i64, i64)) -> Vec<f64
     let known = known();
     let of_cap = bundle.surfaces.values().filter(|surface| {
         let mut caps = surface.limits.caps.iter();
-        caps.any(|&i| bundle.caps[i].slot == cap.slot)
+        caps.any(|&i| bundle.caps[i].number == cap.number)
     });
     let mut expected = vec![0.0; HOURS];
     for surface in of_cap {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use pgrx::pg_sys::TIMESTAMPTZOID;
 
 use super::feature::{Entity, Feature};
+use super::visibility::{FeatureMask, Visibility};
 use crate::error::Error;
 use crate::math::model::{Source, Value};
 use crate::pg::{Statement, clock, datum};
@@ -24,38 +25,38 @@ thread_local! {
 }
 
 /// The values of a moment.
-pub struct Snapshot {
-    /// By the feature's slot, and the name of the action or surface. Another definition of a feature has
-    /// another slot, so that its values are not taken for those of this one.
+pub struct EntitySnapshot {
+    /// By the feature's cell, and the name of the action or surface. Another definition of a feature has
+    /// another cell, so that its values are not taken for those of this one.
     values: HashMap<usize, HashMap<String, f64>>,
 }
 
-impl Snapshot {
+impl EntitySnapshot {
     /// The one that was taken then, if it is there still. Needs an open session.
-    pub fn read(taken_at: i64) -> Result<Option<Snapshot>, Error> {
+    pub fn read(taken_at: i64) -> Result<Option<EntitySnapshot>, Error> {
         let mut texts: Option<(String, String)> = None;
         READ.with(|statement| {
             let read = |row: crate::pg::Row<'_>| texts = Some((row.must(1), row.must(2)));
             statement.read(&[datum::timestamp(taken_at)], read)
         });
-        let Some((content, slots)) = texts else {
+        let Some((content, cells)) = texts else {
             return Ok(None);
         };
         let damaged = |error: serde_json::Error| Error::Damaged(error.to_string());
         type Values = HashMap<String, f64>;
         let content: HashMap<String, HashMap<String, Values>> =
             serde_json::from_str(&content).map_err(damaged)?;
-        let slots: HashMap<String, usize> = serde_json::from_str(&slots).map_err(damaged)?;
+        let cells: HashMap<String, usize> = serde_json::from_str(&cells).map_err(damaged)?;
         let features = content.into_values().flatten();
         let values = features
-            .filter_map(|(feature, values)| Some((*slots.get(&feature)?, values)))
+            .filter_map(|(feature, values)| Some((*cells.get(&feature)?, values)))
             .collect();
-        Ok(Some(Snapshot { values }))
+        Ok(Some(EntitySnapshot { values }))
     }
 
     /// What it says of an action or a surface.
     fn value(&self, feature: &Feature, name: &str) -> Option<f64> {
-        self.values.get(&feature.slot)?.get(name).copied()
+        self.values.get(&feature.cell)?.get(name).copied()
     }
 }
 
@@ -71,11 +72,24 @@ pub fn is_fresh(taken_at: i64) -> bool {
     settings::snapshot_max_age().is_none_or(|most| clock::now() - taken_at <= most)
 }
 
-/// The value of a feature, or its default where the snapshot has none or a switch has killed it.
-pub fn value(snapshot: Option<&Snapshot>, feature: &Feature, name: &str) -> f64 {
-    let snapshot = snapshot.filter(|_| !feature.killed);
-    let known = snapshot.and_then(|snapshot| snapshot.value(feature, name));
-    known.unwrap_or(feature.default_value)
+/// Where the values of a bundle's features of actions and surfaces come from.
+#[derive(Clone, Copy)]
+pub struct EntityValues<'a> {
+    pub features: &'a [Feature],
+    pub snapshot: Option<&'a EntitySnapshot>,
+    pub mask: &'a FeatureMask,
+}
+
+impl EntityValues<'_> {
+    /// The value of a feature where an action is shown on a surface, or its default where the snapshot has none or the
+    /// feature is hidden.
+    pub fn of(&self, feature: usize, action: &str, surface: &str) -> f64 {
+        let snapshot = self.snapshot.filter(|_| !self.mask.hides(feature));
+        let feature = &self.features[feature];
+        let name = feature.entity.choose(action, surface);
+        let known = snapshot.and_then(|snapshot| snapshot.value(feature, name));
+        known.unwrap_or(feature.default_value)
+    }
 }
 
 /// Which feature of an action or a surface a model means.
@@ -86,24 +100,22 @@ pub fn named<'a>(source: &Source, features: &'a [Feature]) -> Option<(usize, &'a
         _ => return None,
     };
     let mut features = features.iter().enumerate();
-    features
-        .find(|(_, feature)| feature.served && feature.entity == entity && feature.name == *name)
+    features.find(|(_, feature)| {
+        feature.visibility == Visibility::Entity
+            && feature.entity == entity
+            && feature.name == *name
+    })
 }
 
 /// What a model sees of it.
 pub fn fact(
     source: &Source,
-    features: &[Feature],
-    snapshot: Option<&Snapshot>,
+    values: EntityValues<'_>,
     action: &str,
     surface: &str,
 ) -> Value<'static> {
-    named(source, features).map_or(Value::Missing, |(_, feature)| {
-        Value::Number(value(
-            snapshot,
-            feature,
-            feature.entity.choose(action, surface),
-        ))
+    named(source, values.features).map_or(Value::Missing, |(feature, _)| {
+        Value::Number(values.of(feature, action, surface))
     })
 }
 

@@ -5,10 +5,10 @@ use pgrx::pg_sys::{self, BOOLOID, INT4OID, INT8OID, TEXTOID, UUIDARRAYOID, UUIDO
 use uuid::Uuid;
 
 use super::bundle::Bundle;
-use super::compile::note_moves;
 use super::feature::{Entity, Feature};
+use super::feature_cells::assign_cells;
 use super::identity;
-use super::publish::{place_features, take_turn};
+use super::publication::take_turn;
 use super::tables::FeatureRow;
 use crate::error::{Error, Fault, printable};
 use crate::pg::identity::current_name;
@@ -45,7 +45,7 @@ thread_local! {
 }
 
 /// How far a feature is.
-pub enum Stage {
+pub enum Staging {
     /// Staged by this transaction: others write it once it has committed.
     Begun,
     /// Everybody writes it, and its past is being computed.
@@ -55,7 +55,7 @@ pub enum Stage {
 }
 
 /// Stages a feature that is not, and says how far it is. Needs an open session.
-pub fn stage(name: &str) -> Result<Stage, Error> {
+pub fn stage(name: &str) -> Result<Staging, Error> {
     if let Some(stage) = find(name)?.stage()? {
         return Ok(stage);
     }
@@ -64,7 +64,7 @@ pub fn stage(name: &str) -> Result<Stage, Error> {
     if let Some(stage) = find(name)?.stage()? {
         return Ok(stage);
     }
-    place_features(Some(name))?;
+    assign_cells(Some(name))?;
     let found = find(name)?;
     if let Some(stage) = found.stage()? {
         return Ok(stage);
@@ -79,7 +79,7 @@ pub fn stage(name: &str) -> Result<Stage, Error> {
             invalidation::announce(row.must::<pg_sys::Oid>(1))
         })
     });
-    Ok(Stage::Begun)
+    Ok(Staging::Begun)
 }
 
 /// What is known of a feature's place.
@@ -107,14 +107,14 @@ fn find(name: &str) -> Result<Found, Error> {
 
 impl Found {
     /// None if it must be staged: it has no place, or was not written all the time.
-    fn stage(&self) -> Result<Option<Stage>, Error> {
+    fn stage(&self) -> Result<Option<Staging>, Error> {
         let Some(slot) = self.slot else {
             return Ok(None);
         };
         Ok(match (self.is_staged, self.is_filled) {
-            (true, false) if self.is_seen_by_all => Some(Stage::Going(slot)),
-            (true, false) => Some(Stage::Begun),
-            (is_staged, true) => Some(Stage::Done(!is_staged)),
+            (true, false) if self.is_seen_by_all => Some(Staging::Going(slot)),
+            (true, false) => Some(Staging::Begun),
+            (is_staged, true) => Some(Staging::Done(!is_staged)),
             (false, false) => None,
         })
     }
@@ -154,13 +154,11 @@ fn rows(slot: Option<i32>) -> Result<Vec<FeatureRow>, Error> {
 /// Adds what is staged to a bundle: behind its own features, in nobody's sight. Needs an open session.
 pub fn add_staged(bundle: &mut Bundle) -> Result<(), Error> {
     for row in rows(None)? {
-        let place = bundle.features.len();
-        if bundle.features.iter().any(|f| f.slot == row.slot) {
+        if bundle.features.iter().any(|f| f.cell == row.cell) {
             continue;
         }
         if let Ok(feature) = Feature::of(&row) {
-            note_moves(&mut bundle.moved_by, place, &feature);
-            bundle.features.push(feature);
+            bundle.add_staged(feature);
         }
     }
     Ok(())
@@ -216,6 +214,6 @@ pub fn filled_to(slot: i32, filled: &Filled, all: bool, in_force: bool) {
 
 /// A bundle comes into force: what it has need not be staged, and what nobody writes from now on is
 /// no longer whole. Needs an open session.
-pub fn settle(bundle: i64) {
+pub fn settle_staged(bundle: i64) {
     SETTLE.with(|statement| statement.write(&[datum::int8(bundle)], |_| {}));
 }

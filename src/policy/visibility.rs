@@ -1,0 +1,68 @@
+//! Whether a decision sees a feature. No other file says so: what hides a feature from decisions, as a
+//! mask of what a user consents to would, belongs here.
+
+use super::feature::{Entity, Feature};
+use crate::govern::switches::{Kind, Switches};
+
+/// As what decisions see a feature: the layout of a bundle, the same for all its decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// A number of the user: an element of the vector.
+    Vector,
+    /// Numbers of the user, one for each key of the surface's actions: behind the vector.
+    PerKey,
+    /// A number of an action or of a surface, from the snapshot of these.
+    Entity,
+    /// Not at all: it is kept for training and analysis.
+    Offline,
+}
+
+impl Visibility {
+    pub fn of(entity: Entity, is_keyed: bool, offline_only: bool) -> Visibility {
+        match (offline_only, entity, is_keyed) {
+            (true, ..) => Visibility::Offline,
+            (false, Entity::User, false) => Visibility::Vector,
+            (false, Entity::User, true) => Visibility::PerKey,
+            (false, Entity::Action | Entity::Surface, _) => Visibility::Entity,
+        }
+    }
+
+    /// Whether decisions see it as something of the user.
+    pub fn is_of_user(self) -> bool {
+        match self {
+            Visibility::Vector | Visibility::PerKey => true,
+            Visibility::Entity | Visibility::Offline => false,
+        }
+    }
+}
+
+/// The indexes of the features that decisions see as that.
+pub fn visible_as(features: &[Feature], visibility: Visibility) -> Vec<usize> {
+    let is_seen = |i: &usize| features[*i].visibility == visibility;
+    (0..features.len()).filter(is_seen).collect()
+}
+
+/// The features that are hidden from a decision, by their index in the bundle. They keep their element of
+/// the vector and count as missing.
+#[derive(Default)]
+pub struct FeatureMask {
+    /// Empty where nothing is hidden.
+    hidden: Vec<bool>,
+}
+
+impl FeatureMask {
+    /// What the kill switches hide.
+    pub fn of(features: &[Feature], switches: &Switches) -> FeatureMask {
+        let is_killed = |feature: &Feature| switches.kill(Kind::Feature, &feature.name);
+        FeatureMask {
+            hidden: match features.iter().any(is_killed) {
+                true => features.iter().map(is_killed).collect(),
+                false => Vec::new(),
+            },
+        }
+    }
+
+    pub fn hides(&self, feature: usize) -> bool {
+        self.hidden.get(feature).is_some_and(|&hidden| hidden)
+    }
+}
