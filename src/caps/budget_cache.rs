@@ -46,9 +46,9 @@ struct BudgetCache {
     /// Until when this session has found nothing to be had.
     exhausted_until: HashMap<i32, i64>,
     /// How often in a row the first row that it tried was free.
-    free_first_tries: HashMap<i32, u32>,
+    times_free: HashMap<i32, u32>,
     /// The row that it tries first.
-    first_stripe: HashMap<i32, i32>,
+    first_row: HashMap<i32, i32>,
     /// Until when it does not wait for a row, since a wait has timed out.
     no_wait_until: HashMap<i32, i64>,
 }
@@ -61,20 +61,20 @@ struct AnnouncedLevel {
 }
 
 /// How many first tries in a row must find a row free for a session to take it for granted that one of many is.
-const UNCONTENDED_AFTER: u32 = 64;
+const USUALLY_FREE: u32 = 64;
 
 impl Budget<'_> {
     /// Whether the first of many rows that this session tries has been free time and again, so that it need not make
     /// sure of one before the choice.
-    pub fn is_uncontended(&self) -> bool {
-        let tries = CACHE.with_borrow(|cache| cache.free_first_tries.get(&self.0.number).copied());
-        self.0.has_many_rows() && tries.is_some_and(|tries| tries >= UNCONTENDED_AFTER)
+    pub fn is_first_row_usually_free(&self) -> bool {
+        let tries = CACHE.with_borrow(|cache| cache.times_free.get(&self.0.number).copied());
+        self.0.has_many_rows() && tries.is_some_and(|tries| tries >= USUALLY_FREE)
     }
 
     /// Notes whether the first row that was tried was free.
-    pub fn note_first_try(&self, free: bool) {
+    pub fn note_first_row(&self, free: bool) {
         CACHE.with_borrow_mut(|cache| {
-            let tries = cache.free_first_tries.entry(self.0.number).or_default();
+            let tries = cache.times_free.entry(self.0.number).or_default();
             *tries = if free { tries.saturating_add(1) } else { 0 };
         });
     }
@@ -87,23 +87,23 @@ impl Budget<'_> {
     }
 
     /// Notes that a wait of so many milliseconds has timed out.
-    pub fn note_wait_timeout(&self, milliseconds: u32, now: i64) {
+    pub fn note_vain_wait(&self, milliseconds: u32, now: i64) {
         let until = now.saturating_add(i64::from(milliseconds) * 1_000);
         CACHE.with_borrow_mut(|cache| cache.no_wait_until.insert(self.0.number, until));
     }
 
     /// The numbers of the rows in the order in which this session tries them. Which is first depends on the session
     /// alone and not on what is chosen, so sessions do not meet while they are few.
-    pub fn stripe_order(&self) -> impl Iterator<Item = i32> + use<> {
+    pub fn rows_in_order(&self) -> impl Iterator<Item = i32> + use<> {
         let rows = self.0.stripes.get();
-        let first = CACHE.with_borrow(|cache| cache.first_stripe.get(&self.0.number).copied());
+        let first = CACHE.with_borrow(|cache| cache.first_row.get(&self.0.number).copied());
         let first = first.unwrap_or_else(|| session::number().rem_euclid(rows.max(1)));
         (0..rows).map(move |step| (first + step) % rows)
     }
 
     /// Has this session try that row first.
-    pub fn start_with(&self, stripe: i32) {
-        CACHE.with_borrow_mut(|cache| cache.first_stripe.insert(self.0.number, stripe));
+    pub fn begin_with(&self, stripe: i32) {
+        CACHE.with_borrow_mut(|cache| cache.first_row.insert(self.0.number, stripe));
     }
 
     /// How full it is, as far as this session knows. Needs an open session.

@@ -12,6 +12,6 @@ mod stripes;
 pub use budget_cache::Level;
 pub use cap::{Cap, Pacing, Per, Span};
 pub use limits::{Limits, counted_by};
-pub use pacing::{announce_prices, prices};
+pub use pacing::{Price, announce_prices, prices};
 pub use quotas::count_stripes;
 pub use stripes::{Budget, Stripe};

@@ -54,8 +54,16 @@ fn load() {
     CACHE.set(PacingCache { changes, budgets });
 }
 
-/// The prices of the units of these caps that are not 0, as pairs of a number and a price. Needs an open session.
-pub fn prices<'a>(caps: impl Iterator<Item = &'a Cap>, out: &mut Vec<f64>) {
+/// What a unit of a budget costs: it is taken off the scores of the actions that need one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Price {
+    /// The number of the cap.
+    pub cap: i32,
+    pub lambda: f64,
+}
+
+/// The prices of these caps that are not 0. Needs an open session.
+pub fn prices<'a>(caps: impl Iterator<Item = &'a Cap>, out: &mut Vec<Price>) {
     let mut budgets = caps.filter(|cap| cap.has_line()).peekable();
     if budgets.peek().is_none() {
         return;
@@ -65,7 +73,8 @@ pub fn prices<'a>(caps: impl Iterator<Item = &'a Cap>, out: &mut Vec<f64>) {
             if let Some(&(lambda, _)) = cache.budgets.get(&cap.number)
                 && lambda != 0.0
             {
-                out.extend([f64::from(cap.number), lambda]);
+                let cap = cap.number;
+                out.push(Price { cap, lambda });
             }
         }
     });

@@ -1,5 +1,12 @@
 //! Why an action is no candidate.
 
+/// An action of the surface that cannot be had, by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockedAction {
+    pub action: usize,
+    pub why: Blocked,
+}
+
 /// What is said of a reason.
 pub struct Description {
     pub code: i32,
@@ -20,7 +27,7 @@ macro_rules! reasons {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Blocked {
             $($(#[$about])* $reason,)*
-            /// The cap of that number has no room for it.
+            /// The cap of that number has no capacity for it.
             Cap(i32),
         }
 
@@ -36,14 +43,6 @@ macro_rules! reasons {
                 match self {
                     $(Blocked::$reason => $code,)*
                     Blocked::Cap(number) => FIRST_CAP + number,
-                }
-            }
-
-            /// Back from the number in a trace.
-            pub fn from_code(code: i32) -> Blocked {
-                match code {
-                    $($code => Blocked::$reason,)*
-                    _ => Blocked::Cap(code - FIRST_CAP),
                 }
             }
         }
@@ -62,9 +61,9 @@ reasons! {
     Ended = 2, "ended", "campaign", "the campaign has ended";
     Rule = 3, "rule", "rule", "eligible_when does not hold";
     RuleFailed = 4, "rule_failed", "rule", "eligible_when failed";
-    /// It bears a cap per user, and who the user is is not known.
+    /// A cap per user binds it, and the user is not known.
     UnknownUser = 5, "unknown_user", "cap", "it is not known who the user is";
-    /// Counters that it needs are held by other transactions.
+    /// Other transactions hold the counters that it needs.
     Busy = 6, "busy", "cap", "its counters are in use by other transactions";
     /// Left out so that there are fewer candidates.
     Narrowed = 7, "narrowed", "narrow", "fewer candidates are considered now";

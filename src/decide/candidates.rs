@@ -1,8 +1,7 @@
-//! Third stage: which of the surface's actions can be had now, and why the others cannot.
+//! Third stage: which of the surface's actions may be had now, but for caps, and why the others may not.
 
-use super::Buffers;
-use super::blocked::Blocked;
-use super::envelope::{Asking, Envelope};
+use super::blocked::{Blocked, BlockedAction};
+use super::envelope::{Asking, Dependency, Envelope};
 use super::request::Request;
 use crate::eligibility::{self, Verdict, Verdicts};
 use crate::pg::datum;
@@ -10,63 +9,83 @@ use crate::pg::datum;
 /// How many errors of rules a trace keeps; `blocked_by` names the actions of all.
 const MOST_ERRORS: usize = 20;
 
-/// Fills the buffers's list of open candidates and of blocked actions. Needs an open session.
-pub fn find(request: &Request<'_>, envelope: &Envelope, buffers: &mut Buffers) {
+/// Indexes of the surface's actions, in their order.
+#[derive(Default)]
+pub struct Candidates {
+    pub eligible: Vec<usize>,
+    pub blocked: Vec<BlockedAction>,
+    pub rule_errors: Vec<RuleError>,
+}
+
+/// What the rule of an action failed with.
+pub struct RuleError {
+    pub action: usize,
+    pub error: String,
+}
+
+impl Candidates {
+    pub fn clear(&mut self) {
+        self.eligible.clear();
+        self.blocked.clear();
+        self.rule_errors.clear();
+    }
+}
+
+/// Finds them, by the vector of features, campaigns, switches and rules. Needs an open session.
+pub fn find(
+    request: &Request<'_>,
+    vector: &[f64],
+    envelope: &Envelope,
+    candidates: &mut Candidates,
+) {
     let surface = request.surface;
-    let verdicts = (!surface.rules.is_empty()).then(|| {
-        buffers.in_rules.set(true);
-        let verdicts = ask(request, envelope, &buffers.features);
-        buffers.in_rules.set(false);
-        verdicts
-    });
+    let verdicts = (!surface.rules.is_empty())
+        .then(|| envelope.depend_on(Dependency::Rules, || ask(request, envelope, vector)));
     for (i, action) in surface.actions.iter().enumerate() {
         let verdict = match (&verdicts, action.rule) {
             (Some(verdicts), Some(rule)) => verdicts.of(rule, action.number),
             _ => Verdict::Holds,
         };
-        let blocked = match verdict {
+        let why = match verdict {
             _ if action.killed => Blocked::Killed,
             _ if request.now < action.starts => Blocked::NotStarted,
             _ if request.now >= action.ends => Blocked::Ended,
             _ if action
                 .rule
-                .is_some_and(|rule| envelope.round.leaves_out(rule)) =>
+                .is_some_and(|rule| envelope.open_rules.skips(rule)) =>
             {
                 Blocked::Breaker
             }
             Verdict::Holds => {
-                buffers.open.push(i);
+                candidates.eligible.push(i);
                 continue;
             }
             Verdict::No => Blocked::Rule,
             Verdict::Failed(error) => {
-                if buffers.errors.len() < MOST_ERRORS {
-                    buffers
-                        .errors
-                        .push(Some(format!("{}: {error}", action.name)));
+                if candidates.rule_errors.len() < MOST_ERRORS {
+                    candidates.rule_errors.push(RuleError { action: i, error });
                 }
                 Blocked::RuleFailed
             }
         };
-        buffers.blocked.push(i);
-        buffers.blocked_by.push(blocked.code());
+        candidates.blocked.push(BlockedAction { action: i, why });
     }
 }
 
-fn ask(request: &Request<'_>, envelope: &Envelope, features: &[f64]) -> Verdicts {
+fn ask(request: &Request<'_>, envelope: &Envelope, vector: &[f64]) -> Verdicts {
     let asked = eligibility::Request {
         user_key: datum::uuid(request.user_key),
         context: Some(request.context.datum()),
-        features,
+        features: vector,
         in_full: !envelope.takes,
     };
     let rules = &request.surface.rules;
-    let (round, until) = (&envelope.round, &envelope.rules_until);
+    let (skipped, until) = (&envelope.open_rules, &envelope.rules_until);
     let mut verdicts = match envelope.asking {
-        Asking::Together => rules.ask(&asked, round, until),
-        Asking::Each => rules.ask_each(&asked, round, until),
-        Asking::No => return rules.all_failed(&envelope.late()),
+        Asking::Together => rules.evaluate(&asked, skipped, until),
+        Asking::Each => rules.evaluate_each(&asked, skipped, until),
+        Asking::NotAgain => return rules.all_failed(&envelope.late()),
     };
-    envelope.answered(std::mem::take(&mut verdicts.outcome));
+    envelope.report(std::mem::take(&mut verdicts.report));
     verdicts
 }

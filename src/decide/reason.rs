@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::stage::Stage;
+use crate::pg::attempt::{Caught, sqlstate};
+
 /// Why the policy could not choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -10,10 +13,27 @@ pub enum Reason {
     NoCandidate,
     Paused,
     /// The latency budget was used up, by that stage.
-    Timeout(&'static str),
+    Timeout(Stage),
     /// As many decisions as may be were being made.
     Overload,
-    Failed(String),
+    /// A stage raised an error.
+    Failed {
+        sqlstate: String,
+        error: String,
+    },
+}
+
+impl Reason {
+    /// An error that was caught; with its message where nothing of that is kept.
+    pub fn failed(error: &Caught, is_kept: bool) -> Reason {
+        Reason::Failed {
+            sqlstate: sqlstate(error.code),
+            error: match is_kept {
+                true => error.describe(),
+                false => error.in_full(),
+            },
+        }
+    }
 }
 
 /// The name and the description of each reason. What follows a name that ends with `: ` is told by the decision.
@@ -48,7 +68,7 @@ impl Reason {
             Reason::Paused => 3,
             Reason::Timeout(_) => 4,
             Reason::Overload => 5,
-            Reason::Failed(_) => 6,
+            Reason::Failed { .. } => 6,
         };
         REASONS[number].0
     }
@@ -58,8 +78,8 @@ impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.name())?;
         match self {
-            Reason::Timeout(stage) => out.write_str(stage),
-            Reason::Failed(code) => out.write_str(code),
+            Reason::Timeout(stage) => out.write_str(stage.name()),
+            Reason::Failed { sqlstate, .. } => out.write_str(sqlstate),
             _ => Ok(()),
         }
     }

@@ -4,8 +4,12 @@
 use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
-use super::score;
-use super::{Buffers, Reason, able};
+use super::answer::Answer;
+use super::columns;
+use super::draw::{Draw, dropped_after};
+use super::features::Features;
+use super::reason::Reason;
+use super::score::{Scores, require_model};
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::Choice;
@@ -14,7 +18,7 @@ use crate::math::model::Value;
 use crate::math::runs::expand;
 use crate::pg::record::{Select, Timestamp, select_row};
 use crate::pg::{Session, clock, datum};
-use crate::policy::{self, Policy};
+use crate::policy::{self, Policy, Surface};
 
 select_row! {
     /// What a trace says that a replay needs.
@@ -54,7 +58,7 @@ impl Trace {
         usize::try_from(self.filled).unwrap_or(0)
     }
 
-    /// How a policy chose: in the mode cautious with less exploration, which the trace has the numbers of.
+    /// How a policy chose: in the mode cautious with less exploration, whose numbers are in the trace.
     fn choice_of(&self, policy: &Policy) -> Choice {
         let own = policy.choice;
         let noted = self.choice.as_deref().and_then(Choice::from_numbers);
@@ -99,19 +103,20 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
             || format!("it was cut short ({reason}), but it is not the fallback that was shown"),
         ));
     }
-    let mut buffers = Buffers {
-        features: trace.features.clone(),
-        missing: trace.missing.clone(),
-        affinities: trace.affinities.clone(),
-        duals: trace.duals.clone(),
-        ..Buffers::default()
+    let features = Features {
+        vector: trace.features.clone(),
+        missing: columns::missing(&trace.missing),
+        affinities: columns::affinities(&trace.affinities),
+        ..Features::default()
     };
+    let mut scores = Scores::at(columns::prices(&trace.duals));
+    let mut draw = Draw::default();
     for number in expand(&trace.candidates) {
         match surface
             .actions
             .binary_search_by_key(&number, |action| action.number)
         {
-            Ok(i) => buffers.open.push(i),
+            Ok(i) => draw.open.push(i),
             Err(_) => return Ok(Some(format!("candidate {number} is not of this surface"))),
         }
     }
@@ -120,18 +125,18 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         .iter()
         .map(|field| field.as_deref().map_or(Value::Missing, Value::Text))
         .collect();
-    let reason = match able(surface.policy.as_ref()) {
+    let reason = match require_model(surface.policy.as_ref()) {
         _ if trace.mode() == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
         Ok(policy) => {
-            score::score(policy, surface, &fields, &mut buffers);
-            score::price(policy, surface, &bundle, &mut buffers);
-            score::of_open(&mut buffers);
-            draw(policy, surface, &trace, &mut buffers);
-            (buffers.slate.picks.len() < surface.slots).then_some(Reason::NoCandidate)
+            scores.apply_model(policy, surface, &fields, &features);
+            scores.take_off_prices(policy, surface, &bundle);
+            scores.write(&draw.open, &mut draw.scores);
+            redraw(policy, surface, &trace, &mut draw);
+            (draw.filled() < surface.slots).then_some(Reason::NoCandidate)
         }
     };
-    Ok(compare(&trace, surface, &mut buffers, reason.as_ref()))
+    Ok(compare(&trace, surface, &draw, reason.as_ref()))
 }
 
 /// Whether the reason says that nothing was chosen, so that there is nothing to recompute.
@@ -141,50 +146,55 @@ fn cut_short(reason: &str) -> bool {
         || reason.starts_with("timeout: ")
 }
 
-/// The draw, with what earlier slots left no room for taken from the trace.
-fn draw(policy: &policy::Policy, surface: &policy::Surface, trace: &Trace, buffers: &mut Buffers) {
-    let place = |number: i32| {
-        let mut open = buffers.open.iter();
-        open.position(|&i| surface.actions[i].number == number)
+/// The draw, with what earlier slots left no capacity for taken from the trace.
+fn redraw(policy: &Policy, surface: &Surface, trace: &Trace, draw: &mut Draw) {
+    let dropped = columns::dropped(&trace.dropped);
+    let open = &draw.open;
+    let index = |number: i32| {
+        let mut open = open.iter();
+        open.position(|&action| surface.actions[action].number == number)
     };
-    buffers.slate.choose_within(
+    draw.slate.choose_within(
         &trace.choice_of(policy),
-        &buffers.scores,
+        &draw.scores,
         surface.slots,
         trace.seed as u64,
-        |slot, _, gone| {
-            let pairs = trace.dropped.as_chunks::<2>().0.iter();
-            let of_next = pairs.filter(|pair| pair[0] == slot as i32 + 2);
-            gone.extend(of_next.filter_map(|pair| place(pair[1])));
-        },
+        |slot, _, gone| gone.extend(dropped_after(&dropped, slot).filter_map(index)),
     );
 }
 
 fn compare(
     trace: &Trace,
-    surface: &policy::Surface,
-    buffers: &mut Buffers,
+    surface: &Surface,
+    draw: &Draw,
     reason: Option<&Reason>,
 ) -> Option<String> {
-    let actions = buffers.fill_slots(surface);
-    let chosen = &buffers.slate.chosen;
+    let mut answer = Answer::default();
+    answer.fill(surface, draw);
+    let shown = || answer.slots().iter();
+    let actions = shown().map(|shown| shown.action(surface).number);
+    let chosen: Vec<f64> = shown().map(|shown| shown.probability).collect();
     differs(trace.reason == reason.map(ToString::to_string), || {
         "the reason differs".into()
     })
     .or_else(|| {
-        differs(trace.filled() == buffers.slate.picks.len(), || {
+        differs(trace.filled() == draw.filled(), || {
             "the number of slots that the policy filled differs".into()
         })
     })
-    .or_else(|| differs(same_scores(trace, buffers), || "the scores differ".into()))
+    .or_else(|| differs(same_scores(trace, draw), || "the scores differ".into()))
     .or_else(|| {
         differs(same_choice(trace, surface), || {
             "the numbers of the choice differ".into()
         })
     })
-    .or_else(|| differs(trace.actions == actions, || "the actions differ".into()))
     .or_else(|| {
-        differs(same_bits(&trace.chosen, chosen), || {
+        differs(actions.eq(trace.actions.iter().copied()), || {
+            "the actions differ".into()
+        })
+    })
+    .or_else(|| {
+        differs(same_bits(&trace.chosen, &chosen), || {
             "the probabilities of the chosen differ".into()
         })
     })
@@ -195,17 +205,17 @@ fn differs(agree: bool, what: impl FnOnce() -> String) -> Option<String> {
 }
 
 /// Scores are kept where a model was asked and the policy filled a slot.
-fn same_scores(trace: &Trace, buffers: &Buffers) -> bool {
+fn same_scores(trace: &Trace, draw: &Draw) -> bool {
     trace.scores.as_ref().is_none_or(|kept| {
-        kept.len() == buffers.scores.len()
+        kept.len() == draw.scores.len()
             && kept
                 .iter()
-                .zip(&buffers.scores)
+                .zip(&draw.scores)
                 .all(|(a, b)| a.to_bits() == b.to_bits())
     })
 }
 
-fn same_choice(trace: &Trace, surface: &policy::Surface) -> bool {
+fn same_choice(trace: &Trace, surface: &Surface) -> bool {
     let choice = surface.policy.as_ref().filter(|_| trace.filled() > 0);
     match (&trace.choice, choice) {
         (Some(kept), Some(policy)) => same_bits(kept, &trace.choice_of(policy).to_numbers()),

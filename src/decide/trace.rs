@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::{Buffers, Decision};
-use crate::math::runs::compress;
+use super::columns::Columns;
+use super::decision::Decision;
 use crate::pg::append::append;
 use crate::pg::daily::TRACES;
 use crate::pg::record::{Insert, Timestamp, insert_row};
@@ -56,68 +56,62 @@ thread_local! {
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
 /// partition never fails a decision. Needs an open session.
-pub fn write(decision: &Decision<'_>, buffers: &mut Buffers) {
+pub fn write(decision: &Decision<'_>, columns: &mut Columns) {
     let request = &decision.request;
-    let surface = request.surface;
-    let filled = buffers.slate.picks.len();
-    let chosen_by = decision.policy.filter(|_| filled > 0);
+    let (bundle, surface) = (request.bundle, request.surface);
+    let (features, draw) = (decision.features, decision.draw);
+    let filled = draw.filled();
+    let chosen_by = decision.policy().filter(|_| filled > 0);
     let scored = chosen_by.and_then(|policy| policy.model.as_ref());
     let label = decision
-        .policy
+        .policy()
         .and_then(|p| p.model.as_ref())
         .map(|model| model.label.as_str());
     let reason = decision.reason.as_ref().map(ToString::to_string);
     let choice = chosen_by.map(|policy| request.choice(policy).to_numbers());
     let fields: Vec<Option<String>> = request.fields.iter().map(value_text).collect();
 
-    let actions = buffers.fill_slots(surface);
-    buffers.numbers.clear();
-    let open = buffers.open.iter().map(|&i| surface.actions[i].number);
-    compress(open, &mut buffers.numbers);
-    let runs = buffers.numbers.len();
-    let blocked = buffers.blocked.iter().map(|&i| surface.actions[i].number);
-    buffers.numbers.extend(blocked);
-    let (candidates, blocked) = buffers.numbers.split_at(runs);
-
+    let errors = decision.errors();
+    columns.fill(decision);
     let trace = Trace {
         decision_id: decision.id,
         user_key: request.user_key,
-        decided_at: Timestamp(decision.moment),
+        decided_at: Timestamp(draw.moment),
         context_hash: request.context_hash,
-        seed: buffers.seed as i64,
-        bundle: Some(decision.bundle.number),
+        seed: draw.seed as i64,
+        bundle: Some(bundle.number),
         filled: filled as i16,
         first_slot: 1,
         surface: &surface.name,
-        policy: decision.policy.map(|policy| policy.name.as_str()),
+        policy: decision.policy().map(|policy| policy.name.as_str()),
         model_version: label,
         mode: request.mode_limits.mode.as_str(),
         reason: reason.as_deref(),
         origin: None,
         stage_us: &decision.stage_us,
-        actions: &actions,
-        chosen: &buffers.slate.chosen,
-        candidates,
-        scores: scored.map(|_| &buffers.scores[..]),
+        actions: &columns.actions,
+        chosen: &columns.chosen,
+        candidates: &columns.candidates,
+        scores: scored.map(|_| &draw.scores[..]),
         choice: choice.as_ref().map(|numbers| &numbers[..]),
-        features: Some(&buffers.features),
+        features: Some(&features.vector),
         context_values: some_of(&fields),
-        blocked: some_of(blocked),
-        blocked_by: some_of(&buffers.blocked_by),
-        errors: some_of(&buffers.errors),
-        missing: some_of(&buffers.missing),
-        affinities: some_of(&buffers.affinities),
-        seen: Some(buffers.seen),
-        snapshot: decision.bundle.snapshot.map(Timestamp),
-        dropped: some_of(&buffers.dropped),
-        relaxed: some_of(&buffers.relaxed),
-        holds: some_of(&buffers.holds),
-        switches: decision.bundle.switches.number,
-        duals: some_of(&buffers.duals),
-        features_at: (request.now != decision.moment).then_some(Timestamp(request.now)),
+        blocked: some_of(&columns.blocked),
+        blocked_by: some_of(&columns.blocked_by),
+        errors: some_of(&errors),
+        missing: some_of(&columns.missing),
+        affinities: some_of(&columns.affinities),
+        seen: Some(features.events),
+        snapshot: bundle.snapshot.map(Timestamp),
+        dropped: some_of(&columns.dropped),
+        relaxed: some_of(&draw.relaxed),
+        holds: some_of(&columns.holds),
+        switches: bundle.switches.number,
+        duals: some_of(&columns.duals),
+        features_at: (request.now != draw.moment).then_some(Timestamp(request.now)),
     };
     let row = trace.args();
-    let day = TRACES.day(decision.moment);
+    let day = TRACES.day(draw.moment);
     let added = day.is_some_and(|day| append(day, Trace::COLUMNS, &row));
     if !added {
         INSERT.with(|insert| insert.run(&row));

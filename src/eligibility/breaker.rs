@@ -1,11 +1,11 @@
-//! Circuit breakers: a rule that fails or is late again and again is left out by all sessions, and is
-//! tried again later by one decision at a time.
+//! Circuit breakers: a rule that fails or times out again and again is skipped by all sessions, and later probed by one
+//! decision at a time.
 //!
-//! Nothing is written while all is well. Each backend counts failures in its own memory; at so many in
-//! a row it leaves the rule out by itself for a while, and suspects it in `decide.breaker`, where all see it.
-//! When several sessions do, and for a second none has had an answer from the rule, all leave it out; a session
-//! that gets an answer takes the suspicion back. So no session can have others leave out a rule that works for
-//! them. A rule is known by a hash of its text, so a breaker outlives a publish.
+//! Nothing is written while rules work. Each backend counts failures in its own memory; after `breaker_failures` in a
+//! row it skips the rule by itself for a pause, and adds a suspicion to `decide.breaker`, which all sessions read.
+//! When several sessions suspect a rule, and for a second none has had a verdict from it, all skip it; a session
+//! that gets a verdict removes the suspicion. So no session can have others skip a rule that works for
+//! them. A rule is identified by a hash of its text, so a breaker outlives a publish.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 
 use super::rules::Rules;
-use super::verdict::{Round, RuleFault, RuleReport};
+use super::verdict::{OpenRules, RuleFault, RuleReport};
 use crate::pg::attempt::best_effort;
 use crate::pg::invalidation::Watch;
 use crate::pg::{Statement, Watched, datum, session};
@@ -23,11 +23,11 @@ use crate::settings;
 const LONGEST_PAUSE: i64 = 300_000_000;
 
 thread_local! {
-    static KEPT: RefCell<Kept> = RefCell::default();
+    static CACHE: RefCell<BreakerCache> = RefCell::default();
     /// Failures in a row, by the rule's hash.
-    static COUNTS: RefCell<HashMap<i64, Count>> = RefCell::default();
-    /// Rules that this session leaves out by itself, by their hashes, and until when.
-    static ALONE: RefCell<HashMap<i64, i64>> = RefCell::default();
+    static FAILURES: RefCell<HashMap<i64, FailureCount>> = RefCell::default();
+    /// Rules that this session skips by itself, by their hashes, and until when.
+    static PAUSED: RefCell<HashMap<i64, i64>> = RefCell::default();
 
     static WATCHED: Watched = const { Watched::new(Watch::Breaker, "decide.breaker") };
     static READ: Statement = const { Statement::new(
@@ -45,7 +45,7 @@ thread_local! {
                                 AND b.opened_at <= $5 - interval '1 second' AS enough) AS e) \
           WHERE b.openings = 0",
         &[INT8OID, TEXTOID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID]) };
-    static TAKE_BACK: Statement = const { Statement::new(
+    static UNSUSPECT: Statement = const { Statement::new(
         "DELETE FROM decide.breaker AS b WHERE b.ctid = (SELECT k.ctid FROM decide.breaker AS k \
           WHERE k.rule_hash = $1 AND k.openings = 0 FOR UPDATE SKIP LOCKED)", &[INT8OID]) };
     static CLAIM: Statement = const { Statement::new(
@@ -60,76 +60,77 @@ thread_local! {
         &[INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID]) };
 }
 
-/// How long a copy with open breakers is good for, in microseconds: what people change or delete in the
-/// table is seen then.
-const GOOD_FOR: i64 = 1_000_000;
+/// How long a cache with open breakers is used, in microseconds; so changes that people make by hand are seen.
+const CACHE_LIFETIME: i64 = 1_000_000;
 
-/// The open breakers, as of a change count and a moment: when each may be tried again.
+/// The breakers, as of a change count and a moment.
 #[derive(Default)]
-struct Kept {
+struct BreakerCache {
     changes: u64,
     at: i64,
+    /// When each rule that is skipped may be probed, by its hash.
     open: HashMap<i64, i64>,
-    /// Rules that some session has not had an answer from for a while.
+    /// Rules that have failed for some session only.
     suspected: HashSet<i64>,
 }
 
 #[derive(Default)]
-struct Count {
+struct FailureCount {
     failures: i32,
     slow: i32,
 }
 
-/// A rule that this decision tries, and how often it has been opened.
+/// The rule that this decision probes, and how often its breaker has been opened.
 pub struct Probe {
     rule: usize,
     openings: i32,
 }
 
-/// Which rules are left out at this moment. Where the caller may write, one whose pause is over is
-/// tried, unless another session is at it. Costs nothing while no breaker is open.
-pub fn round(rules: &Rules, now: i64, may_write: bool) -> (Round, Option<Probe>) {
-    let mut round = Round::default();
-    look(now);
-    leave_out_alone(rules, &mut round, now);
-    let due = KEPT.with_borrow(|kept| {
-        if kept.open.is_empty() {
+/// The rules whose breakers are open at this moment. Where the caller may write, one whose pause is over is
+/// probed, unless another session probes it. Costs nothing while no breaker is open.
+pub fn open_rules(rules: &Rules, now: i64, may_write: bool) -> (OpenRules, Option<Probe>) {
+    let mut skipped = OpenRules::default();
+    refresh(now);
+    add_paused(rules, &mut skipped.rules, now);
+    let due = CACHE.with_borrow(|cache| {
+        if cache.open.is_empty() {
             return None;
         }
-        let at = |rule: usize| kept.open.get(&rules.hashes()[rule]);
+        let at = |rule: usize| cache.open.get(&rules.hashes()[rule]);
         let open = (0..rules.len()).filter(|&rule| at(rule).is_some());
         let open: Vec<usize> = open.collect();
-        round.out.retain(|rule| !open.contains(rule));
-        round.out.extend(&open);
-        round.out.sort_unstable();
+        skipped.rules.retain(|rule| !open.contains(rule));
+        skipped.rules.extend(&open);
+        skipped.rules.sort_unstable();
         let mut due = open.into_iter();
         due.find(|&rule| at(rule).is_some_and(|&at| at <= now))
     });
     let probe = due
         .filter(|_| may_write)
         .and_then(|rule| claim(rule, rules.hashes()[rule], now));
-    round.probed = probe.as_ref().map(|probe| probe.rule);
-    (round, probe)
+    skipped.probed = probe.as_ref().map(|probe| probe.rule);
+    (skipped, probe)
 }
 
-/// Leaves out what has failed this session so often that it asks again only after a pause.
-fn leave_out_alone(rules: &Rules, round: &mut Round, now: i64) {
-    ALONE.with_borrow_mut(|alone| {
-        if alone.is_empty() {
+/// Adds the rules that this session skips by itself until their pause is over.
+fn add_paused(rules: &Rules, skipped: &mut Vec<usize>, now: i64) {
+    PAUSED.with_borrow_mut(|paused| {
+        if paused.is_empty() {
             return;
         }
-        alone.retain(|_, until| now < *until);
-        let is_out = |&rule: &usize| alone.contains_key(&rules.hashes()[rule]);
-        round.out.extend((0..rules.len()).filter(is_out));
+        paused.retain(|_, until| now < *until);
+        let is_paused = |&rule: &usize| paused.contains_key(&rules.hashes()[rule]);
+        skipped.extend((0..rules.len()).filter(is_paused));
     });
 }
 
 /// Reads the table where something has changed.
-fn look(now: i64) {
+fn refresh(now: i64) {
     let changes = WATCHED.with(Watched::changes);
-    let is_good =
-        |kept: &Kept| kept.changes == changes && (kept.open.is_empty() || now - kept.at < GOOD_FOR);
-    if KEPT.with_borrow(is_good) {
+    let is_current = |cache: &BreakerCache| {
+        cache.changes == changes && (cache.open.is_empty() || now - cache.at < CACHE_LIFETIME)
+    };
+    if CACHE.with_borrow(is_current) {
         return;
     }
     let read = || {
@@ -149,7 +150,7 @@ fn look(now: i64) {
     if let Some((changes, (open, suspected))) =
         best_effort(|| WATCHED.with(|table| table.read(read)))
     {
-        KEPT.set(Kept {
+        CACHE.set(BreakerCache {
             changes,
             at: now,
             open,
@@ -169,33 +170,42 @@ fn claim(rule: usize, hash: i64, now: i64) -> Option<Probe> {
     openings.map(|openings| Probe { rule, openings })
 }
 
-/// Counts how the rules that were asked have done, and opens and closes what is due. Writes only then.
-pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, outcome: &RuleReport, now: i64) {
-    let RuleReport { faults, silent } = outcome;
+/// Counts the failures of the rules that were evaluated, and opens and closes breakers. Writes only then.
+pub fn record(
+    rules: &Rules,
+    skipped: &OpenRules,
+    probe: Option<Probe>,
+    report: &RuleReport,
+    now: i64,
+) {
+    let RuleReport {
+        faults,
+        inconclusive,
+    } = report;
     let fault_of = |rule: usize| faults.iter().find(|fault| fault.rule == rule);
     if let Some(probe) = probe {
         match fault_of(probe.rule) {
             Some(fault) => open_again(rules.hashes()[probe.rule], fault, probe.openings, now),
-            None if silent.contains(&probe.rule) => {}
+            None if inconclusive.contains(&probe.rule) => {}
             None => close(rules.hashes()[probe.rule]),
         }
     }
-    let is_suspected = |hash: i64| KEPT.with_borrow(|kept| kept.suspected.contains(&hash));
+    let is_suspected = |hash: i64| CACHE.with_borrow(|cache| cache.suspected.contains(&hash));
     if faults.is_empty()
-        && COUNTS.with_borrow(HashMap::is_empty)
-        && KEPT.with_borrow(|kept| kept.suspected.is_empty())
+        && FAILURES.with_borrow(HashMap::is_empty)
+        && CACHE.with_borrow(|cache| cache.suspected.is_empty())
     {
         return;
     }
-    for rule in (0..rules.len()).filter(|rule| !round.out.contains(rule)) {
+    for rule in (0..rules.len()).filter(|rule| !skipped.rules.contains(rule)) {
         let hash = rules.hashes()[rule];
         match fault_of(rule) {
             Some(fault) => count(rules.text(rule), hash, fault, now),
-            None if silent.contains(&rule) => {}
+            None if inconclusive.contains(&rule) => {}
             None => {
-                COUNTS.with_borrow_mut(|counts| counts.remove(&hash));
+                FAILURES.with_borrow_mut(|counts| counts.remove(&hash));
                 if is_suspected(hash) {
-                    take_back(hash);
+                    unsuspect(hash);
                 }
             }
         }
@@ -204,7 +214,7 @@ pub fn account(rules: &Rules, round: &Round, probe: Option<Probe>, outcome: &Rul
 
 fn count(text: &str, hash: i64, fault: &RuleFault, now: i64) {
     let most = settings::breaker_failures();
-    let full = COUNTS.with_borrow_mut(|counts| {
+    let full = FAILURES.with_borrow_mut(|counts| {
         let count = counts.entry(hash).or_default();
         count.failures += 1;
         count.slow += i32::from(fault.slow);
@@ -214,12 +224,12 @@ fn count(text: &str, hash: i64, fault: &RuleFault, now: i64) {
     let Some(count) = full else { return };
     let sessions = settings::breaker_sessions();
     if sessions > 1 {
-        // After the pause one more failure is enough.
-        COUNTS.with_borrow_mut(|counts| counts.entry(hash).or_default().failures = most - 1);
+        // After the pause one more failure pauses it again.
+        FAILURES.with_borrow_mut(|counts| counts.entry(hash).or_default().failures = most - 1);
         let until = now.saturating_add(settings::breaker_pause());
-        ALONE.with_borrow_mut(|alone| alone.insert(hash, until));
+        PAUSED.with_borrow_mut(|paused| paused.insert(hash, until));
     }
-    changing(|| {
+    change_and_announce(|| {
         let args = [
             datum::int8(hash),
             datum::text(text),
@@ -235,17 +245,19 @@ fn count(text: &str, hash: i64, fault: &RuleFault, now: i64) {
     });
 }
 
-/// The rule has answered here: what other sessions have suspected is not its fault.
-fn take_back(hash: i64) {
-    changing(|| TAKE_BACK.with(|statement| statement.write(&[datum::int8(hash)], |_| {})));
+/// Removes the suspicion of other sessions: the rule has given a verdict here.
+fn unsuspect(hash: i64) {
+    change_and_announce(|| {
+        UNSUSPECT.with(|statement| statement.write(&[datum::int8(hash)], |_| {}))
+    });
 }
 
 fn close(hash: i64) {
-    changing(|| CLOSE.with(|statement| statement.write(&[datum::int8(hash)], |_| {})));
+    change_and_announce(|| CLOSE.with(|statement| statement.write(&[datum::int8(hash)], |_| {})));
 }
 
 fn open_again(hash: i64, fault: &RuleFault, openings: i32, now: i64) {
-    changing(|| {
+    change_and_announce(|| {
         let args = [
             datum::int8(hash),
             datum::int4(i32::from(fault.slow)),
@@ -263,8 +275,8 @@ fn pause(openings: i32) -> i64 {
     longer.min(LONGEST_PAUSE).max(first)
 }
 
-/// Changes the table and tells every session.
-fn changing(change: impl FnOnce() -> u64) {
+/// Changes the table and has every session read it again.
+fn change_and_announce(change: impl FnOnce() -> u64) {
     best_effort(|| {
         if change() > 0 {
             WATCHED.with(Watched::announce);

@@ -1,8 +1,8 @@
-//! What is wrong with a rule.
+//! Whether a rule is valid, found out at publish.
 
 use pgrx::pg_sys;
 
-use super::scope::{Rows, TYPES, looks_at_action, rule_role};
+use super::scope::{RuleInputs, TYPES, looks_at_action, rule_role};
 use crate::pg::attempt::attempt;
 use crate::pg::plan::{Access, with_standard_strings};
 use crate::pg::{Plan, identity, rule_text, session};
@@ -14,8 +14,8 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
         return Err("it is empty; use null for an action that is always eligible".into());
     }
     let role = rule_role()?;
-    let expression = |rows: &Rows| {
-        let rows = rows.all();
+    let expression = |inputs: &RuleInputs| {
+        let rows = inputs.all();
         match looks_at_action(text) {
             true => format!("SELECT (\n{text}\n) FROM {rows}, decide.bundle_action AS action"),
             false => format!("SELECT (\n{text}\n) FROM {rows}"),
@@ -27,8 +27,9 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
         }
         let _acting = identity::act_as(role);
         let _reading = session::ReadOnly::begin();
-        let analysis =
-            with_standard_strings(|| rule_text::analyse(&expression(&Rows::empty(features)), &[]));
+        let analysis = with_standard_strings(|| {
+            rule_text::analyse(&expression(&RuleInputs::empty(features)), &[])
+        });
         if analysis.result_type != pg_sys::BOOLOID {
             return Err("it is not boolean".to_owned());
         }
@@ -41,12 +42,12 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
             );
         }
         // Starting the statement, without a row, checks the rights.
-        let probe = Plan::prepare(
-            &format!("{} LIMIT 0", expression(&Rows::new(features))),
+        let plan = Plan::prepare(
+            &format!("{} LIMIT 0", expression(&RuleInputs::new(features))),
             &TYPES,
         );
         let nothing = [None; TYPES.len()];
-        probe.run(Access::Read, &nothing, |_| {});
+        plan.run(Access::Read, &nothing, |_| {});
         Ok(())
     })
     .unwrap_or_else(|error| Err(error.message))

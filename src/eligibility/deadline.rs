@@ -1,21 +1,21 @@
-//! Until when rules may run.
+//! Deadlines: until when rules may run.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::pg::timeout::Timer;
 
-/// The least that a rule is given, for the timer of the server counts in such steps.
-const LEAST: Duration = Duration::from_millis(1);
+/// The shortest time that a rule is given: the resolution of the server's timer.
+const SHORTEST: Duration = Duration::from_millis(1);
 
-/// How long planning may take, which a session does once; it is not counted.
-const PLANNING: Duration = Duration::from_millis(250);
+/// Timeout of planning, which a session does once; its time is not counted.
+const PLANNING_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// A moment by which something must be done, if there is one.
+/// A moment by which something must be done; without one there is no limit.
 #[derive(Default)]
 pub struct Deadline {
     at: Cell<Option<Instant>>,
-    /// What was not counted.
+    /// Time that was not counted.
     uncounted: Cell<Duration>,
 }
 
@@ -27,7 +27,7 @@ impl Deadline {
         }
     }
 
-    /// What is left; None where there is no bound.
+    /// Time that is left; None without a limit.
     pub fn left(&self) -> Option<Duration> {
         let at = self.at.get()?;
         Some(at.saturating_duration_since(Instant::now()))
@@ -37,30 +37,30 @@ impl Deadline {
         self.left().is_some_and(|left| left.is_zero())
     }
 
-    /// One of `parts` equal parts of what is left.
+    /// One of `parts` equal parts of the time that is left.
     pub fn share(&self, parts: usize) -> Deadline {
         let part = self
             .left()
-            .map(|left| (left / parts.max(1) as u32).max(LEAST));
+            .map(|left| (left / parts.max(1) as u32).max(SHORTEST));
         Deadline::at(part.map(|part| Instant::now() + part))
     }
 
-    /// Cancels what runs while the answer lives and the time is over. To be called in an attempt.
+    /// Cancels the statement that runs when the deadline has passed, until the answer is dropped. To be called in an attempt.
     pub fn timer(&self) -> Option<Timer> {
-        self.left().map(|left| Timer::arm(left.max(LEAST)))
+        self.left().map(|left| Timer::arm(left.max(SHORTEST)))
     }
 
-    /// Does what is not counted: it has a time of its own.
+    /// Does work whose time is not counted: it has a timeout of its own.
     pub fn run_uncounted<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(at) = self.at.get() else {
             return work();
         };
-        let _pardon = UncountedTime {
+        let _clock = UncountedTime {
             deadline: self,
             at,
             begun: Instant::now(),
         };
-        let _timer = Timer::arm(PLANNING);
+        let _timer = Timer::arm(PLANNING_TIMEOUT);
         work()
     }
 
@@ -85,7 +85,7 @@ impl Drop for UncountedTime<'_> {
     }
 }
 
-/// What is said of a rule that did not come to an end.
+/// The message about a rule that has timed out.
 pub fn timed_out(after: Duration) -> String {
     format!("timed out after {} ms", after.as_millis())
 }

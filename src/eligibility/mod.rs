@@ -1,4 +1,4 @@
-//! Which actions may be shown: the rules of a surface, asked of the shop's own tables within a time limit.
+//! Which actions may be shown: the rules of a surface, which may read the shop's own tables, within a deadline.
 
 pub mod breaker;
 pub mod check;
@@ -10,4 +10,4 @@ mod verdict;
 pub use deadline::{Deadline, timed_out};
 pub use rules::{Request, Rule, Rules};
 pub use scope::looks_at_action;
-pub use verdict::{Round, RuleFault, RuleReport, Verdict, Verdicts};
+pub use verdict::{OpenRules, RuleFault, RuleReport, Verdict, Verdicts};

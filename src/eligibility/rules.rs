@@ -1,11 +1,11 @@
-//! Eligibility rules, asked with the rights of `pg_decide.rule_role`: those of a surface that read nothing
+//! Eligibility rules, evaluated with the rights of `pg_decide.rule_role`: those of a surface that read no table
 //! are kept expressions, all others one planned statement.
 //!
-//! A rule that mentions `action` is asked of all actions that it binds at once, as a set, so that
-//! the executor may choose how to look at the shop's tables; of a few actions it is asked one by
+//! A rule that mentions `action` is evaluated for all actions that it binds at once, as a set, so that
+//! the executor may choose how to read the shop's tables; for a few actions it is evaluated one by
 //! one, with the action's row as constants, which spares a join. The others are plain expressions.
-//! Where the one statement fails, each rule is asked alone, and sets are halved until the actions
-//! that make it fail are found: the rest keeps its verdict.
+//! Where the one statement fails, each rule is evaluated alone, and sets are halved until the actions
+//! that make it fail are found: the others keep their verdicts.
 
 mod statement;
 
@@ -15,8 +15,8 @@ use std::collections::HashMap;
 use pgrx::pg_sys;
 
 use super::deadline::{Deadline, timed_out};
-use super::scope::{Rows, rule_role};
-use super::verdict::{Round, RuleFault, Verdicts};
+use super::scope::{RuleInputs, rule_role};
+use super::verdict::{OpenRules, RuleFault, Verdicts};
 use crate::math::hash::fnv64a;
 use crate::pg::attempt::attempt;
 use crate::pg::datum::{self, Arg};
@@ -32,22 +32,23 @@ const MOST_FAILURES: usize = 50;
 pub struct Rules {
     bundle: i64,
     surface: String,
-    /// `request` and `features`.
-    rows: Rows,
+    inputs: RuleInputs,
     rules: Vec<Rule>,
     hashes: Vec<i64>,
     /// The transaction that published the bundle.
     pub published_by: Cell<u32>,
-    /// The actions of each set as text, where snapshots that do not see the bundle were met.
+    /// The actions of each set as text, once a transaction had a snapshot that does not see the bundle.
     rows_of_sets: RefCell<Option<HashMap<i32, String>>>,
-    together: RefCell<Option<CombinedStatement>>,
-    alone: RefCell<HashMap<usize, RuleStatement>>,
-    alone_by_now: Cell<bool>,
-    /// Planning has failed.
-    impatient: Cell<bool>,
+    combined: RefCell<Option<CombinedStatement>>,
+    /// By the index of the rule.
+    single: RefCell<HashMap<usize, RuleStatement>>,
+    /// Whether rules are evaluated one by one, since together they have timed out.
+    one_by_one: Cell<bool>,
+    /// Whether planning has failed: then its time is counted.
+    planning_failed: Cell<bool>,
 }
 
-/// What a rule is asked alone, and its time for that.
+/// What one rule is evaluated for, and until when.
 struct SingleRule<'a> {
     request: &'a Request<'a>,
     role: pg_sys::Oid,
@@ -63,35 +64,36 @@ struct Failure {
 
 /// All rules: those that need no executor, and the statement of the others.
 struct CombinedStatement {
-    truths: Option<(DirectExpressions, Vec<Place>)>,
+    direct: Option<(DirectExpressions, Vec<Subject>)>,
     rest: Option<RuleStatement>,
-    /// The rules that are left out.
-    out: Vec<usize>,
-    /// Whose rights were asked for.
+    /// The rules that are skipped.
+    skipped: Vec<usize>,
+    /// The role whose rights were checked.
     role: pg_sys::Oid,
 }
 
-/// A statement that asks rules.
+/// A statement that evaluates rules.
 struct RuleStatement {
     plan: Plan,
-    /// What the elements of its array are about.
-    places: Vec<Place>,
+    /// Of each element of its array of booleans.
+    subjects: Vec<Subject>,
 }
 
-/// What a truth is about.
+/// What a boolean is the verdict on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
+enum Subject {
     /// A plain rule.
     Rule(usize),
-    /// The rule of that action.
+    /// The action of that number, by its rule.
     Action(i32),
 }
 
 impl CombinedStatement {
-    /// Whether it was made for that, and all is as it was then.
-    fn serves(&self, role: pg_sys::Oid, out: &[usize]) -> bool {
-        let holds = self.truths.as_ref().is_none_or(|(truths, _)| truths.hold());
-        holds && self.role == role && self.out == out
+    /// Whether it was made for these, and is valid still.
+    fn is_for(&self, role: pg_sys::Oid, skipped: &[usize]) -> bool {
+        let direct = self.direct.as_ref();
+        let is_valid = direct.is_none_or(|(expressions, _)| expressions.hold());
+        is_valid && self.role == role && self.skipped == skipped
     }
 
     fn is_ready(&self) -> bool {
@@ -100,8 +102,10 @@ impl CombinedStatement {
 
     /// Takes in what it answers.
     fn run(&self, args: &[Arg<'_>], verdicts: &mut Verdicts) {
-        if let Some((truths, places)) = &self.truths {
-            truths.evaluate(args, |element, holds| verdicts.put(places[element], holds));
+        if let Some((expressions, subjects)) = &self.direct {
+            expressions.evaluate(args, |element, holds| {
+                verdicts.put(subjects[element], holds)
+            });
         }
         if let Some(rest) = &self.rest {
             rest.run(args, verdicts);
@@ -114,12 +118,12 @@ impl RuleStatement {
         self.plan.is_ready()
     }
 
-    /// Takes in what it answers: truths, and the numbers of the other actions for which their rules hold.
+    /// Takes in what it answers: booleans, and the numbers of the other actions for which their rules hold.
     fn run(&self, args: &[Arg<'_>], verdicts: &mut Verdicts) {
         self.plan.run(Access::Read, args, |row| {
-            let truths: Vec<bool> = row.must(1);
-            for (&place, holds) in self.places.iter().zip(truths) {
-                verdicts.put(place, holds);
+            let booleans: Vec<bool> = row.must(1);
+            for (&subject, holds) in self.subjects.iter().zip(booleans) {
+                verdicts.put(subject, holds);
             }
             if let Some(numbers) = row.datum(2) {
                 array::read_into(numbers, &mut verdicts.holds);
@@ -129,11 +133,11 @@ impl RuleStatement {
 }
 
 impl Verdicts {
-    fn put(&mut self, place: Place, holds: bool) {
-        match place {
-            Place::Rule(rule) => self.plain[rule] = Ok(holds),
-            Place::Action(number) if holds => self.holds.push(number),
-            Place::Action(_) => {}
+    fn put(&mut self, subject: Subject, holds: bool) {
+        match subject {
+            Subject::Rule(rule) => self.plain[rule] = Ok(holds),
+            Subject::Action(number) if holds => self.holds.push(number),
+            Subject::Action(_) => {}
         }
     }
 }
@@ -146,12 +150,12 @@ pub struct Rule {
     pub actions: Vec<i32>,
 }
 
-/// What a rule may look at.
+/// What a rule may read.
 pub struct Request<'a> {
     pub user_key: Arg<'a>,
     pub context: Arg<'a>,
     pub features: &'a [f64],
-    /// Nothing of the answer is kept: errors are told with their messages.
+    /// Whether errors come with their messages, since nothing of the answer is kept.
     pub in_full: bool,
 }
 
@@ -161,15 +165,15 @@ impl Rules {
         Rules {
             bundle,
             surface: surface.to_owned(),
-            rows: Rows::new(features),
+            inputs: RuleInputs::new(features),
             hashes: rules.iter().map(|rule| fnv64a(&rule.text) as i64).collect(),
             rules,
             published_by: Cell::default(),
             rows_of_sets: RefCell::default(),
-            together: RefCell::default(),
-            alone: RefCell::default(),
-            alone_by_now: Cell::default(),
-            impatient: Cell::default(),
+            combined: RefCell::default(),
+            single: RefCell::default(),
+            one_by_one: Cell::default(),
+            planning_failed: Cell::default(),
         }
     }
 
@@ -186,57 +190,63 @@ impl Rules {
         &self.rules[rule].text
     }
 
-    /// What their breakers are known by.
+    /// The hashes of their texts, by which breakers know them.
     pub fn hashes(&self) -> &[i64] {
         &self.hashes
     }
 
-    /// Whether they are to be asked one by one, for one of them has held up all.
-    pub fn go_alone(&self) -> bool {
-        self.alone_by_now.get()
+    /// Whether they are to be evaluated one by one, since together they have timed out.
+    pub fn is_one_by_one(&self) -> bool {
+        self.one_by_one.get()
     }
 
-    /// Asked together they were not done in time: from now on each is asked alone, until all are.
-    pub fn overran(&self) {
-        self.alone_by_now.set(true);
+    /// Together they have timed out: from now on each is evaluated alone, until none times out.
+    pub fn note_timeout(&self) {
+        self.one_by_one.set(true);
     }
 
-    /// Asks all rules by one statement, which fails if one of them does or is late: then `ask_each` is
-    /// the careful way. Needs an open session.
-    pub fn ask(&self, request: &Request<'_>, round: &Round, until: &Deadline) -> Verdicts {
+    /// Evaluates all rules by one statement, which fails if one of them fails or times out: then `evaluate_each`
+    /// finds out which. Needs an open session.
+    pub fn evaluate(
+        &self,
+        request: &Request<'_>,
+        skipped: &OpenRules,
+        until: &Deadline,
+    ) -> Verdicts {
         let role = match rule_role() {
             Ok(role) => role,
             Err(reason) => return self.all_failed(&reason),
         };
-        self.see_actions();
-        let mut verdicts = self.nothing_yet();
-        if let Some(rule) = round.probed {
+        self.provide_actions();
+        let mut verdicts = self.no_verdicts();
+        if let Some(rule) = skipped.probed {
             let until = until.share(2);
-            let asked = SingleRule {
+            let single = SingleRule {
                 request,
                 role,
                 until: &until,
             };
-            self.ask_one(rule, &asked, &mut verdicts);
+            self.evaluate_rule(rule, &single, &mut verdicts);
         }
         let _acting = identity::act_quietly_as(role);
         let _reading = session::ReadOnly::begin();
-        let mut together = self.together.borrow_mut();
-        drop(together.take_if(|known| !known.serves(role, &round.out)));
-        if !together.as_ref().is_some_and(CombinedStatement::is_ready) {
+        let mut combined = self.combined.borrow_mut();
+        drop(combined.take_if(|statement| !statement.is_for(role, &skipped.rules)));
+        if !combined.as_ref().is_some_and(CombinedStatement::is_ready) {
             self.plan(until, || {
-                let made = together.get_or_insert_with(|| self.prepare_together(role, &round.out));
-                if let Some(rest) = &made.rest {
+                let prepare = || self.prepare_combined(role, &skipped.rules);
+                let statement = combined.get_or_insert_with(prepare);
+                if let Some(rest) = &statement.rest {
                     rest.plan.make_ready();
                 }
             });
         }
-        if let Some(together) = &*together {
+        if let Some(statement) = &*combined {
             let args = self.args(request, i32::MIN, i32::MAX);
             let timer = until.timer();
-            match together.rest {
-                Some(_) => with_server_planner(|| together.run(&args, &mut verdicts)),
-                None => together.run(&args, &mut verdicts),
+            match statement.rest {
+                Some(_) => with_server_planner(|| statement.run(&args, &mut verdicts)),
+                None => statement.run(&args, &mut verdicts),
             }
             if let Some(timer) = timer {
                 timer.end();
@@ -246,38 +256,43 @@ impl Rules {
         verdicts
     }
 
-    /// Asks each rule alone, with its part of the time, and halves sets until the actions that make
-    /// them fail are found. Never fails: what does is in the verdicts. Needs an open session.
-    pub fn ask_each(&self, request: &Request<'_>, round: &Round, until: &Deadline) -> Verdicts {
+    /// Evaluates each rule alone, with its part of the time, and halves sets until the actions that make
+    /// them fail are found. Never fails itself: failures are in the verdicts. Needs an open session.
+    pub fn evaluate_each(
+        &self,
+        request: &Request<'_>,
+        skipped: &OpenRules,
+        until: &Deadline,
+    ) -> Verdicts {
         let role = match rule_role() {
             Ok(role) => role,
             Err(reason) => return self.all_failed(&reason),
         };
-        self.see_actions();
-        let mut verdicts = self.nothing_yet();
-        for rule in (0..self.rules.len()).filter(|&rule| !round.leaves_out(rule)) {
+        self.provide_actions();
+        let mut verdicts = self.no_verdicts();
+        for rule in (0..self.rules.len()).filter(|&rule| !skipped.skips(rule)) {
             let part = until.share(self.rules.len() - rule);
             let part = if until.is_over() { until } else { &part };
-            let asked = SingleRule {
+            let single = SingleRule {
                 request,
                 role,
                 until: part,
             };
-            self.ask_one(rule, &asked, &mut verdicts);
+            self.evaluate_rule(rule, &single, &mut verdicts);
         }
         verdicts.holds.sort_unstable();
-        let late = verdicts.outcome.faults.iter().any(|fault| fault.slow);
-        self.alone_by_now.set(late || until.is_over());
+        let has_timed_out = verdicts.report.faults.iter().any(|fault| fault.slow);
+        self.one_by_one.set(has_timed_out || until.is_over());
         verdicts
     }
 
-    /// No rule has been answered, for that reason.
+    /// All rules have failed, for that reason.
     pub fn all_failed(&self, reason: &str) -> Verdicts {
         let bound = self.rules.iter().flat_map(|rule| &rule.actions);
         Verdicts::all_failed(reason, bound.copied())
     }
 
-    fn nothing_yet(&self) -> Verdicts {
+    fn no_verdicts(&self) -> Verdicts {
         let plain = self.rules.iter().filter(|rule| rule.set.is_none());
         Verdicts {
             plain: plain.map(|_| Ok(false)).collect(),
@@ -285,35 +300,35 @@ impl Rules {
         }
     }
 
-    /// What one rule says, and its fault if it fails as a whole.
-    fn ask_one(&self, rule: usize, asked: &SingleRule<'_>, verdicts: &mut Verdicts) {
+    /// The verdicts of one rule, and its fault if it fails as a whole.
+    fn evaluate_rule(&self, rule: usize, single: &SingleRule<'_>, verdicts: &mut Verdicts) {
         if self.rules[rule].set.is_none() {
             let all = (i32::MIN, i32::MAX);
-            if let Err(failure) = self.ask_alone(rule, asked, all, verdicts) {
-                verdicts.outcome.blame(rule, failure.fault);
+            if let Err(failure) = self.evaluate_range(rule, single, all, verdicts) {
+                verdicts.report.add_failure(rule, failure.fault);
                 verdicts.plain[rule] = Err(failure.error);
             }
             return;
         }
         let numbers = &self.rules[rule].actions;
         let mut last = None;
-        self.halve(rule, asked, numbers, verdicts, &mut last);
+        self.evaluate_set(rule, single, numbers, verdicts, &mut last);
         let failed = |number: &i32| verdicts.failed.contains_key(number);
         if numbers.iter().all(failed) {
-            verdicts.outcome.blame(rule, last.flatten());
+            verdicts.report.add_failure(rule, last.flatten());
         }
     }
 
-    /// Plans what was not planned yet or no longer holds. That happens once a session and is not
-    /// counted, unless it has already taken too long.
+    /// Plans a statement that is new or no longer valid. That happens once a session and its time is not
+    /// counted, unless planning has failed before.
     fn plan(&self, until: &Deadline, work: impl FnOnce()) {
-        if self.impatient.replace(true) {
+        if self.planning_failed.replace(true) {
             let _timer = until.timer();
             work();
         } else {
             until.run_uncounted(work);
         }
-        self.impatient.set(false);
+        self.planning_failed.set(false);
     }
 
     fn args<'a>(&self, request: &Request<'a>, first: i32, last: i32) -> [Arg<'a>; 5] {
@@ -326,11 +341,12 @@ impl Rules {
         ]
     }
 
-    /// `last` is the fault of the last action that failed, if any did.
-    fn halve(
+    /// Evaluates a rule for a set of actions; if it fails, for each half of them. `last` is the fault of the last action
+    /// that failed, if any did.
+    fn evaluate_set(
         &self,
         rule: usize,
-        asked: &SingleRule<'_>,
+        single: &SingleRule<'_>,
         numbers: &[i32],
         verdicts: &mut Verdicts,
         last: &mut Option<Option<RuleFault>>,
@@ -346,7 +362,7 @@ impl Rules {
             let reason = "not asked, since its rule has failed for many actions already";
             return all_fail(verdicts, reason);
         }
-        match self.ask_alone(rule, asked, (first, end), verdicts) {
+        match self.evaluate_range(rule, single, (first, end), verdicts) {
             Ok(()) => {}
             Err(failure) if numbers.len() == 1 || failure.late => {
                 all_fail(verdicts, &failure.error);
@@ -354,44 +370,44 @@ impl Rules {
             }
             Err(_) => {
                 let (low, high) = numbers.split_at(numbers.len() / 2);
-                self.halve(rule, asked, low, verdicts, last);
-                self.halve(rule, asked, high, verdicts, last);
+                self.evaluate_set(rule, single, low, verdicts, last);
+                self.evaluate_set(rule, single, high, verdicts, last);
             }
         }
     }
 
-    /// Takes in what one rule says, for a range of actions.
-    fn ask_alone(
+    /// Takes in the verdicts of one rule, for a range of actions.
+    fn evaluate_range(
         &self,
         rule: usize,
-        asked: &SingleRule<'_>,
+        single: &SingleRule<'_>,
         (first, last): (i32, i32),
         verdicts: &mut Verdicts,
     ) -> Result<(), Failure> {
         let text = &self.rules[rule].text;
-        let time = asked.until.left();
-        if asked.until.is_over() {
+        let time = single.until.left();
+        if single.until.is_over() {
             return Err(Failure {
                 error: "not asked, since no time was left".to_owned(),
                 late: true,
                 fault: None,
             });
         }
-        let args = self.args(asked.request, first, last);
+        let args = self.args(single.request, first, last);
         let answer = attempt(|| {
-            let _acting = identity::act_quietly_as(asked.role);
+            let _acting = identity::act_quietly_as(single.role);
             let _reading = session::ReadOnly::begin();
-            let mut plans = self.alone.borrow_mut();
+            let mut plans = self.single.borrow_mut();
             if !plans.get(&rule).is_some_and(RuleStatement::is_ready) {
-                self.plan(asked.until, || {
-                    let prepare = || self.prepare_alone(rule);
-                    let inquiry = plans.entry(rule).or_insert_with(prepare);
-                    with_english_messages(|| inquiry.plan.make_ready());
+                self.plan(single.until, || {
+                    let prepare = || self.prepare_single(rule);
+                    let statement = plans.entry(rule).or_insert_with(prepare);
+                    with_english_messages(|| statement.plan.make_ready());
                 });
             }
-            if let Some(inquiry) = plans.get(&rule) {
-                let timer = asked.until.timer();
-                with_server_planner(|| with_english_messages(|| inquiry.run(&args, verdicts)));
+            if let Some(statement) = plans.get(&rule) {
+                let timer = single.until.timer();
+                with_server_planner(|| with_english_messages(|| statement.run(&args, verdicts)));
                 if let Some(timer) = timer {
                     timer.end();
                 }
@@ -405,7 +421,7 @@ impl Rules {
             Failure {
                 fault: RuleFault::of(rule, text, &caught, &error),
                 late: caught.timed_out,
-                error: match asked.request.in_full && !caught.timed_out {
+                error: match single.request.in_full && !caught.timed_out {
                     true => caught.in_full(),
                     false => error,
                 },

@@ -5,18 +5,19 @@ use std::collections::HashMap;
 use crate::pg::attempt::{Caught, sqlstate};
 use crate::pg::session;
 
-/// Which rules one decision leaves out, since their breakers are open.
+/// The rules whose breakers are open: a decision does not evaluate them.
 #[derive(Default)]
-pub struct Round {
-    pub out: Vec<usize>,
-    /// One of them that is tried again, alone.
+pub struct OpenRules {
+    /// By their index, in order.
+    pub rules: Vec<usize>,
+    /// The one of them that this decision evaluates nevertheless, alone, to see whether it works again.
     pub probed: Option<usize>,
 }
 
-impl Round {
-    /// Whether the rule is not asked at all.
-    pub fn leaves_out(&self, rule: usize) -> bool {
-        !self.out.is_empty() && self.out.contains(&rule) && self.probed != Some(rule)
+impl OpenRules {
+    /// Whether the rule is not evaluated at all.
+    pub fn skips(&self, rule: usize) -> bool {
+        !self.rules.is_empty() && self.rules.contains(&rule) && self.probed != Some(rule)
     }
 }
 
@@ -29,52 +30,51 @@ pub struct RuleFault {
 }
 
 impl RuleFault {
-    /// None where what the caller said may be to blame: nobody shall be able to break a rule for all.
-    pub fn of(rule: usize, text: &str, error: &Caught, said: &str) -> Option<RuleFault> {
-        let looks_at_it = || {
+    /// None where the caller's input may be the cause: no caller may open the breaker of a rule for all.
+    pub fn of(rule: usize, text: &str, error: &Caught, message: &str) -> Option<RuleFault> {
+        let reads_input = || {
             let text = text.to_ascii_lowercase();
-            let mut said = ["context", "request", "features"].into_iter();
-            said.any(|row| text.contains(row))
+            let mut inputs = ["context", "request", "features"].into_iter();
+            inputs.any(|row| text.contains(row))
         };
-        // What no input can bring about: names and rights, writing, locks, files, and the server's own faults.
-        // Of 42 without a text that is no query to search by, or no path.
+        // Errors that no input can cause: of names and rights, writing, locks, files and the server itself. Class 42
+        // has one that an input can cause: a text that is not a text search query or a path.
         let code = sqlstate(error.code);
         let mut of_the_rule = ["42", "25", "55", "58", "0A", "XX"].into_iter();
         let of_data = code == "42601" || !of_the_rule.any(|class| code.starts_with(class));
-        // Of how the caller's session reads dates, of row security that it has turned off, and of how long it
-        // waits for locks.
+        // Errors that settings of the caller's session can cause: DateStyle, row_security and lock_timeout.
         let of_settings = matches!(code.as_str(), "22007" | "22008")
             || code == "42501" && !session::has_row_security()
             || code == "55P03" && session::has_lock_timeout();
-        let may_be_said = of_settings || of_data && looks_at_it();
-        (error.timed_out || !may_be_said).then(|| RuleFault {
+        let may_be_of_caller = of_settings || of_data && reads_input();
+        (error.timed_out || !may_be_of_caller).then(|| RuleFault {
             rule,
-            error: said.to_owned(),
+            error: message.to_owned(),
             slow: error.timed_out,
         })
     }
 }
 
-/// What breakers are told of rules that were asked; the others have answered.
+/// What breakers are told of the rules that were evaluated; those that are not in it have a verdict.
 #[derive(Debug, Default)]
 pub struct RuleReport {
     pub faults: Vec<RuleFault>,
-    /// Those that have neither answered nor failed by a fault of their own.
-    pub silent: Vec<usize>,
+    /// Those that have failed by no fault of their own: nothing follows for their breakers.
+    pub inconclusive: Vec<usize>,
 }
 
 impl RuleReport {
-    /// What failed says nothing of the rules.
-    pub fn excuse(&mut self) {
+    /// Takes all faults for inconclusive.
+    pub fn discard_faults(&mut self) {
         let faults = self.faults.drain(..);
-        self.silent.extend(faults.map(|fault| fault.rule));
+        self.inconclusive.extend(faults.map(|fault| fault.rule));
     }
 
-    /// A rule has failed: by that fault, if it is its own.
-    pub(super) fn blame(&mut self, rule: usize, fault: Option<RuleFault>) {
+    /// Adds a rule that has failed, with the fault if it is its own.
+    pub(super) fn add_failure(&mut self, rule: usize, fault: Option<RuleFault>) {
         match fault {
             Some(fault) => self.faults.push(fault),
-            None => self.silent.push(rule),
+            None => self.inconclusive.push(rule),
         }
     }
 }
@@ -87,8 +87,8 @@ pub struct Verdicts {
     /// Numbers of the actions for which their rule holds, sorted.
     pub(super) holds: Vec<i32>,
     pub(super) failed: HashMap<i32, String>,
-    /// Of those that were asked alone.
-    pub outcome: RuleReport,
+    /// Of those that were evaluated alone.
+    pub report: RuleReport,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub enum Verdict {
 }
 
 impl Verdicts {
-    /// What rule `rule` says of the action of that number.
+    /// The verdict of a rule on the action of that number.
     pub fn of(&self, rule: usize, action: i32) -> Verdict {
         if !self.failed.is_empty()
             && let Some(error) = self.failed.get(&action)

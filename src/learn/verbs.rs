@@ -48,7 +48,7 @@ fn train(
     hash_buckets: Option<i32>,
     call: FunctionCallInfo,
 ) -> i32 {
-    let asked = TrainArgs {
+    let args = TrainArgs {
         model: need(model, "model"),
         terms: need(terms, "terms").into_iter().flatten().collect(),
         family: match need(family, "family") {
@@ -80,17 +80,17 @@ fn train(
             },
         },
     };
-    if !is_name(asked.model) {
+    if !is_name(args.model) {
         refuse("model is not a valid name")
     }
-    if !(asked.l2 >= 0.0 && asked.l2.is_finite()) {
+    if !(args.l2 >= 0.0 && args.l2.is_finite()) {
         refuse("l2 must be a number from 0 up")
     }
-    if !(0.0..1.0).contains(&asked.holdout) {
+    if !(0.0..1.0).contains(&args.holdout) {
         refuse("holdout must be from 0 up and below 1")
     }
     let owner = as_owner(&Call::running(call), "train");
-    fit(&asked, &owner.caller_name()).or_raise()
+    fit(&args, &owner.caller_name()).or_raise()
 }
 
 /// approve(model, version).

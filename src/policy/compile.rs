@@ -15,7 +15,7 @@ use super::model_version;
 use super::reading::Reading;
 use super::selection::choice;
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
-use super::visibility::{FeatureMask, Visibility, visible_as};
+use super::visibility::{FeatureMask, FeatureVisibility, visible_as};
 use crate::caps::{Cap, Limits, counted_by};
 use crate::eligibility::{Rule, Rules, looks_at_action};
 use crate::govern::switches::{Kind, Switches};
@@ -37,8 +37,8 @@ pub fn compile(
 ) -> Bundle {
     let features = features(content, faults);
     let mask = FeatureMask::of(&features, &switches);
-    let vector = visible_as(&features, Visibility::Vector);
-    let entities = visible_as(&features, Visibility::Entity);
+    let vector = visible_as(&features, FeatureVisibility::Vector);
+    let entities = visible_as(&features, FeatureVisibility::Entity);
     let snapshot = snapshot.filter(|_| !entities.is_empty());
     let actions = actions(content, &switches, faults);
     let sets = rule_sets(content);
@@ -253,7 +253,7 @@ fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) 
 /// An offset for each key of each feature that is kept per key and that an action here has.
 fn affinities(surface: &str, actions: &[Action], features: &[Feature]) -> Affinities {
     let mut all = Affinities::default();
-    for feature in visible_as(features, Visibility::PerKey) {
+    for feature in visible_as(features, FeatureVisibility::PerKey) {
         let Some(keyed) = &features[feature].key else {
             continue;
         };

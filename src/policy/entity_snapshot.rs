@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use pgrx::pg_sys::TIMESTAMPTZOID;
 
 use super::feature::{Entity, Feature};
-use super::visibility::{FeatureMask, Visibility};
+use super::visibility::{FeatureMask, FeatureVisibility};
 use crate::error::Error;
 use crate::math::model::{Source, Value};
 use crate::pg::{Statement, clock, datum};
@@ -101,7 +101,7 @@ pub fn named<'a>(source: &Source, features: &'a [Feature]) -> Option<(usize, &'a
     };
     let mut features = features.iter().enumerate();
     features.find(|(_, feature)| {
-        feature.visibility == Visibility::Entity
+        feature.visibility == FeatureVisibility::Entity
             && feature.entity == entity
             && feature.name == *name
     })

@@ -4,7 +4,7 @@ use serde_json::Value as Document;
 
 use super::name::is_name;
 use super::tables::FeatureRow;
-use super::visibility::Visibility;
+use super::visibility::FeatureVisibility;
 use crate::math::aggregate::{Aggregate, Kind, bucket_for};
 use crate::math::keyed;
 
@@ -22,7 +22,7 @@ pub struct Feature {
     pub filter: Vec<Condition>,
     pub key: Option<Keyed>,
     pub default_value: f64,
-    pub visibility: Visibility,
+    pub visibility: FeatureVisibility,
 }
 
 /// Whose number it is.
@@ -137,7 +137,7 @@ impl Feature {
             event_type: row.event_type.clone(),
             trial_event_type: trials(row)?,
             filter: filter(&row.filter)?,
-            visibility: Visibility::of(entity, key.is_some(), row.offline_only),
+            visibility: FeatureVisibility::of(entity, key.is_some(), row.offline_only),
             key,
             default_value: row.default_value,
             aggregate,

@@ -13,7 +13,7 @@ use super::feature_cells::assign_cells;
 use super::publication::{self, take_turn};
 use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
-use super::visibility::Visibility;
+use super::visibility::FeatureVisibility;
 use super::{identity, validate};
 use crate::caps::Budget;
 use crate::eligibility::check;
@@ -134,7 +134,7 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
     let of_vector = |row: &&FeatureRow| {
-        Feature::of(row).is_ok_and(|feature| feature.visibility == Visibility::Vector)
+        Feature::of(row).is_ok_and(|feature| feature.visibility == FeatureVisibility::Vector)
     };
     let seen_by_rules = content.features.iter().filter(of_vector);
     let features: Vec<String> = seen_by_rules.map(|row| row.feature.clone()).collect();

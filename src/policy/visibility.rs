@@ -6,7 +6,7 @@ use crate::govern::switches::{Kind, Switches};
 
 /// As what decisions see a feature: the layout of a bundle, the same for all its decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Visibility {
+pub enum FeatureVisibility {
     /// A number of the user: an element of the vector.
     Vector,
     /// Numbers of the user, one for each key of the surface's actions: behind the vector.
@@ -17,27 +17,27 @@ pub enum Visibility {
     Offline,
 }
 
-impl Visibility {
-    pub fn of(entity: Entity, is_keyed: bool, offline_only: bool) -> Visibility {
+impl FeatureVisibility {
+    pub fn of(entity: Entity, is_keyed: bool, offline_only: bool) -> FeatureVisibility {
         match (offline_only, entity, is_keyed) {
-            (true, ..) => Visibility::Offline,
-            (false, Entity::User, false) => Visibility::Vector,
-            (false, Entity::User, true) => Visibility::PerKey,
-            (false, Entity::Action | Entity::Surface, _) => Visibility::Entity,
+            (true, ..) => FeatureVisibility::Offline,
+            (false, Entity::User, false) => FeatureVisibility::Vector,
+            (false, Entity::User, true) => FeatureVisibility::PerKey,
+            (false, Entity::Action | Entity::Surface, _) => FeatureVisibility::Entity,
         }
     }
 
     /// Whether decisions see it as something of the user.
     pub fn is_of_user(self) -> bool {
         match self {
-            Visibility::Vector | Visibility::PerKey => true,
-            Visibility::Entity | Visibility::Offline => false,
+            FeatureVisibility::Vector | FeatureVisibility::PerKey => true,
+            FeatureVisibility::Entity | FeatureVisibility::Offline => false,
         }
     }
 }
 
 /// The indexes of the features that decisions see as that.
-pub fn visible_as(features: &[Feature], visibility: Visibility) -> Vec<usize> {
+pub fn visible_as(features: &[Feature], visibility: FeatureVisibility) -> Vec<usize> {
     let is_seen = |i: &usize| features[*i].visibility == visibility;
     (0..features.len()).filter(is_seen).collect()
 }

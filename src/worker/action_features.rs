@@ -1,5 +1,5 @@
-//! Features of actions and of surfaces: what each session has added is brought together, and now and
-//! then a snapshot of all values is written, which decisions use until the next.
+//! Features of actions and of surfaces: what each session has added is merged, and now and then a snapshot of all
+//! values is written, which decisions use until the next.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -43,12 +43,12 @@ thread_local! {
         &[TIMESTAMPTZOID]) };
 }
 
-/// Rows of one transaction: whoever tracks and finds one of theirs taken waits only a moment.
+/// Rows of one transaction: few, so that a session that waits for its own row does not wait for long.
 const BATCH: usize = 1_000;
 
-/// Brings together as many rows as one transaction should, or, when there are no more, writes the snapshot.
+/// Merges as many rows as one transaction should, or, when there are no more, writes the snapshot.
 pub fn step() -> Result<Step, Error> {
-    if bring_together() == BATCH {
+    if merge_sessions() == BATCH {
         return Ok(Step::with_more(0));
     }
     let rows = match policy::live() {
@@ -66,44 +66,44 @@ pub fn report(run: &Run) -> String {
     )
 }
 
-/// What sessions have added to one action or surface.
+/// The rows of sessions for one action or surface.
 #[derive(Default)]
-struct Pieces {
+struct SessionRows {
     stripes: Vec<i32>,
     cells: Vec<Vec<f64>>,
 }
 
-/// Merges rows that nobody holds into one per action or surface; answers how many.
-fn bring_together() -> usize {
+/// Merges rows that no session has locked into one per action or surface; answers how many.
+fn merge_sessions() -> usize {
     let mut rows = 0;
-    let mut found: BTreeMap<(String, String), Pieces> = BTreeMap::new();
+    let mut found: BTreeMap<(String, String), SessionRows> = BTreeMap::new();
     STRIPES.with(|statement| {
         statement.write(&[datum::int8(BATCH as i64)], |row| {
-            let pieces = found.entry((row.must(1), row.must(2))).or_default();
-            pieces.stripes.push(row.must(3));
-            pieces.cells.push(cells_of(row.datum(4)));
+            let of_sessions = found.entry((row.must(1), row.must(2))).or_default();
+            of_sessions.stripes.push(row.must(3));
+            of_sessions.cells.push(cells_of(row.datum(4)));
             rows += 1;
         })
     });
-    // Looked for after the rows: whoever wrote those knew no others.
+    // Read after the rows: no session has written a feature into them that came later.
     let features = match rows {
         0 => Vec::new(),
         _ => policy::ever_kept(),
     };
-    for ((entity, name), mut pieces) in found {
+    for ((entity, name), mut of_sessions) in found {
         let (entity, name) = (datum::text(&entity), datum::text(&name));
         MERGED.with(|statement| {
             statement.write(&[entity, name], |row| {
-                pieces.cells.push(cells_of(row.datum(1)))
+                of_sessions.cells.push(cells_of(row.datum(1)))
             })
         });
         let mut cells = Vec::new();
-        for row in pieces.cells {
+        for row in of_sessions.cells {
             merge(&features, &mut cells, &row);
         }
         MERGE.with(|statement| statement.write(&[entity, name, datum::array(&cells)], |_| {}));
         REMOVE.with(|statement| {
-            statement.write(&[entity, name, datum::array(&pieces.stripes)], |_| {})
+            statement.write(&[entity, name, datum::array(&of_sessions.stripes)], |_| {})
         });
     }
     rows

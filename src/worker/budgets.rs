@@ -1,5 +1,5 @@
-//! The counters of budgets: reservations that are over are counted or given back, and what is left is
-//! spread evenly again over the rows of a counter that is running out.
+//! The counters of budgets: reservations that are over are counted or given back, and what is left of a budget that
+//! is running out is divided evenly again among its rows.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,12 +16,12 @@ use crate::pg::{Statement, datum};
 use crate::policy;
 
 thread_local! {
-    static TOLD: Statement = const { Statement::new(include_str!("budgets.sql"),
+    static CONFIRMED: Statement = const { Statement::new(include_str!("budgets.sql"),
         &[INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, UUIDOID, TEXTOID]) };
 }
 
-/// One budget that has something to look up, or else all of them once: its rows are held no longer than
-/// that takes.
+/// One budget that has reservations to look up, so that its rows are not locked for longer than that takes; or all
+/// budgets once, if none has.
 pub fn step() -> Result<Step, Error> {
     let bundle = match policy::live() {
         Err(Error::NothingPublished) => return Ok(Step::last(0)),
@@ -36,7 +36,7 @@ pub fn step() -> Result<Step, Error> {
             }
         }
         match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
-            Level::Low if !cap.is_small() => spread(cap, now),
+            Level::Low if !cap.is_small() => divide(cap, now),
             Level::UsedUp => look_again(cap, now),
             _ => {}
         }
@@ -48,8 +48,8 @@ pub fn report(run: &Run) -> String {
     format!("{} reservations looked up", run.rows)
 }
 
-/// Counts the reservations that are over of which events have told, and gives the others back. Rows that
-/// a transaction holds are left for the next time.
+/// Counts the reservations that are over and that events have confirmed, and gives the others back. Rows that another
+/// transaction has locked are left for the next time.
 fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
     let terms = cap.terms(now);
     let due = |stripe: &Stripe| -> Vec<(i64, i64, i64)> {
@@ -71,14 +71,14 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
                 .map(|(at, ..)| ledger::cell(at, &terms))
         })
         .collect();
-    let told: HashMap<(i64, i64), HashMap<i32, i64>> = cells
+    let confirmed: HashMap<(i64, i64), HashMap<i32, i64>> = cells
         .into_iter()
-        .map(|cell| (cell, told(cap, kind, cell)))
+        .map(|cell| (cell, confirmed(cap, kind, cell)))
         .collect();
     let mut looked_up = 0;
     for mut stripe in stripes {
         let number = stripe.number;
-        let of_stripe = |at: i64| told[&ledger::cell(at, &terms)].get(&number).copied();
+        let of_stripe = |at: i64| confirmed[&ledger::cell(at, &terms)].get(&number).copied();
         let (mut changed, mut kept) = (0, Vec::with_capacity(stripe.ledger.len()));
         for entry in ledger::entries(&stripe.ledger) {
             if ledger::is_due(entry, &terms, now) {
@@ -97,8 +97,8 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
     looked_up
 }
 
-/// How much of what was reserved from each stripe within a cell, or the part of one, events have told of.
-fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
+/// How much of what each stripe has reserved within a cell, or a part of one, events have confirmed.
+fn confirmed(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
     let first = |at| datum::uuid(time_ordered(to_unix_micros(at), 0));
     let args = [
         datum::int4(cap.number),
@@ -108,16 +108,16 @@ fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
         first(to),
         datum::text(kind),
     ];
-    let mut told = HashMap::new();
-    TOLD.with(|statement| {
+    let mut confirmed = HashMap::new();
+    CONFIRMED.with(|statement| {
         statement.write(&args, |row| {
-            told.insert(row.must(1), row.must(2));
+            confirmed.insert(row.must(1), row.must(2));
         })
     });
-    told
+    confirmed
 }
 
-/// A budget that was used up may have been given something back.
+/// Opens a budget again that was used up and has been given something back.
 fn look_again(cap: &Cap, now: i64) {
     let terms = cap.terms(now);
     let stripes = Budget(cap).stripes(Visibility::Committed, &terms);
@@ -130,9 +130,9 @@ fn look_again(cap: &Cap, now: i64) {
     }
 }
 
-/// Spreads what is left over the rows that nobody holds, if that gives each plenty; all sessions stop
-/// looking before they choose then.
-fn spread(cap: &Cap, now: i64) {
+/// Divides what is left among the rows that no transaction has locked, if that gives each enough: then sessions no
+/// longer read the counter before they choose.
+fn divide(cap: &Cap, now: i64) {
     let terms = cap.terms(now);
     let committed = Budget(cap).stripes(Visibility::Committed, &terms);
     let left: i64 = committed.iter().map(|stripe| stripe.free(&terms)).sum();

@@ -1,10 +1,10 @@
-//! The inbox, folded in by batches.
+//! The inbox, taken in by batches.
 
 use super::job::{Run, Step, Steps};
 use crate::error::Error;
 use crate::observe::inbox::InboxRun;
 
-/// Events of one transaction: few enough that who waits for one of their users waits only a moment.
+/// Events of one transaction: few, so that a session that waits for one of their users does not wait for long.
 const BATCH: i32 = 1_000;
 
 pub fn start() -> Steps {

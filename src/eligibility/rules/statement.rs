@@ -1,4 +1,4 @@
-//! The statements by which rules are asked.
+//! The statements that evaluate rules.
 
 use std::collections::{HashMap, HashSet};
 use std::thread::LocalKey;
@@ -6,26 +6,26 @@ use std::thread::LocalKey;
 use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
 
 use super::super::scope::TYPES;
-use super::{CombinedStatement, Place, Rule, RuleStatement, Rules};
+use super::{CombinedStatement, Rule, RuleStatement, Rules, Subject};
 use crate::pg::attempt::attempt;
 use crate::pg::datum::Arg;
 use crate::pg::expression::DirectExpressions;
 use crate::pg::plan::{on_latest_snapshot, with_exact_floats};
 use crate::pg::{Plan, Row, Statement, datum, session};
 
-/// Up to how many actions of a set are asked about one by one.
+/// Up to how many actions of a set are evaluated one by one.
 const FEW: usize = 3;
 
-/// Of which actions a rule that looks at them is asked.
+/// The actions of a set that a rule is evaluated for.
 #[derive(Clone, Copy)]
-enum Range {
+enum ActionRange {
     All,
     /// Those between the last two parameters.
     Given,
 }
 
 /// An action with its row as a query of constants.
-pub(super) struct One {
+pub(super) struct SingleAction {
     set: i32,
     number: i32,
     row: String,
@@ -53,12 +53,16 @@ fn read_exactly(statement: &'static LocalKey<Statement>, args: &[Arg], each: imp
 }
 
 impl Rules {
-    /// Where a constant of an action makes planning fail, no action is asked about one by one: the
-    /// rule may never look at that constant. Rules that read nothing are taken out of the statement.
+    /// Where a constant of an action makes planning fail, no action is evaluated one by one: the
+    /// rule may never read that constant. Rules that read no table are taken out of the statement.
     /// To be called as the role.
-    pub(super) fn prepare_together(&self, role: pg_sys::Oid, out: &[usize]) -> CombinedStatement {
+    pub(super) fn prepare_combined(
+        &self,
+        role: pg_sys::Oid,
+        skipped: &[usize],
+    ) -> CombinedStatement {
         let asked: Vec<usize> = (0..self.rules.len())
-            .filter(|rule| !out.contains(rule))
+            .filter(|rule| !skipped.contains(rule))
             .collect();
         let few = self.few(&asked);
         let unrolled = match few.is_empty() {
@@ -75,43 +79,43 @@ impl Rules {
             Some(whole) => (whole, few),
             None => (self.prepare(&asked, &[]), Vec::new()),
         };
-        let out = out.to_vec();
+        let skipped = skipped.to_vec();
         match DirectExpressions::of(&whole.plan, &TYPES) {
             None => CombinedStatement {
-                truths: None,
+                direct: None,
                 rest: Some(whole),
-                out,
+                skipped,
                 role,
             },
-            Some(truths) => CombinedStatement {
-                rest: self.prepare_rest(&asked, few, &whole.places, &truths),
-                truths: Some((truths, whole.places)),
-                out,
+            Some(direct) => CombinedStatement {
+                rest: self.prepare_rest(&asked, few, &whole.subjects, &direct),
+                direct: Some((direct, whole.subjects)),
+                skipped,
                 role,
             },
         }
     }
 
-    /// The statement of what is not among the truths of that of all, if there is any.
+    /// The statement of what is not among the direct expressions, if there is any.
     fn prepare_rest(
         &self,
         asked: &[usize],
-        few: Vec<One>,
-        places: &[Place],
-        truths: &DirectExpressions,
+        few: Vec<SingleAction>,
+        subjects: &[Subject],
+        direct: &DirectExpressions,
     ) -> Option<RuleStatement> {
-        let places = places.iter().enumerate();
-        let left: HashSet<Place> = places
-            .filter(|(element, _)| !truths.has(*element))
-            .map(|(_, &place)| place)
+        let subjects = subjects.iter().enumerate();
+        let left: HashSet<Subject> = subjects
+            .filter(|(element, _)| !direct.has(*element))
+            .map(|(_, &subject)| subject)
             .collect();
         let was_few: HashSet<i32> = few.iter().map(|one| one.set).collect();
-        let few: Vec<One> = few
+        let few: Vec<SingleAction> = few
             .into_iter()
-            .filter(|one| left.contains(&Place::Action(one.number)))
+            .filter(|one| left.contains(&Subject::Action(one.number)))
             .collect();
         let is_left = |&rule: &usize| match self.rules[rule].set {
-            None => left.contains(&Place::Rule(rule)),
+            None => left.contains(&Subject::Rule(rule)),
             Some(set) => !was_few.contains(&set) || few.iter().any(|one| one.set == set),
         };
         let asked: Vec<usize> = asked.iter().copied().filter(is_left).collect();
@@ -119,22 +123,22 @@ impl Rules {
     }
 
     /// The statement of one rule, for a range of actions.
-    pub(super) fn prepare_alone(&self, rule: usize) -> RuleStatement {
-        let (statement, places) = self.statement(&[rule], &[], Range::Given);
+    pub(super) fn prepare_single(&self, rule: usize) -> RuleStatement {
+        let (statement, subjects) = self.statement(&[rule], &[], ActionRange::Given);
         let plan = Plan::prepare(&statement, &TYPES);
-        RuleStatement { plan, places }
+        RuleStatement { plan, subjects }
     }
 
     /// The statement of these rules, planned.
-    fn prepare(&self, asked: &[usize], few: &[One]) -> RuleStatement {
-        let (statement, places) = self.statement(asked, few, Range::All);
+    fn prepare(&self, asked: &[usize], few: &[SingleAction]) -> RuleStatement {
+        let (statement, subjects) = self.statement(asked, few, ActionRange::All);
         let plan = Plan::prepare(&statement, &TYPES);
         plan.make_ready();
-        RuleStatement { plan, places }
+        RuleStatement { plan, subjects }
     }
 
-    /// The actions of sets so small that they are asked about one by one.
-    fn few(&self, asked: &[usize]) -> Vec<One> {
+    /// The actions of sets so small that they are evaluated one by one.
+    fn few(&self, asked: &[usize]) -> Vec<SingleAction> {
         let mut few = Vec::new();
         for set in asked.iter().filter_map(|&rule| self.rules[rule].set) {
             let mut actions = Vec::new();
@@ -145,7 +149,7 @@ impl Rules {
                 datum::int8(FEW as i64 + 1),
             ];
             read_exactly(&CONSTANTS, &args, |row| {
-                actions.push(One {
+                actions.push(SingleAction {
                     set,
                     number: row.must(1),
                     row: row.must(2),
@@ -158,9 +162,9 @@ impl Rules {
         few
     }
 
-    /// Has the statements bring the actions along where the caller's snapshot does not see those of the bundle:
-    /// it was published since. Needs an open session.
-    pub(super) fn see_actions(&self) {
+    /// Writes the actions into the statements where the caller's snapshot does not see those of the bundle, which was
+    /// published after it was taken. Needs an open session.
+    pub(super) fn provide_actions(&self) {
         let is_set = |rule: &Rule| rule.set.is_some();
         if self.rows_of_sets.borrow().is_some()
             || !self.rules.iter().any(is_set)
@@ -174,11 +178,11 @@ impl Rules {
             rows.insert(row.must::<i32>(1), row.must::<String>(2));
         });
         self.rows_of_sets.replace(Some(rows));
-        self.together.take();
-        self.alone.take();
+        self.combined.take();
+        self.single.take();
     }
 
-    /// What the actions of a set are read from.
+    /// The FROM item that the actions of a set are read from.
     fn actions_of(&self, set: i32) -> String {
         match &*self.rows_of_sets.borrow() {
             None => "decide.bundle_action".to_owned(),
@@ -191,10 +195,10 @@ impl Rules {
     }
 
     /// The numbers of the actions of a set for which its rule holds.
-    fn set_query(&self, set: i32, text: &str, range: Range) -> String {
+    fn set_query(&self, set: i32, text: &str, range: ActionRange) -> String {
         let range = match range {
-            Range::All => "",
-            Range::Given => "AND action.number BETWEEN $4 AND $5",
+            ActionRange::All => "",
+            ActionRange::Given => "AND action.number BETWEEN $4 AND $5",
         };
         let (bundle, surface) = (self.bundle, self.surface.replace('\'', "''"));
         let actions = self.actions_of(set);
@@ -205,28 +209,33 @@ impl Rules {
         )
     }
 
-    /// One row: the truths of plain rules and of the few as an array, and the numbers of the other actions
-    /// for which their rules hold. And what the truths are about.
-    fn statement(&self, asked: &[usize], few: &[One], range: Range) -> (String, Vec<Place>) {
-        let (mut truths, mut places, mut sets) = (Vec::new(), Vec::new(), Vec::new());
+    /// SingleAction row: the booleans of plain rules and of the few as an array, and the numbers of the other actions
+    /// for which their rules hold. And the subjects of the booleans.
+    fn statement(
+        &self,
+        asked: &[usize],
+        few: &[SingleAction],
+        range: ActionRange,
+    ) -> (String, Vec<Subject>) {
+        let (mut booleans, mut subjects, mut sets) = (Vec::new(), Vec::new(), Vec::new());
         let (mut texts, mut lateral) = (Vec::new(), Vec::new());
         for &number in asked {
             let rule = &self.rules[number];
             texts.push(rule.text.as_str());
-            let truth = format!("COALESCE((\n{}\n), false)", rule.text);
+            let boolean = format!("COALESCE((\n{}\n), false)", rule.text);
             match rule.set {
                 None => {
-                    truths.push(truth);
-                    places.push(Place::Rule(number));
+                    booleans.push(boolean);
+                    subjects.push(Subject::Rule(number));
                 }
                 Some(set) if few.iter().any(|one| one.set == set) => {
                     for one in few.iter().filter(|one| one.set == set) {
                         lateral.push(format!(
-                            "LATERAL (SELECT {truth} AS holds FROM ({}) AS action) AS one_{}",
+                            "LATERAL (SELECT {boolean} AS holds FROM ({}) AS action) AS one_{}",
                             one.row, one.number
                         ));
-                        truths.push(format!("one_{}.holds", one.number));
-                        places.push(Place::Action(one.number));
+                        booleans.push(format!("one_{}.holds", one.number));
+                        subjects.push(Subject::Action(one.number));
                     }
                 }
                 Some(set) => sets.push(self.set_query(set, &rule.text, range)),
@@ -236,7 +245,7 @@ impl Rules {
             true => "NULL::pg_catalog.int4[]".to_owned(),
             false => format!("ARRAY({})", sets.join(" UNION ALL ")),
         };
-        let rows = self.rows.named_by(texts.into_iter());
+        let rows = self.inputs.read_by(texts.into_iter());
         let rows: Vec<&str> = rows
             .into_iter()
             .chain(lateral.iter().map(String::as_str))
@@ -244,9 +253,9 @@ impl Rules {
         let from = if rows.is_empty() { "" } else { " FROM " };
         let statement = format!(
             "SELECT ARRAY[{}]::pg_catalog.bool[], {sets}{from}{}",
-            truths.join(", "),
+            booleans.join(", "),
             rows.join(", ")
         );
-        (statement, places)
+        (statement, subjects)
     }
 }

@@ -1,4 +1,4 @@
-//! What the newest decisions tell of budgets: how often each was shut, and how far scores are apart.
+//! What the newest decisions say of budgets: how often each refused, and how far scores are apart.
 
 use std::collections::HashMap;
 
@@ -33,40 +33,50 @@ thread_local! {
 const SCORES_OF: i64 = 3_600_000_000;
 
 #[derive(Default)]
-pub struct Seen {
-    /// By surface: how many decisions, and when the newest was.
-    decisions: HashMap<String, (f64, Option<i64>)>,
-    /// By slot: how many decisions found it shut.
+pub struct RecentDecisions {
+    by_surface: HashMap<String, Decisions>,
+    /// By cap: how many decisions it refused.
     refused: HashMap<i32, f64>,
-    /// By surface: scores, before prices were taken off.
+    /// By surface: scores, before prices were subtracted.
     scores: HashMap<String, Vec<f64>>,
 }
 
-/// The same of the surfaces of one cap.
-pub struct OfCap {
-    pub decisions: f64,
+/// How many decisions there were, and when the newest was.
+#[derive(Clone, Copy, Default)]
+struct Decisions {
+    count: f64,
+    newest: Option<i64>,
+}
+
+/// The recent decisions of the surfaces of one cap.
+pub struct CapDecisions {
+    pub count: f64,
     pub newest: Option<i64>,
-    shut: f64,
+    refused: f64,
     scores: Vec<f64>,
 }
 
-impl Seen {
-    pub fn since(since: i64, now: i64, bundle: &Bundle) -> Seen {
-        let mut seen = Seen::default();
+impl RecentDecisions {
+    pub fn since(since: i64, now: i64, bundle: &Bundle) -> RecentDecisions {
+        let mut recent = RecentDecisions::default();
         let from = |at: i64| {
             let first = time_ordered(clock::to_unix_micros(at), 0);
             [datum::uuid(first), datum::timestamp(at)]
         };
         DECISIONS.with(|statement| {
             statement.write(&from(since), |row| {
-                let count = row.must::<i64>(2) as f64;
-                seen.decisions
-                    .insert(row.must(1), (count, row.timestamp(3)));
+                let decisions = Decisions {
+                    count: row.must::<i64>(2) as f64,
+                    newest: row.timestamp(3),
+                };
+                recent.by_surface.insert(row.must(1), decisions);
             })
         });
         REFUSED.with(|statement| {
             statement.write(&from(since), |row| {
-                seen.refused.insert(row.must(1), row.must::<i64>(2) as f64);
+                recent
+                    .refused
+                    .insert(row.must(1), row.must::<i64>(2) as f64);
             })
         });
         SCORES.with(|statement| {
@@ -81,17 +91,17 @@ impl Seen {
                     f64::from(score) + prices(&duals, number, &surface, bundle)
                 });
                 let own: Vec<f64> = own.collect();
-                seen.scores.entry(surface).or_default().extend(own);
+                recent.scores.entry(surface).or_default().extend(own);
             })
         });
-        seen
+        recent
     }
 
-    pub fn of(&self, cap: &Cap, bundle: &Bundle) -> OfCap {
-        let mut own = OfCap {
-            decisions: 0.0,
+    pub fn of(&self, cap: &Cap, bundle: &Bundle) -> CapDecisions {
+        let mut own = CapDecisions {
+            count: 0.0,
             newest: None,
-            shut: self.refused.get(&cap.number).copied().unwrap_or(0.0),
+            refused: self.refused.get(&cap.number).copied().unwrap_or(0.0),
             scores: Vec::new(),
         };
         for surface in bundle.surfaces.values() {
@@ -99,9 +109,9 @@ impl Seen {
             if !caps.any(|&i| bundle.caps[i].number == cap.number) {
                 continue;
             }
-            if let Some(&(count, newest)) = self.decisions.get(&surface.name) {
-                own.decisions += count;
-                own.newest = own.newest.max(newest);
+            if let Some(decisions) = self.by_surface.get(&surface.name) {
+                own.count += decisions.count;
+                own.newest = own.newest.max(decisions.newest);
             }
             if let Some(scores) = self.scores.get(&surface.name) {
                 own.scores.extend(scores);
@@ -111,11 +121,11 @@ impl Seen {
     }
 }
 
-impl OfCap {
-    /// Which part of the decisions found it shut.
-    pub fn refused(&self) -> f64 {
-        if self.decisions > 0.0 {
-            (self.shut / self.decisions).min(1.0)
+impl CapDecisions {
+    /// The share of the decisions that the cap refused.
+    pub fn share_refused(&self) -> f64 {
+        if self.count > 0.0 {
+            (self.refused / self.count).min(1.0)
         } else {
             0.0
         }
@@ -148,14 +158,14 @@ impl OfCap {
     }
 }
 
-/// What was taken off the score of an action.
+/// The prices that were subtracted from the score of an action.
 fn prices(duals: &[f64], number: i32, surface: &str, bundle: &Bundle) -> f64 {
     let pairs = duals.as_chunks::<2>().0.iter();
-    let off = pairs.filter_map(|&[slot, lambda]| {
+    let off = pairs.filter_map(|&[number_of_cap, lambda]| {
         let cap = bundle
             .caps
             .iter()
-            .find(|cap| f64::from(cap.number) == slot)?;
+            .find(|cap| f64::from(cap.number) == number_of_cap)?;
         Some(lambda * cap.amount(number, surface)? as f64 / cap.scale as f64)
     });
     off.sum()
