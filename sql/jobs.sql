@@ -28,7 +28,7 @@ BEGIN
   RETURN CASE WHEN NOT FOUND THEN NEW END;
 END
 $$;
-COMMENT ON FUNCTION decide.put_job() IS 'Lets a job that is inserted take the place of the one of its name';
+COMMENT ON FUNCTION decide.put_job() IS 'Replaces the row of a job by the one that is inserted';
 CREATE TRIGGER put_job BEFORE INSERT ON decide.job FOR EACH ROW EXECUTE FUNCTION decide.put_job();
 COMMENT ON TRIGGER put_job ON decide.job IS 'So that a dump can be restored';
 
@@ -47,11 +47,11 @@ COMMENT ON TABLE decide.job_run IS 'How each job went last time, in this databas
 COMMENT ON COLUMN decide.job_run.job IS 'Job';
 COMMENT ON COLUMN decide.job_run.started_at IS 'When its last run began';
 COMMENT ON COLUMN decide.job_run.duration IS 'How long that took';
-COMMENT ON COLUMN decide.job_run.rows IS 'How many rows, or partitions, that run was about';
+COMMENT ON COLUMN decide.job_run.rows IS 'How many rows or partitions that run processed';
 COMMENT ON COLUMN decide.job_run.succeeded_at IS 'When the last run that did not fail began';
 COMMENT ON COLUMN decide.job_run.error IS 'Why the last run failed (null: it did not)';
 COMMENT ON COLUMN decide.job_run.failures IS 'Runs that have failed since the last one that did not';
-COMMENT ON COLUMN decide.job_run.users_left IS 'How many users it was done without, since other transactions had their rows; the next run looks at them again';
+COMMENT ON COLUMN decide.job_run.users_left IS 'How many users it skipped, since other transactions had locked their rows; the next run tries them again';
 COMMENT ON COLUMN decide.job_run.next_run IS 'When it is due again: later each time while it fails, soon where other transactions hold it up';
 
 CREATE VIEW decide.job_status AS
@@ -65,11 +65,11 @@ COMMENT ON COLUMN decide.job_status.enabled IS 'Whether workers run it';
 COMMENT ON COLUMN decide.job_status.every IS 'Time from the start of one run to the next';
 COMMENT ON COLUMN decide.job_status.last_run IS 'When its last run began (null: never)';
 COMMENT ON COLUMN decide.job_status.duration IS 'How long that took';
-COMMENT ON COLUMN decide.job_status.rows IS 'How many rows, or partitions, that run was about';
+COMMENT ON COLUMN decide.job_status.rows IS 'How many rows or partitions that run processed';
 COMMENT ON COLUMN decide.job_status.succeeded_at IS 'When the last run that did not fail began';
 COMMENT ON COLUMN decide.job_status.error IS 'Why the last run failed (null: it did not)';
 COMMENT ON COLUMN decide.job_status.failures IS 'Runs that have failed since the last one that did not';
-COMMENT ON COLUMN decide.job_status.users_left IS 'How many users it was done without, since other transactions had their rows; the next run looks at them again';
+COMMENT ON COLUMN decide.job_status.users_left IS 'How many users it skipped, since other transactions had locked their rows; the next run tries them again';
 COMMENT ON COLUMN decide.job_status.next_run IS 'When it is due; workers run it at their next visit after that (null: disabled)';
 
 -- Retention. Dropping a partition shuts out all who read or write the table, so it waits for them
@@ -100,14 +100,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.expire(text, text, timestamptz) IS
-  'Drops one partition that is older as a whole, or, where there is none, deletes some rows of the default partition; answers how many, 0 when nothing is left';
+  'Drops one partition whose whole day is older, or, if there is none, deletes some rows of the default partition; answers how many, 0 if nothing is left';
 
 
 CREATE TABLE decide.event_expiry (
   event_type text PRIMARY KEY,
   upto timestamptz NOT NULL
 );
-COMMENT ON TABLE decide.event_expiry IS 'Up to which day the events of each type have expired and are gone';
+COMMENT ON TABLE decide.event_expiry IS 'Up to which day the expired events of each type are deleted';
 COMMENT ON COLUMN decide.event_expiry.event_type IS 'Type';
 COMMENT ON COLUMN decide.event_expiry.upto IS 'End of the last day that was looked through';
 
@@ -148,4 +148,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.expire_type(text, timestamptz) IS
-  'Deletes the expired events of one type from one day; answers 0 when no day is left that is over as a whole';
+  'Deletes the expired events of one type from one day; answers 0 if no whole day is left to delete';

@@ -27,7 +27,7 @@ CREATE TABLE decide.campaign (
   id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
   CHECK (ends_at > starts_at)
 );
-COMMENT ON TABLE decide.campaign IS 'Holders of actions, dates and budgets';
+COMMENT ON TABLE decide.campaign IS 'Groups of actions with dates and budgets in common';
 COMMENT ON COLUMN decide.campaign.campaign IS 'Name';
 COMMENT ON COLUMN decide.campaign.starts_at IS 'First moment at which its actions may be shown (null: always)';
 COMMENT ON COLUMN decide.campaign.ends_at IS 'First moment at which they may no longer be shown (null: never)';
@@ -80,11 +80,11 @@ CREATE TABLE decide.feature (
   id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE
 );
 COMMENT ON TABLE decide.feature IS 'Numbers kept from events';
-COMMENT ON COLUMN decide.feature.window_length IS 'What window_count and window_sum look back over, in whole buckets';
+COMMENT ON COLUMN decide.feature.window_length IS 'Length of the window of window_count and window_sum, in whole buckets';
 COMMENT ON COLUMN decide.feature.ttl IS 'Age of the newest event from which on the feature is missing (null: never)';
-COMMENT ON COLUMN decide.feature.filter IS 'What must be true of an event to count: a value, a list of values or {"min", "max"} per place';
-COMMENT ON COLUMN decide.feature.key_limit IS 'How many keys decisions see of a user: the heaviest';
-COMMENT ON COLUMN decide.feature.trial_event_type IS 'Type of the events that a rate is out of; event_type is what is counted of them';
+COMMENT ON COLUMN decide.feature.filter IS 'Conditions by path that an event must meet to count: a value, a list of values or {"min", "max"}';
+COMMENT ON COLUMN decide.feature.key_limit IS 'How many keys of a user decisions see: the heaviest';
+COMMENT ON COLUMN decide.feature.trial_event_type IS 'Type of the events that are the trials of a rate; those of event_type are its hits';
 COMMENT ON COLUMN decide.feature.prior_weight IS 'Hits that a rate begins with, at prior_rate';
 COMMENT ON COLUMN decide.feature.prior_rate IS 'Rate of those hits';
 COMMENT ON COLUMN decide.feature.offline_only IS 'Kept for training and analysis, never seen by decisions';
@@ -95,8 +95,8 @@ COMMENT ON COLUMN decide.feature.feature IS 'Name, as models and rules refer to 
 COMMENT ON COLUMN decide.feature.entity IS 'Whose number it is';
 COMMENT ON COLUMN decide.feature.event_type IS 'Type of the events that it is kept from';
 COMMENT ON COLUMN decide.feature.aggregate IS 'decayed_count, decayed_sum, decayed_mean, rate, window_count, window_sum, recency, first, last or distinct';
-COMMENT ON COLUMN decide.feature.value_path IS 'What is added up, or told apart by distinct: value, attributes.x, action.x; for distinct action or surface too';
-COMMENT ON COLUMN decide.feature.key_path IS 'What the number is kept per, beside the user: action, surface, attributes.x or action.x';
+COMMENT ON COLUMN decide.feature.value_path IS 'Path of the amount in an event, or of the item that distinct counts: value, attributes.x, action.x; for distinct action or surface too';
+COMMENT ON COLUMN decide.feature.key_path IS 'Path of the key, if the number is kept per user and key: action, surface, attributes.x or action.x';
 COMMENT ON COLUMN decide.feature.half_life IS 'Time in which the past loses half its weight, for the decayed ones and rate (null: it never does)';
 COMMENT ON COLUMN decide.feature.default_value IS 'Value while it is missing';
 COMMENT ON COLUMN decide.feature.description IS 'For people';
@@ -230,7 +230,7 @@ CREATE TABLE decide.event_type (
   PRIMARY KEY (event_type, schema_version)
 );
 COMMENT ON TABLE decide.event_type IS
-  'Contracts: what events of a type must look like, version by version; with none, every type is taken in';
+  'Contracts: what events of a type must look like, version by version; without any, every type is accepted';
 COMMENT ON COLUMN decide.event_type.event_type IS 'Type, as events name it';
 COMMENT ON COLUMN decide.event_type.schema_version IS 'Version, as events name it in their field schema';
 COMMENT ON COLUMN decide.event_type.status IS

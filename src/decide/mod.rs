@@ -5,6 +5,7 @@ mod answer;
 mod blocked;
 mod buffers;
 mod candidates;
+mod catalog;
 mod choose;
 mod columns;
 mod decision;

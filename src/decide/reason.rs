@@ -36,16 +36,55 @@ impl Reason {
     }
 }
 
+/// The name and the description of each reason. What follows a name that ends with `: ` is told by the decision.
+pub const REASONS: [(&str, &str); 7] = [
+    ("no_policy", "the surface has no policy"),
+    (
+        "no_model",
+        "the selection needs scores and the policy names no model",
+    ),
+    ("no_candidate", "there are fewer candidates than slots"),
+    ("paused", "the mode of the surface, or of all, is paused"),
+    (
+        "timeout: ",
+        "the latency budget was used up, in the stage that is named",
+    ),
+    (
+        "overload",
+        "too many decisions were being made at the same time",
+    ),
+    (
+        "failed: ",
+        "a stage failed, with the SQLSTATE that is named",
+    ),
+];
+
+impl Reason {
+    fn name(&self) -> &'static str {
+        let number = match self {
+            Reason::NoPolicy => 0,
+            Reason::NoModel => 1,
+            Reason::NoCandidate => 2,
+            Reason::Paused => 3,
+            Reason::Timeout(_) => 4,
+            Reason::Overload => 5,
+            Reason::Failed { .. } => 6,
+        };
+        REASONS[number].0
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())?;
         match self {
-            Reason::NoPolicy => out.write_str("no_policy"),
-            Reason::NoModel => out.write_str("no_model"),
-            Reason::NoCandidate => out.write_str("no_candidate"),
-            Reason::Paused => out.write_str("paused"),
-            Reason::Timeout(stage) => write!(out, "timeout: {}", stage.name()),
-            Reason::Overload => out.write_str("overload"),
-            Reason::Failed { sqlstate, .. } => write!(out, "failed: {sqlstate}"),
+            Reason::Timeout(stage) => out.write_str(stage.name()),
+            Reason::Failed { sqlstate, .. } => out.write_str(sqlstate),
+            Reason::NoPolicy
+            | Reason::NoModel
+            | Reason::NoCandidate
+            | Reason::Paused
+            | Reason::Overload => Ok(()),
         }
     }
 }

@@ -38,7 +38,7 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
         }
         if analysis.aggregates {
             return Err(
-                "it has an aggregate, a window function or a set, so it is not one truth".into(),
+                "it has an aggregate, a window function or a set, so it is not one boolean".into(),
             );
         }
         // Starting the statement, without a row, checks the rights.

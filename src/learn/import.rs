@@ -154,7 +154,7 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
     }
     let action = text(4, "action")?;
     if !policy::is_name(&action) {
-        return Err("action is not a clean name".into());
+        return Err("action is not a valid name".into());
     }
     let propensity = row.get::<f64>(5).ok_or("propensity is null")?;
     if !(propensity > 0.0 && propensity <= 1.0) {
@@ -172,7 +172,7 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
     }
     let reward_type = row.get(9).unwrap_or_else(|| "reward".to_owned());
     if !policy::is_name(&reward_type) {
-        return Err("reward_type is not a clean name".into());
+        return Err("reward_type is not a valid name".into());
     }
     let reward = row.get::<f64>(8);
     if reward.is_some_and(|reward| !reward.is_finite()) {

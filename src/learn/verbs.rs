@@ -20,7 +20,7 @@ fn import_decisions(call: FunctionCallInfo) -> i64 {
     let origin = call.text(1).ok_or(Error::Null("origin")).or_raise();
     if !is_name(origin) {
         Error::Import(
-            "origin is not a clean name".into(),
+            "origin is not a valid name".into(),
             "Name the system that made the decisions.",
         )
         .raise();
@@ -81,7 +81,7 @@ fn train(
         },
     };
     if !is_name(args.model) {
-        refuse("model is not a clean name")
+        refuse("model is not a valid name")
     }
     if !(args.l2 >= 0.0 && args.l2.is_finite()) {
         refuse("l2 must be a number from 0 up")

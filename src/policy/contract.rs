@@ -239,7 +239,7 @@ fn contract(row: &EventTypeRow, faults: &mut Vec<String>) -> Contract {
     let mut seen: Vec<&String> = Vec::new();
     for name in &row.keep_attributes {
         if !is_name(name) {
-            faults.push(format!("keep_attributes: \"{name}\" is not a clean name"));
+            faults.push(format!("keep_attributes: \"{name}\" is not a valid name"));
         } else if seen.contains(&name) {
             faults.push(format!("keep_attributes has \"{name}\" twice"));
         }

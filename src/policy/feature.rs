@@ -124,7 +124,7 @@ impl Feature {
     /// The feature, or what is wrong with its definition.
     pub fn of(row: &FeatureRow) -> Result<Feature, String> {
         if !is_name(&row.event_type) {
-            return Err("event_type is not a clean name".into());
+            return Err("event_type is not a valid name".into());
         }
         let entity = entity(&row.entity)?;
         let aggregate = aggregate(row)?;
@@ -264,7 +264,7 @@ fn rate(row: &FeatureRow) -> Result<Kind, String> {
 fn trials(row: &FeatureRow) -> Result<Option<String>, String> {
     match (&row.trial_event_type, row.aggregate.as_str()) {
         (None, "rate") => Err("rate needs a trial_event_type".into()),
-        (Some(kind), _) if !is_name(kind) => Err("trial_event_type is not a clean name".into()),
+        (Some(kind), _) if !is_name(kind) => Err("trial_event_type is not a valid name".into()),
         (kind, _) => Ok(kind.clone()),
     }
 }

@@ -44,7 +44,7 @@ pub fn check(content: &Content, faults: &mut Faults) {
                 faults.add(
                     "decide.surface",
                     &surface.surface,
-                    format!("context_fields: \"{field}\" is not a clean name"),
+                    format!("context_fields: \"{field}\" is not a valid name"),
                 );
             } else if !seen.insert(field) {
                 faults.add(
@@ -120,7 +120,7 @@ fn names(content: &Content, faults: &mut Faults) {
             faults.add(
                 table,
                 &printable(name),
-                "not a clean name: 1 to 200 characters, no control characters, no blanks around it",
+                "not a valid name: 1 to 200 characters, no control characters, no blanks around it",
             );
         }
     };

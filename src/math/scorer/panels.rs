@@ -66,8 +66,8 @@ fn sums<const WIDTH: usize>(
 ) -> [f32; WIDTH] {
     let (rows, _) = panel.as_chunks::<WIDTH>();
     let mut sums = [start; WIDTH];
-    for &Coordinate { place, value } in x {
-        for (sum, &weight) in sums.iter_mut().zip(&rows[place as usize - first]) {
+    for &Coordinate { index, value } in x {
+        for (sum, &weight) in sums.iter_mut().zip(&rows[index as usize - first]) {
             *sum += value * weight;
         }
     }
