@@ -20,7 +20,7 @@ COMMENT ON COLUMN decide.breaker.slow IS 'How many of them were timeouts';
 COMMENT ON COLUMN decide.breaker.openings IS 'How often it was opened in a row; the pause doubles each time. 0: suspected only';
 COMMENT ON COLUMN decide.breaker.opened_at IS 'When it was opened first, or suspected';
 COMMENT ON COLUMN decide.breaker.probe_at IS 'When a decision may run the rule again, as a probe';
-COMMENT ON COLUMN decide.breaker.last_error IS 'What the last failure said';
+COMMENT ON COLUMN decide.breaker.last_error IS 'What the last failure was: SQLSTATE and its name';
 COMMENT ON COLUMN decide.breaker.sessions IS 'Processes of the sessions in which it failed';
 
 CREATE VIEW decide.breaker_status AS
@@ -38,7 +38,7 @@ COMMENT ON COLUMN decide.breaker_status.slow IS 'How many of them were timeouts'
 COMMENT ON COLUMN decide.breaker_status.openings IS 'How often it was opened in a row; the pause doubles each time';
 COMMENT ON COLUMN decide.breaker_status.opened_at IS 'When it was opened first';
 COMMENT ON COLUMN decide.breaker_status.probe_at IS 'When a decision may run the rule again, as a probe';
-COMMENT ON COLUMN decide.breaker_status.last_error IS 'What the last failure said';
+COMMENT ON COLUMN decide.breaker_status.last_error IS 'What the last failure was: SQLSTATE and its name';
 
 CREATE VIEW decide.slo AS
 WITH budget AS (

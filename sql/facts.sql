@@ -75,7 +75,7 @@ ALTER TABLE decide.feature_key REPLICA IDENTITY FULL;
 CREATE INDEX ON decide.feature_key (key_hash);
 COMMENT ON TABLE decide.feature_key IS 'The texts of the keys of features that are kept per key; a text may have two rows';
 COMMENT ON COLUMN decide.feature_key.key_hash IS 'The number by which the row of a user knows it';
-COMMENT ON COLUMN decide.feature_key.key IS 'Text';
+COMMENT ON COLUMN decide.feature_key.key IS 'Text, its first 200 characters';
 COMMENT ON TABLE decide.event IS 'Events, each once, by day';
 COMMENT ON TABLE decide.event_default IS 'Events of days that have no partition';
 COMMENT ON COLUMN decide.event.user_key IS 'Pseudonym of the user';

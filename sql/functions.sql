@@ -81,7 +81,7 @@ COMMENT ON FUNCTION decide.announce_erasure(regclass) IS
   'Has all sessions forget, at commit, the features of users that they remember; always false';
 CREATE TABLE decide.erasure_announced (never boolean CHECK (false));
 COMMENT ON TABLE decide.erasure_announced IS 'Always empty: the target of the rule announce_erasure, which inserts nothing, so that a DELETE returns no rows of it';
-COMMENT ON COLUMN decide.erasure_announced.never IS 'Nothing';
+COMMENT ON COLUMN decide.erasure_announced.never IS 'Nothing: CHECK (false)';
 CREATE RULE announce_erasure AS ON DELETE TO decide.user_state DO ALSO
   INSERT INTO decide.erasure_announced (never)
   SELECT true WHERE decide.announce_erasure('decide.user_state'::pg_catalog.regclass);

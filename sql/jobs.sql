@@ -49,7 +49,8 @@ COMMENT ON COLUMN decide.job_run.started_at IS 'When its last run began';
 COMMENT ON COLUMN decide.job_run.duration IS 'How long that took';
 COMMENT ON COLUMN decide.job_run.rows IS 'How many rows or partitions that run processed';
 COMMENT ON COLUMN decide.job_run.succeeded_at IS 'When the last run that did not fail began';
-COMMENT ON COLUMN decide.job_run.error IS 'Why the last run failed (null: it did not)';
+COMMENT ON COLUMN decide.job_run.error IS
+  'Why the last run failed: SQLSTATE and its name (null: it did not); the server''s log and decide.run_job tell the message';
 COMMENT ON COLUMN decide.job_run.failures IS 'Runs that have failed since the last one that did not';
 COMMENT ON COLUMN decide.job_run.users_left IS 'How many users it skipped, since other transactions had locked their rows; the next run tries them again';
 COMMENT ON COLUMN decide.job_run.next_run IS 'When it is due again: later each time while it fails, soon where other transactions hold it up';

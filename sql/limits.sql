@@ -174,7 +174,7 @@ COMMENT ON COLUMN decide.budget_stripe.slot IS 'Number of the cap';
 COMMENT ON COLUMN decide.budget_stripe.stripe IS 'Which of its rows, from 0';
 COMMENT ON COLUMN decide.budget_stripe.quota IS 'Its share of the limit; all of a cap make up the limit. In millionths where the cap counts cost';
 COMMENT ON COLUMN decide.budget_stripe.ledger IS
-  'What was taken: triples of a time in microseconds since 2000, an amount, and 0 (counted), -1 (reserved) or less (looked up once more, late ones included)';
+  'What was taken: triples of a time in microseconds since 2000, an amount, and 0 (counted), -1 (reserved) or less (looked up once more, late ones included); of the window before as well';
 COMMENT ON COLUMN decide.budget_stripe.paced_at IS 'As of when allowed is';
 COMMENT ON COLUMN decide.budget_stripe.allowed IS 'How much of its quota pacing allows by then';
 

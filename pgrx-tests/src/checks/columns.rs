@@ -161,7 +161,7 @@ fn column(line: &str) -> Option<Column> {
     })
 }
 
-/// The text without its marks: backticks, and links to what it names.
+/// The text without its marks: backticks, links to what it names, and the brackets of functions.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
@@ -183,7 +183,7 @@ fn plain(text: &str) -> String {
         }
     }
     plain += rest;
-    plain.replace('`', "").replace("\\|", "|")
+    plain.replace('`', "").replace("\\|", "|").replace("()", "")
 }
 
 /// Whether the default is the same value, however it is written.

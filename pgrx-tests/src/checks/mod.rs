@@ -16,6 +16,7 @@ mod extension;
 mod frequencies;
 mod fuzz;
 mod interruptions;
+mod lists;
 mod modes;
 mod pacing;
 mod restore;
@@ -62,6 +63,9 @@ pub const ALL: &[(&str, Check)] = &[
     ("docs/first_steps_run", docs::first_steps_run),
     ("docs/limits_run", docs::limits_run),
     ("docs/name_every_job", docs::name_every_job),
+    ("docs/name_every_reason", lists::name_every_reason),
+    ("docs/name_every_setting", lists::name_every_setting),
+    ("docs/name_every_aggregate", lists::name_every_aggregate),
     (
         "docs/tutorial_and_operations_run",
         docs::tutorial_and_operations_run,
