@@ -45,14 +45,6 @@ macro_rules! reasons {
                     Blocked::Cap(number) => FIRST_CAP + number,
                 }
             }
-
-            /// Back from the number in a trace.
-            pub fn from_code(code: i32) -> Blocked {
-                match code {
-                    $($code => Blocked::$reason,)*
-                    _ => Blocked::Cap(code - FIRST_CAP),
-                }
-            }
         }
     };
 }
