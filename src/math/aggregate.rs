@@ -23,21 +23,20 @@
 //!
 //! Times are microseconds and exact within ±2⁵³ (285 years around the epoch); those beyond count as the nearest end.
 
+pub(crate) mod cell;
 mod distinct;
 #[cfg(test)]
 mod tests;
 mod window;
 
 use super::decay::Decayed;
+use cell::{moment, number};
 
 /// What fills a cell to which nothing was ever written.
 pub const NEVER: f64 = f64::NEG_INFINITY;
 
 /// The most cells that a row may grow to (8 MiB).
 pub const MAX_ROW: usize = 1 << 20;
-
-/// The first and last moment that an f64 distinguishes from its neighbours: ±2⁵³ µs.
-const LAST_MOMENT: i64 = 1 << 53;
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -314,16 +313,6 @@ pub fn bucket_for(window: i64) -> i64 {
         _ if window <= 7 * DAY => 6 * HOUR,
         _ => DAY,
     }
-}
-
-/// The nearest moment that an f64 distinguishes from its neighbours.
-pub(super) fn moment(at: i64) -> i64 {
-    at.clamp(-LAST_MOMENT, LAST_MOMENT)
-}
-
-/// A cell's number; 0 if it is not finite.
-pub(super) fn number(cell: f64) -> f64 {
-    if cell.is_finite() { cell } else { 0.0 }
 }
 
 /// Whether one amount is larger, in the total order in which −0 is below 0.

@@ -23,7 +23,8 @@ use std::cmp::Reverse;
 use std::iter;
 use std::ops::Range;
 
-use super::aggregate::{Aggregate, Kind, NEVER, Observation, moment, number};
+use super::aggregate::cell::{moment, number};
+use super::aggregate::{Aggregate, Kind, NEVER, Observation};
 use super::hash;
 
 /// The widest state that may be kept for each key.

@@ -12,11 +12,13 @@
 //! caches, and each finds there what the last one has left.
 
 mod compile;
+mod coordinate;
 mod panels;
 #[cfg(test)]
 mod tests;
 
 use super::model::{Encoding, Family, Value};
+pub use coordinate::Coordinate;
 use panels::Panels;
 
 /// The most cells that the matrix of a compiled model may have (256 MiB of f32).
@@ -43,15 +45,6 @@ pub struct Scorer {
 struct RequestPart {
     base: u32,
     end: u32,
-}
-
-/// A coordinate of the request vector that is not 0.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Coordinate {
-    /// j, from 0.
-    pub index: u32,
-    /// x[j].
-    pub value: f32,
 }
 
 /// Where a fact of the user is among the features given to [`Scorer::vector`].

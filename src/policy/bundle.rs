@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::action::{Action, key_of_action};
 use super::contract::Contracts;
-use super::feature::{Entity, Feature};
+use super::entity::Entity;
+use super::feature::Feature;
 use super::reading::Reading;
 use super::visibility::FeatureMask;
 use crate::caps::{Cap, Limits};

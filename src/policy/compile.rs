@@ -10,12 +10,12 @@ use super::caps;
 use super::contract::contracts;
 use super::entity_snapshot::{self, EntitySnapshot, EntityValues};
 use super::faults::Faults;
-use super::feature::Feature;
+use super::feature::{Feature, mask_of, visible_as};
 use super::model_version;
 use super::reading::Reading;
 use super::selection::choice;
 use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
-use super::visibility::{FeatureMask, FeatureVisibility, visible_as};
+use super::visibility::{FeatureMask, FeatureVisibility};
 use crate::caps::{Cap, Limits, counted_by};
 use crate::eligibility::{Rule, Rules, looks_at_action};
 use crate::govern::switches::{Kind, Switches};
@@ -36,7 +36,7 @@ pub fn compile(
     faults: &mut Faults,
 ) -> Bundle {
     let features = features(content, faults);
-    let mask = FeatureMask::of(&features, &switches);
+    let mask = mask_of(&features, &switches);
     let vector = visible_as(&features, FeatureVisibility::Vector);
     let entities = visible_as(&features, FeatureVisibility::Entity);
     let snapshot = snapshot.filter(|_| !entities.is_empty());

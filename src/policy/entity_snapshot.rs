@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use pgrx::pg_sys::TIMESTAMPTZOID;
 
-use super::feature::{Entity, Feature};
+use super::entity::Entity;
+use super::feature::Feature;
 use super::visibility::{FeatureMask, FeatureVisibility};
 use crate::error::Error;
 use crate::math::model::{Source, Value};

@@ -2,9 +2,11 @@
 
 use serde_json::Value as Document;
 
+use super::entity::Entity;
 use super::name::is_name;
 use super::tables::FeatureRow;
-use super::visibility::FeatureVisibility;
+use super::visibility::{FeatureMask, FeatureVisibility};
+use crate::govern::switches::Switches;
 use crate::math::aggregate::{Aggregate, Kind, bucket_for};
 use crate::math::keyed;
 
@@ -25,12 +27,18 @@ pub struct Feature {
     pub visibility: FeatureVisibility,
 }
 
-/// Whose number it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Entity {
-    User,
-    Action,
-    Surface,
+/// The indexes of the features that decisions see as that.
+pub fn visible_as(features: &[Feature], visibility: FeatureVisibility) -> Vec<usize> {
+    let is_seen = |i: &usize| features[*i].visibility == visibility;
+    (0..features.len()).filter(is_seen).collect()
+}
+
+/// The features that the kill switches hide.
+pub fn mask_of(features: &[Feature], switches: &Switches) -> FeatureMask {
+    FeatureMask::of(
+        features.iter().map(|feature| feature.name.as_str()),
+        switches,
+    )
 }
 
 /// What one event adds.

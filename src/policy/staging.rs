@@ -5,7 +5,8 @@ use pgrx::pg_sys::{self, BOOLOID, INT4OID, INT8OID, TEXTOID, UUIDARRAYOID, UUIDO
 use uuid::Uuid;
 
 use super::bundle::Bundle;
-use super::feature::{Entity, Feature};
+use super::entity::Entity;
+use super::feature::Feature;
 use super::feature_cells::assign_cells;
 use super::identity;
 use super::publication::take_turn;

@@ -1,7 +1,7 @@
 //! Whether a decision sees a feature. No other file says so: what hides a feature from decisions, as a
 //! mask of what a user consents to would, belongs here.
 
-use super::feature::{Entity, Feature};
+use super::entity::Entity;
 use crate::govern::switches::{Kind, Switches};
 
 /// As what decisions see a feature: the layout of a bundle, the same for all its decisions.
@@ -36,12 +36,6 @@ impl FeatureVisibility {
     }
 }
 
-/// The indexes of the features that decisions see as that.
-pub fn visible_as(features: &[Feature], visibility: FeatureVisibility) -> Vec<usize> {
-    let is_seen = |i: &usize| features[*i].visibility == visibility;
-    (0..features.len()).filter(is_seen).collect()
-}
-
 /// The features that are hidden from a decision, by their index in the bundle. They keep their element of
 /// the vector and count as missing.
 #[derive(Default)]
@@ -51,12 +45,15 @@ pub struct FeatureMask {
 }
 
 impl FeatureMask {
-    /// What the kill switches hide.
-    pub fn of(features: &[Feature], switches: &Switches) -> FeatureMask {
-        let is_killed = |feature: &Feature| switches.kill(Kind::Feature, &feature.name);
+    /// What the kill switches hide, of the features of these names.
+    pub fn of<'a>(
+        names: impl Iterator<Item = &'a str> + Clone,
+        switches: &Switches,
+    ) -> FeatureMask {
+        let is_killed = |name: &str| switches.kill(Kind::Feature, name);
         FeatureMask {
-            hidden: match features.iter().any(is_killed) {
-                true => features.iter().map(is_killed).collect(),
+            hidden: match names.clone().any(is_killed) {
+                true => names.map(is_killed).collect(),
                 false => Vec::new(),
             },
         }

@@ -6,7 +6,7 @@
 //! is older than all that are kept falls away, when it arrives late as when it is pushed out, so that the order of
 //! arrival makes no difference.
 
-use super::{moment, number};
+use super::cell::{moment, number};
 
 /// The most buckets of a window: beyond, buckets are wider.
 const MAX_BUCKETS: u64 = 1024;

@@ -1,7 +1,7 @@
 //! A matrix of weights cut into panels of neighbouring actions, so that one pass over the request vector reads each
 //! panel from its beginning to its end and keeps its sums in the processor's registers.
 
-use super::Coordinate;
+use super::coordinate::Coordinate;
 
 /// Columns of a wide panel: eight registers of four sums, which every x86-64 and ARM64 processor has.
 const WIDE: usize = 32;
