@@ -5,7 +5,7 @@ use pgrx::pg_sys::{self, BOOLOID, INT4OID, INT8OID, TEXTOID, UUIDARRAYOID, UUIDO
 use uuid::Uuid;
 
 use super::bundle::Bundle;
-use super::feature::{Entity, Feature};
+use super::feature::Feature;
 use super::feature_cells::assign_cells;
 use super::identity;
 use super::publication::take_turn;
@@ -122,7 +122,7 @@ impl Found {
 
 fn check(name: &str, slot: i32) -> Result<(), Error> {
     let reason = match rows(Some(slot))?.first().map(Feature::of) {
-        Some(Ok(feature)) if feature.entity != Entity::User => {
+        Some(Ok(feature)) if !feature.entity.is_user() => {
             "only features of users are computed from events that are kept".into()
         }
         Some(Err(reason)) => reason,
