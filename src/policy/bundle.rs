@@ -72,7 +72,7 @@ impl Bundle {
     /// What decisions see of a user: features, and whether they are hidden.
     pub fn features_of_user(&self) -> impl Iterator<Item = (&Feature, bool)> {
         let features = self.features.iter().enumerate();
-        let of_user = features.filter(|(_, feature)| feature.visibility.is_of_user());
+        let of_user = features.filter(|(_, feature)| feature.visibility().is_of_user());
         of_user.map(|(i, feature)| (feature, self.mask.hides(i)))
     }
 

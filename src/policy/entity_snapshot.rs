@@ -101,7 +101,7 @@ pub fn named<'a>(source: &Source, features: &'a [Feature]) -> Option<(usize, &'a
     };
     let mut features = features.iter().enumerate();
     features.find(|(_, feature)| {
-        feature.visibility == FeatureVisibility::Entity
+        feature.visibility() == FeatureVisibility::Entity
             && feature.entity == entity
             && feature.name == *name
     })

@@ -5,7 +5,6 @@ use serde_json::Value as Document;
 use super::aggregate::{AggregateRule, Takes, aggregate};
 use super::name::is_name;
 use super::tables::FeatureRow;
-use super::visibility::FeatureVisibility;
 use crate::math::aggregate::Aggregate;
 use crate::math::keyed;
 
@@ -23,7 +22,8 @@ pub struct Feature {
     pub filter: Vec<Condition>,
     pub key: Option<Keyed>,
     pub default_value: f64,
-    pub visibility: FeatureVisibility,
+    /// Kept for training and analysis only; [`Feature::visibility`] says what follows.
+    pub offline_only: bool,
 }
 
 /// Whose number it is.
@@ -157,7 +157,7 @@ impl Feature {
             event_type: row.event_type.clone(),
             trial_event_type: trials(row, rule)?,
             filter: filter(&row.filter)?,
-            visibility: FeatureVisibility::of(entity, key.is_some(), row.offline_only),
+            offline_only: row.offline_only,
             key,
             default_value: row.default_value,
             aggregate,

@@ -7,6 +7,8 @@ mod bundle;
 mod bundle_cache;
 mod caps;
 mod compile;
+mod compile_policy;
+mod compile_surface;
 mod context;
 mod contract;
 mod entity_snapshot;

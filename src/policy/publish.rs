@@ -133,7 +133,7 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
     let of_vector = |row: &&FeatureRow| {
-        Feature::of(row).is_ok_and(|feature| feature.visibility == FeatureVisibility::Vector)
+        Feature::of(row).is_ok_and(|feature| feature.visibility() == FeatureVisibility::Vector)
     };
     let seen_by_rules = content.features.iter().filter(of_vector);
     let features: Vec<String> = seen_by_rules.map(|row| row.feature.clone()).collect();
