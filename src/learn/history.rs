@@ -10,7 +10,7 @@ use crate::govern::switches::Switches;
 use crate::math::model::{Source, Value};
 use crate::pg::record::{Timestamp, of_row, select_row};
 use crate::pg::{Session, Statement, datum};
-use crate::policy::{self, Action, Bundle, EntitySnapshot, EntityValues, Surface};
+use crate::policy::{self, Action, Bundle, EntitySnapshot, EntityValues, FeatureMask, Surface};
 
 thread_local! {
     static ROWS: Statement = const { Statement::new(include_str!("history.sql"),
@@ -169,7 +169,7 @@ impl History {
             let values = EntityValues {
                 features: &bundle.features,
                 snapshot: read.1.as_ref(),
-                mask: &policy::mask_of(&bundle.features, &switches),
+                mask: &FeatureMask::of(&bundle.features, &switches),
             };
             let entities = bundle.entities.iter();
             let entities = entities.map(|&i| values.of(i, &action.name, &self.surface));

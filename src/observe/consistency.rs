@@ -13,7 +13,7 @@ use crate::govern::switches::Switches;
 use crate::pg::plan::{Access, Cursor};
 use crate::pg::record::{Timestamp, of_row, select_row};
 use crate::pg::{Plan, Session, datum, session};
-use crate::policy::{self, Bundle, UserRow};
+use crate::policy::{self, Bundle, FeatureMask, UserRow};
 
 const TRACES: &str = include_str!("traces.sql");
 
@@ -143,7 +143,7 @@ fn compare_one(
     if trace.features.len() != bundle.vector.len() {
         return;
     }
-    let mask = policy::mask_of(&bundle.features, switches);
+    let mask = FeatureMask::of(&bundle.features, switches);
     for (index, (reading, value)) in bundle.vector_of(&row.features, now).enumerate() {
         let name = &bundle.features[reading.feature].name;
         // A hidden feature is missing on purpose.

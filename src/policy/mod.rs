@@ -2,13 +2,15 @@
 
 mod action;
 mod action_names;
+mod aggregate;
 mod bundle;
 mod bundle_cache;
 mod caps;
 mod compile;
+mod compile_policy;
+mod compile_surface;
 mod context;
 mod contract;
-mod entity;
 mod entity_snapshot;
 mod faults;
 mod feature;
@@ -33,9 +35,8 @@ pub use bundle::{Bundle, Policy, Surface};
 pub use bundle_cache::{DecisionInputs, by_number, current, live, with_inputs};
 pub use context::{context_text, context_value, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};
-pub use entity::Entity;
 pub use entity_snapshot::{EntitySnapshot, EntityValues, ever_kept, named as entity_feature};
-pub use feature::{Amount, Feature, Path, Scalar, Test, mask_of};
+pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
 pub use name::is_name;
 pub use publish::make_partitions;
 pub use staging::{Filled, Staging, filled_to, next_to_fill, stage, take_to_fill};

@@ -1,7 +1,7 @@
 //! Whether a decision sees a feature. No other file says so: what hides a feature from decisions, as a
 //! mask of what a user consents to would, belongs here.
 
-use super::entity::Entity;
+use super::feature::{Entity, Feature};
 use crate::govern::switches::{Kind, Switches};
 
 /// As what decisions see a feature: the layout of a bundle, the same for all its decisions.
@@ -17,16 +17,18 @@ pub enum FeatureVisibility {
     Offline,
 }
 
-impl FeatureVisibility {
-    pub fn of(entity: Entity, is_keyed: bool, offline_only: bool) -> FeatureVisibility {
-        match (offline_only, entity, is_keyed) {
+impl Feature {
+    pub fn visibility(&self) -> FeatureVisibility {
+        match (self.offline_only, self.entity, &self.key) {
             (true, ..) => FeatureVisibility::Offline,
-            (false, Entity::User, false) => FeatureVisibility::Vector,
-            (false, Entity::User, true) => FeatureVisibility::PerKey,
+            (false, Entity::User, None) => FeatureVisibility::Vector,
+            (false, Entity::User, Some(_)) => FeatureVisibility::PerKey,
             (false, Entity::Action | Entity::Surface, _) => FeatureVisibility::Entity,
         }
     }
+}
 
+impl FeatureVisibility {
     /// Whether decisions see it as something of the user.
     pub fn is_of_user(self) -> bool {
         match self {
@@ -34,6 +36,12 @@ impl FeatureVisibility {
             FeatureVisibility::Entity | FeatureVisibility::Offline => false,
         }
     }
+}
+
+/// The indexes of the features that decisions see as that.
+pub fn visible_as(features: &[Feature], visibility: FeatureVisibility) -> Vec<usize> {
+    let is_seen = |i: &usize| features[*i].visibility() == visibility;
+    (0..features.len()).filter(is_seen).collect()
 }
 
 /// The features that are hidden from a decision, by their index in the bundle. They keep their element of
@@ -45,15 +53,12 @@ pub struct FeatureMask {
 }
 
 impl FeatureMask {
-    /// What the kill switches hide, of the features of these names.
-    pub fn of<'a>(
-        names: impl Iterator<Item = &'a str> + Clone,
-        switches: &Switches,
-    ) -> FeatureMask {
-        let is_killed = |name: &str| switches.kill(Kind::Feature, name);
+    /// What the kill switches hide.
+    pub fn of(features: &[Feature], switches: &Switches) -> FeatureMask {
+        let is_killed = |feature: &Feature| switches.kill(Kind::Feature, &feature.name);
         FeatureMask {
-            hidden: match names.clone().any(is_killed) {
-                true => names.map(is_killed).collect(),
+            hidden: match features.iter().any(is_killed) {
+                true => features.iter().map(is_killed).collect(),
                 false => Vec::new(),
             },
         }
