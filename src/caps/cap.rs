@@ -140,7 +140,7 @@ pub struct Cap {
     pub counts: Option<String>,
     /// How long an exposure is reserved for its event, in microseconds.
     pub hold: i64,
-    /// The grid in which such reservations are brought together.
+    /// The width of the cells in time within which such reservations are merged, in microseconds.
     pub cell: i64,
     pub hard: bool,
     pub relax_order: i32,
@@ -162,7 +162,7 @@ pub struct Cap {
     pub last_window: LastWindow,
 }
 
-/// The calendar window that was asked for last: where the one before begins, it begins, and it ends.
+/// The calendar window that was looked up last: the start of the one before, its own start, and its end.
 #[derive(Default)]
 pub struct LastWindow(Cell<(i64, i64, i64)>);
 
@@ -173,11 +173,11 @@ thread_local! {
         &[TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID]) };
 }
 
-/// Before a sliding window begins its counters keep an eighth of its length, at least and at most so many
-/// microseconds, and no more than its length.
+/// Counters of a sliding window keep entries from before it for an eighth of its length: for at least and at most so
+/// many microseconds, and for no longer than its length.
 const KEPT_BEFORE: (i64, i64) = (1_000_000, 60_000_000);
 
-/// Into how many cells at least the reservations of a sliding window are brought together.
+/// Into how many cells at least the reservations of a sliding window are merged.
 const CELLS_OF_WINDOW: i64 = 64;
 
 /// Exposures of a stripe of a budget that is large enough for many; and how many stripes at least, so that
@@ -187,7 +187,7 @@ pub const LEAST_STRIPES: i64 = 4;
 pub const MOST_STRIPES: i64 = 32;
 pub const MOST_PACED: i64 = 4;
 
-/// So many stripes are not all held by others, but for a moment.
+/// From so many stripes on, other sessions do not hold all of them for longer than a moment.
 const MANY_STRIPES: i32 = 16;
 
 impl Cap {
@@ -286,7 +286,7 @@ impl Cap {
                 Span::Forever | Span::Calendar { .. } => None,
             },
             hold: self.hold,
-            // What is brought together goes on binding for a part of the window at most.
+            // Reservations that are merged go on binding for a part of the window at most.
             cell: match self.span {
                 Span::Sliding(length) => self.cell.min((length / CELLS_OF_WINDOW).max(1)),
                 Span::Forever | Span::Calendar { .. } => self.cell,
@@ -300,14 +300,14 @@ impl Cap {
         here.then(|| self.amounts.get(&action).copied()).flatten()
     }
 
-    /// Whether decisions always look at the counters before they choose: so few units there are to a stripe, or there
-    /// is one stripe only, which others may hold.
+    /// Whether decisions always read the counter before they choose: its stripes have few units each, or there is one
+    /// stripe only, which others may hold.
     pub fn is_small(&self) -> bool {
         let stripes = self.stripes.get().max(1);
         stripes == 1 || self.limit / i64::from(stripes) < SHARE.saturating_mul(self.largest)
     }
 
-    /// Whether its rows are so many that it is rare that others have all of them.
+    /// Whether its rows are so many that other sessions rarely hold all of them.
     pub fn has_many_rows(&self) -> bool {
         self.stripes.get() >= MANY_STRIPES
     }

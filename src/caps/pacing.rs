@@ -86,7 +86,7 @@ pub fn announce_prices() {
 }
 
 impl Cap {
-    /// Whether there is a line that its delivery should follow, or keep above.
+    /// Whether it has a line: of the delivery that pacing allows, or that its goal needs.
     pub fn has_line(&self) -> bool {
         self.is_paced() || self.goal.is_some()
     }

@@ -36,8 +36,8 @@ thread_local! {
 const CLAIM_TIMEOUT_MS: u32 = 50;
 
 impl Budget<'_> {
-    /// Gives it the rows that it should have, and all of them together the limit. Waits for decisions
-    /// that hold one, but not for long. Needs an open session.
+    /// Adds the rows that are missing, and shares the limit out among all. Waits for decisions that hold a row, within
+    /// the lock timeout. Needs an open session.
     pub fn settle(&self, now: i64) {
         let number = datum::int4(self.0.number);
         let (mut rows, mut total) = (0, 0);
@@ -68,7 +68,7 @@ impl Budget<'_> {
         self.reopen();
     }
 
-    /// The claims of all stripes, up to the first that is held for longer: that row is waited for by its lock.
+    /// The claims of all stripes, up to the first whose claim cannot be had in time: its row lock is waited for.
     fn claim_to_settle(&self) -> Vec<Option<Claim>> {
         let numbers = self.numbers().into_iter();
         let claims = numbers.map_while(|number| self.claim_within(number, CLAIM_TIMEOUT_MS).ok());
@@ -76,7 +76,7 @@ impl Budget<'_> {
     }
 }
 
-/// Notes how many rows the counters of a bundle have. Needs an open session.
+/// Notes in each cap how many rows its counter has. Needs an open session.
 pub fn count_stripes(caps: &[Cap]) {
     let mut counts: HashMap<i32, i32> = HashMap::new();
     COUNT.with(|statement| {

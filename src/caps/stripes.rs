@@ -1,7 +1,7 @@
 //! The rows of a budget's counter: several, so that decisions need not wait for each other.
 //!
-//! Decisions change a row under its claim, or if it still is the version that they looked at. Jobs and publishing
-//! take the claims of the rows that they lock.
+//! Decisions change a row under its claim, or if it still is the version that they read. Jobs and publishes
+//! claim the rows that they lock.
 
 use pgrx::pg_sys::{INT4ARRAYOID, INT4OID, INT8ARRAYOID, INT8OID};
 
@@ -71,7 +71,7 @@ impl Stripe {
         self.quota.saturating_sub(ledger::used(&self.ledger, terms))
     }
 
-    /// Writes it; None if others were faster.
+    /// Writes it; None if another transaction has written it since.
     pub fn write(&self, row_lock: RowLock) -> Option<RowLock> {
         row_lock.change([
             (QUOTA, datum::int8(self.quota)),
@@ -86,14 +86,14 @@ impl Stripe {
 pub struct Budget<'a>(pub &'a Cap);
 
 impl Budget<'_> {
-    /// A stripe as it is by now, unless another transaction has it.
+    /// A stripe as it is committed by now, unless another transaction has it.
     pub fn look(&self, stripe: i32) -> Result<(Stripe, Version), Unavailable> {
         let mut found = Stripe::default();
         let looked = STRIPES.look((self.0.number, stripe), |row| found = Stripe::of(&row))?;
         Ok((found, looked.version))
     }
 
-    /// The same, and its claim, so that it stays so; None where this transaction has the row anyway.
+    /// The same with its claim, under which no other transaction changes it; no claim where this one has the row.
     pub fn claim(&self, stripe: i32) -> Result<(Stripe, Version, Option<Claim>), Unavailable> {
         let mut found = Stripe::default();
         let key = (self.0.number, stripe);
@@ -101,7 +101,7 @@ impl Budget<'_> {
         Ok((found, version, claim))
     }
 
-    /// The same, or waits so many milliseconds for it.
+    /// The same, with a wait of so many milliseconds at most.
     pub fn claim_within(
         &self,
         stripe: i32,
@@ -114,8 +114,8 @@ impl Budget<'_> {
         Ok((found, version, claim))
     }
 
-    /// Every stripe; of one that is being changed, the version that leaves less. Of everything, none while others
-    /// hold the table.
+    /// Every stripe; of one that is being changed, the version that leaves less. With uncommitted versions, no stripe
+    /// while others have locked the table.
     pub fn stripes(&self, visibility: Visibility, terms: &Terms) -> Vec<Stripe> {
         let mut stripes: Vec<Stripe> = Vec::new();
         STRIPES.each(self.0.number, visibility, |row, holder| {
@@ -164,7 +164,7 @@ impl Budget<'_> {
         stripes
     }
 
-    /// Which stripes there are. Needs an open session.
+    /// The numbers of its stripes. Needs an open session.
     pub(super) fn numbers(&self) -> Vec<i32> {
         let mut numbers = Vec::new();
         NUMBERS.with(|statement| {

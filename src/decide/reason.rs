@@ -80,7 +80,11 @@ impl fmt::Display for Reason {
         match self {
             Reason::Timeout(stage) => out.write_str(stage.name()),
             Reason::Failed { sqlstate, .. } => out.write_str(sqlstate),
-            _ => Ok(()),
+            Reason::NoPolicy
+            | Reason::NoModel
+            | Reason::NoCandidate
+            | Reason::Paused
+            | Reason::Overload => Ok(()),
         }
     }
 }

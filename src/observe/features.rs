@@ -5,7 +5,7 @@ use crate::math::aggregate::{Observation, Side, cells_at_mut};
 use crate::math::hash::fnv64a;
 use crate::math::keyed;
 use crate::math::model::Value;
-use crate::policy::{Amount, Bundle, Entity, Feature, UserRow, value_text};
+use crate::policy::{Amount, Bundle, Feature, UserRow, value_text};
 
 /// Adds the fact to all features of its user that events of its type move. Returns the texts of the keys under which
 /// it was counted.
@@ -13,7 +13,7 @@ pub fn fold(fact: &Fact<'_>, kind: &str, row: &mut UserRow, bundle: &Bundle) -> 
     let mut keys = Vec::new();
     for moved in bundle.moved_by.get(kind).into_iter().flatten() {
         let feature = &bundle.features[moved.feature];
-        if feature.entity == Entity::User {
+        if feature.entity.is_user() {
             keys.extend(add(fact, feature, moved.side, row));
         }
     }

@@ -22,7 +22,7 @@ pub struct Action {
     pub attributes: HashMap<String, Attribute>,
 }
 
-/// An attribute that a model can use: a number or a text. Truth is 1 or 0.
+/// An attribute that a model can use: a number or a text. A boolean is 1 or 0.
 #[derive(Clone)]
 pub enum Attribute {
     Number(f64),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::action::{Action, key_of_action};
 use super::contract::Contracts;
-use super::feature::{Entity, Feature};
+use super::feature::Entity;
+use super::feature::Feature;
 use super::reading::Reading;
 use super::visibility::FeatureMask;
 use crate::caps::{Cap, Limits};
@@ -72,7 +73,7 @@ impl Bundle {
     /// What decisions see of a user: features, and whether they are hidden.
     pub fn features_of_user(&self) -> impl Iterator<Item = (&Feature, bool)> {
         let features = self.features.iter().enumerate();
-        let of_user = features.filter(|(_, feature)| feature.visibility.is_of_user());
+        let of_user = features.filter(|(_, feature)| feature.visibility().is_of_user());
         of_user.map(|(i, feature)| (feature, self.mask.hides(i)))
     }
 

@@ -19,9 +19,9 @@ use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Session, Statement, clock, datum};
 
 thread_local! {
-    static LIVE: RefCell<Option<Kept>> = const { RefCell::new(None) };
-    /// The last other bundle that was asked for by number, and the change count at which it was read.
-    static OTHER: RefCell<Option<Other>> = const { RefCell::new(None) };
+    static LIVE: RefCell<Option<LiveBundle>> = const { RefCell::new(None) };
+    /// The last other bundle that was read by its number.
+    static OTHER: RefCell<Option<OtherBundle>> = const { RefCell::new(None) };
 
     static WATCHED: Statement = const { Statement::new(
         "SELECT 'decide.publication'::pg_catalog.regclass::pg_catalog.oid, \
@@ -37,22 +37,23 @@ thread_local! {
 
 /// The bundle in force, and at which change counts it was read.
 #[derive(Clone)]
-struct Kept {
+struct LiveBundle {
     published: u64,
     snapshots: u64,
     switched: u64,
-    /// The newest snapshot of then, used or not.
+    /// The newest snapshot at that time, used or not.
     newest: Option<i64>,
     bundle: Rc<Bundle>,
 }
 
+/// A bundle, and the change count at which it was read.
 #[derive(Clone)]
-struct Other {
+struct OtherBundle {
     published: u64,
     bundle: Rc<Bundle>,
 }
 
-impl Kept {
+impl LiveBundle {
     /// Whether its models have the values that they should have now, and the switches are those of now.
     fn is_current(&self, now: i64) -> bool {
         self.has_switches_of(now)
@@ -67,24 +68,24 @@ impl Kept {
     }
 }
 
-/// The bundle in force, for whoever asks no model and takes no decision. Costs nothing while nobody
-/// publishes.
+/// The bundle in force, for those who use no model and no kill switch. Costs nothing until another is
+/// published.
 pub fn live() -> Result<Rc<Bundle>, Error> {
-    kept(clock::now(), |_| true)
+    cached(clock::now(), |_| true)
 }
 
 /// The bundle in force, with the newest snapshot of features that is not too old, and with the kill
 /// switches of that moment.
 pub fn current(now: i64) -> Result<Rc<Bundle>, Error> {
-    kept(now, |kept| kept.is_current(now))
+    cached(now, |kept| kept.is_current(now))
 }
 
-fn kept(now: i64, will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> {
+fn cached(now: i64, is_good: impl Fn(&LiveBundle) -> bool) -> Result<Rc<Bundle>, Error> {
     let published = invalidation::changes(Watch::Publication);
     let known = LIVE.with_borrow(Option::clone);
     let known = known.filter(|kept| kept.published == published);
     if let Some(kept) = &known
-        && will_do(kept)
+        && is_good(kept)
     {
         return Ok(kept.bundle.clone());
     }
@@ -96,7 +97,7 @@ fn kept(now: i64, will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> 
             invalidation::watch(Watch::Switch, row.must::<pg_sys::Oid>(3));
         })
     });
-    // Whatever is committed from here on moves the counts again.
+    // A commit from here on moves the counts again.
     let published = invalidation::changes(Watch::Publication);
     let snapshots = invalidation::changes_seen(Watch::Snapshot);
     let switched = invalidation::changes_seen(Watch::Switch);
@@ -119,7 +120,7 @@ fn kept(now: i64, will_do: impl Fn(&Kept) -> bool) -> Result<Rc<Bundle>, Error> 
                 Rc::new(bundle)
             }
         };
-        LIVE.set(Some(Kept {
+        LIVE.set(Some(LiveBundle {
             published,
             snapshots,
             switched,
@@ -156,28 +157,28 @@ pub fn by_number(bundle: i64) -> Result<Rc<Bundle>, Error> {
     })
 }
 
-/// The bundle of a decision, with the snapshot and the kill switches of then: the live one, or an old
+/// The bundle of a decision, with its snapshot and its kill switches: the live one, or an old
 /// one for a replay.
-pub fn with_inputs(made: DecisionInputs) -> Result<Rc<Bundle>, Error> {
+pub fn with_inputs(inputs: DecisionInputs) -> Result<Rc<Bundle>, Error> {
     if let Ok(bundle) = live()
-        && made.is_with(&bundle)
+        && inputs.is_with(&bundle)
     {
         return Ok(bundle);
     }
     let published = invalidation::changes_seen(Watch::Publication);
     if let Some(other) = OTHER.with_borrow(Option::clone)
         && other.published == published
-        && made.is_with(&other.bundle)
+        && inputs.is_with(&other.bundle)
     {
         return Ok(other.bundle);
     }
     let _session = Session::open();
     let bundle = on_latest_snapshot(|| {
         let mut switches = Switches::default();
-        switches.turn_to(made.switches, made.at);
-        load(made.bundle, made.snapshot, switches).map(Rc::new)
+        switches.turn_to(inputs.switches, inputs.at);
+        load(inputs.bundle, inputs.snapshot, switches).map(Rc::new)
     })?;
-    OTHER.set(Some(Other {
+    OTHER.set(Some(OtherBundle {
         published,
         bundle: bundle.clone(),
     }));

@@ -2,29 +2,23 @@
 //! backend, which keeps it.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use super::action::{Action, attribute, attributes, key_of_action};
-use super::bundle::{Affinities, Affinity, Bundle, Model, Policy, Surface, moved_by};
+use super::action::{Action, attributes};
+use super::bundle::{Bundle, moved_by};
 use super::caps;
+use super::compile_policy::{Models, policy_of};
+use super::compile_surface::{Parts, surface};
 use super::contract::contracts;
-use super::entity_snapshot::{self, EntitySnapshot, EntityValues};
+use super::entity_snapshot::EntitySnapshot;
 use super::faults::Faults;
 use super::feature::Feature;
-use super::model_version;
 use super::reading::Reading;
-use super::selection::choice;
-use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
+use super::tables::Content;
 use super::visibility::{FeatureMask, FeatureVisibility, visible_as};
-use crate::caps::{Cap, Limits, counted_by};
-use crate::eligibility::{Rule, Rules, looks_at_action};
+use crate::caps::counted_by;
+use crate::eligibility::looks_at_action;
 use crate::govern::switches::{Kind, Switches};
-use crate::math::model::{LinearModel, ModelError, Source, Value};
-use crate::math::scorer::{Position, Scorer};
 use crate::pg::clock;
-
-/// A budget beyond this one is none.
-const LONGEST_BUDGET: Duration = Duration::from_secs(86_400);
 
 /// Compiles what can be compiled, the models with the values of a snapshot and when it was taken, and
 /// without what the switches kill; what cannot is among the faults. Needs an open session.
@@ -46,7 +40,7 @@ pub fn compile(
     let mut models = Models::new();
     let mut surfaces = HashMap::new();
     for row in &content.surfaces {
-        let known = Known {
+        let parts = Parts {
             actions: &actions,
             features: &features,
             vector: &vector,
@@ -56,13 +50,13 @@ pub fn compile(
             mask: &mask,
             switches: &switches,
         };
-        if let Some(mut surface) = surface(number, row, content, &known) {
+        if let Some(mut surface) = surface(number, row, content, &parts) {
             let policy = content
                 .policies
                 .iter()
                 .find(|policy| policy.surface == row.surface);
             surface.policy =
-                policy.and_then(|row| policy_of(row, &surface, &known, &mut models, faults));
+                policy.and_then(|row| policy_of(row, &surface, &parts, &mut models, faults));
             surfaces.insert(row.surface.clone(), surface);
         }
     }
@@ -131,18 +125,6 @@ fn features(content: &Content, faults: &mut Faults) -> Vec<Feature> {
     features
 }
 
-/// What is known of the bundle when its surfaces are compiled.
-struct Known<'a> {
-    actions: &'a HashMap<&'a str, Action>,
-    features: &'a [Feature],
-    vector: &'a [usize],
-    sets: &'a HashMap<&'a str, i32>,
-    caps: &'a [Cap],
-    snapshot: Option<&'a EntitySnapshot>,
-    mask: &'a FeatureMask,
-    switches: &'a Switches,
-}
-
 fn actions<'a>(
     content: &'a Content,
     switches: &Switches,
@@ -181,219 +163,4 @@ fn actions<'a>(
         actions.insert(row.action.as_str(), action);
     }
     actions
-}
-
-fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) -> Option<Surface> {
-    let fallback = known.actions.get(row.fallback_action.as_deref()?)?.clone();
-    let here: Vec<&ActionRow> = content
-        .actions
-        .iter()
-        .filter(|action| action.surfaces.is_empty() || action.surfaces.contains(&row.surface))
-        .collect();
-    let mut texts: Vec<&str> = here
-        .iter()
-        .filter_map(|a| a.eligible_when.as_deref())
-        .collect();
-    texts.sort_unstable_by_key(|text| (looks_at_action(text), *text));
-    texts.dedup();
-    let numbers_of_rules: HashMap<&str, usize> = texts
-        .iter()
-        .enumerate()
-        .map(|(number, text)| (*text, number))
-        .collect();
-    let mut listed: Vec<Action> = here
-        .iter()
-        .map(|row| {
-            let rule = row
-                .eligible_when
-                .as_deref()
-                .and_then(|text| numbers_of_rules.get(text))
-                .copied();
-            Action {
-                rule,
-                ..known.actions[row.action.as_str()].clone()
-            }
-        })
-        .collect();
-    listed.sort_unstable_by_key(|action| action.number);
-    let numbers: Vec<i32> = listed.iter().map(|action| action.number).collect();
-    let mut bound = vec![Vec::new(); texts.len()];
-    for action in &listed {
-        if let Some(rule) = action.rule {
-            bound[rule].push(action.number);
-        }
-    }
-    let rules = texts
-        .iter()
-        .zip(bound)
-        .map(|(text, actions)| Rule {
-            text: (*text).to_owned(),
-            set: known.sets.get(text).copied(),
-            actions,
-        })
-        .collect();
-    let vector = known.vector.iter().map(|&i| &known.features[i]);
-    let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
-    let affinities = affinities(&row.surface, &listed, known.features);
-    let limits = Limits::of(&row.surface, &numbers, known.caps);
-    Some(Surface {
-        limits,
-        name: row.surface.clone(),
-        slots: row.slots,
-        latency_budget: Duration::from_micros(row.latency_budget_us as u64).min(LONGEST_BUDGET),
-        fallback,
-        context_fields: row.context_fields.clone(),
-        actions: listed,
-        rules: Rules::new(bundle, &row.surface, &names, rules),
-        affinities,
-        policy: None,
-    })
-}
-
-/// An offset for each key of each feature that is kept per key and that an action here has.
-fn affinities(surface: &str, actions: &[Action], features: &[Feature]) -> Affinities {
-    let mut all = Affinities::default();
-    for feature in visible_as(features, FeatureVisibility::PerKey) {
-        let Some(keyed) = &features[feature].key else {
-            continue;
-        };
-        let mut offsets = HashMap::new();
-        for key in actions
-            .iter()
-            .filter_map(|action| key_of_action(&keyed.path, action, surface))
-        {
-            offsets.entry(key).or_insert_with(|| {
-                all.len += 1;
-                all.len - 1
-            });
-        }
-        all.kept.push(Affinity { feature, offsets });
-    }
-    all
-}
-
-/// Model versions that have been read, or what is wrong with them; several surfaces share one.
-type Models = HashMap<String, Result<Option<LinearModel>, String>>;
-
-fn policy_of(
-    row: &PolicyRow,
-    surface: &Surface,
-    known: &Known<'_>,
-    models: &mut Models,
-    faults: &mut Faults,
-) -> Option<Policy> {
-    // A fault of the choice itself has been found by `validate` already.
-    let choice = choice(row).ok()?;
-    let model = match (&row.model, row.model_version) {
-        (Some(name), Some(version)) => match model(name, version, surface, known, models) {
-            Ok(model) => Some(model),
-            Err(reason) => {
-                faults.add("decide.policy", &row.policy, reason);
-                None
-            }
-        },
-        _ => None,
-    };
-    let needs_scores = choice.selection.rule().needs_scores;
-    Some(Policy {
-        name: row.policy.clone(),
-        choice,
-        needs_scores,
-        model,
-    })
-}
-
-fn model(
-    name: &str,
-    version: i32,
-    surface: &Surface,
-    known: &Known<'_>,
-    models: &mut Models,
-) -> Result<Model, String> {
-    let label = format!("{name}:{version}");
-    let model = models
-        .entry(label.clone())
-        .or_insert_with(|| model_version::read(name, version, known.switches))
-        .as_ref()
-        .map_err(|reason| format!("model {label}: {reason}"))?
-        .as_ref()
-        .ok_or(format!("model \"{name}\" has no version {version}"))?;
-    let unfit = |reason: ModelError| {
-        format!(
-            "model {label} does not fit surface \"{}\": {reason}",
-            surface.name
-        )
-    };
-    features_of_surfaces(model, known).map_err(unfit)?;
-    let scorer = Scorer::compile(
-        model,
-        surface.actions.len(),
-        &|i, source| fact(&surface.actions[i], source, surface, known),
-        &|source| position(source, surface, known),
-        &|field| surface.context_fields.iter().position(|f| f == field),
-    )
-    .map_err(unfit)?;
-    Ok(Model { label, scorer })
-}
-
-/// Whether all that a model takes for features of surfaces are.
-fn features_of_surfaces(model: &LinearModel, known: &Known<'_>) -> Result<(), ModelError> {
-    for term in &model.terms {
-        let mut sources = term.factors.iter().map(|factor| &factor.source);
-        let unknown = sources.find(|source| {
-            matches!(source, Source::Surface(_))
-                && entity_snapshot::named(source, known.features).is_none()
-        });
-        if let Some(source) = unknown {
-            return Err(ModelError::UnknownSource {
-                term: term.to_string(),
-                source: source.clone(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// What a model sees of an action: an attribute, or else a feature of the action or of the surface.
-fn fact<'a>(
-    action: &'a Action,
-    source: &Source,
-    surface: &Surface,
-    known: &Known<'_>,
-) -> Value<'a> {
-    match attribute(action, source) {
-        Value::Missing => {
-            let values = EntityValues {
-                features: known.features,
-                snapshot: known.snapshot,
-                mask: known.mask,
-            };
-            entity_snapshot::fact(source, values, &action.name, &surface.name)
-        }
-        value => value,
-    }
-}
-
-/// Where a fact of the user stands among the inputs of a model: the vector, then a flag for each of
-/// its features that is missing, then what is kept per key.
-fn position(source: &Source, surface: &Surface, known: &Known<'_>) -> Option<Position> {
-    let (name, is_flag) = match source {
-        Source::User(name) => (name, false),
-        Source::Missing(name) => (name, true),
-        _ => return None,
-    };
-    let mut vector = known.vector.iter();
-    if let Some(index) = vector.position(|&i| known.features[i].name == *name) {
-        let flags = if is_flag { known.vector.len() } else { 0 };
-        return Some(Position::At(flags + index));
-    }
-    let mut kept = surface.affinities.kept.iter();
-    let affinity = kept.find(|kept| known.features[kept.feature].name == *name)?;
-    let path = &known.features[affinity.feature].key.as_ref()?.path;
-    let first = 2 * known.vector.len();
-    let offset = |action: &Action| {
-        let key = key_of_action(path, action, &surface.name)?;
-        Some(first + affinity.offsets.get(&key)?)
-    };
-    (!is_flag).then(|| Position::ByAction(surface.actions.iter().map(offset).collect()))
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use pgrx::pg_sys::TIMESTAMPTZOID;
 
-use super::feature::{Entity, Feature};
+use super::feature::Entity;
+use super::feature::Feature;
 use super::visibility::{FeatureMask, FeatureVisibility};
 use crate::error::Error;
 use crate::math::model::{Source, Value};
@@ -101,7 +102,7 @@ pub fn named<'a>(source: &Source, features: &'a [Feature]) -> Option<(usize, &'a
     };
     let mut features = features.iter().enumerate();
     features.find(|(_, feature)| {
-        feature.visibility == FeatureVisibility::Entity
+        feature.visibility() == FeatureVisibility::Entity
             && feature.entity == entity
             && feature.name == *name
     })

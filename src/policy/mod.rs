@@ -2,10 +2,13 @@
 
 mod action;
 mod action_names;
+mod aggregate;
 mod bundle;
 mod bundle_cache;
 mod caps;
 mod compile;
+mod compile_policy;
+mod compile_surface;
 mod context;
 mod contract;
 mod entity_snapshot;

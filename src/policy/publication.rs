@@ -23,8 +23,8 @@ thread_local! {
         &[INT8OID, TEXTOID, TEXTOID, TEXTOID]) };
 }
 
-/// Waits until no other session publishes: one at a time, while readers go on. A transaction whose
-/// snapshot is older than the newest publication would publish on top of what it cannot see.
+/// Locks the table until the transaction ends: sessions publish one after the other, while readers go on. An error
+/// where the snapshot of the transaction is older than the newest publication, which it would overwrite unseen.
 pub fn take_turn() -> Result<(), Error> {
     turn::take(&LOCK, &NEWEST, "published")
 }

@@ -45,7 +45,7 @@ thread_local! {
            JOIN decide.surface AS s ON a.surfaces = '{}' OR s.surface = ANY (a.surfaces) \
           WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
     static ANALYZE: Statement = const { Statement::new("ANALYZE decide.bundle_action", &[]) };
-    static KNOWN: Statement = const { Statement::new(
+    static EXISTS: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
     static PARTITIONS: Statement = const { Statement::new(
         "SELECT decide.make_partitions($1)", &[INT4OID]) };
@@ -81,7 +81,7 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
             statement.write(&args, |_| {})
         });
     }
-    // So that the plans of rules know how many actions each asks about.
+    // So that the planner knows how many actions each rule is evaluated for.
     run(&ANALYZE);
     settle_budgets(&bundle);
     put_in_force(number, "publish", note, caller);
@@ -108,11 +108,11 @@ fn try_to_make_partitions() {
     }
 }
 
-/// Makes an old bundle live again, as a new entry in the history.
+/// Puts an old bundle in force again, as a new entry in the history.
 pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Error> {
     let _session = Session::open();
     take_turn()?;
-    let known = KNOWN.with(|statement| statement.read(&[datum::int8(bundle)], |_| {}));
+    let known = EXISTS.with(|statement| statement.read(&[datum::int8(bundle)], |_| {}));
     if known == 0 {
         return Err(Error::UnknownBundle(bundle));
     }
@@ -134,7 +134,7 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
     let of_vector = |row: &&FeatureRow| {
-        Feature::of(row).is_ok_and(|feature| feature.visibility == FeatureVisibility::Vector)
+        Feature::of(row).is_ok_and(|feature| feature.visibility() == FeatureVisibility::Vector)
     };
     let seen_by_rules = content.features.iter().filter(of_vector);
     let features: Vec<String> = seen_by_rules.map(|row| row.feature.clone()).collect();

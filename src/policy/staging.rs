@@ -1,11 +1,11 @@
-//! Features on their way in: from the commit that stages one, every session writes it beside what the
-//! bundle in force keeps, so that its past can be computed and a later bundle find it whole.
+//! Staged features: from the commit that stages one, every session writes it beside the features of the
+//! bundle in force, so that its past can be backfilled before a later bundle has it.
 
 use pgrx::pg_sys::{self, BOOLOID, INT4OID, INT8OID, TEXTOID, UUIDARRAYOID, UUIDOID};
 use uuid::Uuid;
 
 use super::bundle::Bundle;
-use super::feature::{Entity, Feature};
+use super::feature::Feature;
 use super::feature_cells::assign_cells;
 use super::identity;
 use super::publication::take_turn;
@@ -44,17 +44,17 @@ thread_local! {
     static SETTLE: Statement = const { Statement::new(include_str!("settle.sql"), &[INT8OID]) };
 }
 
-/// How far a feature is.
+/// The state of a feature on its way into a bundle.
 pub enum Staging {
-    /// Staged by this transaction: others write it once it has committed.
+    /// Staged by this transaction: other sessions write it once this one has committed.
     Begun,
-    /// Everybody writes it, and its past is being computed.
+    /// All sessions write it, and its past is being backfilled; with its cell.
     Going(i32),
-    /// All is there; whether the bundle in force has it.
+    /// Its past is backfilled; with whether the bundle in force has it.
     Done(bool),
 }
 
-/// Stages a feature that is not, and says how far it is. Needs an open session.
+/// Stages a feature unless it is staged or done, and answers its state. Needs an open session.
 pub fn stage(name: &str) -> Result<Staging, Error> {
     if let Some(stage) = find(name)?.stage()? {
         return Ok(stage);
@@ -69,33 +69,33 @@ pub fn stage(name: &str) -> Result<Staging, Error> {
     if let Some(stage) = found.stage()? {
         return Ok(stage);
     }
-    let slot = found.slot.expect("a place that was given just now");
-    check(name, slot)?;
-    // Whoever is writing a user's row with an older bundle ends first, and nobody begins before this
-    // has committed: a user that is made meanwhile would be overlooked.
+    let cell = found.cell.expect("a cell that was assigned just now");
+    check(name, cell)?;
+    // Transactions that write a user's row with an older bundle end first, and others wait until this one
+    // has committed: the backfill would overlook the row of a user that is made meanwhile.
     with_lock_timeout(|| WRITERS.with(|statement| statement.write(&[], |_| {})));
     STAGE.with(|statement| {
-        statement.write(&[datum::int4(slot)], |row| {
+        statement.write(&[datum::int4(cell)], |row| {
             invalidation::announce(row.must::<pg_sys::Oid>(1))
         })
     });
     Ok(Staging::Begun)
 }
 
-/// What is known of a feature's place.
-struct Found {
-    slot: Option<i32>,
+/// What decide.feature_slot says of a feature.
+struct FeatureSlot {
+    cell: Option<i32>,
     is_seen_by_all: bool,
     is_staged: bool,
     is_filled: bool,
 }
 
-fn find(name: &str) -> Result<Found, Error> {
+fn find(name: &str) -> Result<FeatureSlot, Error> {
     let mut found = None;
     FIND.with(|statement| {
         statement.write(&[datum::text(name)], |row| {
-            found = Some(Found {
-                slot: row.get(1),
+            found = Some(FeatureSlot {
+                cell: row.get(1),
                 is_seen_by_all: row.get(2).unwrap_or(false),
                 is_staged: row.must(3),
                 is_filled: row.must(4),
@@ -105,14 +105,14 @@ fn find(name: &str) -> Result<Found, Error> {
     found.ok_or_else(|| Error::UnknownFeature(printable(name)))
 }
 
-impl Found {
-    /// None if it must be staged: it has no place, or was not written all the time.
+impl FeatureSlot {
+    /// None if the feature must be staged: it has no cell, or events have not moved it all the time.
     fn stage(&self) -> Result<Option<Staging>, Error> {
-        let Some(slot) = self.slot else {
+        let Some(cell) = self.cell else {
             return Ok(None);
         };
         Ok(match (self.is_staged, self.is_filled) {
-            (true, false) if self.is_seen_by_all => Some(Staging::Going(slot)),
+            (true, false) if self.is_seen_by_all => Some(Staging::Going(cell)),
             (true, false) => Some(Staging::Begun),
             (is_staged, true) => Some(Staging::Done(!is_staged)),
             (false, false) => None,
@@ -120,9 +120,9 @@ impl Found {
     }
 }
 
-fn check(name: &str, slot: i32) -> Result<(), Error> {
-    let reason = match rows(Some(slot))?.first().map(Feature::of) {
-        Some(Ok(feature)) if feature.entity != Entity::User => {
+fn check(name: &str, cell: i32) -> Result<(), Error> {
+    let reason = match rows(Some(cell))?.first().map(Feature::of) {
+        Some(Ok(feature)) if !feature.entity.is_user() => {
             "only features of users are computed from events that are kept".into()
         }
         Some(Err(reason)) => reason,
@@ -135,15 +135,15 @@ fn check(name: &str, slot: i32) -> Result<(), Error> {
     }]))
 }
 
-/// The definition in a place, or all that are staged, as far as writing goes.
-fn rows(slot: Option<i32>) -> Result<Vec<FeatureRow>, Error> {
+/// The definition of a cell, or all that are staged, as far as events move them.
+fn rows(cell: Option<i32>) -> Result<Vec<FeatureRow>, Error> {
     let mut texts: Vec<String> = Vec::new();
     STAGED.with(|statement| {
-        let slot = [slot.and_then(datum::int4)];
-        match slot[0] {
-            // given by this transaction
-            Some(_) => statement.write(&slot, |row| texts.push(row.must(1))),
-            None => statement.read(&slot, |row| texts.push(row.must(1))),
+        let cell = [cell.and_then(datum::int4)];
+        match cell[0] {
+            // assigned by this transaction
+            Some(_) => statement.write(&cell, |row| texts.push(row.must(1))),
+            None => statement.read(&cell, |row| texts.push(row.must(1))),
         };
     });
     let rows = texts.iter().map(|text| serde_json::from_str(text));
@@ -151,7 +151,7 @@ fn rows(slot: Option<i32>) -> Result<Vec<FeatureRow>, Error> {
         .map_err(|e| Error::Damaged(e.to_string()))
 }
 
-/// Adds what is staged to a bundle: behind its own features, in nobody's sight. Needs an open session.
+/// Adds the staged features to a bundle, behind its own. Needs an open session.
 pub fn add_staged(bundle: &mut Bundle) -> Result<(), Error> {
     for row in rows(None)? {
         if bundle.features.iter().any(|f| f.cell == row.cell) {
@@ -164,26 +164,26 @@ pub fn add_staged(bundle: &mut Bundle) -> Result<(), Error> {
     Ok(())
 }
 
-/// A place whose past has to be computed, if there is one. Needs an open session.
+/// The cell of a feature whose past has to be backfilled, if there is one. Needs an open session.
 pub fn next_to_fill() -> Option<i32> {
-    let mut slot = None;
-    NEXT.with(|statement| statement.write(&[], |row| slot = row.get(1)));
-    slot
+    let mut cell = None;
+    NEXT.with(|statement| statement.write(&[], |row| cell = row.get(1)));
+    cell
 }
 
-/// How far a place is filled.
+/// How far a feature is backfilled.
 pub struct Filled {
-    /// Up to this user,
+    /// The last user whose row was looked for, in the order of keys.
     pub user: Uuid,
-    /// but for these, whose rows other transactions had.
+    /// Users up to that one whose rows other transactions had locked.
     pub left: Vec<Uuid>,
 }
 
-/// Takes a place to fill it, until the transaction ends: how far it is filled. Needs an open session.
-pub fn take_to_fill(slot: i32) -> Option<Filled> {
+/// Locks a feature for its backfill, until the transaction ends, and answers how far that is. Needs an open session.
+pub fn take_to_fill(cell: i32) -> Option<Filled> {
     let mut filled = None;
     TAKE.with(|statement| {
-        statement.write(&[datum::int4(slot)], |row| {
+        statement.write(&[datum::int4(cell)], |row| {
             let left = row.get::<Vec<pgrx::Uuid>>(2).unwrap_or_default();
             filled = row.uuid(1).map(|user| Filled {
                 user,
@@ -197,12 +197,12 @@ pub fn take_to_fill(slot: i32) -> Option<Filled> {
     filled
 }
 
-/// Notes how far a place is filled, and whether that is all. What the bundle in force has need not
+/// Notes how far a feature is backfilled, and whether that is all. A feature that the bundle in force has need not
 /// be staged any longer. Needs an open session.
-pub fn filled_to(slot: i32, filled: &Filled, all: bool, in_force: bool) {
+pub fn filled_to(cell: i32, filled: &Filled, all: bool, in_force: bool) {
     ADVANCE.with(|statement| {
         let args = [
-            datum::int4(slot),
+            datum::int4(cell),
             datum::uuid(filled.user),
             datum::bool(all),
             datum::bool(in_force),
@@ -212,8 +212,8 @@ pub fn filled_to(slot: i32, filled: &Filled, all: bool, in_force: bool) {
     });
 }
 
-/// A bundle comes into force: what it has need not be staged, and what nobody writes from now on is
-/// no longer whole. Needs an open session.
+/// A bundle comes into force: its features need not be staged, and a feature that no session writes from now on
+/// has to be backfilled again. Needs an open session.
 pub fn settle_staged(bundle: i64) {
     SETTLE.with(|statement| statement.write(&[datum::int8(bundle)], |_| {}));
 }

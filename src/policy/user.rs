@@ -31,7 +31,7 @@ thread_local! {
 /// What is kept of a user.
 #[derive(Default)]
 pub struct UserRow {
-    /// Cells of features, by slot.
+    /// Cells of features, by offset.
     pub features: Vec<f64>,
     /// Those that are kept per key.
     pub keyed: Vec<f64>,
@@ -168,7 +168,7 @@ impl UserRow {
         locked.replace(&self.columns(user_key));
     }
 
-    /// Writes it in the place of a version that was not locked, for which it waits or not; None, and nothing,
+    /// Writes it over a version that was not locked, for which it waits or not; None, and nothing,
     /// if there is a newer one by then, or if another transaction has it.
     pub fn write_over(&self, user_key: Uuid, version: Version, wait: Wait) -> Option<Locked> {
         version.replace(&self.columns(user_key), wait)

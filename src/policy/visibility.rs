@@ -17,16 +17,18 @@ pub enum FeatureVisibility {
     Offline,
 }
 
-impl FeatureVisibility {
-    pub fn of(entity: Entity, is_keyed: bool, offline_only: bool) -> FeatureVisibility {
-        match (offline_only, entity, is_keyed) {
+impl Feature {
+    pub fn visibility(&self) -> FeatureVisibility {
+        match (self.offline_only, self.entity, &self.key) {
             (true, ..) => FeatureVisibility::Offline,
-            (false, Entity::User, false) => FeatureVisibility::Vector,
-            (false, Entity::User, true) => FeatureVisibility::PerKey,
+            (false, Entity::User, None) => FeatureVisibility::Vector,
+            (false, Entity::User, Some(_)) => FeatureVisibility::PerKey,
             (false, Entity::Action | Entity::Surface, _) => FeatureVisibility::Entity,
         }
     }
+}
 
+impl FeatureVisibility {
     /// Whether decisions see it as something of the user.
     pub fn is_of_user(self) -> bool {
         match self {
@@ -38,7 +40,7 @@ impl FeatureVisibility {
 
 /// The indexes of the features that decisions see as that.
 pub fn visible_as(features: &[Feature], visibility: FeatureVisibility) -> Vec<usize> {
-    let is_seen = |i: &usize| features[*i].visibility == visibility;
+    let is_seen = |i: &usize| features[*i].visibility() == visibility;
     (0..features.len()).filter(is_seen).collect()
 }
 

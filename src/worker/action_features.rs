@@ -169,8 +169,7 @@ fn all(bundle: &Bundle) -> Rows {
     ALL.with(|statement| {
         statement.write(&[], |row| {
             let (entity, name): (&str, &str) = (row.must(1), row.must(2));
-            let mut entities = [Entity::Action, Entity::Surface].into_iter();
-            if let Some(entity) = entities.find(|known| known.as_str() == entity)
+            if let Some(entity) = Entity::named(entity)
                 && let Some(name) = bundle.name_of(entity, name)
             {
                 let cells = rows.entry((entity, name.to_owned())).or_default();

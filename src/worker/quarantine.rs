@@ -1,4 +1,4 @@
-//! Invalid events that nobody has released within their retention.
+//! Invalid events that are older than their retention.
 
 use pgrx::pg_sys::{INT8OID, TIMESTAMPTZOID};
 

@@ -61,13 +61,13 @@ impl Rules {
         role: pg_sys::Oid,
         skipped: &[usize],
     ) -> CombinedStatement {
-        let asked: Vec<usize> = (0..self.rules.len())
+        let rules: Vec<usize> = (0..self.rules.len())
             .filter(|rule| !skipped.contains(rule))
             .collect();
-        let few = self.few(&asked);
+        let few = self.few(&rules);
         let unrolled = match few.is_empty() {
             true => None,
-            false => attempt(|| self.prepare(&asked, &few))
+            false => attempt(|| self.prepare(&rules, &few))
                 .inspect_err(|error| {
                     if error.timed_out {
                         error.raise()
@@ -77,7 +77,7 @@ impl Rules {
         };
         let (whole, few) = match unrolled {
             Some(whole) => (whole, few),
-            None => (self.prepare(&asked, &[]), Vec::new()),
+            None => (self.prepare(&rules, &[]), Vec::new()),
         };
         let skipped = skipped.to_vec();
         match DirectExpressions::of(&whole.plan, &TYPES) {
@@ -88,7 +88,7 @@ impl Rules {
                 role,
             },
             Some(direct) => CombinedStatement {
-                rest: self.prepare_rest(&asked, few, &whole.subjects, &direct),
+                rest: self.prepare_rest(&rules, few, &whole.subjects, &direct),
                 direct: Some((direct, whole.subjects)),
                 skipped,
                 role,
@@ -99,7 +99,7 @@ impl Rules {
     /// The statement of what is not among the direct expressions, if there is any.
     fn prepare_rest(
         &self,
-        asked: &[usize],
+        rules: &[usize],
         few: Vec<SingleAction>,
         subjects: &[Subject],
         direct: &DirectExpressions,
@@ -118,8 +118,8 @@ impl Rules {
             None => left.contains(&Subject::Rule(rule)),
             Some(set) => !was_few.contains(&set) || few.iter().any(|one| one.set == set),
         };
-        let asked: Vec<usize> = asked.iter().copied().filter(is_left).collect();
-        (!asked.is_empty()).then(|| self.prepare(&asked, &few))
+        let rules: Vec<usize> = rules.iter().copied().filter(is_left).collect();
+        (!rules.is_empty()).then(|| self.prepare(&rules, &few))
     }
 
     /// The statement of one rule, for a range of actions.
@@ -130,17 +130,17 @@ impl Rules {
     }
 
     /// The statement of these rules, planned.
-    fn prepare(&self, asked: &[usize], few: &[SingleAction]) -> RuleStatement {
-        let (statement, subjects) = self.statement(asked, few, ActionRange::All);
+    fn prepare(&self, rules: &[usize], few: &[SingleAction]) -> RuleStatement {
+        let (statement, subjects) = self.statement(rules, few, ActionRange::All);
         let plan = Plan::prepare(&statement, &TYPES);
         plan.make_ready();
         RuleStatement { plan, subjects }
     }
 
     /// The actions of sets so small that they are evaluated one by one.
-    fn few(&self, asked: &[usize]) -> Vec<SingleAction> {
+    fn few(&self, rules: &[usize]) -> Vec<SingleAction> {
         let mut few = Vec::new();
-        for set in asked.iter().filter_map(|&rule| self.rules[rule].set) {
+        for set in rules.iter().filter_map(|&rule| self.rules[rule].set) {
             let mut actions = Vec::new();
             let args = [
                 datum::int8(self.bundle),
@@ -213,13 +213,13 @@ impl Rules {
     /// for which their rules hold. And the subjects of the booleans.
     fn statement(
         &self,
-        asked: &[usize],
+        rules: &[usize],
         few: &[SingleAction],
         range: ActionRange,
     ) -> (String, Vec<Subject>) {
         let (mut booleans, mut subjects, mut sets) = (Vec::new(), Vec::new(), Vec::new());
         let (mut texts, mut lateral) = (Vec::new(), Vec::new());
-        for &number in asked {
+        for &number in rules {
             let rule = &self.rules[number];
             texts.push(rule.text.as_str());
             let boolean = format!("COALESCE((\n{}\n), false)", rule.text);
