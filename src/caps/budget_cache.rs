@@ -9,11 +9,11 @@ use pgrx::pg_sys::{INT2OID, INT4OID, INT8OID};
 use super::stripes::Budget;
 use crate::pg::attempt::best_effort;
 use crate::pg::invalidation::Watch;
-use crate::pg::{Statement, Watched, datum, session};
+use crate::pg::{Statement, WatchedTable, datum, session};
 
 thread_local! {
     static CACHE: RefCell<BudgetCache> = RefCell::default();
-    static WATCHED: Watched = const { Watched::new(Watch::Budget, "decide.budget_level") };
+    static WATCHED: WatchedTable = const { WatchedTable::new(Watch::Budget, "decide.budget_level") };
     static LOAD: Statement = const { Statement::new(
         "SELECT l.slot, l.window_start, l.level, l.until FROM decide.budget_level AS l WHERE l.level > 0", &[]) };
     static ANNOUNCE: Statement = const { Statement::new(
@@ -106,9 +106,9 @@ impl Budget<'_> {
         CACHE.with_borrow_mut(|cache| cache.first_row.insert(self.0.number, stripe));
     }
 
-    /// How full it is, as far as this session knows. Needs an open session.
+    /// How full it is, as far as this session knows.
     pub fn level(&self, window_start: i64, now: i64) -> Level {
-        let changes = WATCHED.with(Watched::changes);
+        let changes = WATCHED.with(WatchedTable::changes);
         if CACHE.with_borrow(|cache| cache.changes != changes) {
             load(changes);
         }
@@ -137,7 +137,7 @@ impl Budget<'_> {
         ];
         best_effort(|| {
             if ANNOUNCE.with(|statement| statement.write(&args, |_| {})) > 0 {
-                WATCHED.with(Watched::announce);
+                WATCHED.with(WatchedTable::announce);
             }
         });
     }
@@ -155,7 +155,7 @@ impl Budget<'_> {
             datum::int8(i64::MAX),
         ];
         if REOPEN.with(|statement| statement.write(&args, |_| {})) > 0 {
-            WATCHED.with(Watched::announce);
+            WATCHED.with(WatchedTable::announce);
         }
     }
 }

@@ -191,7 +191,7 @@ pub const MOST_PACED: i64 = 4;
 const MANY_STRIPES: i32 = 16;
 
 impl Cap {
-    /// The window that `now` is in: from and up to. Needs an open session.
+    /// The window that `now` is in: from and up to.
     pub fn window(&self, now: i64) -> (i64, i64) {
         let (_, starts, ends) = self.windows(now);
         (starts, ends)
@@ -268,7 +268,7 @@ impl Cap {
         }
     }
 
-    /// Which entries of its ledgers bind at that moment. Needs an open session.
+    /// Which entries of its ledgers bind at that moment.
     pub fn terms(&self, now: i64) -> Terms {
         let (kept_from, from, until) = self.windows(now);
         Terms {

@@ -8,11 +8,11 @@ use super::stripes::{Budget, Stripe};
 use crate::math::ledger;
 use crate::math::pacing::{Curve, Gate, Pace, phase};
 use crate::pg::invalidation::Watch;
-use crate::pg::{Statement, Watched, array};
+use crate::pg::{Statement, WatchedTable, array};
 
 thread_local! {
     static CACHE: RefCell<PacingCache> = RefCell::default();
-    static WATCHED: Watched = const { Watched::new(Watch::Pacing, "decide.pacing") };
+    static WATCHED: WatchedTable = const { WatchedTable::new(Watch::Pacing, "decide.pacing") };
     static LOAD: Statement = const { Statement::new(
         "SELECT p.slot, p.lambda, p.forecast FROM decide.pacing AS p", &[]) };
 }
@@ -28,9 +28,9 @@ struct PacingCache {
     budgets: HashMap<i32, (f64, Option<Curve>)>,
 }
 
-/// Hands on what the job has found out. Needs an open session.
+/// Hands on what the job has found out.
 fn with_cache<T>(then: impl FnOnce(&PacingCache) -> T) -> T {
-    let changes = WATCHED.with(Watched::changes);
+    let changes = WATCHED.with(WatchedTable::changes);
     if CACHE.with_borrow(|cache| cache.changes != changes) {
         load();
     }
@@ -62,7 +62,7 @@ pub struct Price {
     pub lambda: f64,
 }
 
-/// The prices of these caps that are not 0. Needs an open session.
+/// The prices of these caps that are not 0.
 pub fn prices<'a>(caps: impl Iterator<Item = &'a Cap>, out: &mut Vec<Price>) {
     let mut budgets = caps.filter(|cap| cap.has_line()).peekable();
     if budgets.peek().is_none() {
@@ -80,9 +80,9 @@ pub fn prices<'a>(caps: impl Iterator<Item = &'a Cap>, out: &mut Vec<Price>) {
     });
 }
 
-/// Has all sessions read decide.pacing again. Needs an open session.
+/// Has all sessions read decide.pacing again.
 pub fn announce_prices() {
-    WATCHED.with(Watched::announce);
+    WATCHED.with(WatchedTable::announce);
 }
 
 impl Cap {
@@ -103,7 +103,7 @@ impl Cap {
         self.per.is_budget() && self.pacing.is_paced()
     }
 
-    /// Hands on the curve of its pacing. Needs an open session.
+    /// Hands on the curve of its pacing.
     pub fn with_curve<T>(&self, then: impl FnOnce(&Curve) -> T) -> T {
         match self.pacing {
             Pacing::None | Pacing::Even => then(&Curve::Even),

@@ -37,7 +37,7 @@ const CLAIM_TIMEOUT_MS: u32 = 50;
 
 impl Budget<'_> {
     /// Adds the rows that are missing, and shares the limit out among all. Waits for decisions that hold a row, within
-    /// the lock timeout. Needs an open session.
+    /// the lock timeout.
     pub fn settle(&self, now: i64) {
         let number = datum::int4(self.0.number);
         let (mut rows, mut total) = (0, 0);
@@ -76,7 +76,7 @@ impl Budget<'_> {
     }
 }
 
-/// Notes in each cap how many rows its counter has. Needs an open session.
+/// Notes in each cap how many rows its counter has.
 pub fn count_stripes(caps: &[Cap]) {
     let mut counts: HashMap<i32, i32> = HashMap::new();
     COUNT.with(|statement| {

@@ -138,7 +138,7 @@ impl Budget<'_> {
         stripes
     }
 
-    /// Locks the stripes that no other transaction has. Needs an open session.
+    /// Locks the stripes that no other transaction has.
     pub fn lock_available(&self) -> Vec<Stripe> {
         let (mut claims, mut free) = (Vec::new(), Vec::new());
         for number in self.numbers() {
@@ -164,7 +164,7 @@ impl Budget<'_> {
         stripes
     }
 
-    /// The numbers of its stripes. Needs an open session.
+    /// The numbers of its stripes.
     pub(super) fn numbers(&self) -> Vec<i32> {
         let mut numbers = Vec::new();
         NUMBERS.with(|statement| {
@@ -175,7 +175,7 @@ impl Budget<'_> {
         numbers
     }
 
-    /// Writes quota and ledger of a stripe that is locked. Needs an open session.
+    /// Writes quota and ledger of a stripe that is locked.
     pub fn put(&self, stripe: &Stripe) {
         let args = [
             datum::int4(self.0.number),

@@ -31,7 +31,7 @@ impl Candidates {
     }
 }
 
-/// Finds them, by the vector of features, campaigns, switches and rules. Needs an open session.
+/// Finds them, by the vector of features, campaigns, switches and rules.
 pub fn find(
     request: &Request<'_>,
     vector: &[f64],

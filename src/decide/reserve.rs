@@ -67,7 +67,7 @@ pub const MOST_DRAWS: u32 = 8;
 
 impl<'a> Reservation<'a> {
     /// Takes the row of the user as it was read, or locks it where there is none and there is a cap per user; claims
-    /// what others may hold all of. Needs an open session that lasts until the counters are written.
+    /// what others may hold all of. The session must stay open until the counters are written.
     pub fn open(
         request: &'a Request<'a>,
         takes: bool,

@@ -55,7 +55,7 @@ thread_local! {
 }
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
-/// partition never fails a decision. Needs an open session.
+/// partition never fails a decision.
 pub fn write(decision: &Decision<'_>, columns: &mut Columns) {
     let request = &decision.request;
     let (bundle, surface) = (request.bundle, request.surface);

@@ -16,7 +16,7 @@ use super::rules::Rules;
 use super::verdict::{OpenRules, RuleFault, RuleReport};
 use crate::pg::attempt::best_effort;
 use crate::pg::invalidation::Watch;
-use crate::pg::{Statement, Watched, datum, session};
+use crate::pg::{Statement, WatchedTable, datum, session};
 use crate::settings;
 
 /// Longest pause before an open breaker is tried again, in microseconds.
@@ -29,7 +29,7 @@ thread_local! {
     /// Rules that this session skips by itself, by their hashes, and until when.
     static PAUSED: RefCell<HashMap<i64, i64>> = RefCell::default();
 
-    static WATCHED: Watched = const { Watched::new(Watch::Breaker, "decide.breaker") };
+    static WATCHED: WatchedTable = const { WatchedTable::new(Watch::Breaker, "decide.breaker") };
     static READ: Statement = const { Statement::new(
         "SELECT b.rule_hash, b.probe_at, b.openings = 0 FROM decide.breaker AS b", &[]) };
     static OPEN: Statement = const { Statement::new(
@@ -126,7 +126,7 @@ fn add_paused(rules: &Rules, skipped: &mut Vec<usize>, now: i64) {
 
 /// Reads the table where something has changed.
 fn refresh(now: i64) {
-    let changes = WATCHED.with(Watched::changes);
+    let changes = WATCHED.with(WatchedTable::changes);
     let is_current = |cache: &BreakerCache| {
         cache.changes == changes && (cache.open.is_empty() || now - cache.at < CACHE_LIFETIME)
     };
@@ -279,7 +279,7 @@ fn pause(openings: i32) -> i64 {
 fn change_and_announce(change: impl FnOnce() -> u64) {
     best_effort(|| {
         if change() > 0 {
-            WATCHED.with(Watched::announce);
+            WATCHED.with(WatchedTable::announce);
         }
     });
 }

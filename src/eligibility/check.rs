@@ -8,7 +8,7 @@ use crate::pg::plan::{Access, with_standard_strings};
 use crate::pg::{Plan, identity, rule_text, session};
 
 /// What is wrong with a rule, if anything: it must be one boolean expression that reads only, and
-/// the rule role must have the rights that it takes. Needs an open session.
+/// the rule role must have the rights that it takes.
 pub fn check(text: &str, features: &[String]) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("it is empty; use null for an action that is always eligible".into());

@@ -206,7 +206,7 @@ impl Rules {
     }
 
     /// Evaluates all rules by one statement, which fails if one of them fails or times out: then `evaluate_each`
-    /// finds out which. Needs an open session.
+    /// finds out which.
     pub fn evaluate(
         &self,
         request: &Request<'_>,
@@ -257,7 +257,7 @@ impl Rules {
     }
 
     /// Evaluates each rule alone, with its part of the time, and halves sets until the actions that make
-    /// them fail are found. Never fails itself: failures are in the verdicts. Needs an open session.
+    /// them fail are found. Never fails itself: failures are in the verdicts.
     pub fn evaluate_each(
         &self,
         request: &Request<'_>,

@@ -12,7 +12,7 @@ use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 use super::turn;
 use crate::error::{Error, printable};
 use crate::pg::invalidation::Watch;
-use crate::pg::{Session, Statement, Watched, datum};
+use crate::pg::{Session, Statement, WatchedTable, datum};
 use crate::settings;
 
 /// From the freest to the strictest.
@@ -90,7 +90,7 @@ impl ModeLimits {
 thread_local! {
     static CACHE: RefCell<Option<Cached>> = const { RefCell::new(None) };
 
-    static WATCHED: Watched = const { Watched::new(Watch::Mode, "decide.mode_change") };
+    static WATCHED: WatchedTable = const { WatchedTable::new(Watch::Mode, "decide.mode_change") };
     static READ: Statement = const { Statement::new(
         "SELECT DISTINCT ON (m.surface) m.surface, m.mode, m.until \
            FROM decide.mode_change AS m ORDER BY m.surface, m.number DESC", &[]) };
@@ -137,7 +137,7 @@ fn strictest(settings: &[Setting], surface: &str, now: i64) -> Mode {
 }
 
 fn settings_in_force() -> Rc<[Setting]> {
-    let changes = WATCHED.with(Watched::changes);
+    let changes = WATCHED.with(WatchedTable::changes);
     if let Some(cached) = CACHE.with_borrow(Option::clone)
         && cached.changes == changes
     {
@@ -194,7 +194,7 @@ pub fn set(
         });
     }
     change(surface, mode, why, until, caller);
-    WATCHED.with(Watched::announce);
+    WATCHED.with(WatchedTable::announce);
     Ok(())
 }
 
@@ -211,7 +211,7 @@ fn change(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>, call
     });
 }
 
-/// Gives surfaces that were renamed, pairs of their old and new names, the modes that they had. Needs an open session.
+/// Gives surfaces that were renamed, pairs of their old and new names, the modes that they had.
 pub fn follow(renamed: &[(&str, &str)], caller: &str) -> Result<(), Error> {
     if renamed.is_empty() || of_surfaces().is_empty() {
         return Ok(());
@@ -230,7 +230,7 @@ pub fn follow(renamed: &[(&str, &str)], caller: &str) -> Result<(), Error> {
         let SurfaceMode { mode, why, until } = &modes[*old];
         change(Some(new), mode, why, *until, caller);
     }
-    WATCHED.with(Watched::announce);
+    WATCHED.with(WatchedTable::announce);
     Ok(())
 }
 

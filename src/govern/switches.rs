@@ -75,7 +75,7 @@ impl Default for Switches {
 }
 
 impl Switches {
-    /// Those of a moment: as the changes up to that number say, or all. Needs an open session.
+    /// Those of a moment: as the changes up to that number say, or all.
     pub fn read(up_to: Option<i64>, at: i64) -> Switches {
         let mut switches = Switches::default();
         READ.with(|statement| {
@@ -89,7 +89,7 @@ impl Switches {
         switches
     }
 
-    /// Reads those that a decision was made with, unless these are the same. Needs an open session.
+    /// Reads those that a decision was made with, unless these are the same.
     pub fn turn_to(&mut self, number: Option<i64>, at: i64) {
         if self.number != number || !self.hold_at(at) {
             let read = |number| Switches::read(Some(number), at);
@@ -237,7 +237,7 @@ pub fn revive(kind: &str, name: &str, why: &str, caller: &str) -> Result<(), Err
     Ok(())
 }
 
-/// Kills what was killed under its old name by its new one: pairs of both. Needs an open session.
+/// Kills what was killed under its old name by its new one: pairs of both.
 pub fn follow(kind: Kind, renamed: &[(&str, &str)], caller: &str) -> Result<(), Error> {
     if renamed.is_empty() || killed(kind).is_empty() {
         return Ok(());

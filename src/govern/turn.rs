@@ -19,7 +19,7 @@ pub fn check(why: &str, until: Option<i64>) -> Result<(), Error> {
 }
 
 /// Waits until no other session changes the table, while readers go on: numbers are in the order of
-/// commits. Who cannot see the newest change would change what they do not know. Needs an open session.
+/// commits. Who cannot see the newest change would change what they do not know.
 pub fn take(
     lock: &'static LocalKey<Statement>,
     newest: &'static LocalKey<Statement>,

@@ -25,7 +25,7 @@ thread_local! {
         "SELECT decide.number_of_action($1)", &[TEXTOID]) };
 }
 
-/// The number of the action that an event about a decision names. Needs an open session.
+/// The number of the action that an event about a decision names.
 pub fn number(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle) -> Option<i32> {
     let action = event.action?;
     let decided_at = moment_of(decision_id).map(from_unix_micros)?;

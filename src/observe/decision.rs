@@ -92,7 +92,7 @@ pub struct Reserved {
 
 impl Decision {
     /// The decision of that user, as it is committed by now or was made in this transaction; None if there is no
-    /// trace of it. Needs an open session.
+    /// trace of it.
     pub fn find(decision_id: Uuid, user_key: Uuid) -> Option<Decision> {
         let decided_at = moment_of(decision_id).map(from_unix_micros)?;
         let mut traced = None;

@@ -37,7 +37,7 @@ pub struct Additions {
 
 impl Additions {
     /// Gathers what the fact adds to the features of its action and its surface that events of its type move. Names
-    /// that the bundle does not have are passed over. Needs an open session.
+    /// that the bundle does not have are passed over.
     pub fn add(&mut self, fact: &Fact<'_>, kind: &str, bundle: &Rc<Bundle>) {
         let Some(moved) = bundle.moved_by.get(kind) else {
             return;
@@ -65,7 +65,7 @@ impl Additions {
         }
     }
 
-    /// Writes what was gathered. Needs an open session.
+    /// Writes what was gathered.
     pub fn write(&mut self) {
         let rows = std::mem::take(&mut self.rows);
         if let Some(bundle) = self.bundle.take() {

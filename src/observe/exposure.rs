@@ -34,7 +34,7 @@ thread_local! {
     static COUNTED: RefCell<(u64, Vec<String>)> = const { RefCell::new((0, Vec::new())) };
 }
 
-/// Counts a new event in the caps of its user. Needs an open session, and the outcome must not be stored yet.
+/// Counts a new event in the caps of its user. The outcome must not be stored yet.
 pub fn count(event: &Event<'_>, bundle: &Bundle, row: &mut UserRow) {
     match event.decision_id {
         Some(decision_id) if may_confirm(event) => count_decision(event, decision_id, bundle, row),
@@ -48,7 +48,7 @@ pub fn count(event: &Event<'_>, bundle: &Bundle, row: &mut UserRow) {
 }
 
 /// Whether the event may confirm an exposure that some cap counts: then the trace of its decision is read, and the
-/// outcomes stored before it. Needs an open session.
+/// outcomes stored before it.
 pub fn may_confirm(event: &Event<'_>) -> bool {
     let changes = invalidation::changes_seen(Watch::Publication);
     event.decision_id.is_some()

@@ -58,7 +58,6 @@ impl Uncommitted {
 }
 
 /// Stores the texts that are not stored yet. It waits for no other session: two of them may store the same text.
-/// Needs an open session.
 pub fn remember(keys: Vec<String>) {
     for text in keys {
         let key = key_of(&text);

@@ -62,7 +62,7 @@ impl Ingest {
         })
     }
 
-    /// Takes in a valid event, or says what is wrong with it. Needs an open session.
+    /// Takes in a valid event, or says what is wrong with it.
     fn take<'a>(&'a self, event: &Json<'a>, arrival: &Arrival) -> Result<Receipt, Invalid<'a>> {
         let event = self.read(event, arrival)?;
         let mut additions = Additions::default();
@@ -90,7 +90,7 @@ impl Ingest {
     }
 
     /// Takes in events of one user, whose row is locked. The row is written once, and what the events add to actions
-    /// and surfaces is gathered. Needs an open session.
+    /// and surfaces is gathered.
     fn put(
         &self,
         mut row: UserRow,
@@ -135,7 +135,7 @@ fn add_to_user(
     keys
 }
 
-/// Quarantines an invalid event; if `strict`, it is an error and nothing is kept. Needs an open session.
+/// Quarantines an invalid event; if `strict`, it is an error and nothing is kept.
 fn reject(invalid: &Invalid<'_>, received: i64, strict: bool) -> Result<Receipt, Error> {
     if strict {
         return Err(Error::BadEvent(invalid.reasons.clone(), None));

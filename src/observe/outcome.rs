@@ -16,7 +16,7 @@ thread_local! {
         &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID]) };
 }
 
-/// Stores the outcome of the decision that the event names, if it names one. Needs an open session.
+/// Stores the outcome of the decision that the event names, if it names one.
 pub fn store(event: &Event<'_>, bundle: &Bundle) {
     let Some(decision_id) = event.decision_id else {
         return;

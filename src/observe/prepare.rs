@@ -64,7 +64,7 @@ impl Prepared {
     }
 }
 
-/// The row of a user with these events added. Needs an open session.
+/// The row of a user with these events added.
 pub fn add_all(version: Version, events: &[&Event<'_>], bundle: &Bundle) -> UserRow {
     let mut row = UserRow::in_version(version);
     for event in events {

@@ -32,7 +32,7 @@ thread_local! {
           ORDER BY q.user_key, q.quarantine_id", &[TEXTOID]) };
 }
 
-/// Keeps an invalid event, without its user_id. Needs an open session.
+/// Keeps an invalid event, without its user_id.
 pub fn keep(invalid: &Invalid<'_>, received: i64) {
     let reasons = reasons(invalid);
     KEEP.with(|statement| {
@@ -48,7 +48,7 @@ pub fn keep(invalid: &Invalid<'_>, received: i64) {
     });
 }
 
-/// Keeps on an event that is invalid again, with the reasons that are left. Needs an open session.
+/// Keeps on an event that is invalid again, with the reasons that are left.
 pub fn update(id: Uuid, invalid: &Invalid<'_>) {
     let reasons = reasons(invalid);
     UPDATE.with(|statement| {
@@ -67,7 +67,6 @@ fn reasons<'a>(invalid: &'a Invalid<'_>) -> Vec<Option<&'a String>> {
     invalid.reasons.iter().map(Some).collect()
 }
 
-/// Needs an open session.
 pub fn remove(id: Uuid) {
     REMOVE.with(|statement| statement.write(&[datum::uuid(id)], |_| {}));
 }
@@ -91,7 +90,7 @@ pub struct Repaired<'a> {
     pub was_reserved: bool,
 }
 
-/// Locks a quarantined event, if it is there, and hands it to `then` with the patch in it. Needs an open session.
+/// Locks a quarantined event, if it is there, and hands it to `then` with the patch in it.
 pub fn repair(id: Uuid, patch: &Json<'_>, mut then: impl FnMut(Repaired<'_>)) {
     REPAIR.with(|statement| {
         let args = [datum::uuid(id), Some(patch.datum())];

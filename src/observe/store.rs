@@ -1,4 +1,4 @@
-//! Events in their table, each once. All of it needs an open session.
+//! Events in their table, each once.
 
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use serde_json::{Map, Value};

@@ -21,7 +21,7 @@ const PAGE: i64 = 1_000;
 pub struct Stored(Cursor);
 
 impl Stored {
-    /// Those with ordinals above `after`. Needs an open session.
+    /// Those with ordinals above `after`.
     pub fn of(user_key: Uuid, after: i64, access: Access) -> Stored {
         let args = [datum::uuid(user_key), datum::int8(after)];
         Stored(EVENTS.with(|statement| statement.cursor(access, &args)))

@@ -46,7 +46,7 @@ pub mod worker;
 pub use plan::{Plan, Statement};
 pub use row::Row;
 pub use spi::Session;
-pub use watched::Watched;
+pub use watched::WatchedTable;
 
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;

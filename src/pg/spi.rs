@@ -69,13 +69,11 @@ pub(super) struct TransactionMark(#[cfg(debug_assertions)] i64);
 
 impl TransactionMark {
     pub(super) fn now() -> TransactionMark {
-        TransactionMark(
-            #[cfg(debug_assertions)]
-            // SAFETY: reads when the transaction began.
-            unsafe {
-                pg_sys::GetCurrentTransactionStartTimestamp()
-            },
-        )
+        #[cfg(debug_assertions)]
+        // SAFETY: reads when the transaction began.
+        return TransactionMark(unsafe { pg_sys::GetCurrentTransactionStartTimestamp() });
+        #[cfg(not(debug_assertions))]
+        TransactionMark()
     }
 
     /// In debug builds: the transaction still runs.

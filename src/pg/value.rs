@@ -54,8 +54,9 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// What is passed by value: the bits of the datum are those of the type.
     pub(super) fn by_value(datum: pg_sys::Datum, of_type: pg_sys::Oid) -> Arg<'a> {
-        // SAFETY: the bits of the datum are the value.
+        // SAFETY: such a datum points to nothing.
         Some(unsafe { Value::of(datum, of_type) })
     }
 

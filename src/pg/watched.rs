@@ -6,18 +6,18 @@ use super::datum;
 use super::invalidation::{self, Watch};
 use super::plan::{Statement, on_latest_snapshot};
 
-/// A table that is watched. Lives in a `thread_local!`.
-pub struct Watched {
+/// A table of which this session keeps a copy. Lives in a `thread_local!`.
+pub struct WatchedTable {
     watch: Watch,
     name: &'static str,
     /// Answers its oid.
     oid: Statement,
 }
 
-impl Watched {
+impl WatchedTable {
     /// The table of that name, with its schema.
-    pub const fn new(watch: Watch, name: &'static str) -> Watched {
-        Watched {
+    pub const fn new(watch: Watch, name: &'static str) -> WatchedTable {
+        WatchedTable {
             watch,
             name,
             oid: Statement::new("SELECT $1::pg_catalog.regclass::pg_catalog.oid", &[TEXTOID]),

@@ -21,7 +21,7 @@ use crate::govern::switches::{Kind, Switches};
 use crate::pg::clock;
 
 /// Compiles what can be compiled, the models with the values of a snapshot and when it was taken, and
-/// without what the switches kill; what cannot is among the faults. Needs an open session.
+/// without what the switches kill; what cannot is among the faults.
 pub fn compile(
     number: i64,
     content: &Content,

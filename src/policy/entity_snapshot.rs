@@ -33,7 +33,7 @@ pub struct EntitySnapshot {
 }
 
 impl EntitySnapshot {
-    /// The one that was taken then, if it is there still. Needs an open session.
+    /// The one that was taken then, if it is there still.
     pub fn read(taken_at: i64) -> Result<Option<EntitySnapshot>, Error> {
         let mut texts: Option<(String, String)> = None;
         READ.with(|statement| {
@@ -61,7 +61,7 @@ impl EntitySnapshot {
     }
 }
 
-/// When the newest snapshot was taken. Needs an open session.
+/// When the newest snapshot was taken.
 pub fn newest() -> Option<i64> {
     let mut taken_at = None;
     NEWEST.with(|statement| statement.read(&[], |row| taken_at = row.timestamp(1)));

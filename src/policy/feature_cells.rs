@@ -15,7 +15,7 @@ thread_local! {
         &[TEXTOID, TEXTOID, INT4OID]) };
 }
 
-/// Gives each new definition of a feature, or the one of a name, its cells. Needs an open session.
+/// Gives each new definition of a feature, or the one of a name, its cells.
 pub fn assign_cells(only: Option<&str>) -> Result<(), Error> {
     let mut new: Vec<(String, String, String)> = Vec::new();
     NEW_FEATURES.with(|statement| {

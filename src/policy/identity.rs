@@ -33,7 +33,7 @@ struct Renaming {
 }
 
 /// Gives each row of a kind, or of all, its number; notes what was renamed and who the caller was,
-/// and renames in kills and modes. Needs an open session, and the lock of decide.publication.
+/// and renames in kills and modes. Whoever calls it has locked decide.publication.
 pub fn settle(kind: Option<&str>, caller: &str) -> Result<(), Error> {
     let mut renamed: Vec<Renaming> = Vec::new();
     let of_kind = datum::optional_text(kind);
@@ -80,7 +80,7 @@ pub fn settle(kind: Option<&str>, caller: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Brings the names in decide.cap_slot up to date. Needs an open session, and that rows have their numbers.
+/// Brings the names in decide.cap_slot up to date. Rows must have their numbers.
 pub fn show_names_of_caps() {
     CAPS.with(|statement| statement.write(&[], |_| {}));
 }

@@ -15,7 +15,6 @@ thread_local! {
 }
 
 /// The model version without the coefficients that switches kill; None if there is none, or what is wrong with it.
-/// Needs an open session.
 pub fn read(name: &str, version: i32, switches: &Switches) -> Result<Option<LinearModel>, String> {
     let mut found = None;
     MODEL.with(|statement| {

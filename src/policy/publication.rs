@@ -29,14 +29,14 @@ pub fn take_turn() -> Result<(), Error> {
     turn::take(&LOCK, &NEWEST, "published")
 }
 
-/// The bundle in force, if anything was published. Needs an open session.
+/// The bundle in force, if anything was published.
 pub fn bundle_in_force() -> Option<i64> {
     let mut bundle = None;
     BUNDLE.with(|statement| statement.read(&[], |row| bundle = row.get(1)));
     bundle
 }
 
-/// Puts a bundle in force from commit on, when every session hears of it. Needs an open session.
+/// Puts a bundle in force from commit on, when every session hears of it.
 pub fn add(bundle: i64, kind: &str, note: Option<&str>, caller: &str) {
     ADD.with(|statement| {
         let args = [

@@ -89,7 +89,7 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     Ok(number)
 }
 
-/// Makes the partitions of the days ahead; answers how many. Needs an open session.
+/// Makes the partitions of the days ahead; answers how many.
 pub fn make_partitions() -> i32 {
     let ahead = [datum::int4(crate::settings::partitions_ahead())];
     let mut made = 0;

@@ -54,7 +54,7 @@ pub enum Staging {
     Done(bool),
 }
 
-/// Stages a feature unless it is staged or done, and answers its state. Needs an open session.
+/// Stages a feature unless it is staged or done, and answers its state.
 pub fn stage(name: &str) -> Result<Staging, Error> {
     if let Some(stage) = find(name)?.stage()? {
         return Ok(stage);
@@ -151,7 +151,7 @@ fn rows(cell: Option<i32>) -> Result<Vec<FeatureRow>, Error> {
         .map_err(|e| Error::Damaged(e.to_string()))
 }
 
-/// Adds the staged features to a bundle, behind its own. Needs an open session.
+/// Adds the staged features to a bundle, behind its own.
 pub fn add_staged(bundle: &mut Bundle) -> Result<(), Error> {
     for row in rows(None)? {
         if bundle.features.iter().any(|f| f.cell == row.cell) {
@@ -164,7 +164,7 @@ pub fn add_staged(bundle: &mut Bundle) -> Result<(), Error> {
     Ok(())
 }
 
-/// The cell of a feature whose past has to be backfilled, if there is one. Needs an open session.
+/// The cell of a feature whose past has to be backfilled, if there is one.
 pub fn next_to_fill() -> Option<i32> {
     let mut cell = None;
     NEXT.with(|statement| statement.write(&[], |row| cell = row.get(1)));
@@ -179,7 +179,7 @@ pub struct Filled {
     pub left: Vec<Uuid>,
 }
 
-/// Locks a feature for its backfill, until the transaction ends, and answers how far that is. Needs an open session.
+/// Locks a feature for its backfill, until the transaction ends, and answers how far that is.
 pub fn take_to_fill(cell: i32) -> Option<Filled> {
     let mut filled = None;
     TAKE.with(|statement| {
@@ -198,7 +198,7 @@ pub fn take_to_fill(cell: i32) -> Option<Filled> {
 }
 
 /// Notes how far a feature is backfilled, and whether that is all. A feature that the bundle in force has need not
-/// be staged any longer. Needs an open session.
+/// be staged any longer.
 pub fn filled_to(cell: i32, filled: &Filled, all: bool, in_force: bool) {
     ADVANCE.with(|statement| {
         let args = [
@@ -213,7 +213,7 @@ pub fn filled_to(cell: i32, filled: &Filled, all: bool, in_force: bool) {
 }
 
 /// A bundle comes into force: its features need not be staged, and a feature that no session writes from now on
-/// has to be backfilled again. Needs an open session.
+/// has to be backfilled again.
 pub fn settle_staged(bundle: i64) {
     SETTLE.with(|statement| statement.write(&[datum::int8(bundle)], |_| {}));
 }

@@ -98,7 +98,7 @@ impl UserRow {
     }
 
     /// Locks the row, or makes one, until the transaction ends: from here on one event of a user waits
-    /// for the other, so that one cannot overlook the other. Needs an open session.
+    /// for the other, so that one cannot overlook the other.
     pub fn lock(user_key: Uuid) -> (UserRow, Locked) {
         loop {
             if let Some(found) = UserRow::lock_existing(user_key) {
@@ -110,7 +110,7 @@ impl UserRow {
         }
     }
 
-    /// The same, unless another transaction has the row, or is making it. Needs an open session.
+    /// The same, unless another transaction has the row, or is making it.
     pub fn lock_free(user_key: Uuid) -> Option<(UserRow, Locked)> {
         match UserRow::lock_if_free(user_key) {
             Err(NotLocked::Absent) if !USER_STATE.is_being_made(user_key) => {
@@ -121,18 +121,18 @@ impl UserRow {
         }
     }
 
-    /// The same, if there is a row. Needs an open session.
+    /// The same, if there is a row.
     pub fn lock_existing(user_key: Uuid) -> Option<(UserRow, Locked)> {
         UserRow::lock_as(user_key, Wait::ForIt).ok()
     }
 
-    /// The same, if there is a row and nobody else has it. Needs an open session.
+    /// The same, if there is a row and nobody else has it.
     pub fn lock_if_free(user_key: Uuid) -> Result<(UserRow, Locked), NotLocked> {
         UserRow::lock_as(user_key, Wait::Never)
     }
 
     /// Locks the row, or makes one, and puts what is in it here; None if another transaction has it
-    /// for longer than that. Needs an open session.
+    /// for longer than that.
     pub fn lock_within(&mut self, user_key: Uuid, milliseconds: u32) -> Option<Locked> {
         match self.try_to_lock(user_key, Wait::Never) {
             Ok(locked) => return Some(locked),

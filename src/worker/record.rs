@@ -1,4 +1,4 @@
-//! Which job is due, and how each run went: decide.job and decide.job_run. All of it needs an open session.
+//! Which job is due, and how each run went: decide.job and decide.job_run.
 
 use pgrx::pg_sys::{BOOLOID, INT8OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID};
 

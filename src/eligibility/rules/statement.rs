@@ -163,7 +163,7 @@ impl Rules {
     }
 
     /// Writes the actions into the statements where the caller's snapshot does not see those of the bundle, which was
-    /// published after it was taken. Needs an open session.
+    /// published after it was taken.
     pub(super) fn provide_actions(&self) {
         let is_set = |rule: &Rule| rule.set.is_some();
         if self.rows_of_sets.borrow().is_some()
