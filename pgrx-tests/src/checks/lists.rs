@@ -1,4 +1,4 @@
-//! Lists that stand once in the code, and again in the documents: reasons, settings, aggregates.
+//! Lists that stand once in the code, and again in the documents: reasons, settings, aggregates, selections.
 
 use std::fs;
 
@@ -125,6 +125,44 @@ pub fn name_every_aggregate(database: &Database) -> Result<()> {
     ensure!(
         known == documented,
         "publish knows {known:?}, and the documents {documented:?}"
+    );
+    Ok(())
+}
+
+/// Every selection has a row in the documents, with its own parameter and the default of that.
+pub fn name_every_selection(database: &Database) -> Result<()> {
+    let text = page("rules-and-models.md")?;
+    let section = section(&text, "## Selections")?;
+    let selections = database.connect()?.query(
+        "SELECT selection, max(parameter) FILTER (WHERE is_own), max(default_value::text) FILTER (WHERE is_own)
+           FROM (SELECT *, parameter <> 'min_probability' AS is_own FROM decide.selection_catalog()) AS c
+          GROUP BY selection",
+        &[],
+    )?;
+    for selection in &selections {
+        let name: &str = selection.get(0);
+        let parameter: Option<&str> = selection.get(1);
+        let default: Option<&str> = selection.get(2);
+        let row = section
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("| `{name}` | ")))
+            .with_context(|| format!("rules-and-models.md has no row of {name}"))?;
+        let (written, _) = row.split_once('|').context("a row of one column")?;
+        let agrees = match parameter.zip(default) {
+            None => written.trim().is_empty(),
+            Some((parameter, default)) => {
+                written.starts_with(&format!("`{parameter}`: "))
+                    && written.trim_end().ends_with(&format!("default {default}"))
+            }
+        };
+        ensure!(agrees, "{name}: the documents say {written}");
+    }
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let rows = rows.count();
+    ensure!(
+        rows == selections.len(),
+        "{rows} rows for {} selections",
+        selections.len()
     );
     Ok(())
 }

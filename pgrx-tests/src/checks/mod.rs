@@ -66,6 +66,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("docs/name_every_reason", lists::name_every_reason),
     ("docs/name_every_setting", lists::name_every_setting),
     ("docs/name_every_aggregate", lists::name_every_aggregate),
+    ("docs/name_every_selection", lists::name_every_selection),
     (
         "docs/tutorial_and_operations_run",
         docs::tutorial_and_operations_run,
