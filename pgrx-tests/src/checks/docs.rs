@@ -66,6 +66,8 @@ pub fn plain(text: &str) -> String {
         {
             plain += words;
             rest = after;
+        } else {
+            plain.push('[');
         }
     }
     (plain + rest).replace('`', "")
