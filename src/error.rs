@@ -6,6 +6,8 @@ use std::fmt;
 use pgrx::PgSqlErrorCode::{self, *};
 use pgrx::pg_sys::panic::ErrorReport;
 
+use crate::pg::lock_limit::Limit;
+
 /// One fault of the policy tables.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
@@ -78,6 +80,8 @@ pub enum Error {
     },
     /// Another session is doing it.
     JobTaken(&'static str),
+    /// A lock of another transaction was waited for too long.
+    Held(Held),
     ReadOnly(&'static str),
     /// The verb, called by what somebody else has set off.
     Restricted(&'static str),
@@ -88,6 +92,40 @@ pub enum Error {
     Training(String, &'static str),
     Import(String, &'static str),
     Simulation(String, &'static str),
+}
+
+/// A wait for a lock that has lasted too long.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// Whose wait.
+    pub verb: &'static str,
+    /// What it waited for.
+    pub what: &'static str,
+    /// Who has it.
+    pub by: &'static str,
+    pub limit: Limit,
+    /// What to do once it is free.
+    pub then: &'static str,
+}
+
+impl Held {
+    fn detail(&self) -> String {
+        let Limit {
+            setting,
+            milliseconds,
+        } = self.limit;
+        match setting {
+            Some(setting) => format!("{} {setting} is {milliseconds} ms.", self.by),
+            None => format!("{} It is waited for {milliseconds} ms at most.", self.by),
+        }
+    }
+
+    fn hint(&self) -> String {
+        format!(
+            "Look in pg_stat_activity for sessions that are idle in transaction; idle_in_transaction_session_timeout ends them. {}",
+            self.then
+        )
+    }
 }
 
 impl Error {
@@ -263,6 +301,12 @@ impl Error {
                 format!("job \"{job}\" is being done by another session"),
                 Some("Its row in decide.job is locked until that transaction ends.".into()),
                 hint("Try again, or look in pg_locks for who has it."),
+            ),
+            Error::Held(held) => (
+                ERRCODE_LOCK_NOT_AVAILABLE,
+                format!("{}() has waited too long for {}", held.verb, held.what),
+                Some(held.detail()),
+                Some(held.hint()),
             ),
             Error::ReadOnly(verb) => (
                 ERRCODE_READ_ONLY_SQL_TRANSACTION,

@@ -12,6 +12,7 @@ mod fact;
 mod features;
 pub mod inbox;
 mod keys;
+mod patience;
 mod quarantine;
 mod shown;
 mod store;
@@ -134,7 +135,7 @@ impl Desk {
     fn take<'a>(&'a self, event: &Json<'a>, who: Who, received: i64) -> Result<Taken, Bad<'a>> {
         let event = self.read(event, who, received)?;
         let mut additions = Additions::default();
-        let locked = UserRow::lock(event.user_key);
+        let locked = patience::for_user(|| UserRow::lock(event.user_key));
         let [accepted, _] = self.put(event.user_key, locked, &[event], &mut additions);
         additions.write();
         Ok(match accepted {
@@ -208,7 +209,8 @@ impl Desk {
         if ahead.new.is_empty() {
             return Some([0, of]);
         }
-        let locked = ahead.row.write_over(user_key, ahead.version, wait)?;
+        let over = || ahead.row.write_over(user_key, ahead.version, wait);
+        let locked = patience::for_user(over)?;
         // While it waited, another feature may have come that all events from then on count in.
         let bundle = &self.bundle;
         if !policy::live().is_ok_and(|live| Rc::ptr_eq(&live, bundle)) {
@@ -259,7 +261,7 @@ impl Desk {
                     ahead.and_then(|ahead| self.put_ahead(ahead, events, wait, &mut additions));
                 let put = put.or_else(|| {
                     let locked = match wait {
-                        Wait::ForIt => Some(UserRow::lock(user_key)),
+                        Wait::ForIt => Some(patience::for_user(|| UserRow::lock(user_key))),
                         Wait::Never => UserRow::lock_free(user_key),
                     };
                     Some(self.put(user_key, locked?, events, &mut additions))

@@ -4,6 +4,7 @@ use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
 use super::contract::Sender;
+use super::patience::bounded;
 use super::{
     Taken, Who, backfill as filling, consistency, quarantine, take, take_all, take_unreadable, text,
 };
@@ -19,7 +20,8 @@ fn track(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
     let event = call.json(0).ok_or("not_an_object");
-    take_in(event, is_strict(&call)).or_raise().as_str()
+    let taken = bounded("track", || take_in(event, is_strict(&call)));
+    taken.or_raise().as_str()
 }
 
 /// track(event, strict) for an event as text.
@@ -28,7 +30,8 @@ fn track_text(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
     let event = call.text(0).ok_or("not_an_object").and_then(text::parse);
-    take_in(event, is_strict(&call)).or_raise().as_str()
+    let taken = bounded("track", || take_in(event, is_strict(&call)));
+    taken.or_raise().as_str()
 }
 
 /// track(events, strict): one row of counts.
@@ -38,7 +41,8 @@ fn track_many(call: FunctionCallInfo) {
     refuse_read_only("track");
     let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
     let events = events.into_iter().map(|event| event.ok_or("not_an_object"));
-    let counts = take_all(events, is_strict(&call), Sender::Client).or_raise();
+    let take = || take_all(events, is_strict(&call), Sender::Client);
+    let counts = bounded("track", take).or_raise();
     call.rows().push(counts.map(datum::int8));
 }
 
@@ -49,7 +53,8 @@ fn take_rows(call: FunctionCallInfo) {
     refuse_read_only("track");
     let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
     let events = events.into_iter().map(|event| event.ok_or("not_an_object"));
-    let counts = take_all(events, false, Sender::Row).or_raise();
+    let take = || take_all(events, false, Sender::Row);
+    let counts = bounded("track", take).or_raise();
     call.rows().push(counts.map(datum::int8));
 }
 
@@ -73,7 +78,8 @@ fn release_quarantine(call: FunctionCallInfo) -> &'static str {
     refuse_read_only("release_quarantine");
     let id = call.uuid(0).ok_or(Error::Null("quarantine_id")).or_raise();
     let patch = call.json(1).unwrap_or_else(Json::nothing);
-    quarantine::release(id, &patch).or_raise().as_str()
+    let released = bounded("release_quarantine", || quarantine::release(id, &patch));
+    released.or_raise().as_str()
 }
 
 /// release_all(reason, patch): one row of counts.
@@ -84,7 +90,8 @@ fn release_all(call: FunctionCallInfo) {
     refuse_read_only("release_all");
     let reason = call.text(0).ok_or(Error::Null("reason")).or_raise();
     let patch = call.json(1).unwrap_or_else(Json::nothing);
-    let counts = quarantine::release_all(reason, &patch).or_raise();
+    let release = || quarantine::release_all(reason, &patch);
+    let counts = bounded("release_all", release).or_raise();
     call.rows().push(counts.map(datum::int8));
 }
 

@@ -20,6 +20,7 @@ pub mod holder;
 pub mod identity;
 pub mod invalidation;
 pub mod json;
+pub mod lock_limit;
 pub mod locked;
 pub mod lookup;
 pub mod partition;
