@@ -97,10 +97,10 @@ pub enum Error {
 /// A wait for a lock that has lasted too long.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// Whose wait.
-    pub verb: &'static str,
-    /// What it waited for.
-    pub what: &'static str,
+    /// Who has waited.
+    pub who: Cow<'static, str>,
+    /// What for.
+    pub what: Cow<'static, str>,
     /// Who has it.
     pub by: &'static str,
     pub limit: Limit,
@@ -304,7 +304,7 @@ impl Error {
             ),
             Error::Held(held) => (
                 ERRCODE_LOCK_NOT_AVAILABLE,
-                format!("{}() has waited too long for {}", held.verb, held.what),
+                format!("{} has waited too long for {}", held.who, held.what),
                 Some(held.detail()),
                 Some(held.hint()),
             ),
@@ -313,9 +313,11 @@ impl Error {
                 format!("cannot execute {verb}() in a read-only transaction"),
                 Some("What it answers and what it writes stand or fall together.".into()),
                 hint(match *verb {
-                    "backfill" => "Run it on the primary server.",
                     "decide" => "On a standby or in a READ ONLY transaction, ask decide.explain().",
-                    _ => "Send events to the primary server.",
+                    "track" | "release_quarantine" | "release_all" => {
+                        "Send events to the primary server."
+                    }
+                    _ => "Call it on the primary server, in a transaction that may write.",
                 }),
             ),
             Error::Restricted(verb) => (

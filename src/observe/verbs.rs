@@ -9,10 +9,11 @@ use super::{
     Taken, Who, backfill as filling, consistency, quarantine, take, take_all, take_unreadable, text,
 };
 use crate::error::{Error, OrRaise};
-use crate::govern::acting::refuse_restricted;
+use crate::govern::acting::{refuse_read_only, refuse_restricted};
+use crate::govern::waiting::Waiting;
 use crate::pg::call::Call;
 use crate::pg::json::Json;
-use crate::pg::{clock, datum, session};
+use crate::pg::{clock, datum};
 
 /// track(event, strict): what became of it.
 #[pg_extern(sql = false)]
@@ -101,7 +102,8 @@ fn backfill(feature: Option<&str>) -> String {
     refuse_restricted("backfill");
     refuse_read_only("backfill");
     let feature = feature.ok_or(Error::Null("feature")).or_raise();
-    filling::backfill(feature).or_raise()
+    let fill = || filling::backfill(feature);
+    Waiting::of_verb("backfill").patiently(fill).or_raise()
 }
 
 /// feature_consistency(from, to): a row per feature.
@@ -127,11 +129,5 @@ fn feature_consistency(call: FunctionCallInfo) {
             datum::int8(agreement.extra),
             datum::float8(agreement.largest_difference),
         ]);
-    }
-}
-
-fn refuse_read_only(verb: &'static str) {
-    if session::is_read_only() {
-        Error::ReadOnly(verb).raise();
     }
 }

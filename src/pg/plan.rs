@@ -380,14 +380,10 @@ fn in_memory<T>(work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Runs `work`, which waits for locks a second at most, or as long as the session does where that is less, and
-/// fails then.
-pub fn impatient<T>(work: impl FnOnce() -> T) -> T {
-    // SAFETY: reads a setting of the session, in milliseconds.
-    match unsafe { pg_sys::LockTimeout } {
-        1..1_000 => work(),
-        _ => with_setting(c"lock_timeout", c"1s", work),
-    }
+/// Runs `work`, which waits for each lock so many milliseconds at most and fails then.
+pub fn with_lock_timeout<T>(milliseconds: i32, work: impl FnOnce() -> T) -> T {
+    let value = CString::new(milliseconds.to_string()).expect("digits");
+    with_setting(c"lock_timeout", &value, work)
 }
 
 fn with_setting<T>(name: &CStr, value: &CStr, work: impl FnOnce() -> T) -> T {

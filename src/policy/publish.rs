@@ -15,11 +15,11 @@ use super::rule_check;
 use super::stage::settle;
 use super::tables::{Content, FeatureRow};
 use super::validate::{self, Faults};
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::govern::switches::Switches;
 use crate::govern::turn;
+use crate::govern::waiting::{Awaited, waiting_a_second_for};
 use crate::pg::attempt::attempt;
-use crate::pg::plan::impatient;
 use crate::pg::{Session, Statement, clock, datum, invalidation};
 
 thread_local! {
@@ -139,7 +139,11 @@ pub fn make_partitions() -> i32 {
 /// Partitions are made ahead here too, for servers without a worker. Making one takes a lock that a
 /// long report may hold up; the publish does not wait for that.
 fn try_to_make_partitions() {
-    if let Err(error) = attempt(|| impatient(make_partitions)) {
+    let partitions = Awaited {
+        what: "the tables of traces, outcomes and events".into(),
+        by: "Other transactions read or write them.",
+    };
+    if let Err(error) = attempt(|| waiting_a_second_for(partitions, make_partitions)) {
         pgrx::warning!(
             "partitions were not made ahead: {}; later, SELECT decide.run_job('partitions')",
             error.message
@@ -164,7 +168,11 @@ pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Err
 fn settle_budgets(bundle: &Bundle) {
     let now = clock::now();
     for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
-        impatient(|| Budget(cap).settle(now));
+        let counters = Awaited {
+            what: format!("the counters of cap \"{}\"", printable(&cap.name)).into(),
+            by: "A transaction that has decided within that cap has not ended, or the table of counters is locked.",
+        };
+        waiting_a_second_for(counters, || Budget(cap).settle(now));
     }
 }
 

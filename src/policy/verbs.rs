@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use super::{names, publish as publishing};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::as_owner;
+use crate::govern::waiting::Waiting;
 use crate::math::runs::expand;
 use crate::pg::call::Call;
 
@@ -13,7 +14,8 @@ use crate::pg::call::Call;
 fn publish(call: FunctionCallInfo) -> i64 {
     let call = Call::running(call);
     let owner = as_owner(&call, "publish");
-    publishing::publish(call.text(0), &owner.caller_name()).or_raise()
+    let publish = || publishing::publish(call.text(0), &owner.caller_name());
+    Waiting::of_verb("publish").patiently(publish).or_raise()
 }
 
 #[pg_extern(sql = false)]
@@ -21,7 +23,8 @@ fn rollback(call: FunctionCallInfo) {
     let call = Call::running(call);
     let bundle = call.int8(0).ok_or(Error::Null("bundle")).or_raise();
     let owner = as_owner(&call, "rollback");
-    publishing::rollback(bundle, call.text(1), &owner.caller_name()).or_raise();
+    let rollback = || publishing::rollback(bundle, call.text(1), &owner.caller_name());
+    Waiting::of_verb("rollback").patiently(rollback).or_raise();
 }
 
 #[pg_extern(sql = false)]

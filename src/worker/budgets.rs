@@ -1,6 +1,7 @@
 //! The counters of budgets: reservations that are over are counted or given back, and what is left is
 //! spread evenly again over the rows of a counter that is running out.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
@@ -17,11 +18,24 @@ use crate::policy::{self, Budget, Cap, Level, Per, Stripe};
 thread_local! {
     static TOLD: Statement = const { Statement::new(include_str!("budgets.sql"),
         &[INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, UUIDOID, TEXTOID]) };
+    /// Rows of counters that the run has passed by, since transactions hold them: cap and number.
+    static HELD: RefCell<BTreeSet<(i32, i32)>> = const { RefCell::new(BTreeSet::new()) };
+    /// The last step was not the last of its run.
+    static GOES_ON: Cell<bool> = const { Cell::new(false) };
 }
 
 /// One budget that has something to look up, or else all of them once: its rows are held no longer than
 /// that takes.
 pub fn step() -> Result<Step, Error> {
+    let step = look_at_all()?;
+    GOES_ON.set(step.more);
+    Ok(step)
+}
+
+fn look_at_all() -> Result<Step, Error> {
+    if !GOES_ON.get() {
+        HELD.take();
+    }
     let done = Step {
         rows: 0,
         more: false,
@@ -52,7 +66,25 @@ pub fn step() -> Result<Step, Error> {
 }
 
 pub fn says(rows: i64) -> String {
-    format!("{rows} reservations looked up")
+    match HELD.with_borrow(BTreeSet::len) {
+        0 => format!("{rows} reservations looked up"),
+        held => format!(
+            "{rows} reservations looked up; rows of counters left, which others hold: {held}"
+        ),
+    }
+}
+
+/// Notes which of these rows of a counter, by their numbers, a transaction holds, so that they are left for the next run.
+fn note_held(cap: &Cap, wanted: impl Iterator<Item = i32>, had: &[Stripe]) {
+    let had: BTreeSet<i32> = had.iter().map(|stripe| stripe.number).collect();
+    HELD.with_borrow_mut(|held| {
+        for number in wanted {
+            match had.contains(&number) {
+                true => held.remove(&(cap.slot, number)),
+                false => held.insert((cap.slot, number)),
+            };
+        }
+    });
 }
 
 /// Counts the reservations that are over of which events have told, and gives the others back. Rows that
@@ -66,10 +98,13 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
             .collect()
     };
     let committed = Budget(cap).stripes(Seen::Committed, &terms);
-    if committed.iter().all(|stripe| due(stripe).is_empty()) {
+    let are_due = committed.iter().filter(|stripe| !due(stripe).is_empty());
+    let are_due: Vec<i32> = are_due.map(|stripe| stripe.number).collect();
+    if are_due.is_empty() {
         return 0;
     }
     let stripes = Budget(cap).lock_free();
+    note_held(cap, are_due.into_iter(), &stripes);
     let cells: BTreeSet<(i64, i64)> = stripes
         .iter()
         .flat_map(|stripe| {
@@ -147,6 +182,7 @@ fn spread(cap: &Cap, now: i64) {
         return;
     }
     let mut stripes = Budget(cap).lock_free();
+    note_held(cap, committed.iter().map(|stripe| stripe.number), &stripes);
     let used: Vec<i64> = stripes
         .iter()
         .map(|s| ledger::used(&s.ledger, &terms))

@@ -24,10 +24,10 @@ mod visit;
 use pgrx::prelude::*;
 
 use crate::error::{Error, OrRaise, printable};
-use crate::govern::acting::refuse_restricted;
+use crate::govern::acting::{refuse_read_only, refuse_restricted};
+use crate::govern::waiting::Waiting;
 use crate::pg::attempt::attempt;
 use crate::pg::call::Call;
-use crate::pg::plan::impatient;
 use crate::pg::{Session, clock, datum, session, worker};
 
 /// A job: done in steps, each short and by itself a whole.
@@ -96,6 +96,7 @@ fn named(name: &str) -> Option<&'static Job> {
 #[pg_extern(sql = false)]
 fn run_job(job: Option<&str>) -> String {
     refuse_restricted("run_job");
+    refuse_read_only("run_job");
     run(job).or_raise()
 }
 
@@ -111,12 +112,15 @@ fn run(name: Option<&str>) -> Result<String, Error> {
     })?;
     let _session = Session::open();
     let mut run = record::Run::new(job, clock::now());
-    let recorded = !session::is_read_only();
-    if recorded && !record::is_my_turn(job) {
+    if !record::is_my_turn(job) {
         return Err(Error::JobTaken(job.name));
     }
     let mut rest = "";
-    impatient(|| {
+    let waiting = Waiting {
+        who: format!("job \"{}\"", job.name).into(),
+        ..Waiting::of_verb("run_job")
+    };
+    waiting.for_at_most(1_000, || {
         loop {
             // What a step has allocated goes with it.
             let _step = Session::open();
@@ -141,9 +145,7 @@ fn run(name: Option<&str>) -> Result<String, Error> {
             }
             session::check_interrupts();
         }
-        if recorded {
-            record::went_well(&run, false);
-        }
+        record::went_well(&run, false);
         Ok((job.says)(run.rows) + rest)
     })
 }

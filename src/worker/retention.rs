@@ -5,8 +5,9 @@ use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
 use super::Step;
-use crate::error::Error;
+use crate::error::{Error, Held};
 use crate::pg::attempt::attempt;
+use crate::pg::lock_limit::Limit;
 use crate::pg::{Statement, clock, datum};
 use crate::{policy, settings};
 
@@ -16,6 +17,12 @@ thread_local! {
     static EXPIRE_TYPE: Statement = const { Statement::new(
         "SELECT decide.expire_type($1, $2)", &[TEXTOID, TIMESTAMPTZOID]) };
 }
+
+/// As decide.expire and decide.expire_type have it.
+const PATIENCE: Limit = Limit {
+    setting: None,
+    milliseconds: 200,
+};
 
 /// One partition, some rows of a default one, or the events of one type and day.
 pub fn step() -> Result<Step, Error> {
@@ -29,9 +36,9 @@ pub fn step() -> Result<Step, Error> {
     let events = events.into_iter().chain(by_contract).min();
     let mut held = None;
     // Who holds one table, or the events of one type, keeps no other from its retention.
-    let mut gone = |expire: &dyn Fn() -> i64| match attempt(expire) {
+    let mut gone = |what: String, expire: &dyn Fn() -> i64| match attempt(expire) {
         Err(error) if error.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
-            held.get_or_insert(error);
+            held.get_or_insert(what);
             0
         }
         Err(error) => error.raise(),
@@ -43,7 +50,8 @@ pub fn step() -> Result<Step, Error> {
         ("outcome", "decided_at", traces),
     ] {
         let Some(kept) = kept else { continue };
-        let rows = gone(&|| expire(parent, key, clock::now() - kept));
+        let what = format!("a day of decide.{parent} that is over");
+        let rows = gone(what, &|| expire(parent, key, clock::now() - kept));
         if rows > 0 {
             return Ok(Step { rows, more: true });
         }
@@ -52,13 +60,20 @@ pub fn step() -> Result<Step, Error> {
         .into_iter()
         .flat_map(|contracts| contracts.retentions())
     {
-        let rows = gone(&|| expire_type(kind, clock::now() - kept));
+        let what = format!("events of type \"{kind}\" that are over");
+        let rows = gone(what, &|| expire_type(kind, clock::now() - kept));
         if rows > 0 {
             return Ok(Step { rows, more: true });
         }
     }
-    if let Some(error) = held {
-        error.raise();
+    if let Some(what) = held {
+        return Err(Error::Held(Held {
+            who: "job \"retention\"".into(),
+            what: what.into(),
+            by: "Other transactions read or write the table, or hold its rows.",
+            limit: PATIENCE,
+            then: "Then run the job again, or leave it to a worker.",
+        }));
     }
     Ok(Step {
         rows: 0,
