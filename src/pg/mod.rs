@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod call;
 pub mod claim;
 pub mod clock;
+pub mod confined;
 pub mod daily;
 pub mod datum;
 pub mod expression;
@@ -37,6 +38,14 @@ pub mod worker;
 
 pub use plan::{Plan, Row, Session, Statement};
 pub use watched::Watched;
+
+/// Once per process, from `_PG_init`, when the settings are defined.
+pub fn init() {
+    invalidation::init();
+    timeout::init();
+    confined::init();
+    admission::init();
+}
 
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;

@@ -105,6 +105,24 @@ impl Plan {
         (!made.is_null()).then_some(Planned(made))
     }
 
+    /// Whether, as it is planned now, it may call functions that the server did not come with: itself, or for the checks
+    /// of a domain. True where that is not known. Takes as long as planning: to be asked once. Needs an open session.
+    pub fn calls_added(&self) -> bool {
+        let planned = self.hold();
+        let tree = planned.as_ref().and_then(Planned::tree);
+        tree.is_none_or(|tree| {
+            // SAFETY: the plan is held. The server notes which functions a plan depends on, but for its own; checks of
+            // domains are in no plan, and the text of it names the nodes that look them up.
+            unsafe {
+                let depends = PgList::<pg_sys::PlanInvalItem>::from_pg((*tree).invalItems);
+                let text = CStr::from_ptr(pg_sys::nodeToString(tree.cast()));
+                let of_domain = b"{COERCETODOMAIN ";
+                let mut parts = text.to_bytes().windows(of_domain.len());
+                !depends.is_empty() || parts.any(|part| part == of_domain)
+            }
+        })
+    }
+
     /// Begins to run it, for a cursor.
     fn portal(&self, access: Access, args: &[Arg]) -> pg_sys::Portal {
         let (mut values, nulls) = laid_out(args);

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::pg::attempt::attempt;
+use crate::pg::confined::confined;
 use crate::pg::plan::{Access, pinned};
 use crate::pg::{Plan, identity, rule_text, session};
 use pgrx::pg_sys;
@@ -113,7 +114,8 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
         }
         let _acting = identity::act_as(role);
         let _reading = session::ReadOnly::begin();
-        let analysis = pinned(|| rule_text::analyse(&expression(&Rows::empty(features)), &[]));
+        let analyse = || rule_text::analyse(&expression(&Rows::empty(features)), &[]);
+        let analysis = confined(|| pinned(analyse));
         if analysis.result_type != pg_sys::BOOLOID {
             return Err("it is not boolean".to_owned());
         }
@@ -131,7 +133,7 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
             &TYPES,
         );
         let nothing = [None; TYPES.len()];
-        probe.run(Access::Read, &nothing, |_| {});
+        confined(|| probe.run(Access::Read, &nothing, |_| {}));
         Ok(())
     })
     .unwrap_or_else(|error| Err(error.message))

@@ -19,6 +19,7 @@ use super::bundle::Action;
 use super::rule_check::Rows;
 use crate::math::hash::fnv64a;
 use crate::pg::attempt::attempt;
+use crate::pg::confined::confined;
 use crate::pg::datum::{self, Arg};
 use crate::pg::expression::Truths;
 use crate::pg::plan::{Access, as_server, untranslated};
@@ -82,6 +83,8 @@ struct Inquiry {
     plan: Plan,
     /// What the elements of its array are about.
     places: Vec<Place>,
+    /// Whether it calls functions that somebody has added, as it was planned last.
+    calls_added: Cell<bool>,
 }
 
 /// What a truth is about.
@@ -118,6 +121,20 @@ impl Together {
 impl Inquiry {
     fn is_ready(&self) -> bool {
         self.plan.is_ready()
+    }
+
+    /// Plans it. What functions do meanwhile, which the server may call to estimate, is undone.
+    fn make_ready(&self) {
+        confined(|| self.plan.make_ready());
+        self.calls_added.set(self.plan.calls_added());
+    }
+
+    /// Runs `work`, which runs it: whatever functions that somebody has added do, nothing of it stays.
+    fn confine(&self, work: impl FnOnce()) {
+        match self.calls_added.get() {
+            true => confined(work),
+            false => work(),
+        }
     }
 
     /// Takes in what it answers: truths, and the numbers of the other actions for which their rules hold.
@@ -240,21 +257,28 @@ impl Rules {
         drop(together.take_if(|known| !known.serves(role, &round.out)));
         if !together.as_ref().is_some_and(Together::is_ready) {
             self.plan(until, || {
-                let made = together.get_or_insert_with(|| self.prepare_together(role, &round.out));
+                let prepare = || confined(|| self.prepare_together(role, &round.out));
+                let made = together.get_or_insert_with(prepare);
                 if let Some(rest) = &made.rest {
-                    rest.plan.make_ready();
+                    rest.make_ready();
                 }
             });
         }
         if let Some(together) = &*together {
             let args = self.args(request, i32::MIN, i32::MAX);
-            let timer = until.timer();
-            match together.rest {
-                Some(_) => as_server(|| together.run(&args, &mut verdicts)),
-                None => together.run(&args, &mut verdicts),
-            }
-            if let Some(timer) = timer {
-                timer.end();
+            let mut run = || {
+                let timer = until.timer();
+                match together.rest {
+                    Some(_) => as_server(|| together.run(&args, &mut verdicts)),
+                    None => together.run(&args, &mut verdicts),
+                }
+                if let Some(timer) = timer {
+                    timer.end();
+                }
+            };
+            match &together.rest {
+                Some(rest) => rest.confine(run),
+                None => run(),
             }
         }
         verdicts.holds.sort_unstable();
@@ -406,15 +430,17 @@ impl Rules {
                 self.plan(asked.until, || {
                     let prepare = || self.prepare_alone(rule);
                     let inquiry = plans.entry(rule).or_insert_with(prepare);
-                    untranslated(|| inquiry.plan.make_ready());
+                    untranslated(|| inquiry.make_ready());
                 });
             }
             if let Some(inquiry) = plans.get(&rule) {
-                let timer = asked.until.timer();
-                as_server(|| untranslated(|| inquiry.run(&args, verdicts)));
-                if let Some(timer) = timer {
-                    timer.end();
-                }
+                inquiry.confine(|| {
+                    let timer = asked.until.timer();
+                    as_server(|| untranslated(|| inquiry.run(&args, verdicts)));
+                    if let Some(timer) = timer {
+                        timer.end();
+                    }
+                });
             }
         });
         answer.map_err(|caught| {

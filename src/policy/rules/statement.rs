@@ -1,5 +1,6 @@
 //! The statements by which rules are asked.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::thread::LocalKey;
 
@@ -119,7 +120,11 @@ impl Rules {
     pub(super) fn prepare_alone(&self, rule: usize) -> Inquiry {
         let (statement, places) = self.statement(&[rule], &[], Range::Given);
         let plan = Plan::prepare(&statement, &TYPES);
-        Inquiry { plan, places }
+        Inquiry {
+            plan,
+            places,
+            calls_added: Cell::new(true),
+        }
     }
 
     /// The statement of these rules, planned.
@@ -127,7 +132,11 @@ impl Rules {
         let (statement, places) = self.statement(asked, few, Range::All);
         let plan = Plan::prepare(&statement, &TYPES);
         plan.make_ready();
-        Inquiry { plan, places }
+        Inquiry {
+            plan,
+            places,
+            calls_added: Cell::new(true),
+        }
     }
 
     /// The actions of sets so small that they are asked about one by one.
