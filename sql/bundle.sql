@@ -26,7 +26,7 @@ CREATE TABLE decide.publication (
   note text
 );
 CREATE INDEX ON decide.publication (bundle);
-COMMENT ON TABLE decide.publication IS 'Which bundle came into force when; the newest row holds';
+COMMENT ON TABLE decide.publication IS 'Which bundle came into force when; that of the newest row is in force';
 COMMENT ON COLUMN decide.publication.publication IS 'Number, counting up';
 COMMENT ON COLUMN decide.publication.bundle IS 'Bundle in force from then on';
 COMMENT ON COLUMN decide.publication.kind IS 'publish: a new bundle; rollback: an old one again';
@@ -48,11 +48,11 @@ CREATE TABLE decide.feature_slot (
   number int NOT NULL,
   UNIQUE (number, definition)
 );
-COMMENT ON TABLE decide.feature_slot IS 'The place of a feature in the user''s row, for ever; another definition is another place';
+COMMENT ON TABLE decide.feature_slot IS 'The cells of a feature in the rows of users, for ever; another definition has other cells';
 COMMENT ON COLUMN decide.feature_slot.slot IS 'First cell, from 0; of a feature that is kept per key, the number of its block';
 COMMENT ON COLUMN decide.feature_slot.width IS 'How many cells it takes';
-COMMENT ON COLUMN decide.feature_slot.created_at IS 'When it got its place: events from then on are in it';
-COMMENT ON COLUMN decide.feature_slot.backfilled_at IS 'When the events from before were put in (null: they were not)';
+COMMENT ON COLUMN decide.feature_slot.created_at IS 'When it got its cells: events from then on are in it';
+COMMENT ON COLUMN decide.feature_slot.backfilled_at IS 'When its past was computed (null: it was not)';
 COMMENT ON COLUMN decide.feature_slot.staged_at IS 'Since when it is written though no bundle in force has it whole: its past is being computed, or it waits to be published';
 COMMENT ON COLUMN decide.feature_slot.backfilled_to IS 'The last user whose past is in it, in the order of their pseudonyms';
 COMMENT ON COLUMN decide.feature_slot.backfill_left IS 'Users before that one whose past is not in it yet, since other transactions had their rows';
@@ -101,7 +101,7 @@ SELECT p.publication, p.at, p.by, p.acting_as, p.kind, p.bundle, p.note,
        pg_catalog.jsonb_array_length(b.content -> 'policies') AS policies
   FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
  ORDER BY p.publication;
-COMMENT ON VIEW decide.bundle_history IS 'Who made which bundle live, when and why';
+COMMENT ON VIEW decide.bundle_history IS 'Who put which bundle in force, when and why';
 COMMENT ON COLUMN decide.bundle_history.publication IS 'Number of the entry';
 COMMENT ON COLUMN decide.bundle_history.at IS 'When';
 COMMENT ON COLUMN decide.bundle_history.by IS 'Who';
@@ -109,7 +109,7 @@ COMMENT ON COLUMN decide.bundle_history.acting_as IS 'With whose rights';
 COMMENT ON COLUMN decide.bundle_history.kind IS 'publish or rollback';
 COMMENT ON COLUMN decide.bundle_history.bundle IS 'Bundle that came into force';
 COMMENT ON COLUMN decide.bundle_history.note IS 'Why';
-COMMENT ON COLUMN decide.bundle_history.in_force IS 'Whether it holds now';
+COMMENT ON COLUMN decide.bundle_history.in_force IS 'True if it is in force now';
 COMMENT ON COLUMN decide.bundle_history.surfaces IS 'How many surfaces it has';
 COMMENT ON COLUMN decide.bundle_history.actions IS 'How many actions';
 COMMENT ON COLUMN decide.bundle_history.policies IS 'How many policies';
@@ -162,7 +162,7 @@ RETURN jsonb_build_object(
   'half_life_us', EXTRACT(epoch FROM (feature).half_life) * 1000000,
   'window_us', EXTRACT(epoch FROM (feature).window_length) * 1000000);
 COMMENT ON FUNCTION decide.feature_definition(decide.feature) IS
-  'What makes a feature another feature, with a place of its own: all that changes what is kept';
+  'The parts of a feature''s definition that decide what is kept: with another definition it has other cells';
 
 CREATE FUNCTION decide.feature_content(feature decide.feature, slot integer) RETURNS jsonb
 LANGUAGE sql STABLE

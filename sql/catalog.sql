@@ -13,10 +13,10 @@ SELECT e.row ->> 'feature' AS feature, (e.row ->> 'slot')::int AS slot,
  WHERE b.bundle = (SELECT p.bundle FROM decide.publication AS p ORDER BY p.publication DESC LIMIT 1);
 COMMENT ON VIEW decide.feature_in_force IS 'Features of the bundle in force';
 COMMENT ON COLUMN decide.feature_in_force.feature IS 'Name';
-COMMENT ON COLUMN decide.feature_in_force.slot IS 'Its place in decide.feature_slot';
-COMMENT ON COLUMN decide.feature_in_force.place IS 'Its place in the vectors of traces, from 1 (null: it is not in them)';
-COMMENT ON COLUMN decide.feature_in_force.event_types IS 'Types of the events that move it';
-COMMENT ON COLUMN decide.feature_in_force.offline_only IS 'Whether decisions do not see it';
+COMMENT ON COLUMN decide.feature_in_force.slot IS 'Its slot in decide.feature_slot';
+COMMENT ON COLUMN decide.feature_in_force.place IS 'Its index in the vectors of traces, from 1 (null: it is not in them)';
+COMMENT ON COLUMN decide.feature_in_force.event_types IS 'Types of the events that change it';
+COMMENT ON COLUMN decide.feature_in_force.offline_only IS 'True if decisions do not see it';
 
 CREATE TABLE decide.feature_statistic (
   feature text PRIMARY KEY,
@@ -27,7 +27,7 @@ CREATE TABLE decide.feature_statistic (
 );
 COMMENT ON TABLE decide.feature_statistic IS 'What the job freshness has found of each feature in force; not dumped';
 COMMENT ON COLUMN decide.feature_statistic.feature IS 'Feature';
-COMMENT ON COLUMN decide.feature_statistic.seen_at IS 'Time of the newest event of a type that moves it';
+COMMENT ON COLUMN decide.feature_statistic.seen_at IS 'Time of the newest event of a type that changes it';
 COMMENT ON COLUMN decide.feature_statistic.missing_share IS 'Share of the decisions that missed it (null: there were none, or it is not in their vector)';
 COMMENT ON COLUMN decide.feature_statistic.decisions IS 'Decisions that were looked at: of the last day, under the bundle in force';
 COMMENT ON COLUMN decide.feature_statistic.computed_at IS 'When';
@@ -77,14 +77,14 @@ SELECT v.feature,
   LEFT JOIN defined AS f ON f.feature = v.feature AND f.definition = v.definition
   LEFT JOIN decide.feature_statistic AS s ON s.feature = v.feature
  ORDER BY v.feature COLLATE "C", v.version;
-COMMENT ON VIEW decide.feature_catalog IS 'Every version of every feature: how far it is, who answers for it, how fresh it is, and how often it is missing';
+COMMENT ON VIEW decide.feature_catalog IS 'Every version of every feature: its state, who answers for it, how fresh it is, and how often it is missing';
 COMMENT ON COLUMN decide.feature_catalog.feature IS 'Name';
 COMMENT ON COLUMN decide.feature_catalog.entity IS 'Whose number it is';
 COMMENT ON COLUMN decide.feature_catalog.aggregate IS 'What it keeps';
 COMMENT ON COLUMN decide.feature_catalog.version IS 'Which of the definitions under its name, from 1';
 COMMENT ON COLUMN decide.feature_catalog.lifecycle IS
   'draft: defined and not in force; backfilling: written, and its past is being computed; backfilled: to be published; live; offline: kept and not seen by decisions; retired: no longer written';
-COMMENT ON COLUMN decide.feature_catalog.slot IS 'Its place in decide.feature_slot (null: not yet given)';
+COMMENT ON COLUMN decide.feature_catalog.slot IS 'Its slot in decide.feature_slot (null: not yet given)';
 COMMENT ON COLUMN decide.feature_catalog.owner IS 'Who answers for it';
 COMMENT ON COLUMN decide.feature_catalog.purpose IS 'What it is kept for';
 COMMENT ON COLUMN decide.feature_catalog.half_life IS 'Time in which the past loses half its weight (null: it never does)';
@@ -99,7 +99,7 @@ LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'backfill_wrapper';
 COMMENT ON FUNCTION decide.backfill(text) IS
-  'Has a feature that is not yet in force written by all sessions, and computes its past from the events that are kept, 1,000 users a call; says how far it is';
+  'Has all sessions write a feature that is not yet in force, and computes its past from the events that are kept, 1,000 users per call; answers the progress';
 
 CREATE FUNCTION decide.feature_consistency("from" timestamptz, "to" timestamptz)
 RETURNS TABLE (feature text, decisions bigint, mismatch bigint, missing bigint, extra bigint, largest_difference double precision)

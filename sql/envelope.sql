@@ -12,16 +12,16 @@ CREATE TABLE decide.breaker (
   sessions integer[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE decide.breaker IS
-  'Rules that all sessions leave out, since they failed or were late too often, or that some suspect; written by decisions, not dumped. A row that is deleted is closed within a second';
+  'Rules that all sessions leave out, since they failed or were late too often, or that some sessions suspect; written by decisions, not dumped. To close a breaker, delete its row';
 COMMENT ON COLUMN decide.breaker.rule_hash IS 'Hash of the rule''s text (FNV-1a)';
 COMMENT ON COLUMN decide.breaker.rule IS 'Text of the rule';
 COMMENT ON COLUMN decide.breaker.failures IS 'Failures that sessions saw in a row, and of probes since';
-COMMENT ON COLUMN decide.breaker.slow IS 'How many of them were for lack of time';
+COMMENT ON COLUMN decide.breaker.slow IS 'How many of them were timeouts';
 COMMENT ON COLUMN decide.breaker.openings IS 'How often it was opened in a row; the pause doubles each time. 0: suspected only';
 COMMENT ON COLUMN decide.breaker.opened_at IS 'When it was opened first, or suspected';
-COMMENT ON COLUMN decide.breaker.probe_at IS 'When a decision may try the rule again';
-COMMENT ON COLUMN decide.breaker.last_error IS 'What the last failure said';
-COMMENT ON COLUMN decide.breaker.sessions IS 'Processes of the sessions that found it failing';
+COMMENT ON COLUMN decide.breaker.probe_at IS 'When a decision may run the rule again, as a probe';
+COMMENT ON COLUMN decide.breaker.last_error IS 'What the last failure was: SQLSTATE and its name';
+COMMENT ON COLUMN decide.breaker.sessions IS 'Processes of the sessions in which it failed';
 
 CREATE VIEW decide.breaker_status AS
 SELECT b.rule,
@@ -31,14 +31,14 @@ SELECT b.rule,
   FROM decide.breaker AS b;
 COMMENT ON VIEW decide.breaker_status IS 'Circuit breakers that are not closed: rules that are left out now, by all sessions or by some';
 COMMENT ON COLUMN decide.breaker_status.rule IS 'Text of the rule';
-COMMENT ON COLUMN decide.breaker_status.state IS 'open: left out; half_open: the next decision tries it; suspected: left out by the sessions that found it failing';
+COMMENT ON COLUMN decide.breaker_status.state IS 'open: all sessions leave it out; half_open: the next decision runs it as a probe; suspected: the sessions in which it failed leave it out';
 COMMENT ON COLUMN decide.breaker_status.actions IS 'Actions that have this rule in the policy tables';
 COMMENT ON COLUMN decide.breaker_status.failures IS 'Failures that sessions saw in a row, and of probes since';
-COMMENT ON COLUMN decide.breaker_status.slow IS 'How many of them were for lack of time';
+COMMENT ON COLUMN decide.breaker_status.slow IS 'How many of them were timeouts';
 COMMENT ON COLUMN decide.breaker_status.openings IS 'How often it was opened in a row; the pause doubles each time';
 COMMENT ON COLUMN decide.breaker_status.opened_at IS 'When it was opened first';
-COMMENT ON COLUMN decide.breaker_status.probe_at IS 'When a decision may try the rule again';
-COMMENT ON COLUMN decide.breaker_status.last_error IS 'What the last failure said';
+COMMENT ON COLUMN decide.breaker_status.probe_at IS 'When a decision may run the rule again, as a probe';
+COMMENT ON COLUMN decide.breaker_status.last_error IS 'What the last failure was: SQLSTATE and its name';
 
 CREATE VIEW decide.slo AS
 WITH budget AS (
@@ -76,14 +76,14 @@ SELECT h.surface, h.hour, h.decisions, h.errors, h.fallbacks,
        h.reserve[1] AS reserve_p50_us, h.reserve[2] AS reserve_p95_us, h.reserve[3] AS reserve_p99_us
   FROM hourly AS h;
 COMMENT ON VIEW decide.slo IS
-  'How long decisions took, per surface and hour, and whether that was within the budget; from the traces, so without the writing of the trace itself';
+  'How long decisions took, per surface and hour, and whether they kept to the latency budget; without writing the trace';
 COMMENT ON COLUMN decide.slo.surface IS 'Surface';
 COMMENT ON COLUMN decide.slo.hour IS 'Start of the hour';
 COMMENT ON COLUMN decide.slo.decisions IS 'Decisions made in it';
 COMMENT ON COLUMN decide.slo.errors IS 'How many had an error of a rule or a stage';
 COMMENT ON COLUMN decide.slo.fallbacks IS 'How many left a slot to the fallback';
 COMMENT ON COLUMN decide.slo.latency_budget IS 'Latency budget of the surface; the shortest that was in force in that hour';
-COMMENT ON COLUMN decide.slo.slo_met IS 'Whether 95 of 100 decisions kept to it';
+COMMENT ON COLUMN decide.slo.slo_met IS 'True if 95 of 100 decisions kept to it';
 DO $$
 DECLARE
   stage text;

@@ -11,9 +11,9 @@ CREATE TABLE decide.user_state (
 -- Nobody searches by what is in these; ANALYZE would spend most of its time on them.
 ALTER TABLE decide.user_state
   ALTER COLUMN features SET STATISTICS 0, ALTER COLUMN keyed SET STATISTICS 0, ALTER COLUMN exposures SET STATISTICS 0;
-COMMENT ON TABLE decide.user_state IS 'One row per user: all that decide() reads of them in one look-up';
+COMMENT ON TABLE decide.user_state IS 'One row per user, which decide() reads in one look-up';
 COMMENT ON COLUMN decide.user_state.user_key IS 'Pseudonym of the user';
-COMMENT ON COLUMN decide.user_state.features IS 'Cells by feature slot: the time of the newest event, in microseconds since 2000, and what the aggregate keeps; -Infinity: nothing yet';
+COMMENT ON COLUMN decide.user_state.features IS 'Cells, by the slots of features: the time of the newest event, in microseconds since 2000, and what the aggregate keeps; -Infinity: nothing yet';
 COMMENT ON COLUMN decide.user_state.keyed IS 'Features kept per key: blocks of slot, width, count, and so many keys with their cells';
 COMMENT ON COLUMN decide.user_state.events IS 'How many events are in it';
 COMMENT ON COLUMN decide.user_state.exposures IS 'Counters of caps per user: blocks of the number of a cap, how many entries, and so many triples of time, amount, and 0 (counted) or the action that it is reserved for (2^32 more: several reservations, brought together)';
@@ -28,10 +28,10 @@ CREATE TABLE decide.entity_state (
   PRIMARY KEY (entity, name, stripe)
 ) WITH (fillfactor = 80);
 ALTER TABLE decide.entity_state ALTER COLUMN features SET STATISTICS 0;
-COMMENT ON TABLE decide.entity_state IS 'What is kept of actions and of surfaces: what each session has added, until the job "action_features" brings it together';
+COMMENT ON TABLE decide.entity_state IS 'Features of actions and of surfaces: a row for each session that adds to them, until the job "action_features" merges it';
 COMMENT ON COLUMN decide.entity_state.entity IS 'action or surface';
 COMMENT ON COLUMN decide.entity_state.name IS 'Name of the action, or of the surface';
-COMMENT ON COLUMN decide.entity_state.stripe IS '0: all that was brought together; else the process that adds to it';
+COMMENT ON COLUMN decide.entity_state.stripe IS '0: the merged row; else the process that adds to it';
 COMMENT ON COLUMN decide.entity_state.features IS 'Cells by feature slot, as in decide.user_state';
 COMMENT ON COLUMN decide.entity_state.updated_at IS 'When it last changed';
 
@@ -41,7 +41,7 @@ CREATE TABLE decide.entity_snapshot (
   content jsonb NOT NULL,
   slots jsonb NOT NULL
 );
-COMMENT ON TABLE decide.entity_snapshot IS 'The features of actions and of surfaces at a moment: decisions use the newest, and traces say which';
+COMMENT ON TABLE decide.entity_snapshot IS 'The features of actions and of surfaces at a moment; decisions use the newest snapshot, and traces name it';
 COMMENT ON COLUMN decide.entity_snapshot.taken_at IS 'The moment';
 COMMENT ON COLUMN decide.entity_snapshot.bundle IS 'Bundle that was in force';
 COMMENT ON COLUMN decide.entity_snapshot.content IS 'Values by entity, feature, and name of the action or surface; only what there is';
@@ -73,9 +73,9 @@ CREATE TABLE decide.feature_key (
 -- For publications of all tables: it has no key.
 ALTER TABLE decide.feature_key REPLICA IDENTITY FULL;
 CREATE INDEX ON decide.feature_key (key_hash);
-COMMENT ON TABLE decide.feature_key IS 'The texts of the keys that features are kept per; one may be there twice';
+COMMENT ON TABLE decide.feature_key IS 'The texts of the keys of features that are kept per key; a text may have two rows';
 COMMENT ON COLUMN decide.feature_key.key_hash IS 'The number by which the row of a user knows it';
-COMMENT ON COLUMN decide.feature_key.key IS 'Text';
+COMMENT ON COLUMN decide.feature_key.key IS 'Text, its first 200 characters';
 COMMENT ON TABLE decide.event IS 'Events, each once, by day';
 COMMENT ON TABLE decide.event_default IS 'Events of days that have no partition';
 COMMENT ON COLUMN decide.event.user_key IS 'Pseudonym of the user';
@@ -130,7 +130,7 @@ COMMENT ON TABLE decide.quarantine IS 'Events that did not conform, with every r
 COMMENT ON COLUMN decide.quarantine.quarantine_id IS 'Identifier, in order of time';
 COMMENT ON COLUMN decide.quarantine.received_at IS 'When track() took it in';
 COMMENT ON COLUMN decide.quarantine.user_key IS 'Pseudonym of the user, if the event had one';
-COMMENT ON COLUMN decide.quarantine.reasons IS 'What is wrong with it: code and place';
+COMMENT ON COLUMN decide.quarantine.reasons IS 'What is wrong with it: code and field';
 COMMENT ON COLUMN decide.quarantine.payload IS 'The event without its user_id (null: too large, too deep, or no object)';
 COMMENT ON COLUMN decide.quarantine.event_type IS 'Type, if it can be told';
 
@@ -144,7 +144,7 @@ CREATE TABLE decide.event_inbox (
 -- For publications of all tables: it has no key.
 ALTER TABLE decide.event_inbox REPLICA IDENTITY FULL;
 CREATE INDEX ON decide.event_inbox (received_at);
-COMMENT ON TABLE decide.event_inbox IS 'Events on their way in: put there by COPY, taken in as track() does by the job "fold"';
+COMMENT ON TABLE decide.event_inbox IS 'Events that COPY puts there, until the job "fold" tracks them';
 COMMENT ON COLUMN decide.event_inbox.event IS 'An event as track() takes it; kept without its user_id, and empty where it was no JSON object';
 COMMENT ON COLUMN decide.event_inbox.received_at IS 'When it came';
 COMMENT ON COLUMN decide.event_inbox.user_key IS 'Pseudonym of the user, made from the user_id on the way in';
@@ -152,7 +152,7 @@ CREATE FUNCTION decide.receive_event() RETURNS trigger
 LANGUAGE c SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'receive_event_wrapper';
-COMMENT ON FUNCTION decide.receive_event() IS 'Puts the pseudonym in the place of the user_id, before an event comes into the inbox';
+COMMENT ON FUNCTION decide.receive_event() IS 'Replaces the user_id by the pseudonym before an event is stored in the inbox';
 CREATE TRIGGER receive_event BEFORE INSERT ON decide.event_inbox FOR EACH ROW
   WHEN (NEW.user_key IS NULL) EXECUTE FUNCTION decide.receive_event();
 COMMENT ON TRIGGER receive_event ON decide.event_inbox IS 'No raw user_id in a table';

@@ -5,9 +5,9 @@ CREATE TYPE decide.choice AS (slot integer, action text, probability double prec
 COMMENT ON TYPE decide.choice IS 'What decide() answers: a row per slot of the surface';
 COMMENT ON COLUMN decide.choice.slot IS 'From 1, the most prominent first';
 COMMENT ON COLUMN decide.choice.action IS 'What to show';
-COMMENT ON COLUMN decide.choice.probability IS 'The chance that it had, among what could be had, given the slots before';
-COMMENT ON COLUMN decide.choice.decision_id IS 'The trace; events that tell what came of it name it';
-COMMENT ON COLUMN decide.choice.reason IS 'Null, or why this is not the choice of the policy';
+COMMENT ON COLUMN decide.choice.probability IS 'Its probability among the candidates of the slot, given the slots before';
+COMMENT ON COLUMN decide.choice.decision_id IS 'Identifier of the decision; events that follow from it name it';
+COMMENT ON COLUMN decide.choice.reason IS 'Null, or why the slot has the fallback';
 
 CREATE FUNCTION @extschema@.decide(user_id text, surface text, context jsonb DEFAULT '{}')
 RETURNS SETOF decide.choice
@@ -41,7 +41,7 @@ LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'explain_text_wrapper';
 COMMENT ON FUNCTION decide.explain(text, text, jsonb, bigint) IS
-  'What decide() would do now and why, candidate by candidate, with the draw of the seed; writes nothing';
+  'Answers what decide() would do now and why, action by action, with the draw of the seed; writes nothing';
 
 CREATE FUNCTION decide.explain(user_id bigint, surface text, context jsonb DEFAULT '{}', seed bigint DEFAULT NULL)
 RETURNS TABLE (action text, score double precision, probability double precision, step text, reason text, slot integer, slot_probability double precision)
@@ -49,7 +49,7 @@ LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'explain_bigint_wrapper';
 COMMENT ON FUNCTION decide.explain(bigint, text, jsonb, bigint) IS
-  'What decide() would do now and why, candidate by candidate, with the draw of the seed; writes nothing';
+  'Answers what decide() would do now and why, action by action, with the draw of the seed; writes nothing';
 
 CREATE FUNCTION decide.explain(user_id uuid, surface text, context jsonb DEFAULT '{}', seed bigint DEFAULT NULL)
 RETURNS TABLE (action text, score double precision, probability double precision, step text, reason text, slot integer, slot_probability double precision)
@@ -57,7 +57,7 @@ LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'explain_uuid_wrapper';
 COMMENT ON FUNCTION decide.explain(uuid, text, jsonb, bigint) IS
-  'What decide() would do now and why, candidate by candidate, with the draw of the seed; writes nothing';
+  'Answers what decide() would do now and why, action by action, with the draw of the seed; writes nothing';
 
 CREATE FUNCTION decide.user_key(user_id text) RETURNS uuid
 LANGUAGE c STABLE SECURITY DEFINER
@@ -71,21 +71,21 @@ LANGUAGE c STABLE STRICT SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'user_turn_wrapper';
 COMMENT ON FUNCTION decide.user_turn(text) IS
-  'Where a user comes in the order in which rows of users are locked; null for what is no user_id';
+  'The position of a user in the order in which rows of users are locked; null if it is not a valid user_id';
 
 CREATE FUNCTION decide.announce_erasure(users regclass) RETURNS boolean
 LANGUAGE c VOLATILE STRICT
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'announce_erasure_wrapper';
 COMMENT ON FUNCTION decide.announce_erasure(regclass) IS
-  'Has all sessions forget, at commit, what they remember of rows of users; always false';
+  'Has all sessions forget, at commit, the features of users that they remember; always false';
 CREATE TABLE decide.erasure_announced (never boolean CHECK (false));
-COMMENT ON TABLE decide.erasure_announced IS 'Always empty: what the rule announce_erasure inserts nothing into, so that a DELETE returns no rows of it';
-COMMENT ON COLUMN decide.erasure_announced.never IS 'Nothing';
+COMMENT ON TABLE decide.erasure_announced IS 'Always empty: the target of the rule announce_erasure, which inserts nothing, so that a DELETE returns no rows of it';
+COMMENT ON COLUMN decide.erasure_announced.never IS 'Nothing: CHECK (false)';
 CREATE RULE announce_erasure AS ON DELETE TO decide.user_state DO ALSO
   INSERT INTO decide.erasure_announced (never)
   SELECT true WHERE decide.announce_erasure('decide.user_state'::pg_catalog.regclass);
-COMMENT ON RULE announce_erasure ON decide.user_state IS 'No session goes on with what it remembers of a user whose row is deleted';
+COMMENT ON RULE announce_erasure ON decide.user_state IS 'Has all sessions forget the features of users whose rows are deleted';
 
 CREATE FUNCTION decide.features(user_id text)
 RETURNS TABLE (feature text, key text, value double precision, updated_at timestamptz)
@@ -130,14 +130,14 @@ LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'track_wrapper';
 COMMENT ON FUNCTION @extschema@.track(jsonb, boolean) IS
-  'Takes in one event: accepted, duplicate or quarantined; if strict, a bad event is an error';
+  'Takes in one event: accepted, duplicate or quarantined; if strict, an invalid event is an error';
 
 CREATE FUNCTION @extschema@.track(event text, strict boolean DEFAULT false) RETURNS text
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'track_text_wrapper';
 COMMENT ON FUNCTION @extschema@.track(text, boolean) IS
-  'Takes in one event as it came over the wire; text that is no JSON is quarantined; if strict, a bad event is an error';
+  'Takes in one event as it came over the wire; text that is not JSON is quarantined; if strict, an invalid event is an error';
 
 CREATE FUNCTION @extschema@.track(events jsonb[], strict boolean DEFAULT false)
 RETURNS TABLE (accepted bigint, duplicate bigint, quarantined bigint)
@@ -145,14 +145,14 @@ LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'track_many_wrapper';
 COMMENT ON FUNCTION @extschema@.track(jsonb[], boolean) IS
-  'Takes in many events; answers how many were accepted, duplicates and quarantined; if strict, a bad event is an error';
+  'Takes in many events; answers how many were accepted, duplicates and quarantined; if strict, an invalid event is an error';
 
 CREATE FUNCTION decide.release_quarantine(quarantine_id uuid, patch jsonb DEFAULT '{}') RETURNS text
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'release_quarantine_wrapper';
 COMMENT ON FUNCTION decide.release_quarantine(uuid, jsonb) IS
-  'Tracks an event of the quarantine again, with the fields of the patch; it leaves the quarantine unless it is still bad';
+  'Tracks an event of the quarantine again, with the fields of the patch; it leaves the quarantine unless it is still invalid';
 
 CREATE FUNCTION decide.release_all(reason text, patch jsonb DEFAULT '{}')
 RETURNS TABLE (accepted bigint, duplicate bigint, quarantined bigint)
@@ -160,7 +160,7 @@ LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'release_all_wrapper';
 COMMENT ON FUNCTION decide.release_all(text, jsonb) IS
-  'Tracks all events again that are in quarantine for a reason, given whole or by its code; answers how many were accepted, were duplicates and stay';
+  'Tracks all events again that are in quarantine for a reason, given whole or by its code; answers how many were accepted, were duplicates, and stay in quarantine';
 
 -- The verbs that leave an audit, and import_decisions, which reads what is the caller's, have to know their immediate
 -- caller. So they are not SECURITY DEFINER: they take the rights of their owner for their own statements.
@@ -171,14 +171,14 @@ SET search_path = pg_catalog, pg_temp
 SET IntervalStyle = 'postgres' SET extra_float_digits = 1
 AS 'MODULE_PATHNAME', 'publish_wrapper';
 COMMENT ON FUNCTION decide.publish(text) IS
-  'Validates the policy tables and makes them, as a numbered bundle, live at commit; answers the number';
+  'Validates the policy tables and puts them, as a numbered bundle, in force at commit; answers the number';
 
 CREATE FUNCTION decide.rollback(bundle bigint, note text DEFAULT NULL) RETURNS void
 LANGUAGE c VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'rollback_wrapper';
 COMMENT ON FUNCTION decide.rollback(bigint, text) IS
-  'Makes an old bundle live again, as a new entry in the history';
+  'Puts an old bundle in force again, as a new entry in the history';
 
 CREATE FUNCTION decide.replay(decision_id uuid)
 RETURNS TABLE (agrees boolean, difference text)
@@ -186,14 +186,14 @@ LANGUAGE c VOLATILE STRICT SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'replay_wrapper';
 COMMENT ON FUNCTION decide.replay(uuid) IS
-  'Recomputes a decision from its bundle, model, features and seed; says whether every bit agrees, and if not, what differs';
+  'Recomputes a decision from its bundle, model, features and seed; answers whether every bit agrees, and the first difference';
 
 CREATE FUNCTION decide.run_job(job text) RETURNS text
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'run_job_wrapper';
 COMMENT ON FUNCTION decide.run_job(text) IS
-  'Does a job of the background workers now, to its end, and says what it did: fold, partitions, retention, quarantine, backfill, budgets, freshness, action_features, pacing';
+  'Does a job of the background workers now, to its end, and says what it did; decide.job lists them';
 
 CREATE FUNCTION decide.action_name(number integer) RETURNS text
 LANGUAGE c STABLE STRICT SECURITY DEFINER
@@ -212,7 +212,16 @@ LANGUAGE c STABLE STRICT SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'candidate_names_wrapper';
 COMMENT ON FUNCTION decide.candidate_names(integer[]) IS
-  'The actions of the numbers by which a trace keeps its candidates, where -n stands for the n next ones';
+  'The actions of the numbers by which a trace keeps its candidates, where -n stands for the next n numbers';
+
+CREATE FUNCTION decide.selection_catalog()
+RETURNS TABLE (selection text, parameter text, default_value double precision, lowest double precision, highest double precision,
+               description text, number integer)
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'selection_catalog_wrapper';
+COMMENT ON FUNCTION decide.selection_catalog() IS
+  'The selections that policies may have, a row for each parameter of one: its default and its range, and the number of the selection in traces';
 
 CREATE FUNCTION decide.slot_probabilities(
   candidates integer[], scores real[], choice double precision[], picked integer[], slot integer,
@@ -221,7 +230,7 @@ CREATE FUNCTION decide.slot_probabilities(
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'slot_probabilities_wrapper';
 COMMENT ON FUNCTION decide.slot_probabilities(integer[], real[], double precision[], integer[], integer, integer[]) IS
-  'The distribution that a slot was drawn from, in the bits of the decision, from what a trace keeps of it; null for a slot that the policy did not fill';
+  'The distribution from which a slot was drawn, bit for bit, computed from its trace; null for a slot that the policy did not fill';
 
 CREATE FUNCTION decide.decided_at(decision_id uuid) RETURNS timestamptz
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -234,7 +243,7 @@ LANGUAGE c VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'import_decisions_wrapper';
 COMMENT ON FUNCTION decide.import_decisions(regclass, text) IS
-  'Takes decisions made elsewhere into traces and outcomes: rows of a relation, read with the caller''s rights, with user_id, surface, decided_at, action, propensity, and if wanted slot, context, reward, reward_type; answers how many';
+  'Imports decisions made elsewhere into traces and outcomes: rows of a relation, read with the caller''s rights, with user_id, surface, decided_at, action, propensity, and if wanted slot, context, reward, reward_type; answers how many';
 
 CREATE FUNCTION decide.train(
   model text, surface text, terms text[],

@@ -1,6 +1,6 @@
--- Rights: nothing is public; decide.grant gives a role what one job takes; pg_dump keeps the rows.
+-- Rights: nothing is public; decide.grant gives a role what one kind of access takes; pg_dump keeps the rows.
 
-CREATE FUNCTION decide.job_rights(job text) RETURNS TABLE (rights text, object text)
+CREATE FUNCTION decide.access_rights(access text) RETURNS TABLE (rights text, object text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -9,29 +9,30 @@ AS $$
       JOIN pg_extension AS x ON x.extname = 'pg_decide'
       JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refobjid = x.oid AND d.deptype = 'e'
   )
-  SELECT 'USAGE', 'SCHEMA decide' WHERE job IN ('serve', 'analyse', 'operate', 'rules')
+  SELECT 'USAGE', 'SCHEMA decide' WHERE access IN ('serve', 'analyse', 'operate', 'rules')
   UNION ALL
-  SELECT 'USAGE', 'SCHEMA ' || x.extnamespace::regnamespace::text FROM pg_extension AS x WHERE x.extname = 'pg_decide' AND job = 'serve'
+  SELECT 'USAGE', 'SCHEMA ' || x.extnamespace::regnamespace::text FROM pg_extension AS x WHERE x.extname = 'pg_decide' AND access = 'serve'
   UNION ALL
-  SELECT 'USAGE', 'TYPE decide.choice' WHERE job = 'serve'
+  SELECT 'USAGE', 'TYPE decide.choice' WHERE access = 'serve'
   UNION ALL
-  SELECT 'INSERT (event)', 'TABLE decide.event_inbox' WHERE job = 'serve'
+  SELECT 'INSERT (event)', 'TABLE decide.event_inbox' WHERE access = 'serve'
   UNION ALL
-  SELECT 'UPDATE (every, enabled)', 'TABLE decide.job' WHERE job = 'operate'
+  SELECT 'UPDATE (every, enabled)', 'TABLE decide.job' WHERE access = 'operate'
   UNION ALL
-  SELECT 'SELECT, DELETE', 'TABLE decide.breaker' WHERE job = 'operate'
+  SELECT 'SELECT, DELETE', 'TABLE decide.breaker' WHERE access = 'operate'
   UNION ALL
   SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
-   WHERE (job = 'serve' AND v.name IN ('decide', 'track'))
-      OR (job = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'candidate_names', 'decided_at', 'slot_probabilities',
-                                            'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown'))
-      OR (job = 'operate' AND v.name IN (
+   WHERE (access = 'serve' AND v.name IN ('decide', 'track'))
+      OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'candidate_names', 'decided_at', 'slot_probabilities',
+                                            'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown',
+                                            'selection_catalog'))
+      OR (access = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
-            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'exposure_entries', 'decided_at',
-            'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing'))
+            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'exposure_entries', 'decided_at',
+            'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog'))
   UNION ALL
-  SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE job
+  SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
     WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
                               'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log']
     WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
@@ -42,20 +43,21 @@ AS $$
   UNION ALL
   SELECT 'SELECT, INSERT, UPDATE, DELETE', 'TABLE decide.' || t
     FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type']) AS t
-   WHERE job = 'operate'
+   WHERE access = 'operate'
 $$;
-COMMENT ON FUNCTION decide.job_rights(text) IS 'The rights that a job takes: serve, analyse, operate or rules';
+COMMENT ON FUNCTION decide.access_rights(text) IS 'The rights that a kind of access takes: serve, analyse, operate or rules';
 
-CREATE TABLE decide.role_job (
+CREATE TABLE decide.role_access (
   role name NOT NULL,
-  job text NOT NULL,
+  access text NOT NULL,
   role_id oid,
-  PRIMARY KEY (role, job)
+  PRIMARY KEY (role, access)
 );
-COMMENT ON TABLE decide.role_job IS 'Which role has been given which job by decide.grant';
-COMMENT ON COLUMN decide.role_job.role IS 'Role, by the name that it had then';
-COMMENT ON COLUMN decide.role_job.job IS 'Job: serve, analyse, operate or rules';
-COMMENT ON COLUMN decide.role_job.role_id IS 'Role, by its OID: the same after a renaming, and another one where the name was given again';
+COMMENT ON TABLE decide.role_access IS 'Which role has been given which access by decide.grant';
+COMMENT ON COLUMN decide.role_access.role IS 'Role, by the name that it had then';
+COMMENT ON COLUMN decide.role_access.access IS 'Access: serve, analyse, operate or rules';
+COMMENT ON COLUMN decide.role_access.role_id IS
+  'Role, by its OID: the same after a renaming, and another one where the name was given again; looked up anew when the row is restored';
 
 -- Restored elsewhere, a role has another OID.
 CREATE FUNCTION decide.know_role() RETURNS trigger
@@ -67,11 +69,11 @@ BEGIN
   RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION decide.know_role() IS 'Looks up the OID of the role that a row of decide.role_job names';
-CREATE TRIGGER know_role BEFORE INSERT ON decide.role_job FOR EACH ROW EXECUTE FUNCTION decide.know_role();
+COMMENT ON FUNCTION decide.know_role() IS 'Looks up the OID of the role that a row of decide.role_access names';
+CREATE TRIGGER know_role BEFORE INSERT ON decide.role_access FOR EACH ROW EXECUTE FUNCTION decide.know_role();
 
 -- The rows of roles that are gone go, and those of renamed ones take the new name.
-CREATE FUNCTION decide.role_of(name name, job text) RETURNS oid
+CREATE FUNCTION decide.role_of(name name, access text) RETURNS oid
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -79,22 +81,23 @@ AS $$
 DECLARE
   role oid;
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM decide.job_rights(role_of.job)) THEN
-    RAISE EXCEPTION 'job "%" does not exist', left(role_of.job, 200) USING ERRCODE = 'undefined_object',
-      HINT = 'Jobs are: serve, analyse, operate, rules.';
+  IF NOT EXISTS (SELECT 1 FROM decide.access_rights(role_of.access)) THEN
+    RAISE EXCEPTION 'access "%" does not exist', left(role_of.access, 200) USING ERRCODE = 'undefined_object',
+      HINT = 'Access is one of: serve, analyse, operate, rules.';
   END IF;
   SELECT r.oid INTO role FROM pg_roles AS r WHERE r.rolname = role_of.name;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'role "%" does not exist', role_of.name USING ERRCODE = 'undefined_object';
   END IF;
-  DELETE FROM decide.role_job AS j WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = j.role_id);
-  UPDATE decide.role_job AS j SET role = r.rolname FROM pg_roles AS r WHERE r.oid = j.role_id AND r.rolname <> j.role;
+  DELETE FROM decide.role_access AS a WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = a.role_id);
+  UPDATE decide.role_access AS a SET role = r.rolname FROM pg_roles AS r WHERE r.oid = a.role_id AND r.rolname <> a.role;
   RETURN role;
 END
 $$;
-COMMENT ON FUNCTION decide.role_of(name, text) IS 'The role of a name, once decide.role_job is up to date; an error if there is no such role or job';
+COMMENT ON FUNCTION decide.role_of(name, text) IS
+  'The role of a name, once decide.role_access is up to date; an error if there is no such role or access';
 
-CREATE FUNCTION decide.grant(role name, job text) RETURNS void
+CREATE FUNCTION decide.grant(role name, access text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -102,36 +105,72 @@ AS $$
 DECLARE
   needed record;
 BEGIN
-  PERFORM decide.role_of(role, job);
-  FOR needed IN SELECT * FROM decide.job_rights(job) LOOP
+  PERFORM decide.role_of(role, access);
+  FOR needed IN SELECT * FROM decide.access_rights(access) LOOP
     EXECUTE format('GRANT %s ON %s TO %I', needed.rights, needed.object, role);
   END LOOP;
-  INSERT INTO decide.role_job AS r (role, job) VALUES ("grant".role, "grant".job) ON CONFLICT DO NOTHING;
+  INSERT INTO decide.role_access AS r (role, access) VALUES ("grant".role, "grant".access) ON CONFLICT DO NOTHING;
 END
 $$;
 COMMENT ON FUNCTION decide.grant(name, text) IS
-  'Gives a role the rights of one job: serve (decide and track), analyse (read decisions), operate (edit and publish policy), rules (run eligibility rules)';
+  'Gives a role the rights of one access: serve (decide and track), analyse (read decisions), operate (edit and publish policy), rules (run eligibility rules)';
 
-CREATE FUNCTION decide.revoke(role name, job text) RETURNS void
+CREATE FUNCTION decide.revoke(role name, access text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   needed record;
-  known CONSTANT oid := decide.role_of(role, job);
+  known CONSTANT oid := decide.role_of(role, access);
 BEGIN
-  DELETE FROM decide.role_job AS r WHERE r.role_id = known AND r.job = "revoke".job;
-  -- What another job of the role takes stays.
+  DELETE FROM decide.role_access AS r WHERE r.role_id = known AND r.access = "revoke".access;
+  -- What another access of the role takes stays.
   FOR needed IN
-    SELECT n.rights, n.object FROM decide.job_rights("revoke".job) AS n
+    SELECT n.rights, n.object FROM decide.access_rights("revoke".access) AS n
     EXCEPT
-    SELECT k.rights, k.object FROM decide.role_job AS o, decide.job_rights(o.job) AS k WHERE o.role_id = known
+    SELECT k.rights, k.object FROM decide.role_access AS o, decide.access_rights(o.access) AS k WHERE o.role_id = known
   LOOP
     EXECUTE format('REVOKE %s ON %s FROM %I', needed.rights, needed.object, role);
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION decide.revoke(name, text) IS 'Takes the rights of one job from a role, but for those that another job of it takes';
+COMMENT ON FUNCTION decide.revoke(name, text) IS 'Takes the rights of one access from a role, but for those that another access of it takes';
+
+-- The former names. The second parameter is a name here, so that a call with a text or a literal is never ambiguous:
+-- it takes the functions above, and only `job => …` takes these.
+CREATE FUNCTION decide.grant(role name, job name) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT decide.grant(role, access => job::text) $$;
+COMMENT ON FUNCTION decide.grant(name, name) IS 'Former spelling of decide.grant(role, access), for calls that name the argument job';
+CREATE FUNCTION decide.revoke(role name, job name) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT decide.revoke(role, access => job::text) $$;
+COMMENT ON FUNCTION decide.revoke(name, name) IS 'Former spelling of decide.revoke(role, access), for calls that name the argument job';
+CREATE FUNCTION decide.job_rights(job text) RETURNS TABLE (rights text, object text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT a.rights, a.object FROM decide.access_rights(job) AS a $$;
+COMMENT ON FUNCTION decide.job_rights(text) IS 'Former name of decide.access_rights';
+CREATE VIEW decide.role_job AS
+SELECT a.role, a.access AS job, a.role_id FROM decide.role_access AS a;
+COMMENT ON VIEW decide.role_job IS 'Former name of decide.role_access; dumps that have its rows can be restored';
+COMMENT ON COLUMN decide.role_job.role IS 'Role, by the name that it had then';
+COMMENT ON COLUMN decide.role_job.job IS 'Access: serve, analyse, operate or rules';
+COMMENT ON COLUMN decide.role_job.role_id IS 'Role, by its OID';
+-- COPY writes into a view by a trigger only.
+CREATE FUNCTION decide.put_role_job() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO decide.role_access (role, access) VALUES (NEW.role, NEW.job);
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION decide.put_role_job() IS 'Puts a row that is inserted into decide.role_job into decide.role_access';
+CREATE TRIGGER put_role_job INSTEAD OF INSERT ON decide.role_job FOR EACH ROW EXECUTE FUNCTION decide.put_role_job();
 
 -- Functions and types are granted to PUBLIC when they are made, and anything to anybody by default privileges.
 DO $$
@@ -172,7 +211,7 @@ BEGIN
   FOREACH mine IN ARRAY ARRAY[
     'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'publication',
     'identity', 'name_change', 'feature_slot', 'cap_slot', 'budget_stripe', 'budget_level', 'bundle_action', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
-    'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_job', 'job',
+    'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_access', 'job',
     'mode_change', 'switch_change', 'pacing', 'pacing_log', 'traffic_profile']
   LOOP
     PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');

@@ -22,7 +22,7 @@ COMMENT ON COLUMN decide.identity.named_at IS 'When it got its name';
 
 CREATE VIEW decide.action_number AS
 SELECT i.number, i.name AS action, i.former FROM decide.identity AS i WHERE i.kind = 'action';
-COMMENT ON VIEW decide.action_number IS 'The number by which traces know an action, for ever';
+COMMENT ON VIEW decide.action_number IS 'The number of an action in traces, for ever';
 COMMENT ON COLUMN decide.action_number.number IS 'Number';
 COMMENT ON COLUMN decide.action_number.action IS 'Name, as last published';
 COMMENT ON COLUMN decide.action_number.former IS 'Names that it had before, and that no other action has had since';
@@ -38,7 +38,7 @@ AS $$
     ORDER BY i.named_at DESC LIMIT 1)
    LIMIT 1
 $$;
-COMMENT ON FUNCTION decide.number_of_action(text) IS 'The number of the action that has a name, or else had it last';
+COMMENT ON FUNCTION decide.number_of_action(text) IS 'The number of the action with this name, or of the last one that had it';
 
 CREATE FUNCTION decide.number_shown(actions integer[], decided_at timestamptz, action text) RETURNS int
 LANGUAGE sql STABLE STRICT
@@ -54,7 +54,7 @@ AS $$
    ORDER BY number_shown.action = s.name_then DESC, number_shown.action = s.name DESC LIMIT 1
 $$;
 COMMENT ON FUNCTION decide.number_shown(integer[], timestamptz, text) IS
-  'Which of the actions of a decision has a name: the one that had it when it was decided, else that has it now, else that had it before';
+  'The number of the action with this name among those of a decision: the one that had the name then, else has it now, else had it before';
 
 CREATE VIEW decide.named AS
 SELECT n.kind, n.id, n.name, n.place, i.number
@@ -114,7 +114,7 @@ BEGIN
       HINT = 'What can be renamed: surface, campaign, action, cap, feature, policy.';
   END IF;
   IF NOT decide.is_name(new) THEN
-    RAISE EXCEPTION 'the new name is not a clean one' USING ERRCODE = 'invalid_name',
+    RAISE EXCEPTION 'the new name is not a valid one' USING ERRCODE = 'invalid_name',
       DETAIL = 'A name has 1 to 200 characters, no control characters, and no blanks around it.';
   END IF;
   BEGIN
@@ -148,4 +148,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.rename(text, text, text) IS
-  'Gives a surface, campaign, action, cap, feature or policy another name, in all policy tables that say it; in force once published, with the counters that it had';
+  'Gives a surface, campaign, action, cap, feature or policy another name, in all policy tables that contain it; in force once published, with the same counters';

@@ -1,10 +1,10 @@
 -- Jobs: what there are, how each went last time, and what they need in SQL.
 
-CREATE FUNCTION decide.default_jobs() RETURNS TABLE (job text, every text)
+CREATE FUNCTION decide.default_jobs() RETURNS TABLE (job text, every text, comment text)
 LANGUAGE c IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'default_jobs_wrapper';
-COMMENT ON FUNCTION decide.default_jobs() IS 'The jobs that this version has, and how often each runs unless decide.job says otherwise';
+COMMENT ON FUNCTION decide.default_jobs() IS 'The jobs that this version has, how often each runs unless decide.job says otherwise, and what it does';
 
 CREATE TABLE decide.job (
   job text PRIMARY KEY,
@@ -28,7 +28,7 @@ BEGIN
   RETURN CASE WHEN NOT FOUND THEN NEW END;
 END
 $$;
-COMMENT ON FUNCTION decide.put_job() IS 'Lets a job that is inserted take the place of the one of its name';
+COMMENT ON FUNCTION decide.put_job() IS 'Replaces the row of a job by the one that is inserted';
 CREATE TRIGGER put_job BEFORE INSERT ON decide.job FOR EACH ROW EXECUTE FUNCTION decide.put_job();
 COMMENT ON TRIGGER put_job ON decide.job IS 'So that a dump can be restored';
 
@@ -47,14 +47,15 @@ COMMENT ON TABLE decide.job_run IS 'How each job went last time, in this databas
 COMMENT ON COLUMN decide.job_run.job IS 'Job';
 COMMENT ON COLUMN decide.job_run.started_at IS 'When its last run began';
 COMMENT ON COLUMN decide.job_run.duration IS 'How long that took';
-COMMENT ON COLUMN decide.job_run.rows IS 'How many rows, or partitions, that run was about';
+COMMENT ON COLUMN decide.job_run.rows IS 'How many rows or partitions that run processed';
 COMMENT ON COLUMN decide.job_run.succeeded_at IS 'When the last run that did not fail began';
-COMMENT ON COLUMN decide.job_run.error IS 'Why the last run failed (null: it did not)';
+COMMENT ON COLUMN decide.job_run.error IS
+  'Why the last run failed: SQLSTATE and its name (null: it did not); the server''s log and decide.run_job tell the message';
 COMMENT ON COLUMN decide.job_run.failures IS 'Runs that have failed since the last one that did not';
-COMMENT ON COLUMN decide.job_run.users_left IS 'How many users it was done without, since other transactions had their rows; the next run looks at them again';
+COMMENT ON COLUMN decide.job_run.users_left IS 'How many users it skipped, since other transactions had locked their rows; the next run tries them again';
 COMMENT ON COLUMN decide.job_run.next_run IS 'When it is due again: later each time while it fails, soon where other transactions hold it up';
 
--- A run notes when the next one is due. Another rhythm counts from the start of the last run, at once.
+-- A run notes when the next one is due. A new interval counts from the start of the last run, at once.
 CREATE FUNCTION decide.reschedule_job() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -64,10 +65,10 @@ BEGIN
   RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION decide.reschedule_job() IS 'Has a job whose rhythm was changed be due by the new one';
+COMMENT ON FUNCTION decide.reschedule_job() IS 'After a change of every, makes the next run of the job due by the new interval';
 CREATE TRIGGER reschedule_job AFTER UPDATE OF every ON decide.job FOR EACH ROW WHEN (OLD.every IS DISTINCT FROM NEW.every)
   EXECUTE FUNCTION decide.reschedule_job();
-COMMENT ON TRIGGER reschedule_job ON decide.job IS 'So that another rhythm is heeded from the next visit of a worker on';
+COMMENT ON TRIGGER reschedule_job ON decide.job IS 'So that a new interval takes effect at the next visit of a worker';
 
 CREATE VIEW decide.job_status AS
 SELECT j.job, j.enabled, j.every, r.started_at AS last_run, r.duration, r.rows, r.succeeded_at, r.error,
@@ -80,11 +81,11 @@ COMMENT ON COLUMN decide.job_status.enabled IS 'Whether workers run it';
 COMMENT ON COLUMN decide.job_status.every IS 'Time from the start of one run to the next';
 COMMENT ON COLUMN decide.job_status.last_run IS 'When its last run began (null: never)';
 COMMENT ON COLUMN decide.job_status.duration IS 'How long that took';
-COMMENT ON COLUMN decide.job_status.rows IS 'How many rows, or partitions, that run was about';
+COMMENT ON COLUMN decide.job_status.rows IS 'How many rows or partitions that run processed';
 COMMENT ON COLUMN decide.job_status.succeeded_at IS 'When the last run that did not fail began';
 COMMENT ON COLUMN decide.job_status.error IS 'Why the last run failed (null: it did not)';
 COMMENT ON COLUMN decide.job_status.failures IS 'Runs that have failed since the last one that did not';
-COMMENT ON COLUMN decide.job_status.users_left IS 'How many users it was done without, since other transactions had their rows; the next run looks at them again';
+COMMENT ON COLUMN decide.job_status.users_left IS 'How many users it skipped, since other transactions had locked their rows; the next run tries them again';
 COMMENT ON COLUMN decide.job_status.next_run IS 'When it is due; workers run it at their next visit after that (null: disabled)';
 
 -- Retention. Dropping a partition shuts out all who read or write the table, so it waits for them
@@ -115,14 +116,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.expire(text, text, timestamptz) IS
-  'Drops one partition that is older as a whole, or, where there is none, deletes some rows of the default partition; answers how many, 0 when nothing is left';
+  'Drops one partition whose whole day is older, or, if there is none, deletes some rows of the default partition; answers how many, 0 if nothing is left';
 
 
 CREATE TABLE decide.event_expiry (
   event_type text PRIMARY KEY,
   upto timestamptz NOT NULL
 );
-COMMENT ON TABLE decide.event_expiry IS 'Up to which day the events of each type have expired and are gone';
+COMMENT ON TABLE decide.event_expiry IS 'Up to which day the expired events of each type are deleted';
 COMMENT ON COLUMN decide.event_expiry.event_type IS 'Type';
 COMMENT ON COLUMN decide.event_expiry.upto IS 'End of the last day that was looked through';
 
@@ -163,4 +164,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.expire_type(text, timestamptz) IS
-  'Deletes the expired events of one type from one day; answers 0 when no day is left that is over as a whole';
+  'Deletes the expired events of one type from one day; answers 0 if no whole day is left to delete';

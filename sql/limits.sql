@@ -11,12 +11,12 @@ CREATE TABLE decide.cap_slot (
   identity jsonb NOT NULL
 );
 CREATE UNIQUE INDEX ON decide.cap_slot (number, identity, (COALESCE(value, '')), (value IS NULL));
-COMMENT ON TABLE decide.cap_slot IS 'The number by which counters and traces know a cap, for ever; another definition is another number, and starts anew';
+COMMENT ON TABLE decide.cap_slot IS 'The number of a cap in counters and traces, for ever; another definition has another number, and starts from 0';
 COMMENT ON COLUMN decide.cap_slot.slot IS 'Number';
 COMMENT ON COLUMN decide.cap_slot.cap IS 'Name, as last published';
 COMMENT ON COLUMN decide.cap_slot.value IS 'Value of the attribute, where each value is limited by itself';
 COMMENT ON COLUMN decide.cap_slot.definition IS 'What it counts, of whom, and over which window; not how much of it is allowed. In words, for people';
-COMMENT ON COLUMN decide.cap_slot.cell_us IS 'Grid in which reservations are brought together, in microseconds: an eighth of its first hold';
+COMMENT ON COLUMN decide.cap_slot.cell_us IS 'Grid in which reservations are merged, in microseconds: an eighth of its first hold';
 COMMENT ON COLUMN decide.cap_slot.created_at IS 'When it was first published: exposures from then on are in it';
 COMMENT ON COLUMN decide.cap_slot.number IS 'Number of the cap in decide.identity';
 COMMENT ON COLUMN decide.cap_slot.identity IS 'The same as the definition, with numbers in the place of names and lengths in microseconds: another one is another slot';
@@ -64,7 +64,7 @@ AS $$
   SELECT NULL WHERE (cap).attribute IS NULL OR (cap).attribute_value IS NOT NULL
 $$;
 COMMENT ON FUNCTION decide.cap_values(decide.cap) IS
-  'The values of its attribute that a cap limits each by itself; one null where it does not';
+  'The values of the attribute, if a cap limits each value by itself; else one null';
 
 -- Clocks change at whole seconds, and no zone has two changes within 95 hours: of the 72 hours around a time either
 -- none is seen, or one. The clock shows the time, or has leapt over it, before that change or else from it on.
@@ -169,12 +169,12 @@ CREATE TABLE decide.budget_stripe (
   allowed double precision NOT NULL DEFAULT 0,
   PRIMARY KEY (slot, stripe)
 ) WITH (fillfactor = 20, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0, autovacuum_analyze_threshold = 1000000000);
-COMMENT ON TABLE decide.budget_stripe IS 'Counters of the caps for all users: several rows a cap, each with its share of the limit, so that decisions need not wait for each other';
+COMMENT ON TABLE decide.budget_stripe IS 'Counters of the caps for all users: several rows per cap, each with its share of the limit, so that concurrent decisions rarely wait for each other';
 COMMENT ON COLUMN decide.budget_stripe.slot IS 'Number of the cap';
 COMMENT ON COLUMN decide.budget_stripe.stripe IS 'Which of its rows, from 0';
 COMMENT ON COLUMN decide.budget_stripe.quota IS 'Its share of the limit; all of a cap make up the limit. In millionths where the cap counts cost';
 COMMENT ON COLUMN decide.budget_stripe.ledger IS
-  'What was taken: triples of a time in microseconds since 2000, an amount, and 0 (counted), -1 (reserved) or less (looked up once more, late ones included)';
+  'What was taken: triples of a time in microseconds since 2000, an amount, and 0 (counted), -1 (reserved) or less (looked up once more, late ones included); of the window before as well';
 COMMENT ON COLUMN decide.budget_stripe.paced_at IS 'As of when allowed is';
 COMMENT ON COLUMN decide.budget_stripe.allowed IS 'How much of its quota pacing allows by then';
 
@@ -184,18 +184,22 @@ CREATE TABLE decide.budget_level (
   level smallint NOT NULL DEFAULT 0,
   until bigint NOT NULL DEFAULT 9223372036854775807
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE decide.budget_level IS 'Which budgets are running out: sessions look at the counters of these before they choose';
+COMMENT ON TABLE decide.budget_level IS 'Which budgets are running out: sessions read the counters of these before they choose';
 COMMENT ON COLUMN decide.budget_level.slot IS 'Number of the cap';
 COMMENT ON COLUMN decide.budget_level.window_start IS 'In which window, by its start in microseconds since 2000';
 COMMENT ON COLUMN decide.budget_level.level IS '0: plenty; 1: near its end; 2: used up';
-COMMENT ON COLUMN decide.budget_level.until IS 'When something of it is free again, in microseconds since 2000';
+COMMENT ON COLUMN decide.budget_level.until IS 'When it has capacity again, in microseconds since 2000';
 
 CREATE FUNCTION decide.blocked_reason(code int) RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE c STABLE
 SET search_path = pg_catalog, pg_temp
-RETURN CASE
-  WHEN code >= 100 THEN 'cap: ' || COALESCE((
-    SELECT s.cap || COALESCE(' (' || s.value || ')', '') FROM decide.cap_slot AS s WHERE s.slot = code - 100), '?')
-  ELSE (ARRAY['not_started', 'ended', 'rule', 'rule_failed', 'unknown_user', 'busy', 'narrowed', 'breaker', 'killed'])[code]
-END;
-COMMENT ON FUNCTION decide.blocked_reason(int) IS 'What a number in decide.trace.blocked_by says';
+AS 'MODULE_PATHNAME', 'blocked_reason_wrapper';
+COMMENT ON FUNCTION decide.blocked_reason(int) IS 'The name of a code in decide.trace.blocked_by: a reason of decide.reason_catalog, with the name of the cap';
+
+CREATE FUNCTION decide.reason_catalog()
+RETURNS TABLE (kind text, code int, reason text, step text, description text)
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'reason_catalog_wrapper';
+COMMENT ON FUNCTION decide.reason_catalog() IS
+  'Every reason: why a slot gets the fallback (fallback), and why an action is no candidate (blocked), with the number in decide.trace.blocked_by';

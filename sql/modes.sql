@@ -10,7 +10,7 @@ CREATE TABLE decide.mode_change (
   why text NOT NULL CHECK (why <> ''),
   until timestamptz
 );
-COMMENT ON TABLE decide.mode_change IS 'Every change of a mode; of each surface, and of all together, the newest holds until it expires';
+COMMENT ON TABLE decide.mode_change IS 'Every change of a mode; the newest of each surface, and of all surfaces, is in force until it expires';
 COMMENT ON COLUMN decide.mode_change.number IS 'Number, counting up in the order of commits';
 COMMENT ON COLUMN decide.mode_change.at IS 'When';
 COMMENT ON COLUMN decide.mode_change.by IS 'Who (the session''s user)';
@@ -18,7 +18,7 @@ COMMENT ON COLUMN decide.mode_change.acting_as IS 'Role with whose rights: anoth
 COMMENT ON COLUMN decide.mode_change.surface IS 'Surface (null: all)';
 COMMENT ON COLUMN decide.mode_change.mode IS 'normal, cautious or paused';
 COMMENT ON COLUMN decide.mode_change.why IS 'Why';
-COMMENT ON COLUMN decide.mode_change.until IS 'First moment at which it no longer holds, and normal does (null: until it is changed)';
+COMMENT ON COLUMN decide.mode_change.until IS 'First moment at which it is no longer in force, and normal is (null: until it is changed)';
 
 CREATE TABLE decide.switch_change (
   number bigint PRIMARY KEY,
@@ -31,7 +31,7 @@ CREATE TABLE decide.switch_change (
   why text NOT NULL CHECK (why <> ''),
   until timestamptz
 );
-COMMENT ON TABLE decide.switch_change IS 'Every change of a kill switch; of each thing the newest holds until it expires';
+COMMENT ON TABLE decide.switch_change IS 'Every change of a kill switch; the newest of each name is in force until it expires';
 COMMENT ON COLUMN decide.switch_change.number IS 'Number, counting up in the order of commits; traces name the newest that was applied';
 COMMENT ON COLUMN decide.switch_change.at IS 'When';
 COMMENT ON COLUMN decide.switch_change.by IS 'Who (the session''s user)';
@@ -48,12 +48,12 @@ CREATE RULE no_update AS ON UPDATE TO decide.switch_change DO INSTEAD SELECT dec
 CREATE RULE no_delete AS ON DELETE TO decide.switch_change DO INSTEAD SELECT decide.refuse_change('changes of kill switches');
 CREATE RULE no_update AS ON UPDATE TO decide.name_change DO INSTEAD SELECT decide.refuse_change('changes of names');
 CREATE RULE no_delete AS ON DELETE TO decide.name_change DO INSTEAD SELECT decide.refuse_change('changes of names');
-COMMENT ON RULE no_update ON decide.mode_change IS 'An audit is added to, never altered';
-COMMENT ON RULE no_delete ON decide.mode_change IS 'An audit is added to, never altered';
-COMMENT ON RULE no_update ON decide.switch_change IS 'An audit is added to, never altered';
-COMMENT ON RULE no_delete ON decide.switch_change IS 'An audit is added to, never altered';
-COMMENT ON RULE no_update ON decide.name_change IS 'An audit is added to, never altered';
-COMMENT ON RULE no_delete ON decide.name_change IS 'An audit is added to, never altered';
+COMMENT ON RULE no_update ON decide.mode_change IS 'Rows of an audit are never changed or deleted';
+COMMENT ON RULE no_delete ON decide.mode_change IS 'Rows of an audit are never changed or deleted';
+COMMENT ON RULE no_update ON decide.switch_change IS 'Rows of an audit are never changed or deleted';
+COMMENT ON RULE no_delete ON decide.switch_change IS 'Rows of an audit are never changed or deleted';
+COMMENT ON RULE no_update ON decide.name_change IS 'Rows of an audit are never changed or deleted';
+COMMENT ON RULE no_delete ON decide.name_change IS 'Rows of an audit are never changed or deleted';
 
 -- These know their immediate caller, and take the rights of their owner for their own statements.
 CREATE FUNCTION decide.set_mode(surface text, mode text, why text, until timestamptz DEFAULT NULL) RETURNS void
@@ -74,7 +74,7 @@ CREATE FUNCTION decide.revive(kind text, name text, why text) RETURNS void
 LANGUAGE c VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'revive_wrapper';
-COMMENT ON FUNCTION decide.revive(text, text, text) IS 'Takes a kill back';
+COMMENT ON FUNCTION decide.revive(text, text, text) IS 'Undoes a kill';
 
 CREATE VIEW decide.mode_in_force AS
 WITH held AS (
@@ -97,11 +97,11 @@ SELECT p.surface, COALESCE(h.mode, 'normal') AS mode, h.number, h.of_all, h.at, 
      ORDER BY h.mode = 'paused' DESC, h.until DESC NULLS FIRST LIMIT 1
   ) AS h ON true
  ORDER BY p.surface NULLS FIRST;
-COMMENT ON VIEW decide.mode_in_force IS 'The mode that holds now: a row for all surfaces together, where surface is null, and one for each';
+COMMENT ON VIEW decide.mode_in_force IS 'The mode in force now: a row for all surfaces, where surface is null, and one for each';
 COMMENT ON COLUMN decide.mode_in_force.surface IS 'Surface (null: what was set for all)';
 COMMENT ON COLUMN decide.mode_in_force.mode IS 'The stricter of its own mode and that of all';
 COMMENT ON COLUMN decide.mode_in_force.number IS 'The change that it comes from (null: normal)';
-COMMENT ON COLUMN decide.mode_in_force.of_all IS 'Whether that was set for all surfaces';
+COMMENT ON COLUMN decide.mode_in_force.of_all IS 'True if that was set for all surfaces';
 COMMENT ON COLUMN decide.mode_in_force.at IS 'Since when';
 COMMENT ON COLUMN decide.mode_in_force.by IS 'Who set it';
 COMMENT ON COLUMN decide.mode_in_force.acting_as IS 'Role with whose rights';

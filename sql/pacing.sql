@@ -17,14 +17,14 @@ COMMENT ON TABLE decide.pacing IS 'Budgets as the job pacing saw them last; sess
 COMMENT ON COLUMN decide.pacing.slot IS 'Number of the cap';
 COMMENT ON COLUMN decide.pacing.window_start IS 'First moment of its window (-infinity: it has none)';
 COMMENT ON COLUMN decide.pacing.window_end IS 'End of it (infinity: it has none)';
-COMMENT ON COLUMN decide.pacing.target IS 'How much should have been delivered by then: exposures, or cost';
-COMMENT ON COLUMN decide.pacing.delivered IS 'How much was, reserved ones included';
-COMMENT ON COLUMN decide.pacing.lambda IS 'Price of a unit: what is taken off the score of an action per unit that it takes; below 0 it is a bonus';
-COMMENT ON COLUMN decide.pacing.throttled IS 'Which part of the decisions since the step before found it shut';
-COMMENT ON COLUMN decide.pacing.spread IS 'Standard deviation of the scores that it competes with, per unit: prices are a few of them';
+COMMENT ON COLUMN decide.pacing.target IS 'How much should have been delivered by stepped_at: exposures, or cost';
+COMMENT ON COLUMN decide.pacing.delivered IS 'How much was delivered, reservations included';
+COMMENT ON COLUMN decide.pacing.lambda IS 'Price of a unit: what is subtracted from the score of an action per unit that it takes; a negative price is a bonus';
+COMMENT ON COLUMN decide.pacing.throttled IS 'Share of the decisions since the last step that found its gate shut';
+COMMENT ON COLUMN decide.pacing.spread IS 'Standard deviation of the competing scores, per unit: prices are multiples of it';
 COMMENT ON COLUMN decide.pacing.rate IS 'Units a second, lately';
-COMMENT ON COLUMN decide.pacing.forecast IS 'Points of its curve, where pacing is forecast: pairs of a part of the window and a cumulative amount';
-COMMENT ON COLUMN decide.pacing.stepped_at IS 'When that was';
+COMMENT ON COLUMN decide.pacing.forecast IS 'Points of its curve, where pacing is forecast: pairs of a share of the window and a cumulative amount';
+COMMENT ON COLUMN decide.pacing.stepped_at IS 'When the job adjusted it last';
 
 CREATE TABLE decide.pacing_log (
   slot int NOT NULL,
@@ -39,11 +39,11 @@ CREATE TABLE decide.pacing_log (
 COMMENT ON TABLE decide.pacing_log IS 'How budgets were delivered, minute by minute, for a week: for charts';
 COMMENT ON COLUMN decide.pacing_log.slot IS 'Number of the cap';
 COMMENT ON COLUMN decide.pacing_log.at IS 'When';
-COMMENT ON COLUMN decide.pacing_log.window_start IS 'First moment of the window of then';
+COMMENT ON COLUMN decide.pacing_log.window_start IS 'First moment of the window that it was in';
 COMMENT ON COLUMN decide.pacing_log.target IS 'How much should have been delivered by then';
-COMMENT ON COLUMN decide.pacing_log.delivered IS 'How much was';
+COMMENT ON COLUMN decide.pacing_log.delivered IS 'How much was delivered';
 COMMENT ON COLUMN decide.pacing_log.lambda IS 'Price of a unit';
-COMMENT ON COLUMN decide.pacing_log.throttled IS 'Which part of the decisions before found it shut';
+COMMENT ON COLUMN decide.pacing_log.throttled IS 'Share of the decisions since the last entry that found its gate shut';
 
 CREATE TABLE decide.traffic_profile (
   surface text PRIMARY KEY,
@@ -68,7 +68,7 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'simulate_pacing_wrapper';
 COMMENT ON FUNCTION decide.simulate_pacing(text, integer, timestamptz, timestamptz, text, double precision, integer, boolean,
                                            double precision, integer, double precision[], bigint) IS
-  'A window of simulated traffic, in 1,440 slots, through the pacing that decisions use';
+  'Simulates a window of traffic, in 1,440 steps, with the pacing that decisions use';
 
 CREATE VIEW decide.budget AS
 WITH counter AS (
@@ -103,18 +103,18 @@ COMMENT ON COLUMN decide.budget.value IS 'Value of the attribute, where each val
 COMMENT ON COLUMN decide.budget.slot IS 'Number of the cap';
 COMMENT ON COLUMN decide.budget.unit IS 'What amounts are: count (exposures) or cost';
 COMMENT ON COLUMN decide.budget.max_count IS 'The limit';
-COMMENT ON COLUMN decide.budget.min_count IS 'What should at least be delivered (null: no matter)';
+COMMENT ON COLUMN decide.budget.min_count IS 'How much should at least be delivered (null: no goal)';
 COMMENT ON COLUMN decide.budget.window_start IS 'Since when exposures count';
-COMMENT ON COLUMN decide.budget.window_end IS 'When it starts anew (infinity: it does not)';
+COMMENT ON COLUMN decide.budget.window_end IS 'When the count starts again from 0 (infinity: never)';
 COMMENT ON COLUMN decide.budget.spent IS 'What was counted in the window';
 COMMENT ON COLUMN decide.budget.reserved IS 'What is reserved for exposures that may still be counted';
 COMMENT ON COLUMN decide.budget.free IS 'What is left';
-COMMENT ON COLUMN decide.budget.delivered_share IS 'Spent and reserved, as a part of the limit';
+COMMENT ON COLUMN decide.budget.delivered_share IS 'Spent and reserved, as a share of the limit';
 COMMENT ON COLUMN decide.budget.pacing IS 'How it is spread: none, even, frontloaded or forecast';
-COMMENT ON COLUMN decide.budget.target IS 'How much should have been delivered when the job pacing looked last (null: it is not paced, or the job has not looked in this window)';
-COMMENT ON COLUMN decide.budget.price IS 'What is taken off the score of an action per unit';
-COMMENT ON COLUMN decide.budget.throttled IS 'Which part of the decisions lately found it shut';
-COMMENT ON COLUMN decide.budget.stepped_at IS 'When the job looked last';
+COMMENT ON COLUMN decide.budget.target IS 'How much should have been delivered when the job pacing ran last (null: it is not paced, or the job has not run in this window)';
+COMMENT ON COLUMN decide.budget.price IS 'What is subtracted from the score of an action per unit';
+COMMENT ON COLUMN decide.budget.throttled IS 'Share of the latest decisions that found its gate shut';
+COMMENT ON COLUMN decide.budget.stepped_at IS 'When the job ran last';
 COMMENT ON COLUMN decide.budget.forecast_end IS 'When it will be used up at the present rate (null: not within its window)';
 
 CREATE VIEW decide.cap_hit AS
@@ -125,10 +125,10 @@ SELECT s.cap, s.value, t.surface, decide.action_name(b.number) AS action,
   JOIN decide.cap_slot AS s ON s.slot = b.code - 100
  WHERE b.code >= 100
  GROUP BY s.cap, s.value, t.surface, b.number, pg_catalog.date_trunc('hour', t.decided_at);
-COMMENT ON VIEW decide.cap_hit IS 'Which caps kept which actions out, and how often; reads all traces that are kept';
+COMMENT ON VIEW decide.cap_hit IS 'Which caps blocked which actions, and how often; reads all traces that are kept';
 COMMENT ON COLUMN decide.cap_hit.cap IS 'Cap';
 COMMENT ON COLUMN decide.cap_hit.value IS 'Value of the attribute, where each value is limited by itself';
 COMMENT ON COLUMN decide.cap_hit.surface IS 'Surface of the decisions';
-COMMENT ON COLUMN decide.cap_hit.action IS 'Action that was kept out';
+COMMENT ON COLUMN decide.cap_hit.action IS 'Action that was blocked';
 COMMENT ON COLUMN decide.cap_hit.hour IS 'Hour of the decisions';
-COMMENT ON COLUMN decide.cap_hit.decisions IS 'How many decisions it was kept out of';
+COMMENT ON COLUMN decide.cap_hit.decisions IS 'How many decisions it was blocked in';

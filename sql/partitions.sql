@@ -15,7 +15,7 @@ BEGIN
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION decide.revoke_all(regclass) IS 'Takes every right on a new table of ours from those to whom default privileges have given it';
+COMMENT ON FUNCTION decide.revoke_all(regclass) IS 'Revokes the rights that default privileges have given on a new table';
 
 CREATE FUNCTION decide.make_partitions(first date, last date) RETURNS integer
 LANGUAGE plpgsql
@@ -111,7 +111,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.make_partitions(date, date) IS
-  'Makes the daily partitions of traces, outcomes and events from the first day to the last (UTC) that are missing; answers how many';
+  'Makes the missing daily partitions of traces, outcomes and events from the first day to the last (UTC); answers how many';
 
 CREATE FUNCTION decide.make_partitions(ahead integer) RETURNS integer
 LANGUAGE sql

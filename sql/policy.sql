@@ -14,7 +14,7 @@ COMMENT ON TABLE decide.surface IS 'Places where something is shown; all that di
 COMMENT ON COLUMN decide.surface.surface IS 'Name, as decide() is called with';
 COMMENT ON COLUMN decide.surface.slots IS 'How many actions one decision shows, without repetition';
 COMMENT ON COLUMN decide.surface.fallback_action IS 'What is shown when the policy cannot choose; ignores dates and rules';
-COMMENT ON COLUMN decide.surface.latency_budget IS 'How long a decision may take';
+COMMENT ON COLUMN decide.surface.latency_budget IS 'How long a decision may take; at most 1,000 days';
 COMMENT ON COLUMN decide.surface.context_fields IS 'Context fields that models may use and that traces keep; all others are only hashed';
 COMMENT ON COLUMN decide.surface.description IS 'For people';
 COMMENT ON COLUMN decide.surface.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
@@ -27,7 +27,7 @@ CREATE TABLE decide.campaign (
   id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
   CHECK (ends_at > starts_at)
 );
-COMMENT ON TABLE decide.campaign IS 'Holders of actions, dates and budgets';
+COMMENT ON TABLE decide.campaign IS 'Groups of actions with dates and budgets in common';
 COMMENT ON COLUMN decide.campaign.campaign IS 'Name';
 COMMENT ON COLUMN decide.campaign.starts_at IS 'First moment at which its actions may be shown (null: always)';
 COMMENT ON COLUMN decide.campaign.ends_at IS 'First moment at which they may no longer be shown (null: never)';
@@ -52,7 +52,7 @@ COMMENT ON COLUMN decide.action.surfaces IS 'Surfaces where it may be shown (emp
 COMMENT ON COLUMN decide.action.attributes IS 'What models and rules may know of it';
 COMMENT ON COLUMN decide.action.eligible_when IS
   'Rule: an SQL boolean expression over user_key, context, features and action; runs with the rights of pg_decide.rule_role';
-COMMENT ON COLUMN decide.action.cost IS 'What one exposure takes from a budget that counts cost';
+COMMENT ON COLUMN decide.action.cost IS 'What one exposure takes from a cap that counts cost; where one does, at most 9,007,199,254';
 COMMENT ON COLUMN decide.action.description IS 'For people';
 COMMENT ON COLUMN decide.action.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
 
@@ -80,11 +80,11 @@ CREATE TABLE decide.feature (
   id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE
 );
 COMMENT ON TABLE decide.feature IS 'Numbers kept from events';
-COMMENT ON COLUMN decide.feature.window_length IS 'What window_count and window_sum look back over, in whole buckets';
+COMMENT ON COLUMN decide.feature.window_length IS 'Length of the window of window_count and window_sum, in whole buckets';
 COMMENT ON COLUMN decide.feature.ttl IS 'Age of the newest event from which on the feature is missing (null: never)';
-COMMENT ON COLUMN decide.feature.filter IS 'What must be true of an event to count: a value, a list of values or {"min", "max"} per place';
-COMMENT ON COLUMN decide.feature.key_limit IS 'How many keys decisions see of a user: the heaviest';
-COMMENT ON COLUMN decide.feature.trial_event_type IS 'Type of the events that a rate is out of; event_type is what is counted of them';
+COMMENT ON COLUMN decide.feature.filter IS 'Conditions by path that an event must meet to count: a value, a list of values or {"min", "max"}';
+COMMENT ON COLUMN decide.feature.key_limit IS 'How many keys of a user decisions see: the heaviest';
+COMMENT ON COLUMN decide.feature.trial_event_type IS 'Type of the events that are the trials of a rate; those of event_type are its hits';
 COMMENT ON COLUMN decide.feature.prior_weight IS 'Hits that a rate begins with, at prior_rate';
 COMMENT ON COLUMN decide.feature.prior_rate IS 'Rate of those hits';
 COMMENT ON COLUMN decide.feature.offline_only IS 'Kept for training and analysis, never seen by decisions';
@@ -92,12 +92,13 @@ COMMENT ON COLUMN decide.feature.freshness IS 'How old its newest event may be, 
 COMMENT ON COLUMN decide.feature.purpose IS 'What it is kept for';
 COMMENT ON COLUMN decide.feature.owner IS 'Who answers for it';
 COMMENT ON COLUMN decide.feature.feature IS 'Name, as models and rules refer to it';
-COMMENT ON COLUMN decide.feature.entity IS 'Whose number it is';
+COMMENT ON COLUMN decide.feature.entity IS 'Whose number it is: user, action or surface';
 COMMENT ON COLUMN decide.feature.event_type IS 'Type of the events that it is kept from';
 COMMENT ON COLUMN decide.feature.aggregate IS 'decayed_count, decayed_sum, decayed_mean, rate, window_count, window_sum, recency, first, last or distinct';
-COMMENT ON COLUMN decide.feature.value_path IS 'What is added up, or told apart by distinct: value, attributes.x, action.x; for distinct action or surface too';
-COMMENT ON COLUMN decide.feature.key_path IS 'What the number is kept per, beside the user: action, surface, attributes.x or action.x';
-COMMENT ON COLUMN decide.feature.half_life IS 'Time in which the past loses half its weight, for the decayed ones and rate (null: it never does)';
+COMMENT ON COLUMN decide.feature.value_path IS 'Path of the amount in an event, or of the item that distinct counts: value, attributes.x, action.x; for distinct action or surface too';
+COMMENT ON COLUMN decide.feature.key_path IS 'Path of the key, if the number is kept per user and key: action, surface, attributes.x or action.x';
+COMMENT ON COLUMN decide.feature.half_life IS
+  'Time in which the past loses half its weight, for the decayed ones and rate (null: it never does); at most 100,000 years';
 COMMENT ON COLUMN decide.feature.default_value IS 'Value while it is missing';
 COMMENT ON COLUMN decide.feature.description IS 'For people';
 COMMENT ON COLUMN decide.feature.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
@@ -143,11 +144,11 @@ COMMENT ON COLUMN decide.cap.hard IS 'Never exceeded; a soft one gives way where
 COMMENT ON COLUMN decide.cap.relax_order IS 'Which soft cap gives way first: the lowest';
 COMMENT ON COLUMN decide.cap.time_zone IS 'Time zone of calendar windows';
 COMMENT ON COLUMN decide.cap.week_start IS 'Day on which a window of weeks starts: 1 is Monday, 7 Sunday';
-COMMENT ON COLUMN decide.cap.hold IS 'How long an exposure stays reserved for its event, where a type of event is counted';
-COMMENT ON COLUMN decide.cap.stripes IS 'Into how many rows its counter is split (null: by its size)';
-COMMENT ON COLUMN decide.cap.max_count IS 'How many within the window';
+COMMENT ON COLUMN decide.cap.hold IS 'How long an exposure stays reserved for its event, where a type of event is counted; at most 1,000 years';
+COMMENT ON COLUMN decide.cap.stripes IS 'Into how many rows its counter is split, 1 to 256 (null: by its size)';
+COMMENT ON COLUMN decide.cap.max_count IS 'How many within the window; at most 4,611,686,018,427,387,903, and 4,611,686,018,427 of cost';
 COMMENT ON COLUMN decide.cap.min_count IS 'How many should at least be delivered within the window: a soft goal, for which scores get a bonus (null: no goal)';
-COMMENT ON COLUMN decide.cap.window_length IS 'Length of the window (null: for ever)';
+COMMENT ON COLUMN decide.cap.window_length IS 'Length of the window (null: for ever); at most 1,000 years';
 COMMENT ON COLUMN decide.cap.window_kind IS 'calendar: starts anew at its boundary; sliding: looks back from now';
 COMMENT ON COLUMN decide.cap.counts IS 'What is counted: decision, or a type of event';
 COMMENT ON COLUMN decide.cap.pacing IS 'How the budget is spread over its window: none, even, frontloaded or forecast';
@@ -209,8 +210,8 @@ COMMENT ON TABLE decide.policy IS 'How a surface chooses';
 COMMENT ON COLUMN decide.policy.policy IS 'Name';
 COMMENT ON COLUMN decide.policy.surface IS 'Surface that it chooses for; one policy per surface';
 COMMENT ON COLUMN decide.policy.model IS 'Model that scores (null: none, for uniform)';
-COMMENT ON COLUMN decide.policy.selection IS 'uniform, greedy, epsilon_greedy or softmax';
-COMMENT ON COLUMN decide.policy.params IS 'epsilon, temperature, min_probability';
+COMMENT ON COLUMN decide.policy.selection IS 'How scores become probabilities: a selection of decide.selection_catalog()';
+COMMENT ON COLUMN decide.policy.params IS 'Parameters of the selection, as decide.selection_catalog() lists them';
 COMMENT ON COLUMN decide.policy.model_version IS 'Version of the model (null: the latest approved one at publish)';
 COMMENT ON COLUMN decide.policy.description IS 'For people';
 
@@ -230,7 +231,7 @@ CREATE TABLE decide.event_type (
   PRIMARY KEY (event_type, schema_version)
 );
 COMMENT ON TABLE decide.event_type IS
-  'Contracts: what events of a type must look like, version by version; with none, every type is taken in';
+  'Contracts: what events of a type must look like, version by version; without any, every type is accepted';
 COMMENT ON COLUMN decide.event_type.event_type IS 'Type, as events name it';
 COMMENT ON COLUMN decide.event_type.schema_version IS 'Version, as events name it in their field schema';
 COMMENT ON COLUMN decide.event_type.status IS
@@ -241,7 +242,8 @@ COMMENT ON COLUMN decide.event_type.keep_attributes IS 'Attributes that are kept
 COMMENT ON COLUMN decide.event_type.dedup_horizon IS
   'How far apart in time two events of one user with one event_id are still the same event';
 COMMENT ON COLUMN decide.event_type.lateness IS 'How old an event may be when it comes in (null: any age)';
-COMMENT ON COLUMN decide.event_type.future_tolerance IS 'How far into the future it may be dated, as clocks differ';
+COMMENT ON COLUMN decide.event_type.future_tolerance IS
+  'How far into the future it may be dated, as clocks differ. Until that moment comes its user''s features stand as of it: what fades has faded up to it, and windows end there if that is more than one of their buckets ahead (else now). So keep this well below half-lives and windows';
 COMMENT ON COLUMN decide.event_type.retention IS 'How long events are kept (null: for ever)';
 COMMENT ON COLUMN decide.event_type.purpose IS 'What the events are collected for';
 COMMENT ON COLUMN decide.event_type.owner IS 'Who answers for their producer';

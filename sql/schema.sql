@@ -25,10 +25,10 @@ RETURN pg_catalog.length(name) BETWEEN 1 AND 200
    AND name !~ '[[:cntrl:]]'
    AND name = pg_catalog.btrim(name);
 COMMENT ON FUNCTION decide.is_name(text) IS
-  'Whether a text can name something: 1 to 200 characters, no control characters, no blanks around it';
+  'Whether a text is a valid name: 1 to 200 characters, no control characters, no blanks around it';
 
 CREATE FUNCTION decide.is_finite(number double precision) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN number IS NULL OR (number > '-infinity' AND number < 'infinity');
 COMMENT ON FUNCTION decide.is_finite(double precision) IS
-  'Whether a number is absent or an ordinary one: neither NaN nor an infinity';
+  'Whether a number is null or finite: neither NaN nor infinity';

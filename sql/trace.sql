@@ -65,25 +65,25 @@ COMMENT ON COLUMN decide.trace.origin IS 'Where an imported decision comes from 
 COMMENT ON COLUMN decide.trace.stage_us IS 'Microseconds in: request, features, candidates, score, choose, reserve';
 COMMENT ON COLUMN decide.trace.actions IS 'Action per slot, by number';
 COMMENT ON COLUMN decide.trace.chosen IS 'Probability per slot of what was chosen, given the slots before';
-COMMENT ON COLUMN decide.trace.candidates IS 'What could be had, by number; -n stands for the n next numbers';
-COMMENT ON COLUMN decide.trace.scores IS 'Score of each candidate (null: no model was asked, and all are alike)';
+COMMENT ON COLUMN decide.trace.candidates IS 'Candidates, by number; -n stands for the next n numbers';
+COMMENT ON COLUMN decide.trace.scores IS 'Score of each candidate (null: no model; all are equal)';
 COMMENT ON COLUMN decide.trace.choice IS
-  'How probabilities follow from scores: selection (0 uniform, 1 greedy, 2 epsilon_greedy, 3 softmax), its epsilon or temperature, min_probability';
+  'How probabilities follow from scores: number of the selection in decide.selection_catalog(), its own parameter (0 where it has none), min_probability';
 COMMENT ON COLUMN decide.trace.features IS 'Feature vector used, in the order of the bundle''s features';
-COMMENT ON COLUMN decide.trace.missing IS 'Which of the features were missing, by their place from 1; their default is in the vector (null: none)';
-COMMENT ON COLUMN decide.trace.affinities IS 'Features kept per key that were there: pairs of a place among the surface''s keys, from 0, and a value';
+COMMENT ON COLUMN decide.trace.missing IS 'Features that were missing, by their index from 1; the vector has their default (null: none)';
+COMMENT ON COLUMN decide.trace.affinities IS 'Values of features kept per key: pairs of an index among the surface''s keys, from 0, and a value';
 COMMENT ON COLUMN decide.trace.seen IS 'How many events of the user were in the features';
 COMMENT ON COLUMN decide.trace.snapshot IS 'Snapshot of the features of actions and surfaces that was used (null: none)';
-COMMENT ON COLUMN decide.trace.dropped IS 'Candidates that earlier slots left no room for: pairs of the first slot, from 2, that could not have them, and their number';
+COMMENT ON COLUMN decide.trace.dropped IS 'Candidates whose caps had no capacity left after earlier slots: pairs of the first slot, from 2, that could not have them, and their number';
 COMMENT ON COLUMN decide.trace.relaxed IS 'Soft caps that gave way, by number';
 COMMENT ON COLUMN decide.trace.holds IS
-  'What is reserved for events: slot, number of the cap, row of its counter (-1: the row of the user), and amount in the cap''s units, one after another';
+  'Reservations for events, four numbers each: slot, number of the cap, row of its counter (-1: the row of the user), and amount in the cap''s units';
 COMMENT ON COLUMN decide.trace.switches IS 'Newest change of a kill switch that was applied (null: there had been none)';
-COMMENT ON COLUMN decide.trace.duals IS 'Prices that were taken off scores: pairs of the number of a cap and what a unit of it cost';
-COMMENT ON COLUMN decide.trace.features_at IS 'As of when features, rules and switches were read, where that was before decided_at: others were waited for (null: decided_at)';
+COMMENT ON COLUMN decide.trace.duals IS 'Prices that were subtracted from scores: pairs of the number of a cap and the price of a unit (null: none)';
+COMMENT ON COLUMN decide.trace.features_at IS 'As of when features, rules and switches were read, if that was earlier because the decision waited for locks (null: decided_at)';
 COMMENT ON COLUMN decide.trace.context_values IS 'Values of the surface''s context_fields, in their order';
-COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were out, by number';
-COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each: 1 not started, 2 ended, 3 rule, 4 rule failed, 5 unknown user, 6 busy, 7 narrowed, 8 breaker, 9 killed; 100 + slot: that cap';
+COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were blocked, by number';
+COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each, as decide.reason_catalog numbers it; 100 + slot: that cap';
 COMMENT ON COLUMN decide.trace.errors IS 'Errors that rules or stages raised';
 
 -- Traces are facts: they are added, and go by retention, which drops partitions, or by erasure, which

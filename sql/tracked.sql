@@ -32,7 +32,7 @@ AS $$
      AND a.attname IN (SELECT m.source #>> '{}' FROM decide.mapped(mapping) AS m WHERE jsonb_typeof(m.source) = 'string')
 $$;
 COMMENT ON FUNCTION decide.column_types(regclass, jsonb) IS
-  'How the columns that a mapping names are read: numeric, bool, bpchar, json, jsonb, timestamp, timestamptz or text';
+  'The types as which the columns of a mapping are read: numeric, bool, bpchar, json, jsonb, timestamp, timestamptz or text';
 
 CREATE FUNCTION decide.mapping_fault(mapping jsonb, types jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -42,7 +42,7 @@ AS $$
     SELECT format('"%s" is not one of its members', m.key) FROM jsonb_each(mapping) AS m
      WHERE m.key NOT IN ('type', 'user_id', 'event_id', 'at', 'time_zone', 'value', 'action', 'surface', 'decision_id',
                          'attributes', 'on', 'when', 'strict')
-    UNION ALL SELECT '"type" must be a clean name of at most 40 bytes'
+    UNION ALL SELECT '"type" must be a valid name of at most 40 bytes'
      WHERE jsonb_typeof(mapping -> 'type') IS DISTINCT FROM 'string'
         OR NOT decide.is_name(mapping ->> 'type') OR octet_length(mapping ->> 'type') > 40
     UNION ALL SELECT '"user_id" is missing' WHERE NOT mapping ? 'user_id'
@@ -77,7 +77,7 @@ AS $$
     UNION ALL SELECT '"strict" must be true or false' WHERE jsonb_typeof(mapping -> 'strict') <> 'boolean'
   ) AS f (fault)
 $$;
-COMMENT ON FUNCTION decide.mapping_fault(jsonb, jsonb) IS 'What is wrong with a mapping, given the types of the columns; null for a good one';
+COMMENT ON FUNCTION decide.mapping_fault(jsonb, jsonb) IS 'What is wrong with a mapping, given the types of the columns; null for a valid one';
 
 CREATE FUNCTION decide.whole_mapping(relation regclass, mapping jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER
@@ -123,7 +123,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 COMMENT ON FUNCTION decide.json_value(text) IS
-  'A json column as jsonb; as a text where jsonb cannot have it, with \u0000 or numbers beyond all bounds';
+  'A json column as jsonb; as a text if it is not valid jsonb, as with \u0000 or numbers that are too large';
 
 -- Values are read by the output functions of their types, not by casts: a cast that the table's owner has
 -- made would run with the rights of the extension's owner.
@@ -137,7 +137,7 @@ RETURN CASE pg_catalog.jsonb_typeof(source)
       WHEN 'numeric' THEN 'numeric' WHEN 'bool' THEN 'bool' WHEN 'jsonb' THEN 'jsonb' WHEN 'bpchar' THEN 'bpchar::text'
       WHEN 'timestamp' THEN 'timestamp' WHEN 'timestamptz' THEN 'timestamptz' ELSE 'text' END)
   ELSE pg_catalog.format('%L::jsonb', source -> 'const') END;
-COMMENT ON FUNCTION decide.source_sql(jsonb, jsonb, text) IS 'SQL for what a member names, as jsonb: a column of the row, or a constant';
+COMMENT ON FUNCTION decide.source_sql(jsonb, jsonb, text) IS 'SQL for the value of a member, as jsonb: a column of the row, or a constant';
 
 CREATE FUNCTION decide.key_sql(mapping jsonb, types jsonb, row_name text) RETURNS text
 LANGUAGE plpgsql STABLE
@@ -151,7 +151,7 @@ BEGIN
             FROM jsonb_array_elements(mapping -> 'event_id') WITH ORDINALITY AS e (source, place));
 END
 $$;
-COMMENT ON FUNCTION decide.key_sql(jsonb, jsonb, text) IS 'SQL for the text that tells a row from others';
+COMMENT ON FUNCTION decide.key_sql(jsonb, jsonb, text) IS 'SQL for the text that identifies a row';
 
 CREATE FUNCTION decide.when_sql(mapping jsonb, types jsonb, row_name text) RETURNS text
 LANGUAGE plpgsql STABLE
@@ -167,7 +167,7 @@ BEGIN
             FROM jsonb_each(mapping -> 'when') AS w);
 END
 $$;
-COMMENT ON FUNCTION decide.when_sql(jsonb, jsonb, text) IS 'SQL that says whether a row is one of those that become events';
+COMMENT ON FUNCTION decide.when_sql(jsonb, jsonb, text) IS 'SQL for the condition under which a row becomes an event';
 
 CREATE FUNCTION decide.event_sql(mapping jsonb, types jsonb, prefix text) RETURNS text
 LANGUAGE plpgsql STABLE
@@ -249,7 +249,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION decide.quarantine_rows(text, text, bigint, text) IS
-  'Notes in the quarantine that rows of a table could not become events, and why; warns if not even that works';
+  'Records in the quarantine that rows of a table could not become events, and why; warns if that fails too';
 
 -- In the schema decide, where nobody else can make a function that fits the call better.
 CREATE FUNCTION decide.take_rows(events jsonb[])
@@ -346,8 +346,8 @@ COMMENT ON COLUMN decide.tracked_tables.relation IS 'Table';
 COMMENT ON COLUMN decide.tracked_tables.type IS 'Type of the events';
 COMMENT ON COLUMN decide.tracked_tables.operations IS 'What makes events: insert, update';
 COMMENT ON COLUMN decide.tracked_tables.mapping IS 'Mapping, with its defaults';
-COMMENT ON COLUMN decide.tracked_tables.triggers IS 'Triggers of the table that do it, one per operation';
-COMMENT ON COLUMN decide.tracked_tables.enabled IS 'Whether none of them has been disabled';
+COMMENT ON COLUMN decide.tracked_tables.triggers IS 'Triggers of the table that make the events, one per operation';
+COMMENT ON COLUMN decide.tracked_tables.enabled IS 'True if none of them has been disabled';
 
 CREATE FUNCTION decide.track_table(relation regclass, mapping jsonb) RETURNS void
 LANGUAGE plpgsql
@@ -374,7 +374,7 @@ BEGIN
       HINT = 'Track an ordinary table, or a partitioned one as a whole.';
   ELSIF NOT pg_has_role(current_user, named.relowner, 'USAGE') THEN
     RAISE EXCEPTION 'must be owner of table %', relation USING ERRCODE = 'insufficient_privilege',
-      HINT = 'Let the table''s owner, with the job operate, or a superuser track it.';
+      HINT = 'Let the table''s owner, with the access operate, or a superuser track it.';
   END IF;
   whole := decide.whole_mapping(relation, mapping);
   FOR operation IN SELECT DISTINCT jsonb_array_elements_text(whole -> 'on') ORDER BY 1 LOOP
@@ -390,7 +390,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.track_table(regclass, jsonb) IS
-  'Makes events of the rows of a table, in the transaction that writes them; another mapping of the same type takes the place of the first';
+  'Makes events of the rows of a table, in the transaction that writes them; another mapping of the same type replaces the first';
 
 CREATE FUNCTION decide.untrack_table(relation regclass, type text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
@@ -415,4 +415,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.untrack_table(regclass, text) IS
-  'Ends the tracking of a table, or of its events of one type; the events that it made stay';
+  'Ends the tracking of a table, or of its events of one type; events that were made stay';

@@ -43,9 +43,9 @@ COMMENT ON COLUMN decide.decision.user_key IS 'Pseudonym of the user';
 COMMENT ON COLUMN decide.decision.surface IS 'Surface';
 COMMENT ON COLUMN decide.decision.slot IS 'Slot, from 1';
 COMMENT ON COLUMN decide.decision.action IS 'What was shown';
-COMMENT ON COLUMN decide.decision.probability IS 'Chance of that choice (propensity), given the slots before; 1 for a fallback';
-COMMENT ON COLUMN decide.decision.candidates IS 'What could be had';
-COMMENT ON COLUMN decide.decision.probabilities IS 'Chance of each candidate in this slot; 0 for those in earlier slots; null for a fallback or an imported decision';
+COMMENT ON COLUMN decide.decision.probability IS 'Probability of that choice (propensity), given the slots before; 1 for a fallback';
+COMMENT ON COLUMN decide.decision.candidates IS 'Candidates';
+COMMENT ON COLUMN decide.decision.probabilities IS 'Probability of each candidate in this slot; 0 for those in earlier slots; null for a fallback or an imported decision';
 COMMENT ON COLUMN decide.decision.policy IS 'Policy that chose';
 COMMENT ON COLUMN decide.decision.bundle IS 'Bundle in force';
 COMMENT ON COLUMN decide.decision.model_version IS 'Model and version that scored';
@@ -55,8 +55,8 @@ COMMENT ON COLUMN decide.decision.reason IS 'Why the slot got the fallback (null
 COMMENT ON COLUMN decide.decision.seed IS 'Seed of the draw';
 COMMENT ON COLUMN decide.decision.features IS 'Feature vector used, in the order of the bundle''s features';
 COMMENT ON COLUMN decide.decision.context_values IS 'Context fields that the surface keeps';
-COMMENT ON COLUMN decide.decision.blocked IS 'Actions of the surface that were out';
-COMMENT ON COLUMN decide.decision.blocked_reasons IS 'Why, for each: not_started, ended, rule, rule_failed, unknown_user, busy, narrowed, breaker, killed, or cap: and its name';
+COMMENT ON COLUMN decide.decision.blocked IS 'Actions of the surface that were blocked';
+COMMENT ON COLUMN decide.decision.blocked_reasons IS 'Why, for each, as decide.reason_catalog names it: cap: is followed by its name (null: none were out)';
 COMMENT ON COLUMN decide.decision.errors IS 'Errors that rules or stages raised';
 COMMENT ON COLUMN decide.decision.origin IS 'Where an imported decision comes from (null: made here)';
 COMMENT ON COLUMN decide.decision.request_us IS 'Microseconds to check the request';
@@ -65,7 +65,7 @@ COMMENT ON COLUMN decide.decision.candidates_us IS 'Microseconds to find candida
 COMMENT ON COLUMN decide.decision.score_us IS 'Microseconds to score';
 COMMENT ON COLUMN decide.decision.choose_us IS 'Microseconds to choose';
 COMMENT ON COLUMN decide.decision.reserve_us IS 'Microseconds to take it from the counters of caps';
-COMMENT ON COLUMN decide.decision.snapshot IS 'When the features of actions and surfaces were taken that models saw (null: none were)';
+COMMENT ON COLUMN decide.decision.snapshot IS 'Snapshot of the features of actions and surfaces that models used, by the time when it was taken (null: none)';
 COMMENT ON COLUMN decide.decision.switches IS 'Newest change of a kill switch that was applied (null: there had been none)';
 
 CREATE VIEW decide.entity_features AS
@@ -102,7 +102,7 @@ SELECT c.event_type, c.schema_version, c.status, c.purpose,
                FROM decide.quarantine AS q
               WHERE q.received_at >= pg_catalog.now() - interval '24 hours' GROUP BY 1, 2) AS q
          ON q.event_type = c.event_type AND q.schema_version = c.schema_version::text;
-COMMENT ON VIEW decide.event_type_usage IS 'How far each contract in force is used: the deprecated ones too';
+COMMENT ON VIEW decide.event_type_usage IS 'How much each contract in force is used, deprecated ones included';
 COMMENT ON COLUMN decide.event_type_usage.event_type IS 'Type';
 COMMENT ON COLUMN decide.event_type_usage.schema_version IS 'Version';
 COMMENT ON COLUMN decide.event_type_usage.status IS 'accepted, deprecated or retired';
@@ -152,7 +152,7 @@ SELECT (c ->> 'slot')::int AS slot, c ->> 'cap' AS cap, c ->> 'value' AS value,
               CASE WHEN c ->> 'window_kind' = 'calendar' THEN (c ->> 'window_length')::interval END,
               c ->> 'time_zone', (c ->> 'week_start')::int) AS w ON true
  WHERE p.publication = (SELECT pg_catalog.max(l.publication) FROM decide.publication AS l);
-COMMENT ON VIEW decide.cap_in_force IS 'The caps in force, each with the window that is now';
+COMMENT ON VIEW decide.cap_in_force IS 'The caps in force, each with its present window';
 COMMENT ON COLUMN decide.cap_in_force.slot IS 'Number by which counters and traces know it';
 COMMENT ON COLUMN decide.cap_in_force.cap IS 'Name';
 COMMENT ON COLUMN decide.cap_in_force.value IS 'Value of the attribute, where each is limited by itself';
@@ -182,7 +182,7 @@ SELECT u.user_key, c.cap, c.value, c.max_count,
  CROSS JOIN LATERAL (SELECT CASE c.unit WHEN 'cost' THEN 1000000.0::double precision ELSE 1 END) AS s (scale)
  WHERE e.at >= c.window_start AND (e.at < c.window_end OR e.state > 0 OR c.counts = 'decision')
  GROUP BY u.user_key, c.cap, c.value, c.max_count, s.scale, c.window_start, c.window_end;
-COMMENT ON VIEW decide.exposure IS 'What users have had of each cap per user in its present window; filter by user_key = decide.user_key(…)';
+COMMENT ON VIEW decide.exposure IS 'Exposures of users in the present window of each cap per user; filter by user_key = decide.user_key(…)';
 COMMENT ON COLUMN decide.exposure.user_key IS 'Pseudonym of the user';
 COMMENT ON COLUMN decide.exposure.cap IS 'Cap';
 COMMENT ON COLUMN decide.exposure.value IS 'Value of the attribute, where each is limited by itself';

@@ -1,12 +1,10 @@
-//! Every error of ours: what it says, its SQLSTATE, its DETAIL and what to do about it.
+//! Every error of ours: its SQLSTATE, message, DETAIL and HINT.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use pgrx::PgSqlErrorCode::{self, *};
 use pgrx::pg_sys::panic::ErrorReport;
-
-use crate::pg::lock_limit::Limit;
 
 /// One fault of the policy tables.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,13 +28,13 @@ impl fmt::Display for Fault {
 
 #[derive(Debug, Clone)]
 pub enum Error {
-    /// An argument that must not be null is.
+    /// An argument is null that must not be.
     Null(&'static str),
     EmptyUser,
     LongUser(usize),
     UnknownSurface(String),
     ContextNotObject,
-    /// An array that is said to be of a trace.
+    /// An array has more elements than any trace has.
     LongArray {
         length: usize,
         most: usize,
@@ -46,7 +44,7 @@ pub enum Error {
         most: usize,
     },
     NothingPublished,
-    /// Of a model.
+    /// A model has no such version.
     UnknownVersion(String, i32),
     Faults(Vec<Fault>),
     UnknownBundle(i64),
@@ -56,7 +54,7 @@ pub enum Error {
     UnknownQuarantined(String),
     UnknownMode(String),
     UnknownKind(String),
-    /// Something that an operator has named is not there.
+    /// An object that an operator has named does not exist.
     Unknown {
         kind: &'static str,
         name: String,
@@ -67,26 +65,26 @@ pub enum Error {
         kind: &'static str,
         name: String,
     },
-    /// An operator does not say why.
+    /// An operator gives no reason.
     NoReason,
-    /// It would end before it begins.
+    /// A mode or kill would end before it begins.
     Expired,
     PatchNotObject,
-    /// The reasons, and which of several events it is, from 1.
+    /// An invalid event: its reasons, and its number among several, from 1.
     BadEvent(Vec<String>, Option<usize>),
     UnknownJob {
         job: String,
         jobs: String,
     },
-    /// Another session is doing it.
+    /// Another session is doing the job.
     JobTaken(&'static str),
     /// A lock of another transaction was waited for too long.
-    Held(Held),
+    WaitedTooLong(LongWait),
     ReadOnly(&'static str),
-    /// The verb, called by what somebody else has set off.
+    /// A verb that was called within a security-restricted operation.
     Restricted(&'static str),
     Nested,
-    /// What another session has done.
+    /// Another session has changed the policy, a mode or a switch (this says which) since the transaction began.
     Overtaken(&'static str),
     Damaged(String),
     Training(String, &'static str),
@@ -96,27 +94,26 @@ pub enum Error {
 
 /// A wait for a lock that has lasted too long.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub struct LongWait {
     /// Who has waited.
     pub who: Cow<'static, str>,
     /// What for.
     pub what: Cow<'static, str>,
-    /// Who has it.
+    /// Which transactions have locked it.
     pub by: &'static str,
-    pub limit: Limit,
+    /// The setting that says how long it may be waited for, if one does.
+    pub setting: Option<&'static str>,
+    pub milliseconds: i32,
     /// What to do once it is free.
     pub then: &'static str,
 }
 
-impl Held {
+impl LongWait {
     fn detail(&self) -> String {
-        let Limit {
-            setting,
-            milliseconds,
-        } = self.limit;
-        match setting {
-            Some(setting) => format!("{} {setting} is {milliseconds} ms.", self.by),
-            None => format!("{} It is waited for {milliseconds} ms at most.", self.by),
+        let (by, milliseconds) = (self.by, self.milliseconds);
+        match self.setting {
+            Some(setting) => format!("{by} {setting} is {milliseconds} ms."),
+            None => format!("{by} It is waited for {milliseconds} ms at most."),
         }
     }
 
@@ -168,7 +165,7 @@ impl Error {
             Error::LongArray { length, most } => (
                 ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                 format!("the array has {length} elements"),
-                Some(format!("At most {most} are looked at: no trace has more.")),
+                Some(format!("At most {most} elements are allowed; no trace has more.")),
                 None,
             ),
             Error::ContextTooLarge { bytes, most } => (
@@ -270,8 +267,8 @@ impl Error {
             Error::Expired => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 "until has passed already".into(),
-                Some("What has expired before it begins would never be in force.".into()),
-                hint("Pass a moment to come, or nothing to let it hold until it is changed."),
+                Some("It would never be in force.".into()),
+                hint("Pass a moment in the future, or null to keep it in force until it is changed."),
             ),
             Error::PatchNotObject => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
@@ -279,11 +276,11 @@ impl Error {
                 None,
                 hint("Pass the fields to change, such as '{\"value\": 7}', or nothing."),
             ),
-            Error::BadEvent(reasons, place) => (
+            Error::BadEvent(reasons, number) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
-                match place {
+                match number {
                     None => "the event does not conform to its contract".into(),
-                    Some(place) => format!("event {place} does not conform to its contract"),
+                    Some(number) => format!("event {number} does not conform to its contract"),
                 },
                 Some(reasons.join("\n")),
                 hint(
@@ -300,18 +297,18 @@ impl Error {
                 ERRCODE_LOCK_NOT_AVAILABLE,
                 format!("job \"{job}\" is being done by another session"),
                 Some("Its row in decide.job is locked until that transaction ends.".into()),
-                hint("Try again, or look in pg_locks for who has it."),
+                hint("Try again, or look in pg_locks for the session that has locked it."),
             ),
-            Error::Held(held) => (
+            Error::WaitedTooLong(wait) => (
                 ERRCODE_LOCK_NOT_AVAILABLE,
-                format!("{} has waited too long for {}", held.who, held.what),
-                Some(held.detail()),
-                Some(held.hint()),
+                format!("{} has waited too long for {}", wait.who, wait.what),
+                Some(wait.detail()),
+                Some(wait.hint()),
             ),
             Error::ReadOnly(verb) => (
                 ERRCODE_READ_ONLY_SQL_TRANSACTION,
                 format!("cannot execute {verb}() in a read-only transaction"),
-                Some("What it answers and what it writes stand or fall together.".into()),
+                Some("Its answer and the rows that it writes belong to one transaction.".into()),
                 hint(match *verb {
                     "decide" => "On a standby or in a READ ONLY transaction, ask decide.explain().",
                     "track" | "release_quarantine" | "release_all" => {
@@ -324,7 +321,7 @@ impl Error {
                 ERRCODE_INSUFFICIENT_PRIVILEGE,
                 format!("cannot execute {verb}() within a security-restricted operation"),
                 Some(
-                    "It was called by an index expression, a materialized view or a rule, which run with the rights of others than those who have written them."
+                    "It was called by an index expression, a materialized view or a rule, which may run with the rights of another role than the one that wrote it."
                         .into(),
                 ),
                 hint("Call it by a statement of its own."),
@@ -333,7 +330,7 @@ impl Error {
                 ERRCODE_OBJECT_IN_USE,
                 "decide() cannot be called from within a decision".into(),
                 None,
-                hint("A rule must not decide by itself."),
+                hint("A rule must not call decide()."),
             ),
             Error::Overtaken(done) => (
                 ERRCODE_T_R_SERIALIZATION_FAILURE,
@@ -358,10 +355,10 @@ impl Error {
         }
     }
 
-    /// The same of one event among several.
-    pub fn of_event(self, place: usize) -> Error {
+    /// Adds the number of the event among several, from 1.
+    pub fn of_event(self, number: usize) -> Error {
         match self {
-            Error::BadEvent(reasons, _) => Error::BadEvent(reasons, Some(place)),
+            Error::BadEvent(reasons, _) => Error::BadEvent(reasons, Some(number)),
             other => other,
         }
     }
@@ -388,7 +385,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The faults in order, one a line, as many as a person reads.
+/// The faults in order, one per line, up to a hundred.
 fn list(faults: &[Fault]) -> String {
     const MOST: usize = 100;
     let mut lines: Vec<String> = faults.iter().take(MOST).map(Fault::to_string).collect();
@@ -398,13 +395,13 @@ fn list(faults: &[Fault]) -> String {
     lines.join("\n")
 }
 
-/// How many characters of a name a message shows: all that a name can have.
+/// The most characters of a name that a message shows: as many as a name can have.
 const LONGEST_NAME: usize = 200;
 
-/// How many characters a message has, whatever it tells of.
+/// The most characters of a message.
 const LONGEST_MESSAGE: usize = 1_000;
 
-/// A name as a message can show it: control characters escaped, the rest as it is, and an end.
+/// A name as messages show it: control characters escaped, and cut to the longest name.
 pub fn printable(name: &str) -> String {
     let shown = |c: char| match c.is_control() {
         true => c.escape_debug().to_string(),
@@ -413,7 +410,7 @@ pub fn printable(name: &str) -> String {
     cut(name, LONGEST_NAME).chars().map(shown).collect()
 }
 
-/// So many characters of a text, and whether there were more.
+/// The first `most` characters of a text, with an ellipsis if there are more.
 fn cut(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
         None => text.into(),
@@ -421,7 +418,7 @@ fn cut(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// The value, or the error raised.
+/// Answers the value, or raises the error.
 pub trait OrRaise<T> {
     fn or_raise(self) -> T;
 }

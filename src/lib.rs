@@ -5,28 +5,36 @@
 //!
 //! | room | what | may know |
 //! | --- | --- | --- |
-//! | `math` | arithmetic; nothing of Postgres | nobody |
+//! | `math` | arithmetic, a crate of its own; nothing of Postgres | nobody |
 //! | `pg` | the glue to Postgres, all unsafe code | nobody |
-//! | `govern` | pseudonyms, modes, kill switches | math, pg |
-//! | `policy` | tables → validated → bundle → kept by each backend; the row of a user, as bundles lay it out | govern, math, pg |
-//! | `observe` | event → contract → once → features, outcomes; quarantine | policy, govern, math, pg |
-//! | `decide` | the pipeline of a decision; one file a stage | policy, govern, math, pg |
-//! | `learn` | decisions made elsewhere, and models trained from traces | policy, govern, math, pg |
+//! | `error` | every error: SQLSTATE, message, detail, hint | nobody |
+//! | `settings` | the settings | pg |
+//! | `govern` | pseudonyms, modes, kill switches | math, pg, error, settings |
+//! | `eligibility` | rules: their statement, verdicts, deadlines, breakers | math, pg, error, settings |
+//! | `caps` | caps and budgets: terms, counters, pacing and prices | math, pg, error, settings |
+//! | `policy` | tables → validated → bundle → cached by each backend; the row of a user, as bundles lay it out | eligibility, caps, govern, math, pg, error, settings |
+//! | `observe` | event → contract → once → features, outcomes; quarantine | policy, caps, govern, math, pg, error, settings |
+//! | `decide` | the pipeline of a decision; one file a stage | policy, eligibility, caps, govern, math, pg, error, settings |
+//! | `learn` | decisions made elsewhere, and models trained from traces | policy, govern, math, pg, error, settings |
 //! | `worker` | launcher, workers and jobs; every job is a function too | all |
+//!
+//! A test of the developer's crate holds the table, and that no files import each other in a circle.
 //!
 //! Tables, views, function declarations and grants are in `sql/`, one file a subject, in the order below.
 
+mod caps;
 mod decide;
+mod eligibility;
 mod error;
 mod govern;
 mod learn;
-pub mod math;
 mod observe;
 mod pg;
 mod policy;
 mod settings;
 mod worker;
 
+pub use pg_decide_math as math;
 use pgrx::prelude::*;
 
 pgrx::pg_module_magic!();
@@ -84,7 +92,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::session::without_backtraces();
     settings::init();
     pg::init();
-    worker::init();
+    worker::launcher::init();
 }
 
 /// What `cargo pgrx test` asks of the crate.

@@ -33,7 +33,7 @@ pub fn init() {
     GucRegistry::define_string_guc(
         c"pg_decide.rule_role",
         c"Role with whose rights eligibility rules run.",
-        c"Must not be a superuser. Without it no rule can be published, and actions with a rule are not eligible.",
+        c"It must not be a superuser. Without it no rule can be published, and actions with a rule are blocked.",
         &RULE_ROLE,
         GucContext::Suset,
         GucFlags::default(),
@@ -81,7 +81,7 @@ pub fn init() {
         ),
         (
             c"pg_decide.quarantine_retention",
-            c"Days for which faulty events are kept; 0 keeps them for ever.",
+            c"Days for which invalid events are kept; 0 keeps them for ever.",
             &QUARANTINE_RETENTION,
         ),
     ] {
@@ -90,7 +90,7 @@ pub fn init() {
     }
     GucRegistry::define_int_guc(
         c"pg_decide.snapshot_max_age",
-        c"Age from which on decisions do without the features of actions and surfaces; 0 is no bound.",
+        c"Age beyond which decisions no longer use a snapshot of the features of actions and surfaces; 0 is no limit.",
         c"",
         &SNAPSHOT_MAX_AGE,
         0,
@@ -101,17 +101,17 @@ pub fn init() {
     for (name, what, setting) in [
         (
             c"pg_decide.cautious_candidates",
-            c"Share of the open candidates, the best, that the mode cautious keeps.",
+            c"Share of the candidates, the best ones, that the mode cautious keeps.",
             &CAUTIOUS_CANDIDATES,
         ),
         (
             c"pg_decide.cautious_exploration",
-            c"What epsilon, temperature and min_probability are multiplied by in the mode cautious.",
+            c"Factor of epsilon, temperature and min_probability in the mode cautious.",
             &CAUTIOUS_EXPLORATION,
         ),
         (
             c"pg_decide.cautious_caps",
-            c"What limits of caps are multiplied by in the mode cautious.",
+            c"Factor of the limits of caps in the mode cautious.",
             &CAUTIOUS_CAPS,
         ),
     ] {
@@ -120,7 +120,7 @@ pub fn init() {
     }
     GucRegistry::define_string_guc(
         c"pg_decide.databases",
-        c"Names of the databases that background workers look after, with commas between them.",
+        c"Names of the databases in which background workers run, separated by commas.",
         c"Has an effect only where the library is in shared_preload_libraries.",
         &DATABASES,
         GucContext::Sighup,
@@ -128,7 +128,7 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_decide.worker_interval",
-        c"Time from one visit of a background worker in a database to the next.",
+        c"Time between two visits of a background worker in a database.",
         c"",
         &WORKER_INTERVAL,
         1,
@@ -138,24 +138,24 @@ pub fn init() {
     );
     GucRegistry::define_bool_guc(
         c"pg_decide.erasing",
-        c"Lets this transaction delete traces: for retention and erasure.",
-        c"Traces refuse DELETE otherwise. Use SET LOCAL.",
+        c"Allows this transaction to delete traces, for retention and erasure.",
+        c"Otherwise traces refuse DELETE. Use SET LOCAL.",
         &ERASING,
         GucContext::Suset,
         GucFlags::default(),
     );
     GucRegistry::define_bool_guc(
         c"pg_decide.unknown_users",
-        c"Decides for users that nobody knows, whose user_id is null; without it that is an error.",
-        c"Nothing is known of them, so that actions with a cap per user are not eligible.",
+        c"Allows decisions with a null user_id, for unknown users; without it they are an error.",
+        c"Actions with a cap per user are blocked for them.",
         &UNKNOWN_USERS,
         GucContext::Suset,
         GucFlags::default(),
     );
     GucRegistry::define_bool_guc(
         c"pg_decide.require_decision",
-        c"Quarantines events that name a decision which was not made, or not for their user.",
-        c"Costs each event that names a decision a look into the traces.",
+        c"Quarantines an event that names a decision if there is no such decision of its user.",
+        c"It costs each event that names a decision a look-up in the traces.",
         &REQUIRE_DECISION,
         GucContext::Suset,
         GucFlags::default(),
@@ -174,7 +174,7 @@ pub fn init() {
     crate::pg::session::reserve_settings(c"pg_decide");
 }
 
-/// Those that keep a decision within its limits.
+/// Settings of latency budgets, breakers and concurrency.
 fn envelope() {
     GucRegistry::define_bool_guc(
         c"pg_decide.enforce_latency_budget",
@@ -186,8 +186,8 @@ fn envelope() {
     );
     GucRegistry::define_int_guc(
         c"pg_decide.breaker_failures",
-        c"Failures of a rule in a row after which all sessions leave it out; 0: never.",
-        c"Each session counts those that it sees.",
+        c"Failures of a rule in a row after which a session leaves it out and suspects it; 0: never.",
+        c"Each session counts its own.",
         &BREAKER_FAILURES,
         0,
         1_000_000,
@@ -196,8 +196,8 @@ fn envelope() {
     );
     GucRegistry::define_int_guc(
         c"pg_decide.breaker_sessions",
-        c"Sessions that must find a rule failing before all leave it out.",
-        c"A session by itself leaves it out for itself.",
+        c"Sessions that must suspect a rule before all sessions leave it out.",
+        c"A session that suspects a rule leaves it out by itself.",
         &BREAKER_SESSIONS,
         1,
         1_000,
@@ -206,7 +206,7 @@ fn envelope() {
     );
     GucRegistry::define_int_guc(
         c"pg_decide.breaker_pause",
-        c"Time from which on a rule that is left out is tried again; twice as long each time it fails.",
+        c"Pause after which a rule that is left out is tried again; it doubles with each failure.",
         c"",
         &BREAKER_PAUSE,
         1,
@@ -216,7 +216,7 @@ fn envelope() {
     );
     GucRegistry::define_int_guc(
         c"pg_decide.max_concurrent_decisions",
-        c"Decisions that may be made at once in a database; beyond, the fallback answers. 0 is no bound.",
+        c"Decisions that may be made at the same time in a database; beyond, the fallback answers. 0 is no limit.",
         c"Has an effect only where the library is in shared_preload_libraries.",
         &MAX_CONCURRENT_DECISIONS,
         0,
@@ -243,7 +243,7 @@ pub fn breaker_pause() -> i64 {
     i64::from(BREAKER_PAUSE.get()) * 1_000
 }
 
-/// How many decisions may be made at once, if there is a bound.
+/// How many decisions may be made at the same time; None is no limit.
 pub fn max_concurrent_decisions() -> Option<u32> {
     match MAX_CONCURRENT_DECISIONS.get() {
         0 => None,
@@ -263,12 +263,12 @@ pub fn seed() -> Option<u64> {
     }
 }
 
-/// Whether a user may be nobody that is known.
+/// Whether decisions may have a null user_id.
 pub fn unknown_users() -> bool {
     UNKNOWN_USERS.get()
 }
 
-/// Whether the decision that an event names must be one of its user.
+/// Whether the decision that an event names must exist and be its user's.
 pub fn require_decision() -> bool {
     REQUIRE_DECISION.get()
 }
@@ -306,7 +306,7 @@ fn days(setting: &GucSetting<i32>) -> Option<i64> {
     }
 }
 
-/// Most age of a snapshot that decisions use, in microseconds; None is no bound.
+/// Oldest age of a feature snapshot that decisions use, in microseconds; None is no limit.
 pub fn snapshot_max_age() -> Option<i64> {
     match SNAPSHOT_MAX_AGE.get() {
         0 => None,
@@ -319,17 +319,17 @@ pub fn cautious_candidates() -> f64 {
     CAUTIOUS_CANDIDATES.get()
 }
 
-/// What exploration is multiplied by in the mode cautious.
+/// The factor of exploration in the mode cautious.
 pub fn cautious_exploration() -> f64 {
     CAUTIOUS_EXPLORATION.get()
 }
 
-/// What limits of caps are multiplied by in the mode cautious.
+/// The factor of the limits of caps in the mode cautious.
 pub fn cautious_caps() -> f64 {
     CAUTIOUS_CAPS.get()
 }
 
-/// The databases that have a worker, each once.
+/// The databases in which workers run, without duplicates.
 pub fn databases() -> Vec<String> {
     let text = DATABASES.get().and_then(|text| text.into_string().ok());
     let mut names: Vec<String> = text

@@ -8,6 +8,8 @@ mod demo;
 mod extension;
 mod install;
 mod interrupt;
+#[cfg(test)]
+mod rooms;
 mod run;
 mod server;
 mod setup;

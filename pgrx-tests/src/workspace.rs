@@ -127,7 +127,17 @@ mod tests {
     #[test]
     fn links_between_documents_lead_somewhere() {
         let root = Workspace::find().unwrap().root().to_owned();
-        let mut pages = vec![root.join("README.md")];
+        let at_root = [
+            "README",
+            "ARCHITECTURE",
+            "CONTRIBUTING",
+            "SECURITY",
+            "CHANGELOG",
+        ];
+        let mut pages: Vec<PathBuf> = at_root
+            .iter()
+            .map(|page| root.join(page).with_extension("md"))
+            .collect();
         texts(&root.join("docs"), &mut pages);
         for page in pages {
             let text = fs::read_to_string(&page).unwrap();
@@ -146,6 +156,24 @@ mod tests {
                 let leads = anchor.is_empty() || anchors(&there).any(|known| known == anchor);
                 assert!(leads, "{}: {link}", page.display());
             }
+        }
+    }
+
+    #[test]
+    fn the_architecture_names_files_that_exist() {
+        let root = Workspace::find().unwrap().root().to_owned();
+        let mut files = Vec::new();
+        texts(&root, &mut files);
+        let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+        let quoted = text.split('`').skip(1).step_by(2);
+        let named: Vec<&str> = quoted
+            .filter(|name| [".rs", ".sql"].iter().any(|end| name.ends_with(end)))
+            .filter(|name| !name.contains("NAME"))
+            .collect();
+        assert!(named.len() > 50, "{} files are named", named.len());
+        for name in named {
+            let exists = files.iter().any(|file| file.ends_with(name));
+            assert!(exists, "ARCHITECTURE.md names {name}, which does not exist");
         }
     }
 

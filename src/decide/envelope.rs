@@ -3,21 +3,22 @@
 //!
 //! | when | what |
 //! | --- | --- |
-//! | the user's row cannot be read by a quarter of the budget | what this session last saw of it serves |
-//! | the rules are not done by two thirds | they are cancelled; their actions are out, the others go on |
-//! | four fifths are gone before scoring | the first candidates alone go on |
-//! | nearly all is gone, or nothing is left | the fallback |
+//! | the user's row cannot be read within a quarter of the budget | what this session last saw of it is used |
+//! | the rules are not done within two thirds | they are cancelled; their actions are blocked, the others go on |
+//! | four fifths are used up before scoring | only the first candidates are scored |
+//! | nearly all is used up, or no candidate is left | the fallback is shown |
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use super::candidates::{Asking, Blocked};
-use super::{Desk, Reason, Request};
+use super::reason::Reason;
+use super::request::Request;
+use super::stage::{Stage, Stopwatch};
+use crate::eligibility::breaker::{self, Probe};
+use crate::eligibility::{Deadline, OpenRules, RuleFault, RuleReport, timed_out};
 use crate::govern::modes::Mode;
 use crate::pg::admission::{self, Admitted, Full};
-use crate::pg::attempt::Caught;
-use crate::policy::breaker::{self, Probe};
-use crate::policy::{Deadline, Outcome, Round, RuleFault, timed_out};
+use crate::pg::attempt::{Caught, attempt};
 use crate::settings;
 
 /// Percent of the budget by which features must be read, and rules be answered.
@@ -36,30 +37,50 @@ const ORDINARY_CONTEXT: usize = 8_192;
 
 /// Where the features of the user come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Knowing {
-    FromTheRow,
-    /// From what this backend has last seen, since the row could not be had.
+pub enum FeatureSource {
+    UserRow,
+    /// What this backend has last seen, since the row could not be read.
     LastKnown,
 }
 
-/// How one decision goes about it: as it should, until something has failed or was late.
+/// How the rules are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// By one statement, which fails if one of them does.
+    Together,
+    /// Each alone, after that has failed.
+    Each,
+    /// Not at all: together they took too long.
+    NotAgain,
+}
+
+/// What a decision relies on and can do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dependency {
+    UserRow,
+    Rules,
+}
+
+/// How one decision is made: in full at first, degraded once something has failed or was late.
 pub struct Envelope {
     began: Instant,
     /// None where it is not enforced.
     budget: Option<Duration>,
     /// It is decided, not only explained.
     pub takes: bool,
-    pub knowing: Knowing,
+    pub feature_source: FeatureSource,
     pub asking: Asking,
     /// Which rules are left out.
-    pub round: Round,
+    pub open_rules: OpenRules,
     probe: Option<Probe>,
     pub features_until: Deadline,
     pub rules_until: Deadline,
-    /// What the rules were given together, when they were late.
-    given: Duration,
+    /// The time that the rules were given together, when they were late.
+    rules_given: Duration,
     /// How the rules have done, once all that are not left out have been asked.
-    outcome: RefCell<Option<Outcome>>,
+    rule_report: RefCell<Option<RuleReport>>,
+    /// What is being relied on: an error now is an error of that.
+    relied_on: Cell<Option<Dependency>>,
 }
 
 impl Envelope {
@@ -68,121 +89,147 @@ impl Envelope {
         let surface = request.surface;
         let budget = settings::enforce_latency_budget().then_some(surface.latency_budget);
         let by = |percent: u32| Deadline::at(budget.map(|all| began + all * percent / 100));
-        let is_asked = request.leeway.mode != Mode::Paused;
-        let (round, probe) = match surface.rules.is_empty() {
-            true => (Round::default(), None),
-            false => breaker::round(&surface.rules, request.now, takes && is_asked),
+        let is_asked = request.mode_limits.mode != Mode::Paused;
+        let (open_rules, probe) = match surface.rules.is_empty() {
+            true => (OpenRules::default(), None),
+            false => breaker::open_rules(&surface.rules, request.now, takes && is_asked),
         };
         Envelope {
             began,
             budget,
             takes,
-            knowing: Knowing::FromTheRow,
-            asking: match surface.rules.go_alone() {
+            feature_source: FeatureSource::UserRow,
+            asking: match surface.rules.is_one_by_one() {
                 true => Asking::Each,
                 false => Asking::Together,
             },
-            round,
+            open_rules,
             probe,
             features_until: by(FEATURES),
             rules_until: by(CANDIDATES),
-            given: Duration::ZERO,
-            outcome: RefCell::default(),
+            rules_given: Duration::ZERO,
+            rule_report: RefCell::default(),
+            relied_on: Cell::default(),
         }
     }
 
-    /// Whether another attempt, made otherwise, may do better than the one that failed.
-    pub fn learn(&mut self, error: &Caught, request: &Request<'_>, desk: &Desk) -> bool {
-        if desk.in_features.get() && self.knowing == Knowing::FromTheRow {
-            self.knowing = Knowing::LastKnown;
-            return true;
+    /// Runs the stages that may fail, in a subtransaction each time: again, degraded, where something that can be done
+    /// without has failed. Breakers are told how the rules have done.
+    pub fn attempt<T>(
+        &mut self,
+        request: &Request<'_>,
+        mut stages: impl FnMut(&Envelope) -> T,
+    ) -> Result<T, Caught> {
+        let result = loop {
+            let result = attempt(|| stages(self));
+            match &result {
+                Err(error) if self.degrade(error, request) => {}
+                _ => break result,
+            }
+        };
+        self.report_to_breakers(request);
+        result
+    }
+
+    /// Runs work that relies on something that a decision can do without.
+    pub fn depend_on<T>(&self, dependency: Dependency, work: impl FnOnce() -> T) -> T {
+        self.relied_on.set(Some(dependency));
+        let result = work();
+        self.relied_on.set(None);
+        result
+    }
+
+    /// Does without what has failed; false where that was done already, or where something else has failed.
+    fn degrade(&mut self, error: &Caught, request: &Request<'_>) -> bool {
+        match self.relied_on.take() {
+            Some(Dependency::UserRow) if self.feature_source == FeatureSource::UserRow => {
+                self.feature_source = FeatureSource::LastKnown;
+            }
+            Some(Dependency::Rules) if self.asking == Asking::Together => match error.timed_out {
+                true => self.give_up_rules(request),
+                false => self.asking = Asking::Each,
+            },
+            _ => return false,
         }
-        if !desk.in_rules.get() || self.asking != Asking::Together {
-            return false;
-        }
-        if !error.timed_out {
-            self.asking = Asking::Each;
-            return true;
-        }
+        true
+    }
+
+    /// The rules were late together.
+    fn give_up_rules(&mut self, request: &Request<'_>) {
         let rules = &request.surface.rules;
-        rules.overran();
-        self.asking = Asking::No;
+        rules.note_timeout();
+        self.asking = Asking::NotAgain;
         // Whether the one that was tried again did better is not known.
         self.probe = None;
-        self.given = self.spent(Instant::now());
-        let mut asked = (0..rules.len()).filter(|rule| !self.round.out.contains(rule));
+        self.rules_given = self.spent(Instant::now());
+        let mut asked = (0..rules.len()).filter(|rule| !self.open_rules.rules.contains(rule));
         if let (Some(rule), None) = (asked.next(), asked.next()) {
             let late = RuleFault {
                 rule,
                 error: self.late(),
                 slow: true,
             };
-            self.answered(Outcome {
+            self.report(RuleReport {
                 faults: vec![late],
-                silent: self.round.probed.into_iter().collect(),
+                inconclusive: self.open_rules.probed.into_iter().collect(),
             });
         }
-        true
     }
 
     /// All rules that are not left out have been asked.
-    pub fn answered(&self, outcome: Outcome) {
-        self.outcome.replace(Some(outcome));
+    pub fn report(&self, report: RuleReport) {
+        self.rule_report.replace(Some(report));
     }
 
     /// What is said of rules that were late together.
     pub fn late(&self) -> String {
-        timed_out(self.given)
+        timed_out(self.rules_given)
     }
 
-    /// Before scoring: leaves the first candidates where time runs short, none where it is over.
-    pub fn narrow(
+    /// How many of the eligible candidates may be scored: the first ones where time runs short. The stage that took
+    /// the time where it is over.
+    pub fn candidates_to_score(
         &self,
-        now: Instant,
-        laps: &[i32],
-        request: &Request<'_>,
-        desk: &mut Desk,
-    ) -> Result<(), Reason> {
-        let slow = match laps[1] > laps[2] {
-            true => "features",
-            false => "candidates",
-        };
-        if desk.open.is_empty() && self.asking == Asking::No {
-            return Err(Reason::Timeout("candidates"));
+        eligible: usize,
+        slots: usize,
+        watch: &Stopwatch,
+    ) -> Result<usize, Reason> {
+        if eligible == 0 && self.asking == Asking::NotAgain {
+            return Err(Reason::Timeout(Stage::Candidates));
         }
         let Some(budget) = self.budget else {
-            return Ok(());
+            return Ok(eligible);
         };
-        let spent = self.spent(now);
+        let spent = self.spent(watch.last());
         if spent > budget * GIVE_UP / 100 {
-            return Err(Reason::Timeout(slow));
+            let features = watch.micros(Stage::Features) > watch.micros(Stage::Candidates);
+            return Err(Reason::Timeout(match features {
+                true => Stage::Features,
+                false => Stage::Candidates,
+            }));
         }
-        let few = FEW.max(2 * request.surface.slots);
-        if spent > budget * NARROW / 100 && desk.open.len() > few {
-            let rest = desk.open.drain(few..);
-            desk.blocked_by
-                .extend(rest.as_slice().iter().map(|_| Blocked::Narrowed.code()));
-            desk.blocked.extend(rest);
-        }
-        Ok(())
+        Ok(match spent > budget * NARROW / 100 {
+            true => eligible.min(FEW.max(2 * slots)),
+            false => eligible,
+        })
     }
 
-    /// What counts of the time since it began.
+    /// The time since it began, as far as it is counted.
     fn spent(&self, now: Instant) -> Duration {
         let all = now.saturating_duration_since(self.began);
-        all.saturating_sub(self.rules_until.pardoned())
+        all.saturating_sub(self.rules_until.uncounted())
     }
 
     /// Tells the breakers how the rules have done.
-    pub fn account(&mut self, request: &Request<'_>) {
+    fn report_to_breakers(&mut self, request: &Request<'_>) {
         if self.takes
-            && let Some(mut outcome) = self.outcome.take()
+            && let Some(mut report) = self.rule_report.take()
         {
             if request.context.size() > ORDINARY_CONTEXT {
-                outcome.excuse();
+                report.discard_faults();
             }
             let (rules, probe) = (&request.surface.rules, self.probe.take());
-            breaker::account(rules, &self.round, probe, &outcome, request.now);
+            breaker::record(rules, &self.open_rules, probe, &report, request.now);
         }
     }
 

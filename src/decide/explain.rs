@@ -1,84 +1,85 @@
 //! What a decision would be and why, without making it.
 
-use super::candidates::Blocked;
-use super::request::Asked;
-use super::{Reason, consider};
+use super::decision::Decision;
+use super::reason::Reason;
+use super::request::DecideArgs;
+use super::run;
 use crate::error::OrRaise;
-use crate::pg::call::Call;
+use crate::pg::call::{Call, Rows};
 use crate::pg::datum::{self, Arg};
 
 /// Pushes a row per action of the surface, and one per slot that the fallback would get.
-pub fn explain(asked: &Asked<'_>, call: &Call) {
-    consider(asked, |decision, desk| {
+pub fn explain(args: &DecideArgs<'_>, call: &Call) {
+    run(args, |decision| {
         let surface = decision.request.surface;
         let mut rows = call.rows();
-        let passed_over = match &decision.reason {
-            Some(reason) if desk.slate.picks.is_empty() => reason.to_string(),
-            _ => "another candidate was drawn".to_owned(),
-        };
-        let scored = decision.policy.is_some_and(|policy| policy.model.is_some());
-        for (candidate, &i) in desk.open.iter().enumerate() {
-            let slot = desk.slate.picks.iter().position(|&pick| pick == candidate);
-            let score = desk.scores.get(candidate).filter(|_| scored);
-            let (step, reason) = match slot {
-                Some(_) => ("shown", None),
-                None => ("choose", datum::text(&passed_over)),
-            };
-            rows.push([
-                datum::text(&surface.actions[i].name),
-                score.and_then(|score| datum::float8(f64::from(*score))),
-                desk.slate
-                    .probabilities
-                    .get(candidate)
-                    .and_then(|p| datum::float8(*p)),
-                datum::text(step),
-                reason,
-                slot.and_then(|slot| datum::int4(slot as i32 + 1)),
-                slot.and_then(|slot| datum::float8(desk.slate.chosen[slot])),
-            ]);
-        }
-        for (&i, &by) in desk.blocked.iter().zip(&desk.blocked_by) {
-            let action = &surface.actions[i].name;
-            let (step, reason) = Blocked::from_code(by).describe();
-            let error = desk.errors.iter().flatten().find_map(|error| {
-                error
-                    .strip_prefix(action.as_str())
-                    .and_then(|rest| rest.strip_prefix(": "))
-            });
-            let reason = match error {
-                Some(error) => format!("{reason}: {error}"),
-                None => reason.to_owned(),
-            };
-            rows.push(left_out(action, step, &reason, None));
-        }
+        push_open(decision, &mut rows);
+        push_blocked(decision, &mut rows);
         if decision.reason == Some(Reason::Paused) {
             for action in &surface.actions {
-                rows.push(left_out(
-                    &action.name,
-                    "mode",
-                    "the surface is paused",
-                    None,
-                ));
+                let row = left_out(&action.name, "mode", "the surface is paused", None);
+                rows.push(row);
             }
         }
         let Some(reason) = &decision.reason else {
             return;
         };
-        for slot in desk.slate.picks.len()..surface.slots {
+        let reason = reason.to_string();
+        for slot in decision.draw.filled()..surface.slots {
             let number = datum::int4(slot as i32 + 1);
-            rows.push(left_out(
-                &surface.fallback.name,
-                "fallback",
-                &reason.to_string(),
-                number,
-            ));
+            let fallback = &surface.fallback.name;
+            rows.push(left_out(fallback, "fallback", &reason, number));
         }
     })
     .or_raise();
 }
 
+/// Those that could be had: with score and probability in the first slot.
+fn push_open(decision: &Decision<'_>, rows: &mut Rows) {
+    let (surface, draw) = (decision.request.surface, decision.draw);
+    let slate = &draw.slate;
+    let passed_over = match &decision.reason {
+        Some(reason) if draw.filled() == 0 => reason.to_string(),
+        _ => "another candidate was drawn".to_owned(),
+    };
+    let scored = decision
+        .policy()
+        .is_some_and(|policy| policy.model.is_some());
+    for (candidate, &action) in draw.open.iter().enumerate() {
+        let slot = slate.picks.iter().position(|&pick| pick == candidate);
+        let score = draw.scores.get(candidate).filter(|_| scored);
+        let probability = slate.probabilities.get(candidate);
+        let (step, reason) = match slot {
+            Some(_) => ("shown", None),
+            None => ("choose", datum::text(&passed_over)),
+        };
+        rows.push([
+            datum::text(&surface.actions[action].name),
+            score.and_then(|&score| datum::float8(score.into())),
+            probability.and_then(|&probability| datum::float8(probability)),
+            datum::text(step),
+            reason,
+            slot.and_then(|slot| datum::int4(slot as i32 + 1)),
+            slot.and_then(|slot| datum::float8(slate.chosen[slot])),
+        ]);
+    }
+}
+
+fn push_blocked(decision: &Decision<'_>, rows: &mut Rows) {
+    for blocked in decision.blocked() {
+        let (step, reason) = blocked.why.describe();
+        let mut errors = decision.candidates.rule_errors.iter();
+        let reason = match errors.find(|of| of.action == blocked.action) {
+            Some(failed) => format!("{reason}: {}", failed.error),
+            None => reason.to_owned(),
+        };
+        let action = &decision.request.surface.actions[blocked.action].name;
+        rows.push(left_out(action, step, &reason, None));
+    }
+}
+
 /// A row without score: of a blocked action, or of the fallback, which is shown in `slot`.
-fn left_out(action: &str, step: &str, reason: &str, slot: Arg) -> [Arg; 7] {
+fn left_out<'a>(action: &'a str, step: &'a str, reason: &'a str, slot: Arg<'a>) -> [Arg<'a>; 7] {
     let probability = slot.and(datum::float8(1.0));
     [
         datum::text(action),

@@ -1,47 +1,80 @@
 //! Second stage: what is known of the user as of now, in one look-up.
 
-use super::envelope::{Envelope, Knowing};
-use super::{Desk, Request, last_known};
+use super::envelope::{Dependency, Envelope, FeatureSource};
+use super::last_known;
+use super::request::Request;
 use crate::pg::session;
-use crate::policy::Bundle;
+use crate::policy::UserRow;
 
-/// Fills the desk with the vector, in the bundle's order, and with what is kept per key of the
-/// surface's actions.
-pub fn read(request: &Request<'_>, bundle: &Bundle, envelope: &Envelope, desk: &mut Desk) {
+/// What is known of the user.
+#[derive(Default)]
+pub struct Features {
+    pub user: UserRow,
+    /// Values in the order of the bundle; of a missing one its default.
+    pub vector: Vec<f64>,
+    /// Indexes in the vector of those that are missing.
+    pub missing: Vec<usize>,
+    /// Features kept per key, for keys of the surface's actions, as far as there is a value.
+    pub affinities: Vec<AffinityValue>,
+    /// How many events of the user were counted in all that.
+    pub events: i64,
+    /// What the trace says where it is not from the row of the user.
+    pub source_note: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AffinityValue {
+    /// Among the surface's affinities.
+    pub index: usize,
+    pub value: f64,
+}
+
+impl Features {
+    pub fn clear(&mut self) {
+        self.user.clear();
+        self.vector.clear();
+        self.missing.clear();
+        self.affinities.clear();
+        self.events = 0;
+        self.source_note = None;
+    }
+}
+
+/// Reads the vector, and what is kept per key of the surface's actions.
+pub fn read(request: &Request<'_>, envelope: &Envelope, features: &mut Features) {
+    let (bundle, now) = (request.bundle, request.now);
     if bundle.features.is_empty() {
         return;
     }
-    let now = request.now;
-    match envelope.knowing {
-        Knowing::FromTheRow => {
-            desk.in_features.set(true);
-            let timer = envelope.features_until.timer();
-            desk.state.read(request.user_key);
-            drop(timer);
-            desk.in_features.set(false);
+    match envelope.feature_source {
+        FeatureSource::UserRow => {
+            envelope.depend_on(Dependency::UserRow, || {
+                let _timer = envelope.features_until.timer();
+                features.user.read(request.user_key);
+            });
             if !session::sees_one_snapshot() {
-                last_known::keep(request.user_key, now, &desk.state);
+                last_known::keep(request.user_key, now, &features.user);
             }
         }
-        Knowing::LastKnown => {
-            let known = last_known::recall(request.user_key, &mut desk.state);
-            let said = match known {
+        FeatureSource::LastKnown => {
+            let known = last_known::recall(request.user_key, &mut features.user);
+            features.source_note = Some(match known {
                 true => "features: last known good",
                 false => "features: default values, nothing is known of the user here",
-            };
-            desk.errors.push(Some(said.to_owned()));
+            });
         }
     }
-    desk.seen = desk.state.events;
-    for (place, (reading, value)) in bundle.vector_of(&desk.state.features, now).enumerate() {
+    features.events = features.user.events;
+    let vector = bundle.vector_of(&features.user.features, now);
+    for (index, (reading, value)) in vector.enumerate() {
         if value.is_none() {
-            desk.missing.push(place as i16 + 1);
+            features.missing.push(index);
         }
-        desk.features.push(value.unwrap_or(reading.default_value));
+        features.vector.push(value.unwrap_or(reading.default_value));
     }
     for affinity in &request.surface.affinities.kept {
-        for (place, value) in bundle.affinity_of(affinity, &desk.state.keyed, now) {
-            desk.affinities.extend([place as f64, value]);
-        }
+        let values = bundle.affinity_of(affinity, &features.user.keyed, now);
+        let values = values.map(|(index, value)| AffinityValue { index, value });
+        features.affinities.extend(values);
     }
 }

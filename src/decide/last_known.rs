@@ -9,7 +9,7 @@ use crate::pg::invalidation::{self, Watch};
 use crate::pg::{clock, session};
 use crate::policy::UserRow;
 
-/// Of how many users; a power of two. One that comes takes the place of another.
+/// Of how many users at most; a power of two. One that comes overwrites another.
 const USERS: usize = 256;
 
 /// How long it is good for, in microseconds: what has changed meanwhile does not live on.
@@ -46,12 +46,13 @@ fn listen(changes: u64) -> Heard {
     heard
 }
 
-fn place(user_key: Uuid) -> usize {
+/// Where a user is kept.
+fn index(user_key: Uuid) -> usize {
     user_key.as_u64_pair().1 as usize % USERS
 }
 
 /// Keeps a row that was just read, unless the snapshot may be older than what was heard of since; memory is taken
-/// once a place.
+/// once for each index.
 pub fn keep(user_key: Uuid, now: i64, row: &UserRow) {
     let heard = listen(invalidation::changes_seen(Watch::Keyed));
     if session::statement_began() <= heard.at {
@@ -61,19 +62,19 @@ pub fn keep(user_key: Uuid, now: i64, row: &UserRow) {
         if seen.is_empty() {
             seen.resize_with(USERS, Seen::default);
         }
-        let seen = &mut seen[place(user_key)];
+        let seen = &mut seen[index(user_key)];
         seen.user_key = user_key;
         seen.at = now;
         seen.row.become_like(row);
     })
 }
 
-/// The row as it was last seen, if that is not long ago; else an empty one.
+/// Copies the row as it was last seen, if that is not long ago; else an empty one. Whether it was seen.
 pub fn recall(user_key: Uuid, row: &mut UserRow) -> bool {
     listen(invalidation::changes(Watch::Keyed));
     let oldest = clock::now().saturating_sub(GOOD_FOR);
     SEEN.with_borrow(|seen| {
-        let kept = seen.get(place(user_key));
+        let kept = seen.get(index(user_key));
         let kept = kept.filter(|seen| seen.user_key == user_key && seen.at >= oldest);
         match kept {
             Some(seen) => row.become_like(&seen.row),

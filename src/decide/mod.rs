@@ -1,382 +1,125 @@
-//! A request passes through: the pipeline of a decision.
+//! The pipeline of a decision: request → features → candidates → score → choose, and take from the counters of caps →
+//! trace; the fallback where a stage cannot go on.
 
+mod answer;
+mod blocked;
+mod buffers;
 mod candidates;
+mod catalog;
+mod choose;
+mod columns;
+mod decision;
 mod distribution;
+mod draw;
 mod envelope;
 mod explain;
 mod features;
 mod last_known;
 mod narrow;
+mod reason;
 mod replay;
 mod request;
 mod reserve;
 mod score;
+mod stage;
 mod trace;
 mod verbs;
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
-use std::rc::Rc;
-use std::time::Instant;
-
-pub use request::{Asked, Request};
-use uuid::Uuid;
-
+use buffers::Buffers;
+use choose::{Options, choose};
+use decision::Decision;
 use envelope::Envelope;
-use reserve::{MOST_DRAWS, Reservation};
+use reason::Reason;
+use request::{DecideArgs, Request};
+use stage::{Stage, Stopwatch};
 
 use crate::error::Error;
 use crate::govern::modes::Mode;
-use crate::math::choice::Slate;
-use crate::math::random::next_seed;
-use crate::math::scorer::Coordinate;
-use crate::pg::attempt::{Caught, attempt, sqlstate};
-use crate::pg::{Session, session};
-use crate::policy::{self, Bundle, Policy, Surface, UserRow};
+use crate::pg::Session;
+use crate::policy::{self, Bundle, Policy};
 
-/// One decision, with all that its trace needs to know.
-pub struct Decision<'a> {
-    pub bundle: &'a Bundle,
-    pub request: Request<'a>,
-    pub id: Uuid,
-    /// When it was made. Features and rules are as of `request.now`, which is before where others were waited for.
-    pub moment: i64,
-    pub policy: Option<&'a Policy>,
-    /// Why slots are left to the fallback, if any are.
-    pub reason: Option<Reason>,
-    /// Microseconds in: request, features, candidates, score, choose, reserve.
-    pub stage_us: [i32; 6],
-}
-
-/// Why the policy could not choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    NoPolicy,
-    NoModel,
-    NoCandidate,
-    Paused,
-    /// The latency budget was used up, by that stage.
-    Timeout(&'static str),
-    /// As many decisions as may be were being made.
-    Overload,
-    Failed(String),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::NoPolicy => out.write_str("no_policy"),
-            Reason::NoModel => out.write_str("no_model"),
-            Reason::NoCandidate => out.write_str("no_candidate"),
-            Reason::Paused => out.write_str("paused"),
-            Reason::Timeout(stage) => write!(out, "timeout: {stage}"),
-            Reason::Overload => out.write_str("overload"),
-            Reason::Failed(code) => write!(out, "failed: {code}"),
-        }
-    }
-}
-
-/// Buffers that a backend uses for one decision after another, so that none is allocated twice.
-#[derive(Default)]
-pub struct Desk {
-    pub state: UserRow,
-    /// The vector, in the bundle's order.
-    pub features: Vec<f64>,
-    /// Places in it, from 1, that have their default since the feature is missing.
-    pub missing: Vec<i16>,
-    /// What is kept per key and was there: pairs of a place among the surface's affinities and a value.
-    pub affinities: Vec<f64>,
-    /// How many events of the user were in all that.
-    pub seen: i64,
-    /// All of it as a model wants it.
-    pub inputs: Vec<f64>,
-    /// Positions in the surface's actions: candidates, and blocked ones with the reason.
-    pub open: Vec<usize>,
-    pub blocked: Vec<usize>,
-    /// Those that are open but for caps, and how many are blocked by something else.
-    pub allowed: Vec<usize>,
-    pub blocked_otherwise: usize,
-    /// The seed of the draw that counts.
-    pub seed: u64,
-    /// The moment of the decision: that of the request, or a later one where others were waited for.
-    pub moment: i64,
-    pub blocked_by: Vec<i32>,
-    pub errors: Vec<Option<String>>,
-    /// Rules are being asked: what fails now is one of them.
-    pub in_rules: Cell<bool>,
-    /// The row of the user is being read: what fails now is that.
-    pub in_features: Cell<bool>,
-    /// The model's request vector.
-    pub vector: Vec<Coordinate>,
-    pub all_scores: Vec<f32>,
-    /// Pairs of the slot of a budget and the price of its units.
-    pub duals: Vec<f64>,
-    /// Per candidate.
-    pub scores: Vec<f32>,
-    pub slate: Slate,
-    /// Pairs of a slot, from 2, and the number of a candidate that it could not have any more.
-    pub dropped: Vec<i32>,
-    /// Slots of soft caps that gave way.
-    pub relaxed: Vec<i32>,
-    /// What is reserved for events: a slot of the slate, the slot of a cap, the stripe that holds it (-1: the row of
-    /// the user), and the amount.
-    pub holds: Vec<i64>,
-    pub numbers: Vec<i32>,
-}
-
-impl Desk {
-    fn clear(&mut self) {
-        self.state.clear();
-        self.features.clear();
-        self.missing.clear();
-        self.affinities.clear();
-        self.seen = 0;
-        self.open.clear();
-        self.blocked.clear();
-        self.allowed.clear();
-        self.blocked_by.clear();
-        self.errors.clear();
-        self.in_rules.set(false);
-        self.in_features.set(false);
-        self.duals.clear();
-        self.choose_nothing();
-    }
-
-    /// Takes back the choice: what is shown is the fallback.
-    fn choose_nothing(&mut self) {
-        self.scores.clear();
-        self.dropped.clear();
-        self.relaxed.clear();
-        self.holds.clear();
-        self.slate.probabilities.clear();
-        self.slate.picks.clear();
-        self.slate.chosen.clear();
-    }
-
-    /// The action of each slot, by number: what was picked, then the fallback. Its probability is 1.
-    fn fill_slots(&mut self, surface: &Surface) -> Vec<i32> {
-        let picks = self.slate.picks.iter();
-        let mut actions: Vec<i32> = picks
-            .map(|&pick| surface.actions[self.open[pick]].number)
-            .collect();
-        actions.resize(surface.slots, surface.fallback.number);
-        self.slate.chosen.resize(surface.slots, 1.0);
-        actions
-    }
-}
-
-thread_local! {
-    static DESK: RefCell<Desk> = RefCell::default();
-}
-
-/// Decides, and hands the decision and the desk it was made on to `then`, in the same session. Reads only,
-/// but for the breakers of rules where the asker writes.
-pub fn consider<T>(
-    asked: &Asked<'_>,
-    then: impl FnOnce(&Decision<'_>, &mut Desk) -> T,
-) -> Result<T, Error> {
-    DESK.with(|desk| {
-        let mut desk = desk.try_borrow_mut().map_err(|_| Error::Nested)?;
-        let bundle: Rc<Bundle> = policy::current(asked.now)?;
+/// Decides, and hands the decision to `then` in the same session. Where nothing is taken, nothing is written, but for
+/// the breakers of rules.
+fn run<T>(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>) -> T) -> Result<T, Error> {
+    buffers::with(|buffers| {
+        let bundle = policy::current(args.now)?;
         let _session = Session::open();
-        let place = match asked.takes {
-            true => envelope::admit(),
-            false => Ok(None),
-        };
-        let decision = pipeline(asked, &bundle, place.is_ok(), &mut desk)?;
-        Ok(then(&decision, &mut desk))
+        let admitted = args.takes.then(envelope::admit).transpose();
+        let decision = decide(args, &bundle, admitted.is_ok(), buffers)?;
+        Ok(then(&decision))
     })
 }
 
-/// Request → features → candidates → score, which may fail and are undone then, → what may be had of
-/// it → choose, and take it from the counters; the fallback where a stage cannot go on.
-fn pipeline<'a>(
-    asked: &Asked<'a>,
+fn decide<'a>(
+    args: &DecideArgs<'a>,
     bundle: &'a Bundle,
     admitted: bool,
-    desk: &mut Desk,
+    buffers: &'a mut Buffers,
 ) -> Result<Decision<'a>, Error> {
     let mut watch = Stopwatch::start();
-    desk.clear();
-    let request = request::normalize(asked, bundle)?;
-    desk.seed = request.seed;
-    desk.moment = request.now;
-    watch.lap();
-    let mut envelope = Envelope::open(&request, watch.began, asked.takes && admitted);
-    let weighed = match admitted {
-        true => weigh_within(&mut envelope, &request, bundle, desk, &mut watch),
+    let request = request::normalize(args, bundle)?;
+    watch.lap(Stage::Request);
+    buffers.clear(&request);
+    let mut envelope = Envelope::open(&request, watch.began(), args.takes && admitted);
+    let scored = match admitted {
+        true => envelope.attempt(&request, |envelope| {
+            buffers.clear(&request);
+            score(&request, envelope, buffers, &mut watch)
+        }),
         false => Ok(Err(Reason::Overload)),
     };
-    let reason = match weighed {
-        Ok(Ok(policy)) => choose(policy, &request, bundle, &envelope, desk, &mut watch).err(),
-        Ok(Err(reason)) => Some(reason),
-        Err(error) => {
-            desk.clear();
-            desk.errors.push(Some(match asked.takes {
-                true => error.describe(),
-                false => error.in_full(),
-            }));
-            Some(Reason::Failed(sqlstate(error.code)))
-        }
-    };
-    Ok(Decision {
-        bundle,
-        policy: request.surface.policy.as_ref(),
-        id: request.id_at(desk.moment),
-        moment: desk.moment,
+    let scored = scored.unwrap_or_else(|error| {
+        buffers.clear(&request);
+        Err(Reason::failed(&error, args.takes))
+    });
+    let scored = scored.inspect_err(|_| buffers.draw.open_to(&buffers.candidates.eligible));
+    let chosen = scored.and_then(|policy| {
+        let options = Options {
+            choice: request.choice(policy),
+            eligible: &buffers.candidates.eligible,
+            scores: &buffers.scores,
+            user: &buffers.features.user,
+        };
+        choose(&request, &envelope, &options, &mut buffers.draw, &mut watch)
+    });
+    buffers.answer.fill(request.surface, &buffers.draw);
+    let decision = Decision {
+        id: request.id_at(buffers.draw.moment),
+        features: &buffers.features,
+        candidates: &buffers.candidates,
+        scores: &buffers.scores,
+        draw: &buffers.draw,
+        answer: &buffers.answer,
+        reason: chosen.err(),
+        stage_us: watch.stage_us(),
         request,
-        reason,
-        stage_us: watch.laps,
-    })
-}
-
-/// Weighs, and does it otherwise where something has failed or was late.
-#[allow(clippy::result_large_err)] // as that of `attempt`
-fn weigh_within<'a>(
-    envelope: &mut Envelope,
-    request: &Request<'a>,
-    bundle: &Bundle,
-    desk: &mut Desk,
-    watch: &mut Stopwatch,
-) -> Result<Result<&'a Policy, Reason>, Caught> {
-    let weighed = loop {
-        let weighed = attempt(|| weigh(request, bundle, envelope, desk, watch));
-        match &weighed {
-            Err(error) if envelope.learn(error, request, desk) => {
-                desk.clear();
-                watch.back_to(FEATURES);
-            }
-            _ => break weighed,
-        }
     };
-    envelope.account(request);
-    weighed
+    if args.takes {
+        trace::write(&decision, &mut buffers.columns);
+    }
+    Ok(decision)
 }
 
-/// What may fail: each stage leaves its result on the desk.
-fn weigh<'a>(
+/// The stages that may fail, and are undone then.
+fn score<'a>(
     request: &Request<'a>,
-    bundle: &Bundle,
     envelope: &Envelope,
-    desk: &mut Desk,
+    buffers: &mut Buffers,
     watch: &mut Stopwatch,
 ) -> Result<&'a Policy, Reason> {
     let surface = request.surface;
-    if request.leeway.mode == Mode::Paused {
+    if request.mode_limits.mode == Mode::Paused {
         return Err(Reason::Paused);
     }
-    features::read(request, bundle, envelope, desk);
-    watch.lap();
-    candidates::find(request, envelope, desk);
-    watch.lap();
-    envelope.narrow(watch.last, &watch.laps, request, desk)?;
-    let policy = able(surface.policy.as_ref())?;
-    score::score(policy, surface, &request.fields, desk);
-    policy::prices(surface, bundle, &mut desk.duals);
-    score::price(policy, surface, bundle, desk);
-    watch.lap();
+    features::read(request, envelope, &mut buffers.features);
+    watch.lap(Stage::Features);
+    let (features, candidates) = (&buffers.features, &mut buffers.candidates);
+    candidates::find(request, &features.vector, envelope, candidates);
+    watch.lap(Stage::Candidates);
+    let few = envelope.candidates_to_score(candidates.eligible.len(), surface.slots, watch)?;
+    narrow::to_first(few, candidates);
+    let policy = score::require_model(surface.policy.as_ref())?;
+    score::score_candidates(policy, request, features, &mut buffers.scores);
+    watch.lap(Stage::Score);
     Ok(policy)
-}
-
-/// Draws an action for each slot from what may be had, and takes it from the counters of its caps.
-fn choose(
-    policy: &Policy,
-    request: &Request<'_>,
-    bundle: &Bundle,
-    envelope: &Envelope,
-    desk: &mut Desk,
-    watch: &mut Stopwatch,
-) -> Result<(), Reason> {
-    let slots = request.surface.slots;
-    let choice = request.choice(policy);
-    let share = request.leeway.candidates;
-    if request.surface.limits.caps.is_empty() {
-        score::of_open(desk);
-        narrow::to_share(share, slots, desk);
-        desk.slate.choose(&choice, &desk.scores, slots, desk.seed);
-        watch.lap();
-    } else {
-        let mut reservation =
-            Reservation::open(request, bundle, envelope.takes, envelope.time_left(), desk);
-        desk.blocked_otherwise = desk.blocked.len();
-        std::mem::swap(&mut desk.allowed, &mut desk.open);
-        let mut draws = 0;
-        loop {
-            session::check_interrupts();
-            reservation.constrain(desk);
-            score::of_open(desk);
-            narrow::to_share(share, slots, desk);
-            reservation.draw(&choice, desk);
-            if desk.slate.picks.len() < slots && reservation.relax(desk) {
-                continue;
-            }
-            watch.lap();
-            let taken = reservation.take(envelope.time_left(), desk);
-            desk.moment = reservation.moment();
-            if taken {
-                watch.lap();
-                break;
-            }
-            watch.back_to(CHOOSE);
-            draws += 1;
-            if draws == MOST_DRAWS || envelope.is_over() {
-                reservation.take_nothing(desk);
-                return Err(Reason::Timeout("reserve"));
-            }
-            desk.seed = next_seed(desk.seed);
-        }
-    }
-    match desk.slate.picks.len() {
-        filled if filled < slots => Err(Reason::NoCandidate),
-        _ => Ok(()),
-    }
-}
-
-/// The policy, if it can choose.
-fn able(policy: Option<&Policy>) -> Result<&Policy, Reason> {
-    let policy = policy.ok_or(Reason::NoPolicy)?;
-    match policy.model {
-        None if policy.needs_scores => Err(Reason::NoModel),
-        _ => Ok(policy),
-    }
-}
-
-/// The laps of the stages that are measured more than once where they are gone through again.
-const FEATURES: usize = 1;
-const CHOOSE: usize = 4;
-
-/// Microseconds per stage.
-struct Stopwatch {
-    began: Instant,
-    last: Instant,
-    laps: [i32; 6],
-    lap: usize,
-}
-
-impl Stopwatch {
-    fn start() -> Stopwatch {
-        let now = Instant::now();
-        Stopwatch {
-            began: now,
-            last: now,
-            laps: [0; 6],
-            lap: 0,
-        }
-    }
-
-    /// Measures again from that lap on.
-    fn back_to(&mut self, lap: usize) {
-        self.lap = lap;
-    }
-
-    /// Adds to the lap what has passed since the last one.
-    fn lap(&mut self) {
-        let now = Instant::now();
-        if let Some(lap) = self.laps.get_mut(self.lap) {
-            let passed = now.duration_since(self.last).as_micros();
-            *lap = lap.saturating_add(passed.min(i32::MAX as u128) as i32);
-        }
-        self.last = now;
-        self.lap += 1;
-    }
 }

@@ -1,40 +1,53 @@
-//! Between score and choose: only the best candidates are kept, where the mode says so.
+//! Fewer candidates: the first ones where time runs short, the best ones where the mode says so.
 
 use std::cmp::Ordering;
 
-use super::Desk;
-use super::candidates::Blocked;
+use super::blocked::{Blocked, BlockedAction};
+use super::candidates::Candidates;
+use super::draw::Draw;
+
+/// Keeps so many of the eligible ones, the first.
+pub fn to_first(most: usize, candidates: &mut Candidates) {
+    let kept = most.min(candidates.eligible.len());
+    let rest = candidates.eligible.drain(kept..);
+    candidates.blocked.extend(rest.map(narrowed));
+}
 
 /// Keeps a share of the open candidates, at least one for each slot.
-pub fn to_share(share: f64, slots: usize, desk: &mut Desk) {
-    let open = desk.open.len() as f64;
-    to_best(((share * open).ceil() as usize).max(slots), desk);
+pub fn to_share(share: f64, slots: usize, draw: &mut Draw) {
+    let open = draw.open.len() as f64;
+    to_best(((share * open).ceil() as usize).max(slots), draw);
 }
 
 /// Keeps the open candidates with the highest scores, among equals the first, in their order; the
 /// others are blocked.
-pub fn to_best(most: usize, desk: &mut Desk) {
-    if most >= desk.open.len() {
+fn to_best(most: usize, draw: &mut Draw) {
+    if most >= draw.open.len() {
         return;
     }
-    let mut order: Vec<usize> = (0..desk.open.len()).collect();
+    let mut order: Vec<usize> = (0..draw.open.len()).collect();
     // NaN is the lowest, as it is for the choice; the sort keeps the order of equals.
     let score = |i: usize| {
-        desk.scores
-            .get(i)
-            .map_or(f32::MIN, |score| score.max(f32::MIN))
+        let score = draw.scores.get(i);
+        score.map_or(f32::MIN, |score| score.max(f32::MIN))
     };
     order.sort_by(|&a, &b| score(b).partial_cmp(&score(a)).unwrap_or(Ordering::Equal));
     let mut is_out = vec![false; order.len()];
     for &i in &order[most..] {
         is_out[i] = true;
-        desk.blocked.push(desk.open[i]);
-        desk.blocked_by.push(Blocked::Narrowed.code());
+        draw.blocked.push(narrowed(draw.open[i]));
     }
     let mut kept = is_out.iter().map(|out| !out);
-    desk.open.retain(|_| kept.next().unwrap_or(true));
+    draw.open.retain(|_| kept.next().unwrap_or(true));
     let mut kept = is_out.iter().map(|out| !out);
-    desk.scores.retain(|_| kept.next().unwrap_or(true));
+    draw.scores.retain(|_| kept.next().unwrap_or(true));
+}
+
+fn narrowed(action: usize) -> BlockedAction {
+    BlockedAction {
+        action,
+        why: Blocked::Narrowed,
+    }
 }
 
 #[cfg(test)]
@@ -43,17 +56,29 @@ mod tests {
 
     #[test]
     fn the_best_are_kept_in_their_order() {
-        let mut desk = Desk {
+        let mut draw = Draw {
             open: vec![3, 5, 6, 8, 9],
             scores: vec![1.0, f32::NAN, 3.0, 1.0, 2.0],
-            ..Desk::default()
+            ..Draw::default()
         };
-        to_best(5, &mut desk);
-        assert_eq!(desk.open.len(), 5);
-        to_best(3, &mut desk);
-        assert_eq!(desk.open, [3, 6, 9]);
-        assert_eq!(desk.scores, [1.0, 3.0, 2.0]);
-        assert_eq!(desk.blocked, [8, 5]);
-        assert_eq!(desk.blocked_by, [7, 7]);
+        to_best(5, &mut draw);
+        assert_eq!(draw.open.len(), 5);
+        to_best(3, &mut draw);
+        assert_eq!(draw.open, [3, 6, 9]);
+        assert_eq!(draw.scores, [1.0, 3.0, 2.0]);
+        assert_eq!(draw.blocked, [8, 5].map(narrowed));
+    }
+
+    #[test]
+    fn the_first_are_kept() {
+        let mut candidates = Candidates {
+            eligible: vec![3, 5, 6],
+            ..Candidates::default()
+        };
+        to_first(4, &mut candidates);
+        assert_eq!(candidates.eligible, [3, 5, 6]);
+        to_first(1, &mut candidates);
+        assert_eq!(candidates.eligible, [3]);
+        assert_eq!(candidates.blocked, [5, 6].map(narrowed));
     }
 }

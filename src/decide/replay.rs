@@ -4,50 +4,66 @@
 use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
-use super::score;
-use super::{Desk, Reason, able};
+use super::answer::Answer;
+use super::columns;
+use super::draw::{Draw, dropped_after};
+use super::features::Features;
+use super::reason::Reason;
+use super::score::{Scores, require_model};
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::Choice;
 use crate::math::identifier::moment_of;
 use crate::math::model::Value;
 use crate::math::runs::expand;
-use crate::pg::{Session, Statement, array, clock, datum};
-use crate::policy::{self, Policy};
+use crate::pg::record::{Select, Timestamp, select_row};
+use crate::pg::{Session, clock, datum};
+use crate::policy::{self, Policy, Surface};
 
-/// What a trace says that a replay needs.
-#[derive(Default)]
-struct Trace {
-    bundle: Option<i64>,
-    snapshot: Option<i64>,
-    switches: Option<i64>,
-    features_at: i64,
-    mode: Mode,
-    imported: bool,
-    surface: String,
-    seed: u64,
-    filled: usize,
-    reason: Option<String>,
-    actions: Vec<i32>,
-    chosen: Vec<f64>,
-    candidates: Vec<i32>,
-    scores: Option<Vec<f32>>,
-    choice: Option<Vec<f64>>,
-    features: Vec<f64>,
-    missing: Vec<i16>,
-    affinities: Vec<f64>,
-    duals: Vec<f64>,
-    fields: Vec<Option<String>>,
-    dropped: Vec<i32>,
+select_row! {
+    /// What a trace says that a replay needs.
+    struct Trace {
+        bundle: Option<i64>,
+        snapshot: Option<Timestamp>,
+        switches: Option<i64>,
+        decided_at: Timestamp,
+        features_at: Option<Timestamp>,
+        mode: String,
+        origin: Option<String>,
+        surface: String,
+        seed: i64,
+        filled: i16,
+        reason: Option<String>,
+        actions: Vec<i32>,
+        chosen: Vec<f64>,
+        candidates: Vec<i32>,
+        scores: Option<Vec<f32>>,
+        choice: Option<Vec<f64>>,
+        features: Vec<f64>,
+        missing: Vec<i16>,
+        affinities: Vec<f64>,
+        duals: Vec<f64>,
+        context_values: Vec<Option<String>>,
+        dropped: Vec<i32>,
+    }
 }
 
 impl Trace {
-    /// How a policy chose: in the mode cautious with less exploration, which the trace has the numbers of.
+    fn mode(&self) -> Mode {
+        Mode::named(&self.mode).unwrap_or_default()
+    }
+
+    /// How many slots the policy filled.
+    fn filled(&self) -> usize {
+        usize::try_from(self.filled).unwrap_or(0)
+    }
+
+    /// How a policy chose: in the mode cautious with less exploration, whose numbers are in the trace.
     fn choice_of(&self, policy: &Policy) -> Choice {
         let own = policy.choice;
         let noted = self.choice.as_deref().and_then(Choice::from_numbers);
         match noted {
-            Some(noted) if self.mode == Mode::Cautious && is_less(&noted, &own) => noted,
+            Some(noted) if self.mode() == Mode::Cautious && is_less(&noted, &own) => noted,
             _ => own,
         }
     }
@@ -60,26 +76,22 @@ fn is_less(noted: &Choice, own: &Choice) -> bool {
 }
 
 thread_local! {
-    static TRACE: Statement = const { Statement::new(
-        "SELECT t.bundle, t.surface, t.seed, t.filled, t.reason, t.actions, t.chosen, t.candidates, \
-                t.scores, t.choice, t.features, t.context_values, t.origin IS NOT NULL, \
-                t.missing, t.affinities, t.snapshot, t.dropped, t.switches, t.mode, t.duals, t.features_at \
-           FROM decide.trace AS t \
-          WHERE t.decision_id = $1 AND t.decided_at = $2",
+    static TRACE: Select<Trace> = const { Select::new(
+        "FROM decide.trace AS t WHERE t.decision_id = $1 AND t.decided_at = $2",
         &[UUIDOID, TIMESTAMPTZOID]) };
 }
 
 /// None if every bit agrees, else what differs first.
 pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     let trace = find(decision_id)?;
-    let Some(number) = trace.bundle.filter(|_| !trace.imported) else {
+    let Some(number) = trace.bundle.filter(|_| trace.origin.is_none()) else {
         return Ok(Some("it was made elsewhere and imported".into()));
     };
-    let bundle = policy::made_with(policy::Made {
+    let bundle = policy::with_inputs(policy::DecisionInputs {
         bundle: number,
-        snapshot: trace.snapshot,
+        snapshot: trace.snapshot.map(|at| at.0),
         switches: trace.switches,
-        at: trace.features_at,
+        at: trace.features_at.unwrap_or(trace.decided_at).0,
     })?;
     let surface = bundle
         .surfaces
@@ -87,43 +99,44 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         .ok_or_else(|| Error::Damaged(format!("bundle {number} has no such surface")))?;
     if let Some(reason) = trace.reason.as_deref().filter(|r| cut_short(r)) {
         return Ok(differs(
-            trace.filled == 0 && trace.actions.iter().all(|&a| a == surface.fallback.number),
+            trace.filled() == 0 && trace.actions.iter().all(|&a| a == surface.fallback.number),
             || format!("it was cut short ({reason}), but it is not the fallback that was shown"),
         ));
     }
-    let mut desk = Desk {
-        features: trace.features.clone(),
-        missing: trace.missing.clone(),
-        affinities: trace.affinities.clone(),
-        duals: trace.duals.clone(),
-        ..Desk::default()
+    let features = Features {
+        vector: trace.features.clone(),
+        missing: columns::missing(&trace.missing),
+        affinities: columns::affinities(&trace.affinities),
+        ..Features::default()
     };
+    let mut scores = Scores::at(columns::prices(&trace.duals));
+    let mut draw = Draw::default();
     for number in expand(&trace.candidates) {
         match surface
             .actions
             .binary_search_by_key(&number, |action| action.number)
         {
-            Ok(i) => desk.open.push(i),
+            Ok(i) => draw.open.push(i),
             Err(_) => return Ok(Some(format!("candidate {number} is not of this surface"))),
         }
     }
     let fields: Vec<Value<'_>> = trace
-        .fields
+        .context_values
         .iter()
         .map(|field| field.as_deref().map_or(Value::Missing, Value::Text))
         .collect();
-    let reason = match able(surface.policy.as_ref()) {
-        _ if trace.mode == Mode::Paused => Some(Reason::Paused),
+    let reason = match require_model(surface.policy.as_ref()) {
+        _ if trace.mode() == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
         Ok(policy) => {
-            score::score(policy, surface, &fields, &mut desk);
-            score::price(policy, surface, &bundle, &mut desk);
-            score::of_open(&mut desk);
-            draw(policy, surface, &trace, &mut desk);
-            (desk.slate.picks.len() < surface.slots).then_some(Reason::NoCandidate)
+            scores.apply_model(policy, surface, &fields, &features);
+            scores.take_off_prices(policy, surface, &bundle);
+            scores.write(&draw.open, &mut draw.scores);
+            redraw(policy, surface, &trace, &mut draw);
+            (draw.filled() < surface.slots).then_some(Reason::NoCandidate)
         }
     };
-    Ok(compare(&trace, surface, &mut desk, reason.as_ref()))
+    Ok(compare(&trace, surface, &draw, reason.as_ref()))
 }
 
 /// Whether the reason says that nothing was chosen, so that there is nothing to recompute.
@@ -133,50 +146,55 @@ fn cut_short(reason: &str) -> bool {
         || reason.starts_with("timeout: ")
 }
 
-/// The draw, with what earlier slots left no room for taken from the trace.
-fn draw(policy: &policy::Policy, surface: &policy::Surface, trace: &Trace, desk: &mut Desk) {
-    let place = |number: i32| {
-        let mut open = desk.open.iter();
-        open.position(|&i| surface.actions[i].number == number)
+/// The draw, with what earlier slots left no capacity for taken from the trace.
+fn redraw(policy: &Policy, surface: &Surface, trace: &Trace, draw: &mut Draw) {
+    let dropped = columns::dropped(&trace.dropped);
+    let open = &draw.open;
+    let index = |number: i32| {
+        let mut open = open.iter();
+        open.position(|&action| surface.actions[action].number == number)
     };
-    desk.slate.choose_within(
+    draw.slate.choose_within(
         &trace.choice_of(policy),
-        &desk.scores,
+        &draw.scores,
         surface.slots,
-        trace.seed,
-        |slot, _, gone| {
-            let pairs = trace.dropped.as_chunks::<2>().0.iter();
-            let of_next = pairs.filter(|pair| pair[0] == slot as i32 + 2);
-            gone.extend(of_next.filter_map(|pair| place(pair[1])));
-        },
+        trace.seed as u64,
+        |slot, _, gone| gone.extend(dropped_after(&dropped, slot).filter_map(index)),
     );
 }
 
 fn compare(
     trace: &Trace,
-    surface: &policy::Surface,
-    desk: &mut Desk,
+    surface: &Surface,
+    draw: &Draw,
     reason: Option<&Reason>,
 ) -> Option<String> {
-    let actions = desk.fill_slots(surface);
-    let chosen = &desk.slate.chosen;
+    let mut answer = Answer::default();
+    answer.fill(surface, draw);
+    let shown = || answer.slots().iter();
+    let actions = shown().map(|shown| shown.action(surface).number);
+    let chosen: Vec<f64> = shown().map(|shown| shown.probability).collect();
     differs(trace.reason == reason.map(ToString::to_string), || {
         "the reason differs".into()
     })
     .or_else(|| {
-        differs(trace.filled == desk.slate.picks.len(), || {
+        differs(trace.filled() == draw.filled(), || {
             "the number of slots that the policy filled differs".into()
         })
     })
-    .or_else(|| differs(same_scores(trace, desk), || "the scores differ".into()))
+    .or_else(|| differs(same_scores(trace, draw), || "the scores differ".into()))
     .or_else(|| {
         differs(same_choice(trace, surface), || {
             "the numbers of the choice differ".into()
         })
     })
-    .or_else(|| differs(trace.actions == actions, || "the actions differ".into()))
     .or_else(|| {
-        differs(same_bits(&trace.chosen, chosen), || {
+        differs(actions.eq(trace.actions.iter().copied()), || {
+            "the actions differ".into()
+        })
+    })
+    .or_else(|| {
+        differs(same_bits(&trace.chosen, &chosen), || {
             "the probabilities of the chosen differ".into()
         })
     })
@@ -187,18 +205,18 @@ fn differs(agree: bool, what: impl FnOnce() -> String) -> Option<String> {
 }
 
 /// Scores are kept where a model was asked and the policy filled a slot.
-fn same_scores(trace: &Trace, desk: &Desk) -> bool {
+fn same_scores(trace: &Trace, draw: &Draw) -> bool {
     trace.scores.as_ref().is_none_or(|kept| {
-        kept.len() == desk.scores.len()
+        kept.len() == draw.scores.len()
             && kept
                 .iter()
-                .zip(&desk.scores)
+                .zip(&draw.scores)
                 .all(|(a, b)| a.to_bits() == b.to_bits())
     })
 }
 
-fn same_choice(trace: &Trace, surface: &policy::Surface) -> bool {
-    let choice = surface.policy.as_ref().filter(|_| trace.filled > 0);
+fn same_choice(trace: &Trace, surface: &Surface) -> bool {
+    let choice = surface.policy.as_ref().filter(|_| trace.filled() > 0);
     match (&trace.choice, choice) {
         (Some(kept), Some(policy)) => same_bits(kept, &trace.choice_of(policy).to_numbers()),
         (None, None) => true,
@@ -215,36 +233,9 @@ fn find(decision_id: Uuid) -> Result<Trace, Error> {
     let decided_at = clock::from_unix_micros(moment_of(decision_id).ok_or_else(unknown)?);
     let _session = Session::open();
     let mut found = None;
-    TRACE.with(|statement| {
+    TRACE.with(|select| {
         let args = [datum::uuid(decision_id), datum::timestamp(decided_at)];
-        statement.read(&args, |row| {
-            let mut trace = Trace {
-                bundle: row.get(1),
-                surface: row.must(2),
-                seed: row.must::<i64>(3) as u64,
-                filled: row.must::<i16>(4) as usize,
-                reason: row.get(5),
-                imported: row.must(13),
-                snapshot: row.timestamp(16),
-                switches: row.get(18),
-                mode: Mode::named(row.must(19)).unwrap_or_default(),
-                features_at: row.timestamp(21).unwrap_or(decided_at),
-                ..Trace::default()
-            };
-            let array = |column| row.datum(column);
-            array(6).map(|d| array::read_into(d, &mut trace.actions));
-            array(7).map(|d| array::read_into(d, &mut trace.chosen));
-            array(8).map(|d| array::read_into(d, &mut trace.candidates));
-            trace.scores = row.get(9);
-            trace.choice = row.get(10);
-            array(11).map(|d| array::read_into(d, &mut trace.features));
-            array(14).map(|d| array::read_into(d, &mut trace.missing));
-            array(15).map(|d| array::read_into(d, &mut trace.affinities));
-            array(17).map(|d| array::read_into(d, &mut trace.dropped));
-            array(20).map(|d| array::read_into(d, &mut trace.duals));
-            trace.fields = row.get(12).unwrap_or_default();
-            found = Some(trace);
-        })
+        select.read(&args, |trace| found = Some(trace))
     });
     found.ok_or_else(unknown)
 }

@@ -1,9 +1,9 @@
-//! First stage: what was asked, checked and brought into one form.
+//! First stage: the arguments, checked and brought into one form.
 
 use uuid::Uuid;
 
 use crate::error::{Error, printable};
-use crate::govern::modes::Leeway;
+use crate::govern::modes::ModeLimits;
 use crate::govern::pseudonym;
 use crate::math::choice::Choice;
 use crate::math::identifier::time_ordered;
@@ -14,7 +14,7 @@ use crate::policy::{Bundle, Policy, Surface, context_value};
 use crate::settings;
 
 /// What the caller said.
-pub struct Asked<'a> {
+pub struct DecideArgs<'a> {
     pub user_id: Option<&'a str>,
     pub surface: Option<&'a str>,
     pub context: Json<'a>,
@@ -28,27 +28,26 @@ pub struct Asked<'a> {
 
 /// The request in one form.
 pub struct Request<'a> {
-    /// The nil one where nobody knows the user.
+    /// The nil one where the caller does not say who the user is.
     pub user_key: Uuid,
     pub now: i64,
     pub seed: u64,
+    pub bundle: &'a Bundle,
     pub surface: &'a Surface,
     pub context: Json<'a>,
     pub context_hash: i64,
     /// Values of the surface's context fields, in their order.
     pub fields: Vec<Value<'a>>,
     /// What the mode of the surface allows.
-    pub leeway: Leeway,
+    pub mode_limits: ModeLimits,
 }
 
 impl Request<'_> {
     /// How a policy chooses in the mode that is in force.
     pub fn choice(&self, policy: &Policy) -> Choice {
-        policy.choice.exploring(self.leeway.exploration)
+        policy.choice.exploring(self.mode_limits.exploration)
     }
-}
 
-impl Request<'_> {
     pub fn knows_user(&self) -> bool {
         !self.user_key.is_nil()
     }
@@ -60,17 +59,17 @@ impl Request<'_> {
 }
 
 /// Checks the request. Whatever is wrong here is the caller's own mistake, and an error.
-pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a>, Error> {
-    let known = asked.user_id.is_some() || !settings::unknown_users();
+pub fn normalize<'a>(args: &DecideArgs<'a>, bundle: &'a Bundle) -> Result<Request<'a>, Error> {
+    let known = args.user_id.is_some() || !settings::unknown_users();
     let user_id = known
-        .then(|| pseudonym::user_id(asked.user_id))
+        .then(|| pseudonym::user_id(args.user_id))
         .transpose()?;
-    let name = asked.surface.ok_or(Error::Null("surface"))?;
+    let name = args.surface.ok_or(Error::Null("surface"))?;
     let surface = bundle
         .surfaces
         .get(name)
         .ok_or_else(|| Error::UnknownSurface(printable(name)))?;
-    let context = asked.context;
+    let context = args.context;
     let most = settings::max_context_bytes();
     if context.size() > most {
         return Err(Error::ContextTooLarge {
@@ -84,8 +83,9 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
     let key = pseudonym::key()?;
     Ok(Request {
         user_key: user_id.map_or(Uuid::nil(), |user_id| key.of(user_id)),
-        now: asked.now,
-        seed: asked.seed.or_else(settings::seed).unwrap_or_else(chance),
+        now: args.now,
+        seed: args.seed.or_else(settings::seed).unwrap_or_else(chance),
+        bundle,
         surface,
         context,
         context_hash: context.hash(key.context_seed),
@@ -94,6 +94,6 @@ pub fn normalize<'a>(asked: &Asked<'a>, bundle: &'a Bundle) -> Result<Request<'a
             .iter()
             .map(|name| context_value(context.get(name)))
             .collect(),
-        leeway: Leeway::at(name, asked.now),
+        mode_limits: ModeLimits::at(name, args.now),
     })
 }

@@ -1,65 +1,125 @@
-//! Fourth stage: what each candidate is worth, by one matrix-vector product.
+//! Fourth stage: what each action of the surface is worth, by one matrix-vector product, less what its budgets ask.
 
-use super::Desk;
+use super::features::Features;
+use super::reason::Reason;
+use super::request::Request;
+use crate::caps::{self, Price};
 use crate::math::model::Value;
+use crate::math::scorer::Coordinate;
 use crate::math::to_f32;
 use crate::policy::{Bundle, Policy, Surface};
 
-/// Scores all actions of the surface. Without a model, for a selection that needs none, every score is 0.
-pub fn score(policy: &Policy, surface: &Surface, fields: &[Value<'_>], desk: &mut Desk) {
-    desk.all_scores.clear();
-    desk.all_scores.resize(surface.actions.len(), 0.0);
-    let Some(model) = &policy.model else {
-        return;
-    };
-    fill_inputs(surface.affinities.places, desk);
-    model.scorer.vector(&desk.inputs, fields, &mut desk.vector);
-    model.scorer.score(&desk.vector, &mut desk.all_scores);
+/// The scores of all actions of a surface.
+#[derive(Default)]
+pub struct Scores {
+    of_actions: Vec<f32>,
+    /// What was taken off them.
+    pub prices: Vec<Price>,
+    /// The features as a model reads them, and the request vector that it makes of them.
+    inputs: Vec<f64>,
+    coordinates: Vec<Coordinate>,
 }
 
-/// Takes off each score what the budgets of its action ask for the units that it takes: Σ λ · amount. The
-/// prices are on the desk. Where no model was asked there is nothing to weigh them against.
-pub fn price(policy: &Policy, surface: &Surface, bundle: &Bundle, desk: &mut Desk) {
-    if policy.model.is_none() {
-        desk.duals.clear();
+/// The policy, if it can choose.
+pub fn require_model(policy: Option<&Policy>) -> Result<&Policy, Reason> {
+    let policy = policy.ok_or(Reason::NoPolicy)?;
+    match policy.model {
+        None if policy.needs_scores => Err(Reason::NoModel),
+        _ => Ok(policy),
     }
-    for &[slot, lambda] in desk.duals.as_chunks::<2>().0 {
-        let limits = &surface.limits;
-        let of_slot = |&i: &usize| f64::from(bundle.caps[i].slot) == slot;
-        let Some(place) = limits.caps.iter().position(of_slot) else {
-            continue;
+}
+
+/// Scores all actions of the surface, at the prices of now.
+pub fn score_candidates(
+    policy: &Policy,
+    request: &Request<'_>,
+    features: &Features,
+    scores: &mut Scores,
+) {
+    let (surface, bundle) = (request.surface, request.bundle);
+    scores.apply_model(policy, surface, &request.fields, features);
+    caps::prices(bundle.caps_of(surface), &mut scores.prices);
+    scores.take_off_prices(policy, surface, bundle);
+}
+
+impl Scores {
+    /// At prices that a trace has.
+    pub fn at(prices: Vec<Price>) -> Scores {
+        Scores {
+            prices,
+            ..Scores::default()
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.of_actions.clear();
+        self.prices.clear();
+    }
+
+    /// Without a model, for a selection that needs none, every score is 0.
+    pub fn apply_model(
+        &mut self,
+        policy: &Policy,
+        surface: &Surface,
+        fields: &[Value<'_>],
+        features: &Features,
+    ) {
+        self.of_actions.clear();
+        self.of_actions.resize(surface.actions.len(), 0.0);
+        let Some(model) = &policy.model else {
+            return;
         };
-        let scale = bundle.caps[limits.caps[place]].scale as f64;
-        for (score, needs) in desk.all_scores.iter_mut().zip(&limits.of_action) {
-            if let Some((_, amount)) = needs.iter().find(|(of, _)| *of == place) {
-                *score = to_f32(f64::from(*score) - lambda * (*amount as f64 / scale));
+        self.fill_inputs(surface.affinities.len, features);
+        model
+            .scorer
+            .vector(&self.inputs, fields, &mut self.coordinates);
+        model.scorer.score(&self.coordinates, &mut self.of_actions);
+    }
+
+    /// Takes off each score the price of the units that its action takes: Σ λ · amount. Where no model was asked there
+    /// is nothing to compare prices with.
+    pub fn take_off_prices(&mut self, policy: &Policy, surface: &Surface, bundle: &Bundle) {
+        if policy.model.is_none() {
+            self.prices.clear();
+        }
+        for &Price { cap, lambda } in &self.prices {
+            let limits = &surface.limits;
+            let is_priced = |&i: &usize| bundle.caps[i].number == cap;
+            let Some(index) = limits.caps.iter().position(is_priced) else {
+                continue;
+            };
+            let scale = bundle.caps[limits.caps[index]].scale as f64;
+            for (score, needs) in self.of_actions.iter_mut().zip(&limits.of_action) {
+                if let Some((_, amount)) = needs.iter().find(|(of, _)| *of == index) {
+                    *score = to_f32(f64::from(*score) - lambda * (*amount as f64 / scale));
+                }
             }
         }
     }
-}
 
-/// Keeps the scores of the open ones.
-pub fn of_open(desk: &mut Desk) {
-    desk.scores.clear();
-    desk.scores
-        .extend(desk.open.iter().map(|&i| desk.all_scores[i]));
-}
-
-/// The vector, then a flag for each feature that is missing, then what is kept per key: NaN where that is not there.
-fn fill_inputs(affinities: usize, desk: &mut Desk) {
-    let length = desk.features.len();
-    desk.inputs.clear();
-    desk.inputs.extend_from_slice(&desk.features);
-    desk.inputs.resize(2 * length, 0.0);
-    desk.inputs.resize(2 * length + affinities, f64::NAN);
-    for &place in &desk.missing {
-        if let Some(flag) = desk.inputs[length..2 * length].get_mut(place as usize - 1) {
-            *flag = 1.0;
-        }
+    /// Writes the scores of these actions.
+    pub fn write(&self, actions: &[usize], scores: &mut Vec<f32>) {
+        scores.clear();
+        scores.extend(actions.iter().map(|&action| self.of_actions[action]));
     }
-    for pair in desk.affinities.as_chunks::<2>().0 {
-        if let Some(input) = desk.inputs[2 * length..].get_mut(pair[0] as usize) {
-            *input = pair[1];
+
+    /// The vector, then a flag for each feature that is missing, then what is kept per key: NaN where there is nothing.
+    fn fill_inputs(&mut self, affinities: usize, features: &Features) {
+        let length = features.vector.len();
+        self.inputs.clear();
+        self.inputs.extend_from_slice(&features.vector);
+        self.inputs.resize(2 * length, 0.0);
+        self.inputs.resize(2 * length + affinities, f64::NAN);
+        let (flags, of_keys) = self.inputs[length..].split_at_mut(length);
+        for &index in &features.missing {
+            if let Some(flag) = flags.get_mut(index) {
+                *flag = 1.0;
+            }
+        }
+        for affinity in &features.affinities {
+            if let Some(input) = of_keys.get_mut(affinity.index) {
+                *input = affinity.value;
+            }
         }
     }
 }

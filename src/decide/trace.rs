@@ -1,105 +1,124 @@
 //! Last stage: the row that records how the decision came about, in today's partition.
 
-use super::{Decision, Desk};
-use crate::math::model::Value;
-use crate::math::runs::compress;
+use uuid::Uuid;
+
+use super::columns::Columns;
+use super::decision::Decision;
 use crate::pg::append::append;
-use crate::pg::daily::{TRACES, trace_columns};
-use crate::pg::{Statement, array, datum};
+use crate::pg::daily::TRACES;
+use crate::pg::record::{Insert, Timestamp, insert_row};
 use crate::policy::value_text;
 
+insert_row! {
+    /// A row of decide.trace: its columns, in their order. `COMMENT ON COLUMN` says what each means.
+    pub struct Trace<'a> {
+        decision_id: Uuid,
+        user_key: Uuid,
+        decided_at: Timestamp,
+        context_hash: i64,
+        seed: i64,
+        bundle: Option<i64>,
+        filled: i16,
+        first_slot: i16,
+        surface: &'a str,
+        policy: Option<&'a str>,
+        model_version: Option<&'a str>,
+        mode: &'a str,
+        reason: Option<&'a str>,
+        origin: Option<&'a str>,
+        stage_us: &'a [i32],
+        actions: &'a [i32],
+        chosen: &'a [f64],
+        candidates: &'a [i32],
+        scores: Option<&'a [f32]>,
+        choice: Option<&'a [f64]>,
+        features: Option<&'a [f64]>,
+        context_values: Option<&'a [Option<String>]>,
+        blocked: Option<&'a [i32]>,
+        blocked_by: Option<&'a [i32]>,
+        errors: Option<&'a [Option<String>]>,
+        missing: Option<&'a [i16]>,
+        affinities: Option<&'a [f64]>,
+        seen: Option<i64>,
+        snapshot: Option<Timestamp>,
+        dropped: Option<&'a [i32]>,
+        relaxed: Option<&'a [i32]>,
+        holds: Option<&'a [i64]>,
+        switches: Option<i64>,
+        duals: Option<&'a [f64]>,
+        features_at: Option<Timestamp>,
+    }
+}
+
 thread_local! {
-    static INSERT: Statement = const { Statement::new(
-        concat!("INSERT INTO decide.trace (", trace_columns!(), ") \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-           $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)"),
-        TRACES.types) };
+    static INSERT: Insert = const { Insert::new("decide.trace", Trace::COLUMNS) };
 }
 
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
 /// partition never fails a decision. Needs an open session.
-pub fn write(decision: &Decision<'_>, desk: &mut Desk) {
+pub fn write(decision: &Decision<'_>, columns: &mut Columns) {
     let request = &decision.request;
-    let surface = request.surface;
-    let filled = desk.slate.picks.len();
-    let chosen_by = decision.policy.filter(|_| filled > 0);
+    let (bundle, surface) = (request.bundle, request.surface);
+    let (features, draw) = (decision.features, decision.draw);
+    let filled = draw.filled();
+    let chosen_by = decision.policy().filter(|_| filled > 0);
     let scored = chosen_by.and_then(|policy| policy.model.as_ref());
     let label = decision
-        .policy
+        .policy()
         .and_then(|p| p.model.as_ref())
         .map(|model| model.label.as_str());
     let reason = decision.reason.as_ref().map(ToString::to_string);
+    let choice = chosen_by.map(|policy| request.choice(policy).to_numbers());
+    let fields: Vec<Option<String>> = request.fields.iter().map(value_text).collect();
 
-    let actions = desk.fill_slots(surface);
-    desk.numbers.clear();
-    let open = desk.open.iter().map(|&i| surface.actions[i].number);
-    compress(open, &mut desk.numbers);
-    let candidates = datum::array(&desk.numbers);
-    desk.numbers.clear();
-    desk.numbers
-        .extend(desk.blocked.iter().map(|&i| surface.actions[i].number));
-    let blocked = some_of(&desk.numbers);
-    let blocked_by = some_of(&desk.blocked_by);
-
-    let row = [
-        datum::uuid(decision.id),
-        datum::uuid(request.user_key),
-        datum::timestamp(decision.moment),
-        datum::int8(request.context_hash),
-        datum::int8(desk.seed as i64),
-        datum::int8(decision.bundle.number),
-        datum::int2(filled as i16),
-        datum::int2(1),
-        datum::text(&surface.name),
-        datum::optional_text(decision.policy.map(|policy| policy.name.as_str())),
-        datum::optional_text(label),
-        datum::text(request.leeway.mode.as_str()),
-        datum::optional_text(reason.as_deref()),
-        None,
-        datum::array(&decision.stage_us),
-        datum::array(&actions),
-        datum::array(&desk.slate.chosen),
-        candidates,
-        scored.and_then(|_| datum::array(&desk.scores)),
-        chosen_by.and_then(|policy| datum::array(&request.choice(policy).to_numbers())),
-        datum::array(&desk.features),
-        texts(&request.fields),
-        blocked,
-        blocked_by,
-        (!desk.errors.is_empty())
-            .then(|| datum::texts(&desk.errors))
-            .flatten(),
-        some_of(&desk.missing),
-        some_of(&desk.affinities),
-        datum::int8(desk.seen),
-        decision.bundle.snapshot.and_then(datum::timestamp),
-        some_of(&desk.dropped),
-        some_of(&desk.relaxed),
-        some_of(&desk.holds),
-        decision.bundle.switches.number.and_then(datum::int8),
-        some_of(&desk.duals),
-        (request.now != decision.moment)
-            .then(|| datum::timestamp(request.now))
-            .flatten(),
-    ];
-    let day = TRACES.day(decision.moment);
-    let added = day.is_some_and(|day| append(day, &row));
+    let errors = decision.errors();
+    columns.fill(decision);
+    let trace = Trace {
+        decision_id: decision.id,
+        user_key: request.user_key,
+        decided_at: Timestamp(draw.moment),
+        context_hash: request.context_hash,
+        seed: draw.seed as i64,
+        bundle: Some(bundle.number),
+        filled: filled as i16,
+        first_slot: 1,
+        surface: &surface.name,
+        policy: decision.policy().map(|policy| policy.name.as_str()),
+        model_version: label,
+        mode: request.mode_limits.mode.as_str(),
+        reason: reason.as_deref(),
+        origin: None,
+        stage_us: &decision.stage_us,
+        actions: &columns.actions,
+        chosen: &columns.chosen,
+        candidates: &columns.candidates,
+        scores: scored.map(|_| &draw.scores[..]),
+        choice: choice.as_ref().map(|numbers| &numbers[..]),
+        features: Some(&features.vector),
+        context_values: some_of(&fields),
+        blocked: some_of(&columns.blocked),
+        blocked_by: some_of(&columns.blocked_by),
+        errors: some_of(&errors),
+        missing: some_of(&columns.missing),
+        affinities: some_of(&columns.affinities),
+        seen: Some(features.events),
+        snapshot: bundle.snapshot.map(Timestamp),
+        dropped: some_of(&columns.dropped),
+        relaxed: some_of(&draw.relaxed),
+        holds: some_of(&columns.holds),
+        switches: bundle.switches.number,
+        duals: some_of(&columns.duals),
+        features_at: (request.now != draw.moment).then_some(Timestamp(request.now)),
+    };
+    let row = trace.args();
+    let day = TRACES.day(draw.moment);
+    let added = day.is_some_and(|day| append(day, Trace::COLUMNS, &row));
     if !added {
-        INSERT.with(|statement| statement.write(&row, |_| {}));
+        INSERT.with(|insert| insert.run(&row));
     }
 }
 
-/// An array of what there is; nothing where there is nothing.
-fn some_of<T: array::Element>(values: &[T]) -> datum::Arg {
-    (!values.is_empty()).then(|| array::from_slice(values))
-}
-
-/// The context values; nothing where the surface keeps none.
-fn texts(fields: &[Value<'_>]) -> datum::Arg {
-    let values: Vec<Option<String>> = fields.iter().map(value_text).collect();
-    if values.is_empty() {
-        None
-    } else {
-        datum::texts(&values)
-    }
+/// What there is; null where there is nothing.
+fn some_of<T>(values: &[T]) -> Option<&[T]> {
+    (!values.is_empty()).then_some(values)
 }

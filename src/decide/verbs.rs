@@ -6,8 +6,8 @@ use pgrx::prelude::*;
 
 use super::explain::explain;
 use super::replay::replay as recompute;
-use super::request::Asked;
-use super::{consider, distribution, trace};
+use super::request::DecideArgs;
+use super::{columns, distribution, run};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
 use crate::math::aggregate::cells_at;
@@ -16,7 +16,7 @@ use crate::math::keyed;
 use crate::pg::call::Call;
 use crate::pg::json::Json;
 use crate::pg::{Session, Statement, clock, datum, session};
-use crate::policy::{self, Entity, Feature, UserRow};
+use crate::policy::{self, UserRow};
 
 #[pg_extern(sql = false)]
 fn decide_text(call: FunctionCallInfo) {
@@ -41,25 +41,23 @@ fn decide(call: &Call, user_id: Option<&str>) {
     if session::is_read_only() {
         Error::ReadOnly("decide").raise();
     }
-    let asked = Asked {
+    let args = DecideArgs {
         takes: true,
-        ..asked(call, user_id, None)
+        ..args(call, user_id, None)
     };
-    consider(&asked, |decision, desk| {
-        trace::write(decision, desk);
+    run(&args, |decision| {
         let mut rows = call.rows();
         let surface = decision.request.surface;
         let id = datum::uuid(decision.id);
         let reason = decision.reason.as_ref().map(ToString::to_string);
-        for slot in 0..surface.slots {
-            let pick = desk.slate.picks.get(slot);
-            let action = pick.map_or(&surface.fallback, |&i| &surface.actions[desk.open[i]]);
+        let reason = datum::optional_text(reason.as_deref());
+        for (slot, shown) in decision.answer.slots().iter().enumerate() {
             rows.push([
                 datum::int4(slot as i32 + 1),
-                datum::text(&action.name),
-                datum::float8(desk.slate.chosen[slot]),
+                datum::text(&shown.action(surface).name),
+                datum::float8(shown.probability),
                 id,
-                pick.map_or(datum::optional_text(reason.as_deref()), |_| None),
+                reason.filter(|_| shown.is_fallback()),
             ]);
         }
     })
@@ -69,14 +67,14 @@ fn decide(call: &Call, user_id: Option<&str>) {
 #[pg_extern(sql = false)]
 fn explain_text(call: FunctionCallInfo) {
     let call = Call::running(call);
-    explain(&asked(&call, call.text(0), seed(&call)), &call);
+    explain(&args(&call, call.text(0), seed(&call)), &call);
 }
 
 #[pg_extern(sql = false)]
 fn explain_bigint(call: FunctionCallInfo) {
     let call = Call::running(call);
     explain(
-        &asked(
+        &args(
             &call,
             call.int8(0).map(|id| id.to_string()).as_deref(),
             seed(&call),
@@ -89,7 +87,7 @@ fn explain_bigint(call: FunctionCallInfo) {
 fn explain_uuid(call: FunctionCallInfo) {
     let call = Call::running(call);
     explain(
-        &asked(
+        &args(
             &call,
             call.uuid(0).map(|id| id.to_string()).as_deref(),
             seed(&call),
@@ -103,9 +101,9 @@ fn seed(call: &Call) -> Option<u64> {
     call.int8(3).map(|seed| seed as u64)
 }
 
-/// What every verb of this room is asked: user, surface, context.
-fn asked<'a>(call: &'a Call, user_id: Option<&'a str>, seed: Option<u64>) -> Asked<'a> {
-    Asked {
+/// The arguments of every verb of this room: user, surface, context.
+fn args<'a>(call: &'a Call, user_id: Option<&'a str>, seed: Option<u64>) -> DecideArgs<'a> {
+    DecideArgs {
         user_id,
         surface: call.text(1),
         context: call.json(2).unwrap_or_else(Json::nothing),
@@ -155,23 +153,22 @@ fn show_features(call: &Call, user_id: Option<&str>) {
     let _session = Session::open();
     let mut state = UserRow::default();
     state.read(user_key);
-    let served = |feature: &&Feature| feature.served && feature.entity == Entity::User;
-    for feature in bundle.features.iter().filter(served) {
+    for (feature, is_hidden) in bundle.features_of_user() {
         let aggregate = &feature.aggregate;
         let name = datum::text(&feature.name);
         let Some(kept) = &feature.key else {
-            let cells = cells_at(&state.features, feature.slot, aggregate);
-            let cells = cells.filter(|_| !feature.killed);
+            let cells = cells_at(&state.features, feature.cell, aggregate);
+            let cells = cells.filter(|_| !is_hidden);
             let value = cells.and_then(|cells| aggregate.read(cells, now));
             let newest = cells.and_then(|cells| aggregate.newest(cells));
             let value = datum::float8(value.unwrap_or(feature.default_value));
             rows.push([name, None, value, newest.and_then(datum::timestamp)]);
             continue;
         };
-        if feature.killed {
+        if is_hidden {
             continue;
         }
-        let slot = feature.slot as u32;
+        let slot = feature.cell as u32;
         for (key, value) in keyed::entries(&state.keyed, slot, aggregate, now, kept.limit) {
             let newest = keyed::newest(&state.keyed, slot, aggregate, key);
             rows.push([
@@ -210,14 +207,14 @@ fn slot_probabilities(
     slot: Option<i32>,
     dropped: Option<Array<'_, i32>>,
 ) -> Option<Vec<f64>> {
-    let kept = distribution::Kept {
+    let traced = distribution::TracedChoice {
         candidates: &whole(candidates?)?,
         scores: scores.map_or(Some(None), |scores| whole(scores).map(Some))?,
         choice: &whole(choice?)?,
         picked: &whole(picked?)?,
-        dropped: &dropped.map_or(Some(Vec::new()), whole)?,
+        dropped: &columns::dropped(&dropped.map_or(Some(Vec::new()), whole)?),
     };
-    distribution::of_slot(kept, usize::try_from(slot?).ok()?)
+    distribution::of_slot(traced, usize::try_from(slot?).ok()?)
 }
 
 /// An array of which no element is null, and that is no longer than a trace has them.

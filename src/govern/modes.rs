@@ -44,7 +44,7 @@ impl Mode {
 
 /// How freely a surface may choose at a moment, by the mode that is in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Leeway {
+pub struct ModeLimits {
     pub mode: Mode,
     /// The share of the open candidates that is kept, the best.
     pub candidates: f64,
@@ -54,12 +54,12 @@ pub struct Leeway {
     pub caps: f64,
 }
 
-impl Leeway {
-    /// Reads nothing while nobody changes a mode, and never writes.
-    pub fn at(surface: &str, now: i64) -> Leeway {
-        match strictest(&kept(), surface, now) {
-            Mode::Normal => Leeway::of(Mode::Normal, 1.0, 1.0, 1.0),
-            mode => Leeway::of(
+impl ModeLimits {
+    /// Reads nothing while no mode is changed, and never writes.
+    pub fn at(surface: &str, now: i64) -> ModeLimits {
+        match strictest(&settings_in_force(), surface, now) {
+            Mode::Normal => ModeLimits::of(Mode::Normal, 1.0, 1.0, 1.0),
+            mode => ModeLimits::of(
                 mode,
                 settings::cautious_candidates(),
                 settings::cautious_exploration(),
@@ -77,8 +77,8 @@ impl Leeway {
         ((limit as f64 * self.caps) as i64).clamp(least, limit)
     }
 
-    fn of(mode: Mode, candidates: f64, exploration: f64, caps: f64) -> Leeway {
-        Leeway {
+    fn of(mode: Mode, candidates: f64, exploration: f64, caps: f64) -> ModeLimits {
+        ModeLimits {
             mode,
             candidates,
             exploration,
@@ -88,13 +88,13 @@ impl Leeway {
 }
 
 thread_local! {
-    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    static CACHE: RefCell<Option<Cached>> = const { RefCell::new(None) };
 
     static WATCHED: Watched = const { Watched::new(Watch::Mode, "decide.mode_change") };
     static READ: Statement = const { Statement::new(
         "SELECT DISTINCT ON (m.surface) m.surface, m.mode, m.until \
            FROM decide.mode_change AS m ORDER BY m.surface, m.number DESC", &[]) };
-    static HELD: Statement = const { Statement::new(
+    static TO_FOLLOW: Statement = const { Statement::new(
         "SELECT l.surface, l.mode, l.why, l.until \
            FROM (SELECT DISTINCT ON (m.surface) m.* FROM decide.mode_change AS m ORDER BY m.surface, m.number DESC) AS l \
           WHERE l.surface IS NOT NULL AND l.mode <> 'normal' AND (l.until IS NULL OR l.until > pg_catalog.clock_timestamp())",
@@ -115,43 +115,43 @@ thread_local! {
         &[TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID]) };
 }
 
-/// What was set, and at which change count that was read.
+/// The modes in force, and the count of changes as of which they were read.
 #[derive(Clone)]
-struct Kept {
+struct Cached {
     changes: u64,
-    set: Rc<[Set]>,
+    settings: Rc<[Setting]>,
 }
 
-/// The newest change of one surface, or of all, that is not back to normal.
-struct Set {
+/// The newest change of one surface, or of all, that does not set it to normal.
+struct Setting {
     surface: Option<String>,
     mode: Mode,
     until: Option<i64>,
 }
 
-fn strictest(set: &[Set], surface: &str, now: i64) -> Mode {
-    let binds = |set: &&Set| set.surface.as_deref().is_none_or(|name| name == surface);
-    let lasts = |set: &&Set| set.until.is_none_or(|until| now < until);
-    let here = set.iter().filter(binds).filter(lasts);
-    here.map(|set| set.mode).max().unwrap_or_default()
+fn strictest(settings: &[Setting], surface: &str, now: i64) -> Mode {
+    let applies = |of: &&Setting| of.surface.as_deref().is_none_or(|name| name == surface);
+    let lasts = |of: &&Setting| of.until.is_none_or(|until| now < until);
+    let here = settings.iter().filter(applies).filter(lasts);
+    here.map(|of| of.mode).max().unwrap_or_default()
 }
 
-fn kept() -> Rc<[Set]> {
+fn settings_in_force() -> Rc<[Setting]> {
     let changes = WATCHED.with(Watched::changes);
-    if let Some(kept) = KEPT.with_borrow(Option::clone)
-        && kept.changes == changes
+    if let Some(cached) = CACHE.with_borrow(Option::clone)
+        && cached.changes == changes
     {
-        return kept.set;
+        return cached.settings;
     }
     let _session = Session::open();
-    let mut set = Vec::new();
+    let mut settings = Vec::new();
     let read = || {
         READ.with(|statement| {
             statement.read(&[], |row| {
                 let mode = Mode::named(row.must(2)).unwrap_or_default();
                 if mode != Mode::Normal {
                     let (surface, until) = (row.get(1), row.timestamp(3));
-                    set.push(Set {
+                    settings.push(Setting {
                         surface,
                         mode,
                         until,
@@ -161,12 +161,12 @@ fn kept() -> Rc<[Set]> {
         })
     };
     let (changes, _) = WATCHED.with(|table| table.read(read));
-    let set: Rc<[Set]> = set.into();
-    KEPT.set(Some(Kept {
+    let settings: Rc<[Setting]> = settings.into();
+    CACHE.set(Some(Cached {
         changes,
-        set: set.clone(),
+        settings: settings.clone(),
     }));
-    set
+    settings
 }
 
 /// Sets the mode of a surface, or of all, from commit on.
@@ -213,12 +213,12 @@ fn change(surface: Option<&str>, mode: &str, why: &str, until: Option<i64>, call
 
 /// Gives surfaces that were renamed, pairs of their old and new names, the modes that they had. Needs an open session.
 pub fn follow(renamed: &[(&str, &str)], caller: &str) -> Result<(), Error> {
-    if renamed.is_empty() || held().is_empty() {
+    if renamed.is_empty() || of_surfaces().is_empty() {
         return Ok(());
     }
     turn::take(&LOCK, &NEWEST, "changed a mode")?;
-    let held = held();
-    let follows = |(old, _): &&(&str, &str)| held.contains_key(*old);
+    let modes = of_surfaces();
+    let follows = |(old, _): &&(&str, &str)| modes.contains_key(*old);
     let following: Vec<_> = renamed.iter().filter(follows).collect();
     for (old, new) in &following {
         if !following.iter().any(|(_, other)| other == old) {
@@ -227,31 +227,43 @@ pub fn follow(renamed: &[(&str, &str)], caller: &str) -> Result<(), Error> {
         }
     }
     for (old, new) in &following {
-        let (mode, why, until) = &held[*old];
+        let SurfaceMode { mode, why, until } = &modes[*old];
         change(Some(new), mode, why, *until, caller);
     }
     WATCHED.with(Watched::announce);
     Ok(())
 }
 
-/// Mode, why and until when, by surface.
-fn held() -> HashMap<String, (String, String, Option<i64>)> {
-    let mut held = HashMap::new();
-    HELD.with(|statement| {
+/// The mode of a surface that is not normal.
+struct SurfaceMode {
+    mode: String,
+    why: String,
+    until: Option<i64>,
+}
+
+/// By surface.
+fn of_surfaces() -> HashMap<String, SurfaceMode> {
+    let mut modes = HashMap::new();
+    TO_FOLLOW.with(|statement| {
         statement.write(&[], |row| {
-            held.insert(row.must(1), (row.must(2), row.must(3), row.timestamp(4)));
+            let mode = SurfaceMode {
+                mode: row.must(2),
+                why: row.must(3),
+                until: row.timestamp(4),
+            };
+            modes.insert(row.must(1), mode);
         })
     });
-    held
+    modes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn set(surface: Option<&str>, mode: Mode, until: Option<i64>) -> Set {
+    fn setting(surface: Option<&str>, mode: Mode, until: Option<i64>) -> Setting {
         let surface = surface.map(str::to_owned);
-        Set {
+        Setting {
             surface,
             mode,
             until,
@@ -261,8 +273,8 @@ mod tests {
     #[test]
     fn the_stricter_holds_until_it_expires() {
         let set = [
-            set(None, Mode::Cautious, None),
-            set(Some("home"), Mode::Paused, Some(10)),
+            setting(None, Mode::Cautious, None),
+            setting(Some("home"), Mode::Paused, Some(10)),
         ];
         assert_eq!(strictest(&set, "home", 9), Mode::Paused);
         assert_eq!(strictest(&set, "home", 10), Mode::Cautious);
@@ -273,7 +285,8 @@ mod tests {
     #[test]
     fn limits_are_tightened() {
         let limits = |caps| {
-            [0, 1, 2, 3, 10, i64::MAX].map(|n| Leeway::of(Mode::Cautious, 1.0, 1.0, caps).limit(n))
+            [0, 1, 2, 3, 10, i64::MAX]
+                .map(|n| ModeLimits::of(Mode::Cautious, 1.0, 1.0, caps).limit(n))
         };
         assert_eq!(limits(1.0), [0, 1, 2, 3, 10, i64::MAX]);
         assert_eq!(limits(0.8)[..5], [0, 1, 1, 2, 8]);

@@ -49,20 +49,20 @@ impl Kind {
     }
 }
 
-/// What is killed at a moment, as far as the changes up to a number go.
+/// What is killed at a moment, by the changes up to a number.
 #[derive(Clone, Debug)]
 pub struct Switches {
     /// The newest change; None if there has been none.
     pub number: Option<i64>,
     killed: HashSet<(Kind, String)>,
     coefficients: Vec<Coefficient>,
-    /// From when on, and until when, the clock changes nothing about it.
+    /// From when and until when they are the same, as long as no change is made.
     since: i64,
     until: i64,
 }
 
 impl Default for Switches {
-    /// Nothing is killed, and nothing ever was.
+    /// Nothing is killed, and no change was ever made.
     fn default() -> Switches {
         Switches {
             number: None,
@@ -89,7 +89,7 @@ impl Switches {
         switches
     }
 
-    /// Becomes those that a decision was made with, if it is not. Needs an open session.
+    /// Reads those that a decision was made with, unless these are the same. Needs an open session.
     pub fn turn_to(&mut self, number: Option<i64>, at: i64) {
         if self.number != number || !self.hold_at(at) {
             let read = |number| Switches::read(Some(number), at);
@@ -260,7 +260,7 @@ pub fn follow(kind: Kind, renamed: &[(&str, &str)], caller: &str) -> Result<(), 
         }
     }
     for (old, new) in &following {
-        let (why, until) = &killed[*old];
+        let Kill { why, until } = &killed[*old];
         let killed = Change {
             kind,
             name: new,
@@ -273,12 +273,22 @@ pub fn follow(kind: Kind, renamed: &[(&str, &str)], caller: &str) -> Result<(), 
     Ok(())
 }
 
-/// Why, and until when, by name.
-fn killed(kind: Kind) -> HashMap<String, (String, Option<i64>)> {
+/// Why something is killed, and until when.
+struct Kill {
+    why: String,
+    until: Option<i64>,
+}
+
+/// By name.
+fn killed(kind: Kind) -> HashMap<String, Kill> {
     let mut killed = HashMap::new();
     KILLED.with(|statement| {
         statement.write(&[datum::text(kind.as_str())], |row| {
-            killed.insert(row.must(1), (row.must(2), row.timestamp(3)));
+            let kill = Kill {
+                why: row.must(2),
+                until: row.timestamp(3),
+            };
+            killed.insert(row.must(1), kill);
         })
     });
     killed

@@ -63,7 +63,7 @@ fn set_mode(call: FunctionCallInfo) {
     let owner = as_owner(&call, "set_mode");
     let (why, until) = (why(&call, 2), call.timestamp(3));
     let set = || modes::set(call.text(0), mode, why, until, &owner.caller_name());
-    Waiting::of_verb("set_mode").patiently(set).or_raise();
+    Waiting::of_verb("set_mode").run(set).or_raise();
 }
 
 /// kill(kind, name, why, until).
@@ -74,7 +74,7 @@ fn kill(call: FunctionCallInfo) {
     let owner = as_owner(&call, "kill");
     let (why, until) = (why(&call, 2), call.timestamp(3));
     let kill = || switches::kill(kind, name, why, until, &owner.caller_name());
-    Waiting::of_verb("kill").patiently(kill).or_raise();
+    Waiting::of_verb("kill").run(kill).or_raise();
 }
 
 /// revive(kind, name, why).
@@ -84,7 +84,7 @@ fn revive(call: FunctionCallInfo) {
     let (kind, name) = (given(&call, 0, "kind"), given(&call, 1, "name"));
     let owner = as_owner(&call, "revive");
     let revive = || switches::revive(kind, name, why(&call, 2), &owner.caller_name());
-    Waiting::of_verb("revive").patiently(revive).or_raise();
+    Waiting::of_verb("revive").run(revive).or_raise();
 }
 
 fn given<'a>(call: &'a Call, argument: usize, what: &'static str) -> &'a str {

@@ -1,12 +1,12 @@
-//! Waits for what other transactions have: each has an end, and one that was too long says what it was for.
+//! Waits for locks that other transactions have: each has a timeout, and the error says what was waited for.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use crate::error::{Error, Held};
-use crate::pg::lock_limit::{self, Limit};
+use crate::error::{Error, LongWait};
+use crate::pg::lock_timeout::{self, LockTimeout};
 
-/// What is waited for, and who has it.
+/// What is waited for, and which transactions have locked it.
 #[derive(Clone, Debug)]
 pub struct Awaited {
     pub what: Cow<'static, str>,
@@ -16,15 +16,21 @@ pub struct Awaited {
 /// Who waits.
 pub struct Waiting {
     pub who: Cow<'static, str>,
-    /// What for, where nothing else is said.
+    /// What for, where [`waiting_for`] says nothing else.
     pub usually: Awaited,
     /// What to do once it is free.
     pub then: &'static str,
 }
 
+/// Of a verb of operators, in milliseconds.
+const VERB_TIMEOUT: i32 = 10_000;
+
+/// Of locks that keep decisions, events or reports from going on, in milliseconds.
+const SHORT_TIMEOUT: i32 = 1_000;
+
 thread_local! {
-    /// What is waited for now, and how long where that has a limit of its own.
-    static NOW: RefCell<Option<(Awaited, Option<Limit>)>> = const { RefCell::new(None) };
+    /// What is waited for now, and the timeout of that where it has one of its own.
+    static NOW: RefCell<Option<(Awaited, Option<LockTimeout>)>> = const { RefCell::new(None) };
 }
 
 impl Waiting {
@@ -40,36 +46,60 @@ impl Waiting {
         }
     }
 
-    /// Runs `work`, which waits ten seconds at most for each lock.
-    pub fn patiently<T>(self, work: impl FnOnce() -> T) -> T {
-        self.for_at_most(10_000, work)
+    /// A job that `run_job` does.
+    pub fn of_job(job: &str) -> Waiting {
+        Waiting {
+            who: format!("job \"{job}\"").into(),
+            ..Waiting::of_verb("run_job")
+        }
     }
 
-    /// Runs `work`, which waits so many milliseconds at most for each lock.
-    pub fn for_at_most<T>(self, milliseconds: i32, work: impl FnOnce() -> T) -> T {
+    /// Runs `work`, in which each wait for a lock lasts ten seconds at most.
+    pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
+        self.run_within(VERB_TIMEOUT, work)
+    }
+
+    /// Runs `work`, in which each wait for a lock lasts a second at most.
+    pub fn run_short<T>(self, work: impl FnOnce() -> T) -> T {
+        self.run_within(SHORT_TIMEOUT, work)
+    }
+
+    fn run_within<T>(self, milliseconds: i32, work: impl FnOnce() -> T) -> T {
         NOW.take();
-        lock_limit::by_setting(own(milliseconds), work, |limit| self.give_up(limit))
+        let timeout = LockTimeout::fixed(milliseconds);
+        lock_timeout::bounded_by_setting(timeout, work, |timeout| self.raise(timeout))
     }
 
     /// Raises the error of a wait that was too long.
-    pub fn give_up(self, limit: Limit) -> ! {
-        let now = NOW.take();
-        let (awaited, limit) = match now {
-            Some((awaited, shorter)) => (awaited, shorter.unwrap_or(limit)),
-            None => (self.usually, limit),
+    fn raise(self, timeout: LockTimeout) -> ! {
+        let (awaited, timeout) = match NOW.take() {
+            Some((awaited, own)) => (awaited, own.unwrap_or(timeout)),
+            None => (self.usually, timeout),
         };
-        let held = Held {
+        let wait = LongWait {
             who: self.who,
             what: awaited.what,
             by: awaited.by,
-            limit,
+            setting: timeout.setting,
+            milliseconds: timeout.milliseconds,
             then: self.then,
         };
-        Error::Held(held).raise()
+        Error::WaitedTooLong(wait).raise()
     }
 }
 
-/// Runs what waits for that, within the limit of a [`Waiting`].
+/// Runs `work` with that timeout of each wait for a lock, at no cost where nobody waits; `waiting` is asked for the
+/// error. Nothing may set lock_timeout within.
+pub fn bounded<T>(
+    timeout: LockTimeout,
+    waiting: impl FnOnce() -> Waiting,
+    work: impl FnOnce() -> T,
+) -> T {
+    NOW.take();
+    lock_timeout::bounded(timeout, work, |timeout| waiting().raise(timeout))
+}
+
+/// Runs what waits for that, with the timeout of a [`Waiting`].
 pub fn waiting_for<T>(awaited: Awaited, work: impl FnOnce() -> T) -> T {
     NOW.set(Some((awaited, None)));
     let done = work();
@@ -79,18 +109,10 @@ pub fn waiting_for<T>(awaited: Awaited, work: impl FnOnce() -> T) -> T {
 
 /// The same, and for a second at most.
 pub fn waiting_a_second_for<T>(awaited: Awaited, work: impl FnOnce() -> T) -> T {
-    let second = own(1_000);
-    let done = lock_limit::with_setting(second, |limit| {
-        NOW.set(Some((awaited, Some(limit))));
+    let done = lock_timeout::with_setting(LockTimeout::fixed(SHORT_TIMEOUT), |timeout| {
+        NOW.set(Some((awaited, Some(timeout))));
         work()
     });
     NOW.take();
     done
-}
-
-fn own(milliseconds: i32) -> Limit {
-    Limit {
-        setting: None,
-        milliseconds,
-    }
 }

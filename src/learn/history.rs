@@ -6,18 +6,38 @@ use std::rc::Rc;
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
 use crate::error::Error;
-use crate::govern::switches::{Kind, Switches};
+use crate::govern::switches::Switches;
 use crate::math::model::{Source, Value};
-use crate::pg::{Session, Statement, array, datum};
-use crate::policy::{self, Action, Bundle, Snapshot, Surface};
+use crate::pg::record::{Timestamp, of_row, select_row};
+use crate::pg::{Session, Statement, datum};
+use crate::policy::{self, Action, Bundle, EntitySnapshot, EntityValues, FeatureMask, Surface};
 
 thread_local! {
     static ROWS: Statement = const { Statement::new(include_str!("history.sql"),
         &[TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
 }
 
-/// One slot of one decision, with its own vector.
-pub struct Shown {
+select_row! {
+    /// A row of the statement.
+    struct Slot {
+        decided_at: Timestamp,
+        bundle: i64,
+        action: i32,
+        propensity: f64,
+        features: Vec<f64>,
+        context_values: Vec<Option<String>>,
+        reward: f64,
+        missing: Vec<i16>,
+        affinities: Vec<f64>,
+        snapshot: Option<Timestamp>,
+        own: bool,
+        switches: Option<i64>,
+        features_at: Timestamp,
+    }
+}
+
+/// One slot of one decision: what a model is trained on.
+pub struct Example {
     pub decided_at: i64,
     /// As of when its features were read.
     features_at: i64,
@@ -30,17 +50,17 @@ pub struct Shown {
     missing: Vec<i16>,
     affinities: Vec<f64>,
     fields: Vec<Option<String>>,
-    /// Made here, with that snapshot.
+    /// It was decided here, with that snapshot of entity features, and not imported.
     own: bool,
     snapshot: Option<i64>,
     switches: Option<i64>,
-    /// The features of its action and of the surface, in the bundle's order; none where they are not known.
+    /// The features of its action and of the surface, in the bundle's order; empty where they are not known.
     entities: Vec<f64>,
 }
 
 /// The rows of a surface, with the bundles that say what their vectors mean.
 pub struct History {
-    pub rows: Vec<Shown>,
+    pub rows: Vec<Example>,
     surface: String,
     bundles: Vec<Rc<Bundle>>,
     /// Per bundle: the surface's actions by number.
@@ -60,7 +80,7 @@ impl History {
     /// Reads the slots that a policy filled, in order of time.
     pub fn read(span: &Span<'_>) -> Result<History, Error> {
         let mut rows = Vec::new();
-        let mut places: HashMap<i64, usize> = HashMap::new();
+        let mut indexes: HashMap<i64, usize> = HashMap::new();
         let mut numbers = Vec::new();
         let session = Session::open();
         ROWS.with(|statement| {
@@ -71,34 +91,26 @@ impl History {
                 datum::timestamp(span.to),
             ];
             statement.read(&args, |row| {
-                let number: i64 = row.must(2);
-                let bundle = *places.entry(number).or_insert_with(|| {
-                    numbers.push(number);
+                let slot: Slot = of_row(&row);
+                let bundle = *indexes.entry(slot.bundle).or_insert_with(|| {
+                    numbers.push(slot.bundle);
                     numbers.len() - 1
                 });
-                let mut features = Vec::new();
-                row.datum(5)
-                    .map(|datum| array::read_into(datum, &mut features));
-                let (mut missing, mut affinities) = (Vec::new(), Vec::new());
-                row.datum(8)
-                    .map(|datum| array::read_into(datum, &mut missing));
-                row.datum(9)
-                    .map(|datum| array::read_into(datum, &mut affinities));
-                rows.push(Shown {
-                    decided_at: row.timestamp(1).expect("a key"),
+                rows.push(Example {
+                    decided_at: slot.decided_at.0,
+                    features_at: slot.features_at.0,
+                    propensity: slot.propensity,
+                    reward: slot.reward,
                     bundle,
-                    action: row.must(3),
-                    propensity: row.must(4),
-                    features,
-                    missing,
-                    affinities,
-                    fields: row.get(6).unwrap_or_default(),
-                    snapshot: row.timestamp(10),
-                    own: row.must(11),
-                    switches: row.get(12),
-                    features_at: row.timestamp(13).expect("a moment"),
+                    action: slot.action,
+                    features: slot.features,
+                    missing: slot.missing,
+                    affinities: slot.affinities,
+                    fields: slot.context_values,
+                    own: slot.own,
+                    snapshot: slot.snapshot.map(|at| at.0),
+                    switches: slot.switches,
                     entities: Vec::new(),
-                    reward: row.must(7),
                 });
             })
         });
@@ -131,93 +143,98 @@ impl History {
     /// at after the other: rows are in order of time, and so are they.
     fn find_entities(&mut self) -> Result<(), Error> {
         let _session = Session::open();
-        let mut read: (Option<i64>, Option<Snapshot>) = (None, None);
+        let mut read: (Option<i64>, Option<EntitySnapshot>) = (None, None);
         let mut switches = Switches::default();
         for i in 0..self.rows.len() {
-            let shown = &self.rows[i];
-            let bundle = &self.bundles[shown.bundle];
-            let Some(action) = self.action(shown) else {
+            let example = &self.rows[i];
+            let bundle = &self.bundles[example.bundle];
+            let Some(action) = self.action(example) else {
                 continue;
             };
-            if bundle.entities.is_empty() || !shown.own {
+            if bundle.entities.is_empty() || !example.own {
                 continue;
             }
-            if read.0 != shown.snapshot {
-                let snapshot = shown.snapshot.map(Snapshot::read).transpose()?.flatten();
-                read = (shown.snapshot, snapshot);
+            if read.0 != example.snapshot {
+                let snapshot = example
+                    .snapshot
+                    .map(EntitySnapshot::read)
+                    .transpose()?
+                    .flatten();
+                read = (example.snapshot, snapshot);
             }
             if read.0.is_some() && read.1.is_none() {
                 continue;
             }
-            switches.turn_to(shown.switches, shown.features_at);
-            let values = bundle.entities.iter().map(|&i| {
-                let feature = &bundle.features[i];
-                let killed = switches.kill(Kind::Feature, &feature.name);
-                let name = feature.entity.choose(&action.name, &self.surface);
-                policy::entity_value(read.1.as_ref().filter(|_| !killed), feature, name)
-            });
-            self.rows[i].entities = values.collect();
+            switches.turn_to(example.switches, example.features_at);
+            let values = EntityValues {
+                features: &bundle.features,
+                snapshot: read.1.as_ref(),
+                mask: &FeatureMask::of(&bundle.features, &switches),
+            };
+            let entities = bundle.entities.iter();
+            let entities = entities.map(|&i| values.of(i, &action.name, &self.surface));
+            self.rows[i].entities = entities.collect();
         }
         Ok(())
     }
 
     /// The action that was shown.
-    fn action(&self, shown: &Shown) -> Option<&Action> {
-        let place = *self.actions[shown.bundle].get(&shown.action)?;
-        self.surface(shown)?.actions.get(place)
+    fn action(&self, example: &Example) -> Option<&Action> {
+        let index = *self.actions[example.bundle].get(&example.action)?;
+        self.surface(example)?.actions.get(index)
     }
 
     /// What was known of the action or of the surface.
-    fn entity(&self, shown: &Shown, source: &Source) -> Value<'_> {
-        let bundle = &self.bundles[shown.bundle];
+    fn entity(&self, example: &Example, source: &Source) -> Value<'_> {
+        let bundle = &self.bundles[example.bundle];
         let feature = policy::entity_feature(source, &bundle.features);
-        let place = feature.and_then(|(i, _)| bundle.entities.iter().position(|&e| e == i));
-        number(place.and_then(|place| shown.entities.get(place)))
+        let index = feature.and_then(|(i, _)| bundle.entities.iter().position(|&e| e == i));
+        number(index.and_then(|index| example.entities.get(index)))
     }
 
-    fn surface(&self, shown: &Shown) -> Option<&Surface> {
-        self.bundles[shown.bundle].surfaces.get(&self.surface)
+    fn surface(&self, example: &Example) -> Option<&Surface> {
+        self.bundles[example.bundle].surfaces.get(&self.surface)
     }
 
     /// What was kept of the user under the key of the action that was shown.
-    fn affinity(&self, shown: &Shown, name: &str) -> Value<'_> {
-        let bundle = &self.bundles[shown.bundle];
-        let place = self.surface(shown).and_then(|surface| {
-            let action = *self.actions[shown.bundle].get(&shown.action)?;
-            surface.place_of_affinity(bundle, name, action)
+    fn affinity(&self, example: &Example, name: &str) -> Value<'_> {
+        let bundle = &self.bundles[example.bundle];
+        let offset = self.surface(example).and_then(|surface| {
+            let action = *self.actions[example.bundle].get(&example.action)?;
+            surface.offset_of_affinity(bundle, name, action)
         });
-        let mut pairs = shown.affinities.as_chunks::<2>().0.iter();
-        let found = place.and_then(|place| pairs.find(|pair| pair[0] == place as f64));
+        let mut pairs = example.affinities.as_chunks::<2>().0.iter();
+        let found = offset.and_then(|offset| pairs.find(|pair| pair[0] == offset as f64));
         number(found.map(|pair| &pair[1]))
     }
 
     /// What a model sees of one fact of a row.
-    pub fn value<'a>(&'a self, shown: &'a Shown, source: &Source) -> Value<'a> {
-        let bundle = &self.bundles[shown.bundle];
+    pub fn value<'a>(&'a self, example: &'a Example, source: &Source) -> Value<'a> {
+        let bundle = &self.bundles[example.bundle];
         match source {
-            Source::User(name) => match bundle.place_in_vector(name) {
-                Some(place) => number(shown.features.get(place)),
-                None => self.affinity(shown, name),
+            Source::User(name) => match bundle.index_in_vector(name) {
+                Some(index) => number(example.features.get(index)),
+                None => self.affinity(example, name),
             },
-            Source::Missing(name) => match bundle.place_in_vector(name) {
-                Some(place) if place < shown.features.len() => {
-                    let missing = shown.missing.contains(&(place as i16 + 1));
+            Source::Missing(name) => match bundle.index_in_vector(name) {
+                Some(index) if index < example.features.len() => {
+                    let missing = example.missing.contains(&(index as i16 + 1));
                     Value::Number(f64::from(u8::from(missing)))
                 }
                 _ => Value::Missing,
             },
             Source::Context(name) => {
-                let fields = self.surface(shown).map(|surface| &surface.context_fields);
-                let place = fields.and_then(|fields| fields.iter().position(|f| f == name));
-                let text = place
-                    .and_then(|i| shown.fields.get(i))
+                let fields = self.surface(example).map(|surface| &surface.context_fields);
+                let index = fields.and_then(|fields| fields.iter().position(|f| f == name));
+                let text = index
+                    .and_then(|i| example.fields.get(i))
                     .and_then(Option::as_deref);
                 policy::kept_value(text)
             }
             Source::Action | Source::Attribute(_) | Source::Surface(_) => {
-                let action = self.action(shown);
+                let action = self.action(example);
                 match action.map_or(Value::Missing, |action| policy::attribute(action, source)) {
-                    Value::Missing => self.entity(shown, source),
+                    Value::Missing => self.entity(example, source),
                     value => value,
                 }
             }

@@ -11,7 +11,7 @@ WITH reward AS (
    WHERE t.surface = $1 AND t.decided_at >= $3 AND t.decided_at < $4 AND t.bundle IS NOT NULL
 )
 SELECT s.decided_at, s.bundle, s.action, s.propensity, s.features, s.context_values,
-       COALESCE(own.reward, 0) + COALESCE(slate.reward, 0), s.missing, s.affinities, s.snapshot, s.own, s.switches, s.features_at
+       COALESCE(own.reward, 0) + COALESCE(slate.reward, 0) AS reward, s.missing, s.affinities, s.snapshot, s.own, s.switches, s.features_at
   FROM shown AS s
   LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key AND own.number = s.action
   LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.of_slate

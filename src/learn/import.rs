@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{
-    self, FLOAT8ARRAYOID, FLOAT8OID, INT2OID, INT4ARRAYOID, INT4OID, INT8OID, OIDOID, TEXTARRAYOID,
-    TEXTOID, TIMESTAMPTZOID, UUIDOID,
-};
+use pgrx::pg_sys::{self, FLOAT8OID, INT4OID, OIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use crate::error::{Error, printable};
@@ -14,8 +11,30 @@ use crate::math::identifier::time_ordered;
 use crate::pg::clock::{self, chance, to_unix_micros};
 use crate::pg::json::Json;
 use crate::pg::plan::{Access, Cursor};
+use crate::pg::record::{Insert, Timestamp, insert_row};
 use crate::pg::{Plan, Row, Session, Statement, datum, identity};
 use crate::policy::{self, Bundle};
+
+insert_row! {
+    /// What a trace says of a decision that was made elsewhere.
+    struct ImportedTrace<'a> {
+        decision_id: Uuid,
+        user_key: Uuid,
+        decided_at: Timestamp,
+        context_hash: i64,
+        seed: i64,
+        bundle: i64,
+        filled: i16,
+        first_slot: i16,
+        surface: &'a str,
+        origin: &'a str,
+        stage_us: &'a [i32],
+        actions: &'a [i32],
+        chosen: &'a [f64],
+        candidates: &'a [i32],
+        context_values: &'a [Option<String>],
+    }
+}
 
 thread_local! {
     static COLUMNS: Statement = const { Statement::new(
@@ -36,12 +55,7 @@ thread_local! {
         "SELECT decide.make_partitions(d.day, d.day) \
            FROM (SELECT ($1 AT TIME ZONE 'UTC')::pg_catalog.date AS day) AS d",
         &[TIMESTAMPTZOID]) };
-    static TRACE: Statement = const { Statement::new(
-        "INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, \
-                first_slot, surface, origin, stage_us, actions, chosen, candidates, context_values) \
-         VALUES ($1, $2, $3, $4, 0, $5, 1, $6, $7, $8, '{}', $9, $10, '{}', $11)",
-        &[UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT2OID, TEXTOID, TEXTOID, INT4ARRAYOID,
-          FLOAT8ARRAYOID, TEXTARRAYOID]) };
+    static TRACE: Insert = const { Insert::new("decide.trace", ImportedTrace::COLUMNS) };
     static OUTCOME: Statement = const { Statement::new(
         "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value, number) \
          VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)",
@@ -140,7 +154,7 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
     }
     let action = text(4, "action")?;
     if !policy::is_name(&action) {
-        return Err("action is not a clean name".into());
+        return Err("action is not a valid name".into());
     }
     let propensity = row.get::<f64>(5).ok_or("propensity is null")?;
     if !(propensity > 0.0 && propensity <= 1.0) {
@@ -158,7 +172,7 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
     }
     let reward_type = row.get(9).unwrap_or_else(|| "reward".to_owned());
     if !policy::is_name(&reward_type) {
-        return Err("reward_type is not a clean name".into());
+        return Err("reward_type is not a valid name".into());
     }
     let reward = row.get::<f64>(8);
     if reward.is_some_and(|reward| !reward.is_finite()) {
@@ -186,22 +200,24 @@ fn store(logged: &Logged, origin: &str, bundle: &Bundle, numbers: &mut HashMap<S
         .entry(logged.action.clone())
         .or_insert_with(|| new_number(&logged.action));
     let decision_id = time_ordered(to_unix_micros(logged.decided_at), chance());
-    TRACE.with(|statement| {
-        let args = [
-            datum::uuid(decision_id),
-            datum::uuid(logged.user_key),
-            datum::timestamp(logged.decided_at),
-            datum::int8(logged.context_hash),
-            datum::int8(bundle.number),
-            datum::int2(logged.slot),
-            datum::text(&logged.surface),
-            datum::text(origin),
-            datum::array(&[number]),
-            datum::array(&[logged.propensity]),
-            datum::texts(&logged.context_values),
-        ];
-        statement.write(&args, |_| {})
-    });
+    let trace = ImportedTrace {
+        decision_id,
+        user_key: logged.user_key,
+        decided_at: Timestamp(logged.decided_at),
+        context_hash: logged.context_hash,
+        seed: 0,
+        bundle: bundle.number,
+        filled: 1,
+        first_slot: logged.slot,
+        surface: &logged.surface,
+        origin,
+        stage_us: &[],
+        actions: &[number],
+        chosen: &[logged.propensity],
+        candidates: &[],
+        context_values: &logged.context_values,
+    };
+    TRACE.with(|insert| insert.run(&trace.args()));
     let Some(reward) = logged.reward else { return };
     OUTCOME.with(|statement| {
         let args = [

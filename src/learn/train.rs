@@ -3,7 +3,7 @@
 use pgrx::pg_sys::{FLOAT4ARRAYOID, INT8OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID};
 use serde_json::json;
 
-use super::history::{History, Shown, Span};
+use super::history::{Example, History, Span};
 use crate::error::{Error, printable};
 use crate::math::model::{Family, LinearModel, Source, parse_term};
 use crate::math::random::Draws;
@@ -25,16 +25,16 @@ thread_local! {
           INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID]) };
 }
 
-/// What train() is asked for.
-pub struct Asked<'a> {
+/// The arguments of train().
+pub struct TrainArgs<'a> {
     pub model: &'a str,
     pub terms: Vec<String>,
     pub family: Family,
     pub span: Span<'a>,
     pub l2: f64,
-    /// Weigh each row by 1 / propensity.
+    /// Each row weighs 1 / propensity.
     pub weighted: bool,
-    /// Share of the decisions that is not trained on but measured.
+    /// Share of the decisions that is measured and not trained on.
     pub holdout: f64,
     pub seed: i64,
     /// Rows that a level of a text must have.
@@ -44,25 +44,25 @@ pub struct Asked<'a> {
 }
 
 /// Trains a model and writes it as a new version, not approved; answers the version.
-pub fn train(asked: &Asked<'_>, caller: &str) -> Result<i32, Error> {
-    let sources = sources(asked)?;
-    let history = History::read(&asked.span)?;
-    let (held, rows): (Vec<&Shown>, Vec<&Shown>) = history
+pub fn train(args: &TrainArgs<'_>, caller: &str) -> Result<i32, Error> {
+    let sources = sources(args)?;
+    let history = History::read(&args.span)?;
+    let (held, rows): (Vec<&Example>, Vec<&Example>) = history
         .rows
         .iter()
-        .partition(|shown| is_held_out(asked, shown));
+        .partition(|example| is_held_out(args, example));
     if rows.is_empty() {
         return Err(Error::Training(
             format!(
                 "surface \"{}\" has no decisions to train on in that time",
-                printable(asked.span.surface)
+                printable(args.span.surface)
             ),
             "Widen decided_from and decided_to, import decisions, or let a policy decide for a while.",
         ));
     }
-    let model = encode(asked, &sources, &history, &rows)?;
-    let design = design(asked, &model, &history, &rows);
-    let fitted = solve(asked, &model, &design)?;
+    let model = encode(args, &sources, &history, &rows)?;
+    let design = design(args, &model, &history, &rows);
+    let fitted = solve(args, &model, &design)?;
     let weights: Vec<f32> = fitted
         .weights
         .iter()
@@ -70,25 +70,20 @@ pub fn train(asked: &Asked<'_>, caller: &str) -> Result<i32, Error> {
         .collect();
     let exact: Vec<f64> = weights.iter().map(|&weight| f64::from(weight)).collect();
     let measured = |design: &Design| {
-        let predictions = design.predict(asked.family, &exact);
-        Metrics::measure(
-            asked.family,
-            &predictions,
-            design.labels(),
-            design.weights(),
-        )
+        let predictions = design.predict(args.family, &exact);
+        Metrics::measure(args.family, &predictions, design.labels(), design.weights())
     };
     let metrics = json!({
-        "training": measured(&design), "holdout": measured(&self::design(asked, &model, &history, &held)),
+        "training": measured(&design), "holdout": measured(&self::design(args, &model, &history, &held)),
         "iterations": fitted.iterations, "converged": fitted.converged,
     });
-    Ok(write(asked, &model, &weights, &rows, &metrics, caller))
+    Ok(write(args, &model, &weights, &rows, &metrics, caller))
 }
 
-/// The terms, taken apart; an intercept is added where none is asked for.
-fn sources(asked: &Asked<'_>) -> Result<Vec<Vec<Source>>, Error> {
+/// The sources of each term, with an intercept first.
+fn sources(args: &TrainArgs<'_>) -> Result<Vec<Vec<Source>>, Error> {
     let mut terms = vec![Vec::new()];
-    for term in &asked.terms {
+    for term in &args.terms {
         let sources = parse_term(term).map_err(|error| {
             Error::Training(
                 format!("term \"{}\": {error}", printable(term)),
@@ -104,26 +99,26 @@ fn sources(asked: &Asked<'_>) -> Result<Vec<Vec<Source>>, Error> {
 
 /// The split is by the moment of the decision, so that the slots of one slate stay together, and the
 /// same log is split the same way wherever it is imported.
-fn is_held_out(asked: &Asked<'_>, shown: &Shown) -> bool {
-    Draws::from_seed(shown.decided_at as u64 ^ asked.seed as u64).unit() < asked.holdout
+fn is_held_out(args: &TrainArgs<'_>, example: &Example) -> bool {
+    Draws::from_seed(example.decided_at as u64 ^ args.seed as u64).unit() < args.holdout
 }
 
 /// The model's terms with the encodings that the rows call for; no weights yet.
 fn encode(
-    asked: &Asked<'_>,
+    args: &TrainArgs<'_>,
     sources: &[Vec<Source>],
     history: &History,
-    rows: &[&Shown],
+    rows: &[&Example],
 ) -> Result<LinearModel, Error> {
     let mut vocabulary = Vocabulary::new(sources);
-    for shown in rows {
+    for example in rows {
         session::check_interrupts();
-        vocabulary.observe(&|source| history.value(shown, source));
+        vocabulary.observe(&|source| history.value(example, source));
     }
     let limits = Limits {
-        min_count: asked.min_count,
+        min_count: args.min_count,
         max_levels: 10_000,
-        hashed: asked.hash_buckets,
+        hashed: args.hash_buckets,
     };
     // Actions are few and known: each keeps a level of its own.
     let named = Limits {
@@ -139,7 +134,7 @@ fn encode(
         }
     });
     let model = LinearModel {
-        family: asked.family,
+        family: args.family,
         terms,
         weights: Vec::new(),
     };
@@ -152,39 +147,44 @@ fn encode(
     Ok(model)
 }
 
-fn design(asked: &Asked<'_>, model: &LinearModel, history: &History, rows: &[&Shown]) -> Design {
-    let weight = |shown: &Shown| {
-        if asked.weighted {
-            1.0 / shown.propensity
+fn design(
+    args: &TrainArgs<'_>,
+    model: &LinearModel,
+    history: &History,
+    rows: &[&Example],
+) -> Design {
+    let weight = |example: &Example| {
+        if args.weighted {
+            1.0 / example.propensity
         } else {
             1.0
         }
     };
-    let total: f64 = rows.iter().map(|shown| weight(shown)).sum();
+    let total: f64 = rows.iter().map(|example| weight(example)).sum();
     let mean = total / rows.len().max(1) as f64;
     let mut design = Design::new();
     let mut row = Vec::new();
-    for shown in rows {
+    for example in rows {
         session::check_interrupts();
-        model.encode(&|source| history.value(shown, source), &mut row);
-        let label = match asked.family {
-            Family::Linear => shown.reward,
-            Family::Logistic => f64::from(u8::from(shown.reward > 0.0)),
+        model.encode(&|source| history.value(example, source), &mut row);
+        let label = match args.family {
+            Family::Linear => example.reward,
+            Family::Logistic => f64::from(u8::from(example.reward > 0.0)),
         };
-        design.push(&row, label, weight(shown) / mean);
+        design.push(&row, label, weight(example) / mean);
     }
     design
 }
 
-fn solve(asked: &Asked<'_>, model: &LinearModel, design: &Design) -> Result<Fit, Error> {
+fn solve(args: &TrainArgs<'_>, model: &LinearModel, design: &Design) -> Result<Fit, Error> {
     let width = model.width().unwrap_or(0);
     // The intercept is the first term and has one weight.
     let penalise = |column: usize| column > 0;
     fit(
         design,
         width,
-        asked.family,
-        asked.l2,
+        args.family,
+        args.l2,
         &penalise,
         &mut session::check_interrupts,
     )
@@ -197,44 +197,45 @@ fn solve(asked: &Asked<'_>, model: &LinearModel, design: &Design) -> Result<Fit,
 }
 
 fn write(
-    asked: &Asked<'_>,
+    args: &TrainArgs<'_>,
     model: &LinearModel,
     weights: &[f32],
-    rows: &[&Shown],
+    rows: &[&Example],
     metrics: &serde_json::Value,
     caller: &str,
 ) -> i32 {
-    let terms: Vec<Option<String>> = asked.terms.iter().cloned().map(Some).collect();
+    let terms: Vec<Option<String>> = args.terms.iter().cloned().map(Some).collect();
     let hyperparameters = json!({
-        "surface": asked.span.surface, "outcome": asked.span.outcome, "l2": asked.l2,
-        "weighted": asked.weighted, "holdout": asked.holdout, "min_count": asked.min_count,
-        "hash_buckets": asked.hash_buckets,
+        "surface": args.span.surface, "outcome": args.span.outcome, "l2": args.l2,
+        "weighted": args.weighted, "holdout": args.holdout, "min_count": args.min_count,
+        "hash_buckets": args.hash_buckets,
     });
-    let family = match asked.family {
+    let family = match args.family {
         Family::Linear => "linear",
         Family::Logistic => "logistic",
     };
     let moment = |at: Option<i64>| at.and_then(datum::timestamp);
     let spec = serde_json::to_string(model).expect("a model is plain data");
+    let (hyperparameters, metrics) = (hyperparameters.to_string(), metrics.to_string());
     let mut version = 0;
     let _session = Session::open();
     LOCK.with(|statement| statement.write(&[], |_| {}));
     WRITE.with(|statement| {
-        let args = [
-            datum::text(asked.model),
+        let row = [
+            datum::text(args.model),
             datum::text(family),
             datum::texts(&terms),
             datum::text(&spec),
             Some(array::from_slice(weights)),
-            moment(rows.iter().map(|shown| shown.decided_at).min()),
-            moment(rows.iter().map(|shown| shown.decided_at).max()),
+            moment(rows.iter().map(|example| example.decided_at).min()),
+            moment(rows.iter().map(|example| example.decided_at).max()),
             datum::int8(rows.len() as i64),
-            datum::text(&hyperparameters.to_string()),
-            datum::text(&metrics.to_string()),
-            datum::int8(asked.seed),
+            datum::text(&hyperparameters),
+            datum::text(&metrics),
+            datum::int8(args.seed),
             datum::text(caller),
         ];
-        statement.write(&args, |row| version = row.must(1))
+        statement.write(&row, |row| version = row.must(1))
     });
     version
 }

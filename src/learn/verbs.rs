@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 
 use super::approve::approve as approved;
 use super::history::Span;
-use super::train::{Asked, train as fit};
+use super::train::{TrainArgs, train as fit};
 use crate::error::{Error, OrRaise, printable};
 use crate::govern::acting::as_owner;
 use crate::math::model::Family;
@@ -20,7 +20,7 @@ fn import_decisions(call: FunctionCallInfo) -> i64 {
     let origin = call.text(1).ok_or(Error::Null("origin")).or_raise();
     if !is_name(origin) {
         Error::Import(
-            "origin is not a clean name".into(),
+            "origin is not a valid name".into(),
             "Name the system that made the decisions.",
         )
         .raise();
@@ -48,7 +48,7 @@ fn train(
     hash_buckets: Option<i32>,
     call: FunctionCallInfo,
 ) -> i32 {
-    let asked = Asked {
+    let args = TrainArgs {
         model: need(model, "model"),
         terms: need(terms, "terms").into_iter().flatten().collect(),
         family: match need(family, "family") {
@@ -80,17 +80,17 @@ fn train(
             },
         },
     };
-    if !is_name(asked.model) {
-        refuse("model is not a clean name")
+    if !is_name(args.model) {
+        refuse("model is not a valid name")
     }
-    if !(asked.l2 >= 0.0 && asked.l2.is_finite()) {
+    if !(args.l2 >= 0.0 && args.l2.is_finite()) {
         refuse("l2 must be a number from 0 up")
     }
-    if !(0.0..1.0).contains(&asked.holdout) {
+    if !(0.0..1.0).contains(&args.holdout) {
         refuse("holdout must be from 0 up and below 1")
     }
     let owner = as_owner(&Call::running(call), "train");
-    fit(&asked, &owner.caller_name()).or_raise()
+    fit(&args, &owner.caller_name()).or_raise()
 }
 
 /// approve(model, version).

@@ -1,4 +1,4 @@
-//! What a feature keeps of its events, in a few cells of its user's row, and what it says at a moment.
+//! What a feature keeps of its events, in a few cells of its user's row, and its value at a moment.
 //!
 //! A state is a slice of f64 of a width that depends on the aggregate alone. Its first cell is the time of the newest
 //! event; a first cell that is not finite means that there was none, whatever the others hold. So [`NEVER`] in every
@@ -16,28 +16,27 @@
 //! | `Last` | the amount |
 //! | `Distinct` | packed registers (see `distinct`) |
 //!
-//! # Whatever the order
+//! # Independent of the order
 //! The same events give the same state in any order and any batching, early or late: counts, windows of counts,
 //! recency, first, last and distinct exactly; decayed values and sums to within 1e-9 of the sum of the absolute
 //! contributions. (Only sums beyond the range of f64, which stay at its largest number, depend on the order.)
 //!
 //! Times are microseconds and exact within ±2⁵³ (285 years around the epoch); those beyond count as the nearest end.
 
+pub(crate) mod cell;
 mod distinct;
 #[cfg(test)]
 mod tests;
 mod window;
 
 use super::decay::Decayed;
+use cell::{moment, number};
 
 /// What fills a cell to which nothing was ever written.
 pub const NEVER: f64 = f64::NEG_INFINITY;
 
 /// The most cells that a row may grow to (8 MiB).
 pub const MAX_ROW: usize = 1 << 20;
-
-/// The first and last moment that can be told from their neighbours: ±2⁵³ µs.
-const LAST_MOMENT: i64 = 1 << 53;
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,12 +45,12 @@ pub enum Kind {
     DecayedCount,
     /// The sum of their amounts, each fading.
     DecayedSum,
-    /// The mean of their amounts, each weighing less the older it is. It does not itself fade.
+    /// The mean of their amounts, in which older ones have less weight. The mean itself does not fade.
     DecayedMean,
     /// Fading hits for each fading trial, as if there had been `prior_weight` hits before, at the rate `prior_rate`:
     /// (w + hits) / (w / prior_rate + trials). It may exceed 1, as when one trial has two hits. A weight that is not a
-    /// finite number above 0, or a rate that is not, means no prior; without one there is no rate before the first
-    /// trial, and what there is does not fade.
+    /// finite number above 0, or a rate that is not, means no prior; without a prior there is no rate before the first
+    /// trial, and the rate does not fade.
     Rate {
         /// w, in hits.
         prior_weight: f64,
@@ -90,7 +89,7 @@ pub struct Aggregate {
     pub kind: Kind,
     /// In microseconds, for kinds that fade; infinity for never.
     pub half_life: f64,
-    /// In microseconds: a state whose newest event is older says nothing. None: it always speaks.
+    /// In microseconds: a state whose newest event is older has no value. None: no limit.
     pub ttl: Option<i64>,
 }
 
@@ -103,7 +102,7 @@ pub enum Side {
     Trial,
 }
 
-/// One event, as far as aggregates care.
+/// What aggregates use of one event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
     /// When, in microseconds.
@@ -242,8 +241,8 @@ impl Aggregate {
         into[0] = ours.max(theirs) as f64;
     }
 
-    /// What it says as of `now`: nothing before the first event, and nothing when the newest is older than the TTL. At
-    /// a moment before the newest event, what fades reads as at that event. Always finite.
+    /// Its value as of `now`: None before the first event, and None if the newest is older than the TTL. At a moment
+    /// before the newest event, fading values are those at that event. Always finite.
     pub fn read(&self, cells: &[f64], now: i64) -> Option<f64> {
         let cells = cells.get(..self.cells())?;
         let newest = self.newest(cells)?;
@@ -283,28 +282,27 @@ impl Aggregate {
     }
 }
 
-/// The state of an aggregate whose first cell is `slot`; None where the row ends before it does, which is as good as
-/// empty.
-pub fn cells_at<'a>(row: &'a [f64], slot: usize, aggregate: &Aggregate) -> Option<&'a [f64]> {
-    row.get(slot..slot.checked_add(aggregate.cells())?)
+/// The state of an aggregate whose first cell is at `offset`; None if the row ends before it, which counts as empty.
+pub fn cells_at<'a>(row: &'a [f64], offset: usize, aggregate: &Aggregate) -> Option<&'a [f64]> {
+    row.get(offset..offset.checked_add(aggregate.cells())?)
 }
 
-/// The same to be written to: the row grows as far as it must, by [`NEVER`]. Beyond [`MAX_ROW`] it does not grow, and
-/// there is no cell to write to.
+/// The same for writing: the row grows as needed, by cells of [`NEVER`]. It does not grow beyond [`MAX_ROW`]; there the
+/// result is empty.
 pub fn cells_at_mut<'a>(
     row: &'a mut Vec<f64>,
-    slot: usize,
+    offset: usize,
     aggregate: &Aggregate,
 ) -> &'a mut [f64] {
-    let end = slot.saturating_add(aggregate.cells());
+    let end = offset.saturating_add(aggregate.cells());
     if row.len() < end && end <= MAX_ROW {
         row.resize(end, NEVER);
     }
-    row.get_mut(slot..end).unwrap_or_default()
+    row.get_mut(offset..end).unwrap_or_default()
 }
 
-/// How finely a window is cut unless someone says otherwise: an hour or less by 5 minutes, a day or less by the hour,
-/// a week or less by 6 hours, and else by the day. All in microseconds.
+/// The default bucket of a window: 5 minutes for an hour or less, an hour for a day or less, 6 hours for a week or less,
+/// and else a day. All in microseconds.
 pub fn bucket_for(window: i64) -> i64 {
     const MINUTE: i64 = 60_000_000;
     const HOUR: i64 = 60 * MINUTE;
@@ -317,22 +315,12 @@ pub fn bucket_for(window: i64) -> i64 {
     }
 }
 
-/// The nearest moment that an f64 tells from its neighbours.
-pub(super) fn moment(at: i64) -> i64 {
-    at.clamp(-LAST_MOMENT, LAST_MOMENT)
-}
-
-/// A cell's number; 0 for what nobody here has written.
-pub(super) fn number(cell: f64) -> f64 {
-    if cell.is_finite() { cell } else { 0.0 }
-}
-
-/// Whether one amount is larger, in the order that tells −0 from 0 too.
+/// Whether one amount is larger, in the total order in which −0 is below 0.
 fn exceeds(amount: f64, other: f64) -> bool {
     number(amount).total_cmp(&number(other)).is_gt()
 }
 
-/// Whether a prior's number makes sense.
+/// Whether a prior's number is valid.
 fn usable(x: f64) -> bool {
     x > 0.0 && x.is_finite()
 }
@@ -342,7 +330,7 @@ fn rate(weight: f64, prior_rate: f64, hits: f64, trials: f64) -> Option<f64> {
     ratio(weight + hits, weight / prior_rate + trials)
 }
 
-/// A quotient within the range of f64; none where there is nothing to divide by.
+/// A quotient within the range of f64; None if the divisor is not above 0.
 fn ratio(of: f64, by: f64) -> Option<f64> {
     let finite = |x: f64| x.clamp(f64::MIN, f64::MAX);
     (by > 0.0).then(|| finite(finite(of) / finite(by)))

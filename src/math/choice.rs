@@ -1,29 +1,14 @@
 //! How one of several candidates is chosen, and with exactly which probability.
 
+mod selection;
 mod slate;
 
+pub use selection::{
+    MIN_PROBABILITY, Parameter, ParameterRange, SELECTIONS, Selection, SelectionRule,
+};
 pub use slate::Slate;
 
 use std::fmt;
-
-/// A rule that turns scores into probabilities.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Selection {
-    /// Every open candidate alike.
-    Uniform,
-    /// The best score, with certainty; among equals the first.
-    Greedy,
-    /// The best with probability 1 − ε, and else every open candidate alike: p = ε/n + (1 − ε)·[best].
-    EpsilonGreedy {
-        /// ε, in [0, 1].
-        epsilon: f64,
-    },
-    /// p proportional to e^(score / temperature).
-    Softmax {
-        /// In units of the score, above 0. Towards 0 it becomes greedy, towards infinity uniform.
-        temperature: f64,
-    },
-}
 
 /// A selection rule with a floor under each probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,99 +19,66 @@ pub struct Choice {
     pub min_probability: f64,
 }
 
-/// What is wrong with the numbers of a [`Choice`].
+/// A parameter that is out of its range.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ChoiceError {
-    /// ε is outside [0, 1].
-    Epsilon(f64),
-    /// The temperature is not a finite number above 0.
-    Temperature(f64),
-    /// The floor is outside [0, 1].
-    MinProbability(f64),
+pub struct OutOfRange {
+    /// Its name.
+    pub parameter: &'static str,
+    /// Where it should be.
+    pub range: ParameterRange,
 }
 
-impl fmt::Display for ChoiceError {
+impl fmt::Display for OutOfRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ChoiceError::Epsilon(x) => write!(f, "epsilon must be between 0 and 1, not {x}"),
-            ChoiceError::Temperature(x) => {
-                write!(f, "temperature must be a finite number above 0, not {x}")
-            }
-            ChoiceError::MinProbability(x) => write!(
-                f,
-                "the smallest probability must be between 0 and 1, not {x}"
-            ),
-        }
+        write!(f, "{} must be {}", self.parameter, self.range)
     }
 }
 
-impl std::error::Error for ChoiceError {}
+impl std::error::Error for OutOfRange {}
 
 impl Choice {
     /// Whether the rule's numbers make sense. The other functions never fail; given a choice that is not valid they
     /// read ε and the floor as the nearest number in [0, 1] (NaN as 0), and a temperature of zero, below, or NaN as greedy.
-    pub fn validate(&self) -> Result<(), ChoiceError> {
-        match self.selection {
-            Selection::EpsilonGreedy { epsilon } if !(0.0..=1.0).contains(&epsilon) => {
-                return Err(ChoiceError::Epsilon(epsilon));
+    pub fn validate(&self) -> Result<(), OutOfRange> {
+        let (rule, value) = self.selection.parts();
+        let own = SELECTIONS[rule].parameter.as_ref();
+        let own = own.map(|parameter| (parameter, value));
+        let floor = (&MIN_PROBABILITY, self.min_probability);
+        for (parameter, value) in own.into_iter().chain([floor]) {
+            if !parameter.range.contains(value) {
+                return Err(OutOfRange {
+                    parameter: parameter.name,
+                    range: parameter.range,
+                });
             }
-            Selection::Softmax { temperature }
-                if !(temperature > 0.0 && temperature.is_finite()) =>
-            {
-                return Err(ChoiceError::Temperature(temperature));
-            }
-            _ => {}
-        }
-        if !(0.0..=1.0).contains(&self.min_probability) {
-            return Err(ChoiceError::MinProbability(self.min_probability));
         }
         Ok(())
     }
 
-    /// The same choice with its exploration in a measure: ε, temperature and floor times `share`.
+    /// The same choice with its exploration in a measure: parameter and floor times `share`.
     pub fn exploring(self, share: f64) -> Choice {
-        let selection = match self.selection {
-            Selection::EpsilonGreedy { epsilon } => Selection::EpsilonGreedy {
-                epsilon: epsilon * share,
-            },
-            Selection::Softmax { temperature } => Selection::Softmax {
-                temperature: temperature * share,
-            },
-            sure => sure,
-        };
+        let (rule, parameter) = self.selection.parts();
         Choice {
-            selection,
+            selection: SELECTIONS[rule].with(parameter * share),
             min_probability: self.min_probability * share,
         }
     }
 
-    /// The choice in three numbers: which rule, its ε or temperature (0 where it has none), and the floor.
+    /// The choice in three numbers: the index of its rule, its parameter (0 where it has none), and the floor.
     pub fn to_numbers(self) -> [f64; 3] {
-        let (rule, number) = match self.selection {
-            Selection::Uniform => (0.0, 0.0),
-            Selection::Greedy => (1.0, 0.0),
-            Selection::EpsilonGreedy { epsilon } => (2.0, epsilon),
-            Selection::Softmax { temperature } => (3.0, temperature),
-        };
-        [rule, number, self.min_probability]
+        let (rule, parameter) = self.selection.parts();
+        [rule as f64, parameter, self.min_probability]
     }
 
     /// Back from the three numbers; None for others.
     pub fn from_numbers(numbers: &[f64]) -> Option<Choice> {
-        let &[rule, number, min_probability] = numbers else {
+        let &[number, parameter, min_probability] = numbers else {
             return None;
         };
-        let selection = match rule {
-            0.0 => Selection::Uniform,
-            1.0 => Selection::Greedy,
-            2.0 => Selection::EpsilonGreedy { epsilon: number },
-            3.0 => Selection::Softmax {
-                temperature: number,
-            },
-            _ => return None,
-        };
+        let mut rules = SELECTIONS.iter().enumerate();
+        let (_, rule) = rules.find(|&(index, _)| index as f64 == number)?;
         Some(Choice {
-            selection,
+            selection: rule.with(parameter),
             min_probability,
         })
     }

@@ -1,7 +1,7 @@
 //! What another policy would have earned, from the decisions of the one that was in force.
 //!
-//! For each decision there is the reward r, the probability p₀ that the policy in force gave to what it chose, and the
-//! probability p₁ that the other policy gives to the same. With the importance weight w = p₁/p₀ over n decisions:
+//! For each decision there is the reward r, the probability p₀ that the policy in force gave to the action that it chose,
+//! and the probability p₁ that the other policy gives to the same action. With the importance weight w = p₁/p₀ over n decisions:
 //!
 //! | estimator | value V | standard error | source |
 //! | --- | --- | --- | --- |

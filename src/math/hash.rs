@@ -16,7 +16,7 @@ pub fn fnv64a(text: &str) -> u64 {
     })
 }
 
-/// Spreads what distinguishes two numbers over all 64 bits, one to one (the output function of SplitMix64; G. Steele,
+/// Spreads the differences of two numbers over all 64 bits, one to one (the output function of SplitMix64; G. Steele,
 /// D. Lea, C. Flood, OOPSLA 2014, with D. Stafford's constants). For hashes whose upper bits are weak, like FNV of
 /// short texts.
 pub fn mix(x: u64) -> u64 {

@@ -1,14 +1,14 @@
 //! Features kept for each key, such as a user's affinity to categories, brands or items: one row of numbers for a user
 //! holds them for several features.
 //!
-//! The row is a list of blocks, one for each feature that has any key, in the order of their slots:
-//! `[slot, width, count]` and then `count` entries of a key and `width` cells of a state (see [`super::aggregate`]), in
-//! the order of their keys. So the same entries are always the same row. Slots, widths and counts are integers; keys
+//! The row is a list of blocks, one for each feature that has any key, in the order of their numbers:
+//! `[number, width, count]` and then `count` entries of a key and `width` cells of a state (see [`super::aggregate`]), in
+//! the order of their keys. So the same entries are always the same row. Numbers, widths and counts are integers; keys
 //! are integers below 2⁵² (see [`key_of`]), so that an f64 holds them exactly.
 //!
 //! # Bounds
 //! With a limit of n, reading gives the n heaviest keys at most, and 2n are kept: beyond that the lightest are dropped,
-//! with all that they stand for. So the result does not depend on the order of arrival as long as a user has no more
+//! with their values. So the result does not depend on the order of arrival as long as a user has no more
 //! than 2n distinct keys; beyond, it may, by keys that were once among the lightest.
 //!
 //! A key's weight is its decayed count, the magnitude of its decayed sum, or for a mean or a rate the decayed count of
@@ -16,20 +16,21 @@
 //! less than a millionth count as equal, as they may differ so by rounding alone; then the smaller key comes first.
 //!
 //! # Damage
-//! What is no such row, whatever made it so, is read as empty from the first block that makes no sense, and so is an
-//! entry that makes none. Adding an event mends its block, and drops what cannot be read behind the last block.
+//! A damaged row is read up to its first invalid block, and without invalid entries. Adding an event repairs its block,
+//! and drops what cannot be read behind the last valid block.
 
 use std::cmp::Reverse;
 use std::iter;
 use std::ops::Range;
 
-use super::aggregate::{Aggregate, Kind, NEVER, Observation, moment, number};
+use super::aggregate::cell::{moment, number};
+use super::aggregate::{Aggregate, Kind, NEVER, Observation};
 use super::hash;
 
 /// The widest state that may be kept for each key.
 pub const MAX_WIDTH: usize = 4;
 
-/// Slot, width and count.
+/// Number, width and count.
 const HEADER: usize = 3;
 
 /// One more than the largest key.
@@ -46,10 +47,10 @@ pub fn allows(aggregate: &Aggregate) -> bool {
     aggregate.cells() <= MAX_WIDTH
 }
 
-/// Adds an event to one key of the feature at `slot`; only the lower 52 bits of the key count.
+/// Adds an event to one key of the feature with this number; only the lower 52 bits of the key count.
 pub fn add(
     row: &mut Vec<f64>,
-    slot: u32,
+    number: u32,
     aggregate: &Aggregate,
     key: u64,
     o: &Observation,
@@ -60,29 +61,35 @@ pub fn add(
         cells: [NEVER; MAX_WIDTH],
     };
     aggregate.add(&mut entry.cells, o);
-    join(row, slot, aggregate, iter::once(entry), limit);
+    join(row, number, aggregate, iter::once(entry), limit);
 }
 
-/// Adds all that another row has at `slot`: the events of another part of the stream.
-pub fn merge(row: &mut Vec<f64>, other: &[f64], slot: u32, aggregate: &Aggregate, limit: usize) {
-    join(row, slot, aggregate, sound(other, slot, aggregate), limit);
+/// Adds the block that another row has of this feature: the events of another part of the stream.
+pub fn merge(row: &mut Vec<f64>, other: &[f64], number: u32, aggregate: &Aggregate, limit: usize) {
+    join(
+        row,
+        number,
+        aggregate,
+        sound(other, number, aggregate),
+        limit,
+    );
 }
 
-/// Forgets all that the row has at `slot`.
-pub fn clear(row: &mut Vec<f64>, slot: u32) {
-    put(row, slot, 0, &[]);
+/// Removes the block of this feature.
+pub fn clear(row: &mut Vec<f64>, number: u32) {
+    put(row, number, 0, &[]);
 }
 
-/// The heaviest `limit` keys as of `now` and what the aggregate says of each, the heaviest first. Those of which it
-/// says nothing, as they have outlived its TTL, are left out.
+/// The heaviest `limit` keys as of `now` and the value of each, the heaviest first. Keys without a value, which are older
+/// than the TTL, are left out.
 pub fn entries(
     row: &[f64],
-    slot: u32,
+    number: u32,
     aggregate: &Aggregate,
     now: i64,
     limit: usize,
 ) -> impl Iterator<Item = (u64, f64)> {
-    let mut found: Vec<_> = sound(row, slot, aggregate)
+    let mut found: Vec<_> = sound(row, number, aggregate)
         .filter_map(|entry| {
             let value = aggregate.read(&entry.cells, now)?;
             Some((entry.weight(aggregate, now), entry.key, value))
@@ -93,14 +100,14 @@ pub fn entries(
     found.into_iter().map(|(_, key, value)| (key, value))
 }
 
-/// What the aggregate says of one key as of `now`.
-pub fn read(row: &[f64], slot: u32, aggregate: &Aggregate, key: u64, now: i64) -> Option<f64> {
-    aggregate.read(state(row, slot, aggregate, key)?, now)
+/// The value of one key as of `now`.
+pub fn read(row: &[f64], number: u32, aggregate: &Aggregate, key: u64, now: i64) -> Option<f64> {
+    aggregate.read(state(row, number, aggregate, key)?, now)
 }
 
 /// The time of one key's newest event.
-pub fn newest(row: &[f64], slot: u32, aggregate: &Aggregate, key: u64) -> Option<i64> {
-    aggregate.newest(state(row, slot, aggregate, key)?)
+pub fn newest(row: &[f64], number: u32, aggregate: &Aggregate, key: u64) -> Option<i64> {
+    aggregate.newest(state(row, number, aggregate, key)?)
 }
 
 /// A key and its state; the cells beyond the state's width are not used.
@@ -111,7 +118,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// None where it makes no sense or has seen no event.
+    /// None if it is invalid or has no event.
     fn of(cells: &[f64], aggregate: &Aggregate) -> Option<Entry> {
         let (&key, state) = cells.split_first()?;
         let key = whole(key, KEYS - 1)?;
@@ -123,8 +130,8 @@ impl Entry {
         Some(Entry { key, cells })
     }
 
-    /// A number that orders entries by their weight as of `now`. Of what fades, it is the logarithm, so that nothing is
-    /// too light to be compared.
+    /// A number that orders entries by their weight as of `now`: the logarithm of weights that fade, so that none is too
+    /// small to be compared.
     fn weight(&self, aggregate: &Aggregate, now: i64) -> i64 {
         let Some(newest) = aggregate.newest(&self.cells) else {
             return i64::MIN;
@@ -155,22 +162,22 @@ fn logarithm(x: f64, age: i64, half_life: f64) -> i64 {
     (logarithm * f64::from(1 << 20)).round() as i64 // saturates
 }
 
-/// Where a block lies in the row.
+/// The position of a block in the row.
 struct Block {
-    slot: u32,
+    number: u32,
     width: usize,
-    /// Its header too.
+    /// With its header.
     all: Range<usize>,
 }
 
-/// The blocks of a row, up to the first that makes no sense.
+/// The blocks of a row, up to the first that is invalid.
 fn blocks(row: &[f64]) -> impl Iterator<Item = Block> {
     let mut start = 0;
     iter::from_fn(move || {
-        let &[slot, width, count] = row.get(start..start + HEADER)? else {
+        let &[number, width, count] = row.get(start..start + HEADER)? else {
             return None;
         };
-        let slot = u32::try_from(whole(slot, u64::from(u32::MAX))?).ok()?;
+        let number = u32::try_from(whole(number, u64::from(u32::MAX))?).ok()?;
         let width = whole(width, MAX_WIDTH as u64)? as usize;
         let count = whole(count, row.len() as u64)? as usize;
         let end = start + HEADER + count * (1 + width);
@@ -179,28 +186,28 @@ fn blocks(row: &[f64]) -> impl Iterator<Item = Block> {
         }
         let all = start..end;
         start = end;
-        Some(Block { slot, width, all })
+        Some(Block { number, width, all })
     })
 }
 
-/// The entries of the feature at `slot`, each of `1 + aggregate.cells()` cells; none if it was kept in another form.
-fn block<'a>(row: &'a [f64], slot: u32, aggregate: &Aggregate) -> &'a [f64] {
+/// The entries of a feature, each of `1 + aggregate.cells()` cells; none if it was kept in another form.
+fn block<'a>(row: &'a [f64], number: u32, aggregate: &Aggregate) -> &'a [f64] {
     blocks(row)
-        .find(|block| block.slot == slot)
+        .find(|block| block.number == number)
         .filter(|block| block.width == aggregate.cells())
         .map_or(&[], |block| &row[block.all][HEADER..])
 }
 
-/// The entries that make sense.
-fn sound(row: &[f64], slot: u32, aggregate: &Aggregate) -> impl Iterator<Item = Entry> {
-    block(row, slot, aggregate)
+/// The valid entries.
+fn sound(row: &[f64], number: u32, aggregate: &Aggregate) -> impl Iterator<Item = Entry> {
+    block(row, number, aggregate)
         .chunks_exact(1 + aggregate.cells())
         .filter_map(|cells| Entry::of(cells, aggregate))
 }
 
 /// The state of one key.
-fn state<'a>(row: &'a [f64], slot: u32, aggregate: &Aggregate, key: u64) -> Option<&'a [f64]> {
-    let (entries, length) = (block(row, slot, aggregate), 1 + aggregate.cells());
+fn state<'a>(row: &'a [f64], number: u32, aggregate: &Aggregate, key: u64) -> Option<&'a [f64]> {
+    let (entries, length) = (block(row, number, aggregate), 1 + aggregate.cells());
     let key = (key % KEYS) as f64;
     let (mut low, mut high) = (0, entries.len() / length);
     while low < high {
@@ -217,10 +224,10 @@ fn state<'a>(row: &'a [f64], slot: u32, aggregate: &Aggregate, key: u64) -> Opti
     (found == key).then_some(state)
 }
 
-/// Adds entries to those of the feature at `slot`, and drops the lightest beyond twice the limit.
+/// Adds entries to those of a feature, and drops the lightest beyond twice the limit.
 fn join(
     row: &mut Vec<f64>,
-    slot: u32,
+    number: u32,
     aggregate: &Aggregate,
     more: impl Iterator<Item = Entry>,
     limit: usize,
@@ -230,7 +237,7 @@ fn join(
     if !allows(aggregate) || more.peek().is_none() {
         return;
     }
-    let mut entries: Vec<Entry> = sound(row, slot, aggregate).chain(more).collect();
+    let mut entries: Vec<Entry> = sound(row, number, aggregate).chain(more).collect();
     entries.sort_by_key(|entry| entry.key);
     entries.dedup_by(|entry, kept| {
         let same = entry.key == kept.key;
@@ -240,10 +247,10 @@ fn join(
         same
     });
     drop_lightest(&mut entries, aggregate, limit.saturating_mul(2));
-    put(row, slot, aggregate.cells(), &entries);
+    put(row, number, aggregate.cells(), &entries);
 }
 
-/// Leaves the heaviest `most` entries, as of the newest event of all.
+/// Keeps the heaviest `most` entries, as of the newest event of all.
 fn drop_lightest(entries: &mut Vec<Entry>, aggregate: &Aggregate, most: usize) {
     if entries.len() <= most {
         return;
@@ -257,31 +264,32 @@ fn drop_lightest(entries: &mut Vec<Entry>, aggregate: &Aggregate, most: usize) {
     entries.sort_unstable_by_key(|entry| entry.key);
 }
 
-/// Replaces the block of `slot`; there is none for a feature without entries.
-fn put(row: &mut Vec<f64>, slot: u32, width: usize, entries: &[Entry]) {
+/// Replaces the block of `number`; there is none for a feature without entries.
+fn put(row: &mut Vec<f64>, number: u32, width: usize, entries: &[Entry]) {
     let mut block = Vec::new();
     if !entries.is_empty() {
-        block.extend([f64::from(slot), width as f64, entries.len() as f64]);
+        block.extend([f64::from(number), width as f64, entries.len() as f64]);
     }
     for entry in entries {
         block.push(entry.key as f64);
         block.extend(&entry.cells[..width]);
     }
-    let place = place(row, slot);
-    row.splice(place, block);
+    let range = range_of(row, number);
+    row.splice(range, block);
 }
 
-/// Where the block of `slot` is, or where it belongs; at the end, all that makes no sense is in its place.
-fn place(row: &[f64], slot: u32) -> Range<usize> {
+/// The range of the block of `number`, or the empty range where it belongs; at the end of the row, the range of what is
+/// invalid there.
+fn range_of(row: &[f64], number: u32) -> Range<usize> {
     let mut end = 0;
     for Block {
-        slot: other, all, ..
+        number: other, all, ..
     } in blocks(row)
     {
-        if other == slot {
+        if other == number {
             return all;
         }
-        if other > slot {
+        if other > number {
             return all.start..all.start;
         }
         end = all.end;

@@ -1,53 +1,53 @@
-//! What was taken from a cap, in few numbers: entries of a time, an amount and a state, as triples. The
-//! row of a user has a block of them per cap, a stripe of a budget has one.
+//! The ledger of a cap: its exposures as few entries of a time, an amount and a state, each three numbers. The row of a
+//! user has a block of entries per cap, a stripe of a budget has one ledger.
 //!
 //! Times are microseconds, amounts whole numbers of a unit. An entry that stands for several exposures
-//! has the time of the last, so that it binds for no shorter than each of them would. It never stands for
-//! exposures of two calendar windows: each window counts its own, in whichever order they come.
+//! has the time of the last of them, so that none of them is freed too early. It never stands for exposures of two
+//! calendar windows: each window counts its own, in whatever order they come.
 //!
-//! What is kept is bounded. Exposures of the window before stay, older ones go. Of windows that are yet to
-//! come, into which clocks that are ahead have dated events, 64 are kept apart; the others count in the last of
-//! these. Of more than 64 reservations those of an action and a cell are one entry, of more than 192 those of a
-//! cell.
+//! A ledger is bounded. Exposures of the window before are kept, older ones are dropped. Up to 64 later windows, into
+//! which producers whose clocks are ahead have dated events, are kept apart; exposures of further windows count in the
+//! last of these. If there are more than 64 reservations, those of one action and one cell of time are merged into one
+//! entry; if there are more than 192, those of one cell.
 
 /// The state of an exposure that counts.
 pub const COUNTED: i64 = 0;
 
-/// What the state of reservations of an action that were brought together is more than that of one; alone,
-/// those of several actions.
+/// Added to the number of an action, the state of merged reservations of that action; alone, the state of merged
+/// reservations of several actions.
 const MERGED: i64 = 1 << 32;
 
-/// Numbers an entry takes.
+/// How many numbers an entry has.
 const WIDTH: usize = 3;
 
-/// Up to how many exposures a ledger keeps each by itself, and how many windows that are yet to come.
+/// How many exposures a ledger keeps unmerged, and how many later windows.
 const MOST: usize = 64;
 
-/// Up to how many reservations keep their action, and counted entries of a sliding window their cell.
+/// How many reservations are kept by action, and counted entries of a sliding window by cell.
 const MANY: usize = 3 * MOST;
 
-/// Into how many cells its length is cut when there are more.
+/// How many cells a sliding window has if there are more.
 const CELLS: i64 = 64;
 
-/// Which entries bind at a moment.
+/// Which entries count at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// The window of that moment: from this time on,
     pub from: i64,
     /// and up to this one; `i64::MAX` where it has no end, or slides.
     pub until: i64,
-    /// Whether what was counted later than that binds as well: so it does where exposures have the moment of a
-    /// decision, which can only be later if a clock was set back.
+    /// Whether later exposures count as well: true if exposures have the moment of a decision, which can only be later
+    /// than now if a clock was set back.
     pub binds_later: bool,
     /// Entries from this time on are kept, for decisions of a moment just before the window.
     pub kept_from: i64,
-    /// Reserved ones from this time on; `i64::MIN` if they bind until they are looked up.
+    /// Reservations from this time on count; `i64::MIN` if they count until they are looked up.
     pub reserved_from: i64,
-    /// Length of a sliding window; None where all that counts in a window can be one entry.
+    /// Length of a sliding window; None of a calendar window, whose counted exposures can be one entry.
     pub sliding: Option<i64>,
     /// How long a reservation is held.
     pub hold: i64,
-    /// The width of the grid in which reservations are brought together, the same for ever.
+    /// The width of the cells in which reservations are merged; it never changes.
     pub cell: i64,
 }
 
@@ -79,7 +79,7 @@ pub fn entries(ledger: &[i64]) -> impl DoubleEndedIterator<Item = (i64, i64, i64
         .map(|&[at, amount, state]| (at, amount, state))
 }
 
-/// How much is taken.
+/// How much of the cap is used.
 pub fn used(ledger: &[i64], terms: &Terms) -> i64 {
     entries(ledger)
         .filter(|&(at, _, state)| terms.binds(at, state))
@@ -91,7 +91,7 @@ pub fn newest(ledger: &[i64]) -> Option<i64> {
     entries(ledger).map(|(at, ..)| at).max()
 }
 
-/// The part of the cell of a reservation that is in its window: all that it stands for was made in it.
+/// The part of a reservation's cell that is in its window: it stands for reservations of that time.
 pub fn cell(at: i64, terms: &Terms) -> (i64, i64) {
     let cell = terms.cell.max(1);
     let first = at.div_euclid(cell).saturating_mul(cell);
@@ -104,11 +104,11 @@ pub fn cell(at: i64, terms: &Terms) -> (i64, i64) {
     }
 }
 
-/// How often reservations that are over are looked up once more, for events that come late.
+/// How often expired reservations are looked up again, for late events.
 const LOOK_UPS: i64 = 7;
 
-/// Whether an entry of a stripe should be looked up: a reservation of the window that is over, or one that was
-/// looked up before, each time twice as old.
+/// Whether an entry of a stripe should be looked up: a reservation that has expired, or one that was looked up before
+/// at half its age.
 pub fn is_due((at, _, state): (i64, i64, i64), terms: &Terms, now: i64) -> bool {
     let age = terms
         .hold
@@ -116,7 +116,7 @@ pub fn is_due((at, _, state): (i64, i64, i64), terms: &Terms, now: i64) -> bool 
     state < COUNTED && at >= terms.from && cell(at, terms).1.saturating_add(age) <= now
 }
 
-/// What becomes of it, when events have told of so much. It never counts less than before.
+/// The entry after a look-up in which events have confirmed the amount `told`. It never counts less than before.
 pub fn looked_up((at, amount, state): (i64, i64, i64), told: i64) -> [i64; WIDTH] {
     let counted = if state == -1 { told } else { told.max(amount) };
     match state - 1 {
@@ -125,14 +125,14 @@ pub fn looked_up((at, amount, state): (i64, i64, i64), told: i64) -> [i64; WIDTH
     }
 }
 
-/// When the first entry that binds stops to do so as time goes by; None if none does within the window.
+/// When the first of the entries that count is freed by time alone; None if none is within the window.
 pub fn frees_at(ledger: &[i64], terms: &Terms) -> Option<i64> {
     let length = terms.sliding?;
     let binding = entries(ledger).filter(|&(at, _, state)| terms.binds(at, state));
     binding.map(|(at, ..)| at.saturating_add(length)).min()
 }
 
-/// Adds an exposure of now, and leaves out what is over. An amount of 0 takes nothing.
+/// Adds an exposure of now, and drops entries that are over. An amount of 0 adds nothing.
 pub fn take(ledger: &mut Vec<i64>, (at, amount, state): (i64, i64, i64), terms: &Terms) {
     prune(ledger, terms);
     if amount > 0 {
@@ -141,8 +141,7 @@ pub fn take(ledger: &mut Vec<i64>, (at, amount, state): (i64, i64, i64), terms: 
     }
 }
 
-/// Adds an exposure of any moment that counts; `window` is the window of that moment. One that is over for
-/// long is left out.
+/// Adds a counted exposure of any moment; `window` is the window of that moment. If it is too old it is dropped.
 pub fn count(ledger: &mut Vec<i64>, (at, amount): (i64, i64), window: (i64, i64), terms: &Terms) {
     prune(ledger, terms);
     if amount > 0 && terms.keeps(at, COUNTED) {
@@ -151,8 +150,7 @@ pub fn count(ledger: &mut Vec<i64>, (at, amount): (i64, i64), window: (i64, i64)
     }
 }
 
-/// The same where nobody knows the terms: nothing is left out, and nothing brought together while there are
-/// few.
+/// The same without knowing the terms: no entry is dropped, and entries are merged only if there are many.
 pub fn count_blindly(ledger: &mut Vec<i64>, (at, amount): (i64, i64)) {
     if amount > 0 {
         ledger.extend([at, amount, COUNTED]);
@@ -160,7 +158,7 @@ pub fn count_blindly(ledger: &mut Vec<i64>, (at, amount): (i64, i64)) {
     bound(ledger, MANY, |_| true, Side::Oldest);
 }
 
-/// Leaves out what is over.
+/// Drops entries that are over.
 pub fn prune(ledger: &mut Vec<i64>, terms: &Terms) {
     let kept: Vec<i64> = entries(ledger)
         .filter(|&(at, _, state)| terms.keeps(at, state))
@@ -169,14 +167,14 @@ pub fn prune(ledger: &mut Vec<i64>, terms: &Terms) {
     *ledger = kept;
 }
 
-/// Whether what one decision at `at` has reserved for an action is there, by itself.
+/// Whether the reservation that a decision at `at` has made for an action is there, unmerged.
 pub fn is_reserved(ledger: &[i64], at: i64, action: i64) -> bool {
     let itself = entries(ledger).filter(|&(then, _, state)| (then, state) == (at, action));
     itself.count() == 1
 }
 
-/// What a decision at `at` has reserved for an action is reserved no more; nothing changes where that is gone
-/// already, as all is that was reserved before `open_from`. `window` is the window of that moment.
+/// Gives back the reservation that a decision at `at` has made for an action. Nothing changes if it is gone already, as
+/// all are from before `open_from`. `window` is the window of `at`.
 pub fn release(
     ledger: &mut Vec<i64>,
     (at, amount, action): (i64, i64, i64),
@@ -187,7 +185,7 @@ pub fn release(
     let held: Vec<(usize, (i64, i64, i64))> = entries(ledger).enumerate().collect();
     let mut all = held.iter();
     let itself = all.find(|(_, held)| (held.0, held.2) == (at, action));
-    // Where reservations were brought together it is in one that is as old or younger.
+    // If it was merged, it is in an entry of the same time or a later one.
     let among = held.iter().filter(|&&(_, (then, left, state))| {
         (state == MERGED + action || state == MERGED)
             && at >= open_from
@@ -196,13 +194,13 @@ pub fn release(
             && (starts..ends).contains(&then)
     });
     let nearest = |&&(_, (then, _, state)): &&(usize, (i64, i64, i64))| (state == MERGED, then);
-    if let Some(&(place, _)) = itself.or_else(|| among.min_by_key(nearest)) {
-        lessen(ledger, place, amount);
+    if let Some(&(index, _)) = itself.or_else(|| among.min_by_key(nearest)) {
+        lessen(ledger, index, amount);
     }
 }
 
-/// The oldest open reservation of an action, made at `latest` at the latest, gives so much back; a single one
-/// all of it.
+/// Gives back `amount` of the oldest open reservation of an action that was made at `latest` or before; all of it, if the
+/// reservation is unmerged.
 pub fn release_oldest(
     ledger: &mut Vec<i64>,
     (latest, amount, action): (i64, i64, i64),
@@ -211,22 +209,22 @@ pub fn release_oldest(
     let held = entries(ledger).enumerate().filter(|&(_, (at, _, state))| {
         (state == action || state == MERGED + action) && terms.keeps(at, state) && at <= latest
     });
-    if let Some((place, (_, left, state))) = held.min_by_key(|&(_, (at, ..))| at) {
-        lessen(ledger, place, if state == action { left } else { amount });
+    if let Some((index, (_, left, state))) = held.min_by_key(|&(_, (at, ..))| at) {
+        lessen(ledger, index, if state == action { left } else { amount });
     }
 }
 
-/// Takes so much from an entry, or what it has; one without any goes.
-fn lessen(ledger: &mut Vec<i64>, place: usize, amount: i64) {
-    let left = &mut ledger[place * WIDTH + 1];
+/// Takes `amount` from an entry, at most what it has; an empty entry is removed.
+fn lessen(ledger: &mut Vec<i64>, index: usize, amount: i64) {
+    let left = &mut ledger[index * WIDTH + 1];
     *left = left.saturating_sub(amount);
     if *left <= 0 {
-        ledger.drain(place * WIDTH..(place + 1) * WIDTH);
+        ledger.drain(index * WIDTH..(index + 1) * WIDTH);
     }
 }
 
-/// Brings entries of the same state, cell and window together: always where all that counts is one window's
-/// and for what stripes have reserved, else when there are many. Known are the window of now and another one.
+/// Merges entries of the same state, cell and window: counted entries of a calendar window and reservations of stripes
+/// always, others if there are many. The windows that are known are that of now and one other.
 fn merge(ledger: &mut Vec<i64>, terms: &Terms, window: (i64, i64)) {
     let are_many = |ledger: &[i64], many| ledger.len() / WIDTH > many;
     let slides = terms.sliding.is_some();
@@ -252,16 +250,16 @@ fn merge(ledger: &mut Vec<i64>, terms: &Terms, window: (i64, i64)) {
     }
 }
 
-/// The width in which counted entries of a sliding window are brought together.
+/// The width of the cells in which counted entries of a sliding window are merged.
 fn counted_cell(terms: &Terms) -> i64 {
     (terms.sliding.unwrap_or(i64::MAX) / CELLS).max(1)
 }
 
-/// The state that entries get when they are brought together, and the width of the cells in which they are.
+/// The state of merged entries, and the width of the cells in which they are merged.
 type How = Option<(i64, i64)>;
 
-/// Brings entries of one window together that `how` gives the same state, and that are in the same cell of the
-/// width that it gives with it; others stay as they are.
+/// Merges entries of one window to which `how` gives the same state and which are in the same cell of the width that it
+/// gives; other entries do not change.
 fn bring_together(
     ledger: &mut Vec<i64>,
     terms: &Terms,
@@ -274,7 +272,7 @@ fn bring_together(
     let is_one_window = |a: i64, b: i64| {
         terms.sliding.is_some() || both_in(terms.window(), a, b) || both_in(window, a, b)
     };
-    // Of what is brought together in this pass: a single entry keeps its state.
+    // Entries that were merged in this pass: a single entry keeps its state.
     let mut merged: Vec<([i64; WIDTH], How)> = Vec::with_capacity(ledger.len() / WIDTH);
     for (at, amount, state) in entries(ledger) {
         let as_what = how(state);
@@ -298,7 +296,7 @@ fn bring_together(
     ledger.extend(merged.iter().flat_map(|(entry, _)| entry));
 }
 
-/// On which side entries are brought together where there are too many, and as of which time.
+/// Which entries are merged if there are too many, and which time the merged entry has.
 enum Side {
     /// The two newest, as of the later or of the earlier.
     Newest { later: bool },
@@ -306,41 +304,41 @@ enum Side {
     Oldest,
 }
 
-/// Leaves at most so many of those counted entries whose time is one of these.
+/// Keeps at most `most` of the counted entries whose time is one of these.
 fn bound(ledger: &mut Vec<i64>, most: usize, which: impl Fn(i64) -> bool, side: Side) {
     if ledger.len() / WIDTH <= most {
         return;
     }
-    let mut places: Vec<usize> = entries(ledger)
+    let mut indexes: Vec<usize> = entries(ledger)
         .enumerate()
         .filter(|&(_, (at, _, state))| state == COUNTED && which(at))
-        .map(|(place, _)| place)
+        .map(|(index, _)| index)
         .collect();
-    if places.len() <= most {
+    if indexes.len() <= most {
         return;
     }
-    places.sort_by_key(|&place| ledger[place * WIDTH]);
-    let too_many = places.len() - most + 1;
+    indexes.sort_by_key(|&index| ledger[index * WIDTH]);
+    let too_many = indexes.len() - most + 1;
     let (among, as_of) = match side {
-        Side::Oldest => (&places[..too_many], too_many - 1),
+        Side::Oldest => (&indexes[..too_many], too_many - 1),
         Side::Newest { later } => {
-            let newest = &places[most - 1..];
+            let newest = &indexes[most - 1..];
             (newest, if later { newest.len() - 1 } else { 0 })
         }
     };
     let at = ledger[among[as_of] * WIDTH];
-    let amounts = among.iter().map(|&place| ledger[place * WIDTH + 1]);
+    let amounts = among.iter().map(|&index| ledger[index * WIDTH + 1]);
     let amount = amounts.fold(0i64, i64::saturating_add);
     let mut gone = among.to_vec();
     gone.sort_unstable();
-    for place in gone.into_iter().rev() {
-        ledger.drain(place * WIDTH..(place + 1) * WIDTH);
+    for index in gone.into_iter().rev() {
+        ledger.drain(index * WIDTH..(index + 1) * WIDTH);
     }
     ledger.extend([at, amount, COUNTED]);
 }
 
-/// A limit split among counters of which so much is used: each gets what it has used and its part of the
-/// rest, or, where more is used than the limit, its part of the limit. The sum is the limit.
+/// Divides a limit among counters, of which `used` is spent: each gets what it has used and its share of the rest, or, if
+/// more is used than the limit, its share of the limit. The sum is the limit.
 pub fn shares(limit: i64, used: &[i64]) -> Vec<i64> {
     let total: i128 = used.iter().map(|&n| i128::from(n)).sum();
     let (limit, count) = (i128::from(limit), used.len() as i128);
@@ -360,15 +358,15 @@ pub fn shares(limit: i64, used: &[i64]) -> Vec<i64> {
 }
 
 /// The block of a cap in the row of a user; empty if there is none.
-pub fn block(all: &[i64], slot: i64) -> &[i64] {
-    place(all, slot).map_or(&[], |(first, last)| &all[first + 2..last])
+pub fn block(all: &[i64], number: i64) -> &[i64] {
+    range_of(all, number).map_or(&[], |(first, last)| &all[first + 2..last])
 }
 
-/// Puts a block in the place of the one that is there.
-pub fn put(all: &mut Vec<i64>, slot: i64, ledger: &[i64]) {
-    let head = [slot, (ledger.len() / WIDTH) as i64];
+/// Replaces the block of a cap.
+pub fn put(all: &mut Vec<i64>, number: i64, ledger: &[i64]) {
+    let head = [number, (ledger.len() / WIDTH) as i64];
     let whole = head.iter().chain(ledger).copied();
-    match place(all, slot) {
+    match range_of(all, number) {
         Some((first, last)) if ledger.is_empty() => drop(all.drain(first..last)),
         Some((first, last)) => drop(all.splice(first..last, whole)),
         None if ledger.is_empty() => {}
@@ -376,8 +374,8 @@ pub fn put(all: &mut Vec<i64>, slot: i64, ledger: &[i64]) {
     }
 }
 
-/// Where the block of a cap begins and ends. What is damaged ends the search.
-fn place(all: &[i64], slot: i64) -> Option<(usize, usize)> {
+/// Where the block of a cap begins and ends. The search stops at a damaged block.
+fn range_of(all: &[i64], number: i64) -> Option<(usize, usize)> {
     let mut first = 0;
     while let Some(&[whose, count]) = all.get(first..first + 2) {
         let length = usize::try_from(count).ok()?.checked_mul(WIDTH)?;
@@ -385,7 +383,7 @@ fn place(all: &[i64], slot: i64) -> Option<(usize, usize)> {
         if last > all.len() {
             return None;
         }
-        if whose == slot {
+        if whose == number {
             return Some((first, last));
         }
         first = last;

@@ -8,8 +8,8 @@
 //! | `profile` | the traffic of each hour of the week, learned, and the curve that follows it |
 //! | `day` | a day of traffic, simulated with all of the above |
 //!
-//! The gate alone keeps a budget on its curve: it lets units through in the order in which they are asked for. The
-//! price makes it the best of them that ask: what is worth less than the price wants no unit any more.
+//! The gate alone keeps a budget on its curve, and gives units to requests in the order in which they come. The price
+//! makes these the best requests: one whose value is below the price does not ask for a unit.
 //!
 //! Source: the system's paper, section 4 (budgets as duals of a linear programme, moved by projected subgradients).
 
@@ -25,12 +25,12 @@ pub use dual::{Dual, Feedback, Line};
 pub use gate::{Gate, Pace, phase};
 pub use profile::{HOURS, Profile};
 
-/// How fast a budget that is behind its line catches up: its lag fades with this time constant, as a part of the
-/// window. In the last [`CLOSING`] time constants it shrinks, so that no lag is left at the end.
+/// The time constant with which the lag of a budget behind its line fades, as a share of the window. In the last [`CLOSING`] time constants it shrinks, so that no lag is left at the end.
 const CATCH_UP: f64 = 1.0 / 50.0;
 
-/// Before the end, how many time constants: from there on a lag goes with this power of the time that is left.
+/// How many time constants before the end the closing begins: from there on a lag fades with this power of the time
+/// that is left.
 const CLOSING: i32 = 4;
 
-/// The part of its window after which all of a budget may be spent: what is left of it is for the last units.
+/// The share of its window after which all of a budget may be spent: the rest of the window is for the last units.
 const FINISH: f64 = 0.99;

@@ -30,8 +30,8 @@ impl Draws {
     }
 }
 
-/// The seed of a choice that has to be made again, by Knuth's linear congruence (MMIX): other draws, and the same
-/// whenever it happens.
+/// The seed with which a choice is made again, by Knuth's linear congruence (MMIX): other draws, and the same ones on
+/// replay.
 pub fn next_seed(seed: u64) -> u64 {
     seed.wrapping_mul(6_364_136_223_846_793_005)
         .wrapping_add(1_442_695_040_888_963_407)

@@ -1,6 +1,5 @@
-//! Ascending numbers in little space: a number that is followed by `-n` stands for itself and the
-//! `n` next ones. Candidates are mostly neighbours, so that a trace that keeps runs is a fraction of
-//! one that keeps each number; and it is never longer.
+//! Ascending numbers as runs: a number that is followed by `-n` stands for itself and the next `n` numbers. Candidates
+//! are mostly neighbours, so runs take a fraction of the space of all numbers, and never more.
 
 /// Appends the ascending, distinct, positive numbers to `runs`.
 pub fn compress(numbers: impl Iterator<Item = i32>, runs: &mut Vec<i32>) {
@@ -18,7 +17,7 @@ pub fn compress(numbers: impl Iterator<Item = i32>, runs: &mut Vec<i32>) {
 /// More numbers than any decision has candidates.
 pub const MOST: usize = 1 << 20;
 
-/// The numbers of the runs, in order; none beyond the largest, and no more than [`MOST`], whatever they say.
+/// The numbers of the runs, in order; none beyond the largest i32, and at most [`MOST`].
 pub fn expand(runs: &[i32]) -> impl Iterator<Item = i32> {
     let numbers = runs.iter().enumerate().flat_map(|(i, &number)| {
         let more = runs

@@ -12,11 +12,13 @@
 //! caches, and each finds there what the last one has left.
 
 mod compile;
+mod coordinate;
 mod panels;
 #[cfg(test)]
 mod tests;
 
 use super::model::{Encoding, Family, Value};
+pub use coordinate::Coordinate;
 use panels::Panels;
 
 /// The most cells that the matrix of a compiled model may have (256 MiB of f32).
@@ -30,7 +32,7 @@ pub struct Scorer {
     inputs: usize,
     parts: Vec<RequestPart>,
     /// The factors of all parts, one part after the other.
-    factors: Vec<(Encoding, Place)>,
+    factors: Vec<(Encoding, FactIndex)>,
     /// The weights of the coordinates that are the same for every action: the first ones of x.
     common: Vec<f32>,
     /// The weights of the others, for each action.
@@ -45,28 +47,19 @@ struct RequestPart {
     end: u32,
 }
 
-/// A coordinate of the request vector that is not 0.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Coordinate {
-    /// j, from 0.
-    pub place: u32,
-    /// x[j].
-    pub value: f32,
-}
-
 /// Where a fact of the user is among the features given to [`Scorer::vector`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Position {
     /// There, for every action.
     At(usize),
-    /// At a place that differs between actions, such as the user's affinity to the category of each; none for those
+    /// At an index that differs between actions, such as the user's affinity to the category of each; none for those
     /// that have no such fact.
     ByAction(Vec<Option<usize>>),
 }
 
 /// Where in the request a fact is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum FactIndex {
     Feature(u32),
     Context(u32),
 }
@@ -84,7 +77,7 @@ impl Scorer {
 
     /// Writes the request vector of these facts into `x`: those of its d coordinates that are not 0, ascending, at most
     /// one for each request part. `features` and `context` are in the order that the scorer was compiled for; a NaN, a
-    /// [`Value::Missing`] and a place beyond the end are missing facts, which leave their coordinates at 0. Does not
+    /// [`Value::Missing`] and an index beyond the end are missing facts, which leave their coordinates at 0. Does not
     /// allocate when x has the capacity.
     pub fn vector(&self, features: &[f64], context: &[Value<'_>], x: &mut Vec<Coordinate>) {
         x.clear();
@@ -95,8 +88,8 @@ impl Scorer {
             if let Some((level, value)) = encode(factors, features, context)
                 && value != 0.0
             {
-                let place = part.base + level as u32;
-                x.push(Coordinate { place, value });
+                let index = part.base + level as u32;
+                x.push(Coordinate { index, value });
             }
         }
     }
@@ -105,18 +98,18 @@ impl Scorer {
     /// [`Scorer::vector`] has made; and of that the logistic function if the model is logistic. Does not allocate.
     ///
     /// # Panics
-    /// If `x` has a coordinate beyond d, or `scores` not one place for each action.
+    /// If `x` has a coordinate beyond d, or if `scores` has not one element for each action.
     pub fn score(&self, x: &[Coordinate], scores: &mut [f32]) {
         assert_eq!(
             scores.len(),
             self.actions,
             "there is not one score for each action"
         );
-        let common = x.partition_point(|c| (c.place as usize) < self.common.len());
+        let common = x.partition_point(|c| (c.index as usize) < self.common.len());
         let (common, own) = x.split_at(common);
         let mut start = 0.0f32;
-        for &Coordinate { place, value } in common {
-            start += value * self.common[place as usize];
+        for &Coordinate { index, value } in common {
+            start += value * self.common[index as usize];
         }
         self.own.add(own, self.common.len(), start, scores);
         if self.family == Family::Logistic {
@@ -129,20 +122,20 @@ impl Scorer {
 
 /// The level and value of a product of factors; None if one of its facts is missing.
 fn encode(
-    factors: &[(Encoding, Place)],
+    factors: &[(Encoding, FactIndex)],
     features: &[f64],
     context: &[Value<'_>],
 ) -> Option<(usize, f32)> {
     // most of them, as a rule
-    if let [(Encoding::Number, Place::Feature(i))] = *factors {
+    if let [(Encoding::Number, FactIndex::Feature(i))] = *factors {
         let number = *features.get(i as usize)?;
         return number.is_finite().then(|| (0, super::to_f32(number)));
     }
     let (mut level, mut product) = (0usize, 1.0f64);
-    for (encoding, place) in factors {
-        let value = match *place {
-            Place::Feature(i) => Value::Number(*features.get(i as usize)?),
-            Place::Context(i) => *context.get(i as usize)?,
+    for (encoding, index) in factors {
+        let value = match *index {
+            FactIndex::Feature(i) => Value::Number(*features.get(i as usize)?),
+            FactIndex::Context(i) => *context.get(i as usize)?,
         };
         let (l, x) = encoding.encode(value)?;
         level = level * encoding.width() + l;

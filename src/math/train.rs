@@ -1,6 +1,6 @@
 //! Fitting a model to data: the design matrix, the minimiser, encodings learned from data, and metrics.
 //!
-//! Rows of a [`crate::math::model::LinearModel`] (see its `encode`) go into a [`Design`]; [`fit`] finds the weights;
+//! Rows of a [`crate::model::LinearModel`] (see its `encode`) go into a [`Design`]; [`fit`] finds the weights;
 //! [`Metrics`] judges them on rows that were held out. [`Vocabulary`] comes before all of it and finds out which facts
 //! are numbers and which levels there are.
 

@@ -1,8 +1,6 @@
 //! The past of a feature that has come later than its events: computed from those that are kept, user
 //! by user, while track() goes on.
 
-use std::cell::Cell;
-
 use pgrx::pg_sys::{INT8OID, UUIDOID};
 use uuid::Uuid;
 
@@ -11,49 +9,44 @@ use super::{features, keys};
 use crate::error::Error;
 use crate::math::aggregate::cells_at_mut;
 use crate::math::keyed;
-use crate::pg::locked::Missed;
+use crate::pg::locked::NotLocked;
 use crate::pg::plan::Access;
 use crate::pg::{Session, Statement, datum, session};
-use crate::policy::{self, Bundle, Stage, UserRow};
+use crate::policy::{self, Bundle, Staging, UserRow};
 
 thread_local! {
     static USERS: Statement = const { Statement::new(
         "SELECT s.user_key FROM decide.user_state AS s WHERE s.user_key > $1 ORDER BY s.user_key LIMIT $2",
         &[UUIDOID, INT8OID]) };
-    static LEFT: Cell<i64> = const { Cell::new(0) };
 }
 
-/// How many users the last step has left for later.
-pub fn left() -> i64 {
-    LEFT.get()
-}
-
-/// Users of one transaction: few enough that who waits for one of them waits only a moment.
+/// Users of one transaction: few, so that a session that waits for one of them does not wait for long.
 const BATCH: i64 = 1_000;
 
 /// What a step did.
-pub struct Filled {
+#[derive(Default)]
+pub struct BackfillStep {
     pub users: i64,
     pub more: bool,
-    /// How many users are left, since other transactions have their rows.
-    pub left: i64,
+    /// How many users are left for later, since other transactions have locked their rows.
+    pub users_left: i64,
 }
 
-/// Stages the feature, or computes the next part of its past; says in words how far it is.
+/// Stages the feature, or computes the next part of its past; answers in words how far it is.
 pub fn backfill(feature: &str) -> Result<String, Error> {
     let _session = Session::open();
     let slot = match policy::stage(feature)? {
-        Stage::Begun => {
+        Staging::Begun => {
             return Ok("staged; commit, then call again or let the job go on".into());
         }
-        Stage::Done(true) => return Ok("done: in force".into()),
-        Stage::Done(false) => return Ok("done: publish to switch over".into()),
-        Stage::Going(slot) => slot,
+        Staging::Done(true) => return Ok("done: in force".into()),
+        Staging::Done(false) => return Ok("done: publish to switch over".into()),
+        Staging::Going(slot) => slot,
     };
     let filled = fill(slot)?;
     Ok(match (filled.more, policy::stage(feature)?) {
-        (false, Stage::Done(true)) => format!("{} users done: in force", filled.users),
-        (false, Stage::Done(false)) => {
+        (false, Staging::Done(true)) => format!("{} users done: in force", filled.users),
+        (false, Staging::Done(false)) => {
             format!("{} users done: publish to switch over", filled.users)
         }
         _ => format!(
@@ -64,30 +57,21 @@ pub fn backfill(feature: &str) -> Result<String, Error> {
 }
 
 /// The next part of any feature that is staged.
-pub fn step() -> Result<Filled, Error> {
+pub fn step() -> Result<BackfillStep, Error> {
     let Some(slot) = policy::next_to_fill() else {
-        return Ok(Filled {
-            users: 0,
-            more: false,
-            left: 0,
-        });
+        return Ok(BackfillStep::default());
     };
-    let filled = fill(slot)?;
-    LEFT.set(filled.left);
-    let more =
-        filled.more || filled.left == 0 && filled.users > 0 && policy::next_to_fill().is_some();
-    Ok(Filled { more, ..filled })
+    let done = fill(slot)?;
+    let another = || policy::next_to_fill().is_some();
+    let more = done.more || done.users_left == 0 && done.users > 0 && another();
+    Ok(BackfillStep { more, ..done })
 }
 
-fn fill(slot: i32) -> Result<Filled, Error> {
+fn fill(slot: i32) -> Result<BackfillStep, Error> {
     let bundle = policy::live()?;
-    let place = bundle.features.iter().position(|f| f.slot == slot as usize);
-    let (Some(place), Some(from)) = (place, policy::take_to_fill(slot)) else {
-        return Ok(Filled {
-            users: 0,
-            more: false,
-            left: 0,
-        });
+    let index = bundle.features.iter().position(|f| f.cell == slot as usize);
+    let (Some(index), Some(from)) = (index, policy::take_to_fill(slot)) else {
+        return Ok(BackfillStep::default());
     };
     let users = users_after(from.user);
     let all_seen = (users.len() as i64) < BATCH;
@@ -96,7 +80,7 @@ fn fill(slot: i32) -> Result<Filled, Error> {
         user: users.last().copied().unwrap_or(from.user),
         left: Vec::new(),
     };
-    // Those that were left come last: by then they may be free.
+    // Users that were left come last: by then their rows may be free.
     let (again, later) = match all_seen {
         true => (from.left, Vec::new()),
         false => (Vec::new(), from.left),
@@ -106,11 +90,11 @@ fn fill(slot: i32) -> Result<Filled, Error> {
         session::check_interrupts();
         match UserRow::lock_if_free(user_key) {
             Ok((mut row, locked)) => {
-                recompute(user_key, place, &bundle, &mut row);
+                recompute(user_key, index, &bundle, &mut row);
                 row.write(user_key, locked);
             }
-            Err(Missed::Absent) => {}
-            Err(Missed::Taken) => {
+            Err(NotLocked::Absent) => {}
+            Err(NotLocked::Held) => {
                 to.left.push(user_key);
                 continue;
             }
@@ -119,15 +103,15 @@ fn fill(slot: i32) -> Result<Filled, Error> {
     }
     let few = to.left.len() < MOST_LEFT;
     let all = all_seen && to.left.is_empty();
-    policy::filled_to(slot, &to, all, place < bundle.own);
-    Ok(Filled {
+    policy::filled_to(slot, &to, all, index < bundle.own);
+    Ok(BackfillStep {
         users: done,
         more: !all_seen && few,
-        left: to.left.len() as i64,
+        users_left: to.left.len() as i64,
     })
 }
 
-/// With so many users left for later, since others have their rows, a run ends.
+/// With so many users left for later, since other transactions have locked their rows, a run ends.
 const MOST_LEFT: usize = 10_000;
 
 fn users_after(user_key: Uuid) -> Vec<Uuid> {
@@ -139,14 +123,14 @@ fn users_after(user_key: Uuid) -> Vec<Uuid> {
     users
 }
 
-/// Puts what all events of the user that are kept say in the place of what the row has.
-fn recompute(user_key: Uuid, place: usize, bundle: &Bundle, row: &mut UserRow) {
-    let feature = &bundle.features[place];
+/// Computes the feature anew, from all events of the user that are kept.
+fn recompute(user_key: Uuid, index: usize, bundle: &Bundle, row: &mut UserRow) {
+    let feature = &bundle.features[index];
     match feature.key {
-        Some(_) => keyed::clear(&mut row.keyed, feature.slot as u32),
+        Some(_) => keyed::clear(&mut row.keyed, feature.cell as u32),
         None => feature.aggregate.clear(cells_at_mut(
             &mut row.features,
-            feature.slot,
+            feature.cell,
             &feature.aggregate,
         )),
     }
@@ -154,7 +138,7 @@ fn recompute(user_key: Uuid, place: usize, bundle: &Bundle, row: &mut UserRow) {
     let mut events = Stored::of(user_key, -1, Access::Write);
     events.read(i64::MAX, |fact, kind, _| {
         let moves = bundle.moved_by.get(kind).into_iter().flatten();
-        for moved in moves.filter(|moved| moved.feature == place) {
+        for moved in moves.filter(|moved| moved.feature == index) {
             texts.extend(features::add(fact, feature, moved.side, row));
         }
     });

@@ -1,4 +1,4 @@
-//! Skew: the vectors in traces, compared with what the events that are kept say as of each decision.
+//! Skew: the features in traces, compared with those that the stored events give as of each decision.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -9,20 +9,21 @@ use uuid::Uuid;
 use super::features;
 use super::stored::Stored;
 use crate::error::Error;
-use crate::govern::switches::{Kind, Switches};
+use crate::govern::switches::Switches;
 use crate::pg::plan::{Access, Cursor};
-use crate::pg::{Plan, Row, Session, array, datum, session};
-use crate::policy::{self, Bundle, UserRow};
+use crate::pg::record::{Timestamp, of_row, select_row};
+use crate::pg::{Plan, Session, datum, session};
+use crate::policy::{self, Bundle, FeatureMask, UserRow};
 
 const TRACES: &str = include_str!("traces.sql");
 
 /// Traces that are in memory at a time.
 const BATCH: i64 = 200;
 
-/// Two numbers that differ by less, in proportion, differ by the order of addition alone.
+/// Two numbers whose relative difference is smaller differ by the order of addition alone.
 const ROUNDING: f64 = 1e-9;
 
-/// How far a feature agrees.
+/// How far the traces agree with the events about one feature.
 #[derive(Default)]
 pub struct Agreement {
     pub decisions: i64,
@@ -32,72 +33,53 @@ pub struct Agreement {
     pub largest_difference: f64,
 }
 
-/// By feature, and how many users could not be looked at.
+/// By feature, and how many users were left out, since not all of their events are kept.
 #[derive(Default)]
 pub struct Report {
     pub features: BTreeMap<String, Agreement>,
     pub users_left_out: usize,
 }
 
-/// What a trace says of its features.
-struct Traced {
-    user_key: Uuid,
-    bundle: i64,
-    seen: i64,
-    surface: String,
-    features_at: i64,
-    features: Vec<f64>,
-    missing: Vec<i16>,
-    affinities: Vec<f64>,
-    switches: Option<i64>,
-}
-
-impl Traced {
-    fn read(row: &Row<'_>) -> Traced {
-        let (mut features, mut missing, mut affinities) = (Vec::new(), Vec::new(), Vec::new());
-        row.datum(6).map(|d| array::read_into(d, &mut features));
-        row.datum(7).map(|d| array::read_into(d, &mut missing));
-        row.datum(8).map(|d| array::read_into(d, &mut affinities));
-        Traced {
-            user_key: row.uuid(1).expect("a key"),
-            bundle: row.must(2),
-            seen: row.must(3),
-            surface: row.must(4),
-            features_at: row.timestamp(5).expect("a key"),
-            features,
-            missing,
-            affinities,
-            switches: row.get(9),
-        }
+select_row! {
+    /// The features that a decision has used, as its trace says.
+    struct TracedFeatures {
+        user_key: Uuid,
+        bundle: i64,
+        seen: i64,
+        surface: String,
+        features_at: Timestamp,
+        features: Vec<f64>,
+        missing: Vec<i16>,
+        affinities: Vec<f64>,
+        switches: Option<i64>,
     }
 }
 
-/// A user's row, made again event by event under one bundle.
-struct Walk {
+/// A user's row, computed again event by event under one bundle.
+struct RecomputedRow {
     user_key: Uuid,
     bundle: Rc<Bundle>,
     events: Stored,
     row: UserRow,
-    /// Not all events are there.
-    broken: bool,
+    /// Some of its events are not there.
+    incomplete: bool,
 }
 
-impl Walk {
-    /// Adds events up to the one of that number; false if one is not there.
-    fn go_to(&mut self, ordinal: i64) -> bool {
-        if self.broken || self.row.events >= ordinal {
-            return !self.broken;
+impl RecomputedRow {
+    /// Adds events up to the one with that ordinal; false if one is not there.
+    fn add_up_to(&mut self, ordinal: i64) -> bool {
+        if self.incomplete || self.row.events >= ordinal {
+            return !self.incomplete;
         }
         let (row, bundle) = (&mut self.row, &self.bundle);
-        let mut whole = true;
-        self.events
-            .read(ordinal - row.events, |fact, kind, number| {
-                whole &= number == row.events + 1;
-                features::fold(fact, kind, row, bundle);
-                row.events = number;
-            });
-        self.broken = !whole || self.row.events != ordinal;
-        !self.broken
+        let mut complete = true;
+        self.events.read(ordinal - row.events, |fact, kind, next| {
+            complete &= next == row.events + 1;
+            features::fold(fact, kind, row, bundle);
+            row.events = next;
+        });
+        self.incomplete = !complete || self.row.events != ordinal;
+        !self.incomplete
     }
 }
 
@@ -109,39 +91,40 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
     let mut bundles: HashMap<i64, Rc<Bundle>> = HashMap::new();
     let mut left_out: HashSet<Uuid> = HashSet::new();
     let mut report = Report::default();
-    let mut walk: Option<Walk> = None;
+    let mut recomputed: Option<RecomputedRow> = None;
     let mut switches = Switches::default();
     loop {
         session::check_interrupts();
         // What a batch has allocated goes with it.
         let _batch = Session::open();
         let mut batch = Vec::new();
-        cursor.fetch(BATCH, |row| batch.push(Traced::read(&row)));
+        cursor.fetch(BATCH, |row| batch.push(of_row::<TracedFeatures>(&row)));
         if batch.is_empty() {
             report.users_left_out = left_out.len();
             return Ok(report);
         }
         for trace in &batch {
-            let same =
-                |walk: &Walk| walk.user_key == trace.user_key && walk.bundle.number == trace.bundle;
-            if !walk.as_ref().is_some_and(same) {
+            let same = |of: &RecomputedRow| {
+                of.user_key == trace.user_key && of.bundle.number == trace.bundle
+            };
+            if !recomputed.as_ref().is_some_and(same) {
                 let bundle = match bundles.get(&trace.bundle) {
                     Some(bundle) => bundle.clone(),
                     None => policy::by_number(trace.bundle)?,
                 };
                 bundles.insert(trace.bundle, bundle.clone());
-                walk = Some(Walk {
+                recomputed = Some(RecomputedRow {
                     user_key: trace.user_key,
                     bundle,
                     events: Stored::of(trace.user_key, 0, Access::Read),
                     row: UserRow::default(),
-                    broken: false,
+                    incomplete: false,
                 });
             }
-            let walk = walk.as_mut().expect("made just now");
-            if walk.go_to(trace.seen) {
-                switches.turn_to(trace.switches, trace.features_at);
-                judge(trace, walk, &switches, &mut report.features);
+            let recomputed = recomputed.as_mut().expect("made just now");
+            if recomputed.add_up_to(trace.seen) {
+                switches.turn_to(trace.switches, trace.features_at.0);
+                compare_one(trace, recomputed, &switches, &mut report.features);
             } else {
                 left_out.insert(trace.user_key);
             }
@@ -149,24 +132,26 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
     }
 }
 
-fn judge(
-    trace: &Traced,
-    walk: &Walk,
+/// Compares the features of one decision.
+fn compare_one(
+    trace: &TracedFeatures,
+    recomputed: &RecomputedRow,
     switches: &Switches,
     report: &mut BTreeMap<String, Agreement>,
 ) {
-    let (bundle, row, now) = (&walk.bundle, &walk.row, trace.features_at);
+    let (bundle, row, now) = (&recomputed.bundle, &recomputed.row, trace.features_at.0);
     if trace.features.len() != bundle.vector.len() {
         return;
     }
-    for (place, (reading, value)) in bundle.vector_of(&row.features, now).enumerate() {
+    let mask = FeatureMask::of(&bundle.features, switches);
+    for (index, (reading, value)) in bundle.vector_of(&row.features, now).enumerate() {
         let name = &bundle.features[reading.feature].name;
-        // What was killed is missing on purpose.
-        if switches.kill(Kind::Feature, name) {
+        // A hidden feature is missing on purpose.
+        if mask.hides(reading.feature) {
             continue;
         }
-        let was_there = !trace.missing.contains(&(place as i16 + 1));
-        let traced = was_there.then_some(trace.features[place]);
+        let was_there = !trace.missing.contains(&(index as i16 + 1));
+        let traced = was_there.then_some(trace.features[index]);
         let agreement = report.entry(name.clone()).or_default();
         agreement.decisions += 1;
         agreement.note(traced, value);
@@ -181,22 +166,22 @@ fn judge(
         .collect();
     for affinity in &surface.affinities.kept {
         let name = &bundle.features[affinity.feature].name;
-        if switches.kill(Kind::Feature, name) {
+        if mask.hides(affinity.feature) {
             continue;
         }
         let agreement = report.entry(name.clone()).or_default();
         agreement.decisions += 1;
-        for (place, value) in bundle.affinity_of(affinity, &row.keyed, now) {
-            agreement.note(traced.remove(&place), Some(value));
+        for (offset, value) in bundle.affinity_of(affinity, &row.keyed, now) {
+            agreement.note(traced.remove(&offset), Some(value));
         }
-        for place in affinity.places.values() {
-            agreement.note(traced.remove(place), None);
+        for offset in affinity.offsets.values() {
+            agreement.note(traced.remove(offset), None);
         }
     }
 }
 
 impl Agreement {
-    /// What the trace has and what the events say.
+    /// Counts a number that the trace has, and that the events give.
     fn note(&mut self, traced: Option<f64>, recomputed: Option<f64>) {
         match (traced, recomputed) {
             (None, None) => {}

@@ -31,14 +31,14 @@ thread_local! {
 #[derive(Default)]
 pub struct Additions {
     bundle: Option<Rc<Bundle>>,
-    /// Features by their place in the bundle.
+    /// By entity and name: features, by their index in the bundle.
     rows: BTreeMap<(&'static str, String), Vec<(usize, Observation)>>,
 }
 
 impl Additions {
-    /// Notes the fact for all features of its action and its surface that events of its type move. Names
-    /// that the bundle does not have are nobody's. Needs an open session.
-    pub fn fold(&mut self, fact: &Fact<'_>, kind: &str, bundle: &Rc<Bundle>) {
+    /// Gathers what the fact adds to the features of its action and its surface that events of its type move. Names
+    /// that the bundle does not have are passed over. Needs an open session.
+    pub fn add(&mut self, fact: &Fact<'_>, kind: &str, bundle: &Rc<Bundle>) {
         let Some(moved) = bundle.moved_by.get(kind) else {
             return;
         };
@@ -65,7 +65,7 @@ impl Additions {
         }
     }
 
-    /// Writes what was noted. Needs an open session.
+    /// Writes what was gathered. Needs an open session.
     pub fn write(&mut self) {
         let rows = std::mem::take(&mut self.rows);
         if let Some(bundle) = self.bundle.take() {
@@ -76,8 +76,8 @@ impl Additions {
     }
 }
 
-/// One read and one write for all of it. Nobody else writes this process's row, but the job takes it
-/// away where it is free; then another is made.
+/// One read and one write for all of it. No other session writes this process's row, but the job deletes it
+/// where it is not locked; then another is made.
 fn add(entity: &str, name: &str, bundle: &Bundle, added: &[(usize, Observation)]) {
     let key = [
         datum::text(entity),
@@ -91,11 +91,11 @@ fn add(entity: &str, name: &str, bundle: &Bundle, added: &[(usize, Observation)]
                 row.datum(1).map(|kept| array::read_into(kept, &mut cells));
             })
         });
-        for (place, observation) in added {
-            let feature = &bundle.features[*place];
+        for (index, observation) in added {
+            let feature = &bundle.features[*index];
             let aggregate = &feature.aggregate;
             aggregate.add(
-                cells_at_mut(&mut cells, feature.slot, aggregate),
+                cells_at_mut(&mut cells, feature.cell, aggregate),
                 observation,
             );
         }

@@ -21,9 +21,9 @@ pub struct Fact<'a> {
 /// Where attributes of the action come from.
 #[derive(Clone, Copy)]
 pub enum Origin<'a> {
-    /// It is coming in: from the bundle in force.
+    /// The event is coming in: from the bundle in force.
     Incoming(&'a Bundle),
-    /// It was stored, and with it what its action was like then.
+    /// The event was stored: with it, as they were then.
     Stored,
 }
 
@@ -33,7 +33,7 @@ fn stored_name(name: &str) -> String {
 }
 
 impl<'a> Fact<'a> {
-    /// What is at a place; objects, lists and numbers beyond all bounds count as missing.
+    /// The value at a path; objects, lists and numbers that are not finite count as missing.
     pub fn value_at(&self, path: &'a Path) -> Value<'a> {
         match path {
             Path::Value => self.value.map_or(Value::Missing, Value::Number),
@@ -55,7 +55,7 @@ impl<'a> Fact<'a> {
         context_value(self.attributes.and_then(|attributes| attributes.get(name)))
     }
 
-    /// Whether what is at the place passes.
+    /// Whether the value at the path passes the test.
     pub fn passes(&self, path: &'a Path, test: &Test) -> bool {
         match (self.value_at(path), test) {
             (Value::Missing, _) => false,
@@ -69,7 +69,7 @@ impl<'a> Fact<'a> {
         }
     }
 
-    /// Notes what is at a place, so that the stored event says the same.
+    /// Keeps the value at a path in the attributes of the stored event, so that the event read again says the same.
     pub fn keep(&self, path: &'a Path, only_number: bool, kept: &mut Map<String, Document>) {
         let name = match path {
             Path::Attribute(name) => name.clone(),
@@ -86,7 +86,7 @@ impl<'a> Fact<'a> {
     }
 }
 
-/// A number as people write it: a whole one without a fraction. It is read as the same number.
+/// A number in JSON: a whole one is written without a fraction, and read as the same number.
 pub fn written(number: f64) -> Document {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match number.fract() == 0.0

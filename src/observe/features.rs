@@ -5,15 +5,15 @@ use crate::math::aggregate::{Observation, Side, cells_at_mut};
 use crate::math::hash::fnv64a;
 use crate::math::keyed;
 use crate::math::model::Value;
-use crate::policy::{Amount, Bundle, Entity, Feature, UserRow, value_text};
+use crate::policy::{Amount, Bundle, Feature, UserRow, value_text};
 
-/// Adds the fact to all features of its user that events of its type move. Answers the texts of the
-/// keys under which it did.
+/// Adds the fact to all features of its user that events of its type move. Returns the texts of the keys under which
+/// it was counted.
 pub fn fold(fact: &Fact<'_>, kind: &str, row: &mut UserRow, bundle: &Bundle) -> Vec<String> {
     let mut keys = Vec::new();
     for moved in bundle.moved_by.get(kind).into_iter().flatten() {
         let feature = &bundle.features[moved.feature];
-        if feature.entity == Entity::User {
+        if feature.entity.is_user() {
             keys.extend(add(fact, feature, moved.side, row));
         }
     }
@@ -24,14 +24,14 @@ pub fn fold(fact: &Fact<'_>, kind: &str, row: &mut UserRow, bundle: &Bundle) -> 
 pub fn add(fact: &Fact<'_>, feature: &Feature, side: Side, row: &mut UserRow) -> Option<String> {
     let observation = observation(fact, feature, side)?;
     let Some(kept) = &feature.key else {
-        let cells = cells_at_mut(&mut row.features, feature.slot, &feature.aggregate);
+        let cells = cells_at_mut(&mut row.features, feature.cell, &feature.aggregate);
         feature.aggregate.add(cells, &observation);
         return None;
     };
     let key = value_text(&fact.value_at(&kept.path))?;
     keyed::add(
         &mut row.keyed,
-        feature.slot as u32,
+        feature.cell as u32,
         &feature.aggregate,
         keyed::key_of(&key),
         &observation,
@@ -40,7 +40,7 @@ pub fn add(fact: &Fact<'_>, feature: &Feature, side: Side, row: &mut UserRow) ->
     Some(key)
 }
 
-/// What the fact is to the feature; nothing where it does not say, or does not pass the filter.
+/// What the fact adds to the feature; None where a value that it takes is missing, or the filter does not pass.
 pub fn observation(fact: &Fact<'_>, feature: &Feature, side: Side) -> Option<Observation> {
     let mut filter = feature.filter.iter();
     if !filter.all(|condition| fact.passes(&condition.path, &condition.test)) {

@@ -1,173 +1,189 @@
-//! The inbox: events that COPY has put there, without the person, until they are folded in.
-
-use std::cell::{Cell, RefCell};
+//! The inbox: events that COPY has put there, with the pseudonym in the place of the user_id, until the job `fold`
+//! takes them in.
 
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDARRAYOID};
 use pgrx::prelude::*;
 use uuid::Uuid;
 
-use super::contract::{Bad, Sender, Who};
-use super::{Desk, quarantine};
+use super::batch::put_all;
+use super::contract::{Arrival, EventUser, Invalid, Reason, Sender};
+use super::{Ingest, quarantine};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
 use crate::pg::attempt::{Caught, attempt, sqlstate};
-use crate::pg::json::{Field, Json};
+use crate::pg::json::{Document, Field, Json};
 use crate::pg::locked::Wait;
 use crate::pg::{Session, Statement, datum, session};
 
 thread_local! {
-    static TAKE: Statement = const { Statement::new(
+    static LOCK: Statement = const { Statement::new(
         "SELECT i.received_at, i.user_key, i.event, i.ctid::text FROM decide.event_inbox AS i \
           WHERE i.received_at >= $1 AND (i.user_key IS NULL OR i.user_key <> ALL ($3)) \
           ORDER BY i.received_at LIMIT $2 FOR UPDATE SKIP LOCKED",
         &[TIMESTAMPTZOID, INT4OID, UUIDARRAYOID]) };
-    static REMOVE: Statement = const { Statement::new(
+    static DELETE: Statement = const { Statement::new(
         "DELETE FROM decide.event_inbox AS i WHERE i.ctid = ANY ($1::tid[])", &[TEXTOID]) };
-    /// Where the next batch begins: what lies before was taken out a moment ago, and its dead rows
-    /// need not be looked at again.
-    static BEGIN: Cell<i64> = const { Cell::new(i64::MIN) };
-    /// Users whose rows others had in an earlier batch of this run.
-    static HELD: RefCell<Vec<Uuid>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Users that are passed over in one run; with more of them the run ends.
-const MOST_HELD: usize = 10_000;
+/// With so many users whose rows other transactions have locked, a run ends.
+const MOST_LOCKED: usize = 10_000;
 
-/// An event as it lay in the inbox.
-struct Letter {
+/// An event as it is in the inbox.
+struct InboxEvent {
     received_at: i64,
     user_key: Option<Uuid>,
-    event: String,
-    /// Where it lies.
-    place: String,
+    text: String,
+    tid: String,
 }
 
 /// What became of a batch.
+#[derive(Default)]
 pub struct Folded {
-    /// How many events were taken in.
+    /// How many events were taken out of the inbox.
     pub events: i64,
     /// Whether there are more.
     pub more: bool,
+    /// Of how many users the run has left events in the inbox so far.
+    pub users_left: usize,
 }
 
-/// Of how many users the run that has just ended has left events in the inbox, since other transactions have
-/// their rows.
-pub fn left() -> usize {
-    HELD.with_borrow(Vec::len)
+/// One run through the inbox, batch by batch.
+pub struct InboxRun {
+    /// Where the next batch begins: the rows before it were deleted a moment ago, and need not be passed again.
+    from: i64,
+    /// Users whose rows other transactions had locked in an earlier batch.
+    locked_users: Vec<Uuid>,
 }
 
-/// Takes at most so many events out of the inbox and in as `track` does. They are gone from the inbox when,
-/// and only when, what they have changed is committed. Waits for nobody: those of users whose rows others
-/// have stay for the next run.
-pub fn fold(most: i32) -> Result<Folded, Error> {
-    let _session = Session::open();
-    if BEGIN.get() == i64::MIN {
-        HELD.take();
+impl Default for InboxRun {
+    fn default() -> InboxRun {
+        InboxRun {
+            from: i64::MIN,
+            locked_users: Vec::new(),
+        }
     }
-    let mut letters = take(most);
-    let last = letters.iter().map(|letter| letter.received_at).max();
-    let full = letters.len() as i64 >= i64::from(most);
-    BEGIN.set(last.filter(|_| full).unwrap_or(i64::MIN));
-    if letters.is_empty() {
-        return Ok(Folded {
-            events: 0,
-            more: false,
+}
+
+impl InboxRun {
+    /// Takes at most so many events out of the inbox and in as `track` does. They are deleted from the inbox in the
+    /// transaction that stores what they change. Waits for no other transaction: events of users whose rows are
+    /// locked stay for the next run.
+    pub fn fold(&mut self, most: i32) -> Result<Folded, Error> {
+        let _session = Session::open();
+        let mut events = self.lock(most);
+        let Some(last) = events.iter().map(|event| event.received_at).max() else {
+            return Ok(Folded {
+                users_left: self.locked_users.len(),
+                ..Folded::default()
+            });
+        };
+        self.from = last;
+        let full = events.len() as i64 >= i64::from(most);
+        let ingest = Ingest::open()?;
+        let locked_users = attempt(|| take_in(&events, &ingest)).unwrap_or_else(|_| {
+            // One of them cannot be stored. It must not keep the others out.
+            events.sort_by_key(|event| (event.user_key, event.received_at));
+            take_in_each(&events, &ingest)
         });
+        let stays = |event: &InboxEvent| {
+            event
+                .user_key
+                .is_some_and(|key| locked_users.contains(&key))
+        };
+        events.retain(|event| !stays(event));
+        delete(&events);
+        self.locked_users.extend(locked_users);
+        Ok(Folded {
+            events: events.len() as i64,
+            more: full && self.locked_users.len() < MOST_LOCKED,
+            users_left: self.locked_users.len(),
+        })
     }
-    let desk = Desk::open(Sender::Client)?;
-    let held = attempt(|| open_all(&letters, &desk)).unwrap_or_else(|_| {
-        // One of them cannot be taken in. It must not keep the others out.
-        letters.sort_by_key(|letter| (letter.user_key, letter.received_at));
-        open_each(&letters, &desk)
-    });
-    let is_held = |letter: &Letter| letter.user_key.is_some_and(|user| held.contains(&user));
-    let taken: Vec<&Letter> = letters.iter().filter(|letter| !is_held(letter)).collect();
-    remove(&taken);
-    let few = HELD.with_borrow_mut(|all| {
-        all.extend(&held);
-        all.len() < MOST_HELD
-    });
-    if !few {
-        BEGIN.set(i64::MIN);
+
+    /// Locks the next events that no other session has locked.
+    fn lock(&self, most: i32) -> Vec<InboxEvent> {
+        let mut events = Vec::new();
+        let args = [
+            datum::timestamp(self.from),
+            datum::int4(most),
+            datum::uuids(&self.locked_users),
+        ];
+        LOCK.with(|statement| {
+            statement.write(&args, |row| {
+                events.push(InboxEvent {
+                    received_at: row.timestamp(1).unwrap_or_default(),
+                    user_key: row.uuid(2),
+                    text: row.must(3),
+                    tid: row.must(4),
+                })
+            })
+        });
+        events
     }
-    Ok(Folded {
-        events: taken.len() as i64,
-        more: full && few,
-    })
 }
 
-/// One by one; the users whose rows others have.
-fn open_each(letters: &[Letter], desk: &Desk) -> Vec<Uuid> {
-    let mut held: Vec<Uuid> = Vec::new();
-    for letter in letters {
-        if letter.user_key.is_some() && held.last() == letter.user_key.as_ref() {
+fn delete(events: &[InboxEvent]) {
+    let tids: Vec<String> = events
+        .iter()
+        .map(|event| format!("\"{}\"", event.tid))
+        .collect();
+    let tids = format!("{{{}}}", tids.join(","));
+    DELETE.with(|statement| statement.write(&[datum::text(&tids)], |_| {}));
+}
+
+/// Takes in events one by one; the users whose rows other transactions have locked.
+fn take_in_each(events: &[InboxEvent], ingest: &Ingest) -> Vec<Uuid> {
+    let mut locked_users: Vec<Uuid> = Vec::new();
+    for event in events {
+        if event.user_key.is_some() && locked_users.last() == event.user_key.as_ref() {
             continue;
         }
-        match attempt(|| open_all(std::slice::from_ref(letter), desk)) {
-            Ok(users) => held.extend(users),
-            Err(error) => set_aside(letter, error),
+        match attempt(|| take_in(std::slice::from_ref(event), ingest)) {
+            Ok(users) => locked_users.extend(users),
+            Err(error) => set_aside(event, error),
         }
     }
-    held
+    locked_users
 }
 
-fn remove(letters: &[&Letter]) {
-    let places: Vec<String> = letters
-        .iter()
-        .map(|letter| format!("\"{}\"", letter.place))
-        .collect();
-    let places = format!("{{{}}}", places.join(","));
-    REMOVE.with(|statement| statement.write(&[datum::text(&places)], |_| {}));
-}
-
-fn take(most: i32) -> Vec<Letter> {
-    let mut letters = Vec::new();
-    let held = HELD.with_borrow(|held| datum::uuids(held));
-    let args = [datum::timestamp(BEGIN.get()), datum::int4(most), held];
-    TAKE.with(|statement| {
-        statement.write(&args, |row| {
-            letters.push(Letter {
-                received_at: row.timestamp(1).unwrap_or_default(),
-                user_key: row
-                    .get::<pgrx::Uuid>(2)
-                    .map(|key| Uuid::from_bytes(*key.as_bytes())),
-                event: row.must(3),
-                place: row.must(4),
-            })
-        })
-    });
-    letters
-}
-
-/// Takes them in; answers the users whose rows others have.
-fn open_all(letters: &[Letter], desk: &Desk) -> Vec<Uuid> {
-    let mut good = Vec::new();
-    for letter in letters {
+/// Takes in events; the users whose rows other transactions have locked.
+fn take_in(events: &[InboxEvent], ingest: &Ingest) -> Vec<Uuid> {
+    let document = |event: &InboxEvent| {
         session::check_interrupts();
-        let who = letter.user_key.map_or(Who::Named, Who::Known);
-        let read = match letter.event.as_str() {
-            "" => Err(Bad::unreadable("not_json")),
-            text => desk.read(&Json::parse(text), who, letter.received_at),
+        (!event.text.is_empty()).then(|| Document::parse(&event.text))
+    };
+    let documents: Vec<Option<Document>> = events.iter().map(document).collect();
+    let mut valid = Vec::new();
+    for (event, document) in events.iter().zip(&documents) {
+        session::check_interrupts();
+        let arrival = Arrival {
+            user: event.user_key.map_or(EventUser::ByUserId, EventUser::ByKey),
+            sender: Sender::Client,
+            received: event.received_at,
+        };
+        let read = match document {
+            None => Err(Invalid::because(Reason::NotJson)),
+            Some(document) => ingest.read(&document.json(), &arrival),
         };
         match read {
-            Ok(event) => good.push(event),
-            Err(bad) => quarantine::keep(&bad, letter.received_at),
+            Ok(event) => valid.push(event),
+            Err(invalid) => quarantine::keep(&invalid, arrival.received),
         }
     }
-    desk.put_all(good, Wait::Never).1
+    put_all(ingest, valid, Wait::Never).locked_users
 }
 
-/// Quarantines an event that cannot be taken in for what is in it; all other errors are raised.
-fn set_aside(letter: &Letter, error: Caught) {
+/// Quarantines an event that cannot be stored for what is in it; all other errors are raised.
+fn set_aside(event: &InboxEvent, error: Caught) {
     let code = sqlstate(error.code);
     if !["22", "23", "54"].contains(&&code[..2]) {
         error.raise();
     }
-    let bad = Bad {
-        user_key: letter.user_key,
-        ..Bad::unreadable(&format!("failed: {code}"))
+    let invalid = Invalid {
+        user_key: event.user_key,
+        ..Invalid::with(Reason::Failed.about(&code))
     };
-    quarantine::keep(&bad, letter.received_at);
+    quarantine::keep(&invalid, event.received_at);
 }
 
 /// Before a row comes into the inbox: its user_id gives way to the pseudonym. Of what is no JSON
@@ -183,41 +199,45 @@ fn receive_event<'a>(
     let text: Option<String> = row.get_by_name("event")?;
     // A blank line is a null to COPY.
     let text = text.unwrap_or_default();
-    let object = attempt(|| Json::parse(&text)).ok().filter(Json::is_object);
-    let Some(event) = object else {
+    let document = attempt(|| Document::parse(&text)).ok();
+    let object = document.as_ref().map(Document::json);
+    let Some(event) = object.filter(Json::is_object) else {
         row.set_by_name("event", "")?;
         return Ok(Some(row));
     };
-    match person(&event) {
-        Person::Absent => {}
-        // So that the reason will be that the identifier is bad, and not that it is missing.
-        Person::Bad => row.set_by_name("event", event.with(&somebody("")).text())?,
-        Person::Known(user_id) => {
+    match user_id(&event) {
+        UserId::Absent => {}
+        // Without its user_id the event would be quarantined for a missing one, not for an invalid one.
+        UserId::Invalid => {
+            let with_invalid = event.with(&only_user_id("").json());
+            row.set_by_name("event", with_invalid.json().text())?
+        }
+        UserId::Valid(user_id) => {
             let user_key = pseudonym::key().or_raise().of(&user_id);
-            row.set_by_name("event", event.without("user_id").text())?;
+            row.set_by_name("event", event.without("user_id").json().text())?;
             row.set_by_name("user_key", pgrx::Uuid::from_bytes(*user_key.as_bytes()))?;
         }
     }
     Ok(Some(row))
 }
 
-enum Person {
+enum UserId {
     Absent,
-    Bad,
-    Known(String),
+    Invalid,
+    Valid(String),
 }
 
-/// Whom an event is about, as `track` reads it.
-fn person(event: &Json<'_>) -> Person {
+/// The user_id of an event, as `track` reads it.
+fn user_id(event: &Json<'_>) -> UserId {
     let text = match event.get("user_id") {
-        None | Some(Field::Null) => return Person::Absent,
+        None | Some(Field::Null) => return UserId::Absent,
         Some(Field::Text(text)) => Some(text.to_owned()),
         Some(_) => event.bigint("user_id").map(|number| number.to_string()),
     };
     text.filter(|text| pseudonym::user_id(Some(text)).is_ok())
-        .map_or(Person::Bad, Person::Known)
+        .map_or(UserId::Invalid, UserId::Valid)
 }
 
-fn somebody<'a>(user_id: &str) -> Json<'a> {
-    Json::parse(&serde_json::json!({ "user_id": user_id }).to_string())
+fn only_user_id(user_id: &str) -> Document {
+    Document::parse(&serde_json::json!({ "user_id": user_id }).to_string())
 }

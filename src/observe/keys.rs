@@ -1,4 +1,4 @@
-//! The texts of keys, for people: rows of users have numbers in their place.
+//! The texts of keys: rows of users have their hashes, and decide.features() shows the texts.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -11,7 +11,7 @@ use crate::pg::{Statement, datum, session};
 thread_local! {
     /// Keys whose texts are known to be stored.
     static KNOWN: RefCell<HashSet<u64>> = RefCell::default();
-    static NEW: RefCell<New> = RefCell::default();
+    static UNCOMMITTED: RefCell<Uncommitted> = RefCell::default();
     static STORE: Statement = const { Statement::new(
         "INSERT INTO decide.feature_key (key_hash, key) SELECT $1, pg_catalog.left($2, 200) \
           WHERE NOT EXISTS (SELECT 1 FROM decide.feature_key AS k WHERE k.key_hash = $1)",
@@ -21,30 +21,30 @@ thread_local! {
 /// Most keys that a backend remembers to have seen.
 const MOST: usize = 100_000;
 
-/// What a transaction has stored: it may yet roll back, as a whole or to a savepoint.
+/// The keys that this transaction has stored or found: it may yet roll back, as a whole or to a savepoint.
 #[derive(Default)]
-struct New {
+struct Uncommitted {
     transaction: u64,
-    /// It has stored some: what it finds stored may be its own.
+    /// It has stored some: one that it finds stored may be its own.
     any: bool,
-    /// In which of its subtransactions they were stored or found. Another one asks again.
+    /// In which of its subtransactions each was stored or found; another subtransaction looks again.
     seen: HashMap<u64, u32>,
 }
 
-impl New {
+impl Uncommitted {
     /// Whether the running subtransaction has stored or found it.
     fn has(&mut self, key: u64) -> bool {
         let transaction = session::transaction();
         if self.transaction != transaction {
-            *self = New {
+            *self = Uncommitted {
                 transaction,
-                ..New::default()
+                ..Uncommitted::default()
             };
         }
         self.seen.get(&key) == Some(&session::subtransaction())
     }
 
-    /// Notes it; false if it was found and others have stored it, so that it stays.
+    /// Notes a key; false if it was found and another transaction has stored it, so that it stays.
     fn note(&mut self, key: u64, stored: bool) -> bool {
         self.any |= stored;
         if self.any {
@@ -57,20 +57,20 @@ impl New {
     }
 }
 
-/// Stores the texts that are not stored yet. Nobody waits: two sessions may store the same one. Needs
-/// an open session.
+/// Stores the texts that are not stored yet. It waits for no other session: two of them may store the same text.
+/// Needs an open session.
 pub fn remember(keys: Vec<String>) {
     for text in keys {
         let key = key_of(&text);
         if KNOWN.with_borrow(|known| known.contains(&key))
-            || NEW.with_borrow_mut(|new| new.has(key))
+            || UNCOMMITTED.with_borrow_mut(|keys| keys.has(key))
         {
             continue;
         }
         let stored = STORE.with(|statement| {
             statement.write(&[datum::int8(key as i64), datum::text(&text)], |_| {})
         });
-        if NEW.with_borrow_mut(|new| new.note(key, stored == 1)) {
+        if UNCOMMITTED.with_borrow_mut(|keys| keys.note(key, stored == 1)) {
             continue;
         }
         KNOWN.with_borrow_mut(|known| {

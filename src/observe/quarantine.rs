@@ -1,23 +1,21 @@
-//! The quarantine: bad events are kept for somebody to look at, repaired and tracked again.
+//! The quarantine: invalid events are kept, to be looked at and repaired.
 
 use pgrx::pg_sys::{JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
-use super::contract::{Bad, Sender, Who};
-use super::{Desk, Taken};
-use crate::error::Error;
+use super::contract::Invalid;
 use crate::math::identifier::time_ordered;
 use crate::pg::clock::{chance, to_unix_micros};
-use crate::pg::json::{Field, Json};
-use crate::pg::{Session, Statement, datum, session};
+use crate::pg::json::Json;
+use crate::pg::{Statement, datum};
 
 thread_local! {
     static KEEP: Statement = const { Statement::new(
         "INSERT INTO decide.quarantine (quarantine_id, received_at, user_key, reasons, payload, event_type) \
          VALUES ($1, $2, $3, $4, $5 - 'user_id', $6)",
         &[UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTARRAYOID, JSONBOID, TEXTOID]) };
-    static REPAIRED: Statement = const { Statement::new(include_str!("repaired.sql"), &[UUIDOID, JSONBOID]) };
-    static KEEP_ON: Statement = const { Statement::new(
+    static REPAIR: Statement = const { Statement::new(include_str!("repaired.sql"), &[UUIDOID, JSONBOID]) };
+    static UPDATE: Statement = const { Statement::new(
         "UPDATE decide.quarantine AS q \
             SET reasons = ARRAY(SELECT r.reason FROM pg_catalog.unnest(q.reasons) AS r (reason) \
                                  WHERE r.reason LIKE 'mapping_failed: %') || $2, \
@@ -27,113 +25,85 @@ thread_local! {
         &[UUIDOID, TEXTARRAYOID, UUIDOID, JSONBOID, TEXTOID]) };
     static REMOVE: Statement = const { Statement::new(
         "DELETE FROM decide.quarantine AS q WHERE q.quarantine_id = $1", &[UUIDOID]) };
-    static OF_REASON: Statement = const { Statement::new(
+    static WITH_REASON: Statement = const { Statement::new(
         "SELECT q.quarantine_id FROM decide.quarantine AS q \
           WHERE EXISTS (SELECT 1 FROM pg_catalog.unnest(q.reasons) AS r (reason) \
                          WHERE r.reason = $1 OR pg_catalog.split_part(r.reason, ':', 1) = $1) \
           ORDER BY q.user_key, q.quarantine_id", &[TEXTOID]) };
 }
 
-/// Keeps a bad event, without its user_id. Needs an open session.
-pub fn keep(bad: &Bad<'_>, received: i64) {
+/// Keeps an invalid event, without its user_id. Needs an open session.
+pub fn keep(invalid: &Invalid<'_>, received: i64) {
+    let reasons = reasons(invalid);
     KEEP.with(|statement| {
         let args = [
             datum::uuid(time_ordered(to_unix_micros(received), chance())),
             datum::timestamp(received),
-            bad.user_key.and_then(datum::uuid),
-            reasons(bad),
-            bad.payload.map(|json| json.datum()),
-            datum::optional_text(bad.kind),
+            invalid.user_key.and_then(datum::uuid),
+            datum::texts(&reasons),
+            invalid.payload.map(|json| json.datum()),
+            datum::optional_text(invalid.kind),
         ];
         statement.write(&args, |_| {})
     });
 }
 
-fn reasons(bad: &Bad<'_>) -> datum::Arg {
-    let reasons: Vec<Option<&String>> = bad.reasons.iter().map(Some).collect();
-    datum::texts(&reasons)
+/// Keeps on an event that is invalid again, with the reasons that are left. Needs an open session.
+pub fn update(id: Uuid, invalid: &Invalid<'_>) {
+    let reasons = reasons(invalid);
+    UPDATE.with(|statement| {
+        let args = [
+            datum::uuid(id),
+            datum::texts(&reasons),
+            invalid.user_key.and_then(datum::uuid),
+            invalid.payload.map(|json| json.datum()),
+            datum::optional_text(invalid.kind),
+        ];
+        statement.write(&args, |_| {})
+    });
 }
 
-/// Tracks a quarantined event again, with what `patch` changes in it. It leaves the quarantine
-/// unless it is still bad; then it stays, as patched, with the reasons that are left. One that a patch
-/// would make too large or too deep stays as it was.
-pub fn release(id: Uuid, patch: &Json<'_>) -> Result<Taken, Error> {
-    must_be_object(patch)?;
-    let unknown = || Error::UnknownQuarantined(id.to_string());
-    release_if_there(&mut Desk::open(Sender::Row)?, id, patch).ok_or_else(unknown)
+fn reasons<'a>(invalid: &'a Invalid<'_>) -> Vec<Option<&'a String>> {
+    invalid.reasons.iter().map(Some).collect()
 }
 
-/// The same for all events that have a reason, given whole or by its code. How many were accepted,
-/// were duplicates, and stay.
-pub fn release_all(reason: &str, patch: &Json<'_>) -> Result<[i64; 3], Error> {
-    must_be_object(patch)?;
-    let mut desk = Desk::open(Sender::Row)?;
-    let _session = Session::open();
+/// Needs an open session.
+pub fn remove(id: Uuid) {
+    REMOVE.with(|statement| statement.write(&[datum::uuid(id)], |_| {}));
+}
+
+/// The events that have a reason, given whole or by its code; those of one user beside each other. Needs an open
+/// session.
+pub fn with_reason(reason: &str) -> Vec<Uuid> {
     let mut ids = Vec::new();
-    OF_REASON.with(|statement| {
+    WITH_REASON.with(|statement| {
         statement.read(&[datum::text(reason)], |row| ids.extend(row.uuid(1)));
     });
-    let mut counts = [0; 3];
-    for id in ids {
-        // Another session may have released it meanwhile.
-        if let Some(taken) = release_if_there(&mut desk, id, patch) {
-            counts[taken.place()] += 1;
-        }
-        session::check_interrupts();
-    }
-    Ok(counts)
+    ids
 }
 
-fn release_if_there(desk: &mut Desk, id: Uuid, patch: &Json<'_>) -> Option<Taken> {
-    let _session = Session::open();
-    let mut answer = None;
-    REPAIRED.with(|statement| {
+/// A quarantined event with a patch in it.
+pub struct Repaired<'a> {
+    pub user_key: Option<Uuid>,
+    pub received: i64,
+    pub event: Json<'a>,
+    /// A client has sent it with an event_id that is reserved for rows of tracked tables.
+    pub was_reserved: bool,
+}
+
+/// Locks a quarantined event, if it is there, and hands it to `then` with the patch in it. Needs an open session.
+pub fn repair(id: Uuid, patch: &Json<'_>, mut then: impl FnMut(Repaired<'_>)) {
+    REPAIR.with(|statement| {
         let args = [datum::uuid(id), Some(patch.datum())];
         statement.write(&args, |row| {
-            let (user_key, received) = (row.uuid(1), row.timestamp(2));
-            // One that has come from a client does not become one of a row.
-            desk.sender = match row.must(4) {
-                true => Sender::Client,
-                false => Sender::Row,
-            };
-            if let (Some(received), Some(event)) = (received, row.json(3)) {
-                answer = Some(again(desk, id, &event, user_key, received));
+            if let (Some(received), Some(event)) = (row.timestamp(2), row.json(3)) {
+                then(Repaired {
+                    user_key: row.uuid(1),
+                    received,
+                    event,
+                    was_reserved: row.must(4),
+                });
             }
         })
     });
-    answer
-}
-
-fn must_be_object(patch: &Json<'_>) -> Result<(), Error> {
-    match patch.is_object() {
-        true => Ok(()),
-        false => Err(Error::PatchNotObject),
-    }
-}
-
-/// Its lateness is judged by when it was received: it is not too late for having been looked at.
-fn again(desk: &Desk, id: Uuid, event: &Json<'_>, user_key: Option<Uuid>, received: i64) -> Taken {
-    let who = match (user_key, event.get("user_id")) {
-        (Some(user_key), None | Some(Field::Null)) => Who::Known(user_key),
-        _ => Who::Named,
-    };
-    match desk.take(event, who, received) {
-        Ok(taken) => {
-            REMOVE.with(|statement| statement.write(&[datum::uuid(id)], |_| {}));
-            taken
-        }
-        Err(bad) => {
-            KEEP_ON.with(|statement| {
-                let args = [
-                    datum::uuid(id),
-                    reasons(&bad),
-                    bad.user_key.and_then(datum::uuid),
-                    bad.payload.map(|json| json.datum()),
-                    datum::optional_text(bad.kind),
-                ];
-                statement.write(&args, |_| {})
-            });
-            Taken::Quarantined
-        }
-    }
 }

@@ -1,77 +1,57 @@
-//! Events and outcomes in their tables. All of it needs an open session.
+//! Events in their table, each once. All of it needs an open session.
 
-use pgrx::pg_sys::{
-    FLOAT8OID, INT2OID, INT4OID, INT8OID, JSONBOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
-};
+use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::contract::Event;
-use super::exposure;
 use super::fact::{Fact, written};
-use crate::math::identifier::moment_of;
 use crate::pg::append::append;
-use crate::pg::clock::{self, from_unix_micros};
+use crate::pg::clock;
 use crate::pg::daily::{Daily, Day};
+use crate::pg::datum;
 use crate::pg::invalidation::Watch;
-use crate::pg::json::{Field, Json};
+use crate::pg::json::Field;
 use crate::pg::partition::has_between;
-use crate::pg::{Statement, datum};
+use crate::pg::record::{Insert, JsonText, Timestamp, insert_row};
 use crate::policy::Bundle;
 
-/// The columns of decide.event, in their order.
-macro_rules! columns {
-    () => {
-        "user_key, event_id, at, received_at, type, action, surface, decision_id, value, attributes, schema_version, ordinal"
-    };
+insert_row! {
+    /// A row of decide.event: its columns, in their order.
+    struct EventRow<'a> {
+        user_key: Uuid,
+        event_id: &'a str,
+        at: Timestamp,
+        received_at: Timestamp,
+        r#type: &'a str,
+        action: Option<&'a str>,
+        surface: Option<&'a str>,
+        decision_id: Option<Uuid>,
+        value: Option<f64>,
+        attributes: Option<JsonText<'a>>,
+        schema_version: i16,
+        ordinal: i64,
+    }
 }
 
 thread_local! {
-    static EVENT: Statement = const { Statement::new(
-        concat!("INSERT INTO decide.event (", columns!(), ") \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 \
-          WHERE NOT EXISTS (SELECT 1 FROM decide.event AS e \
-                             WHERE e.user_key = $1 AND e.event_id = $2 AND e.at >= $13 AND e.at <= $14) \
-         ON CONFLICT DO NOTHING"),
-        &[UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID,
-          FLOAT8OID, JSONBOID, INT2OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
-    static OUTCOME: Statement = const { Statement::new(
-        "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value, number) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
-        &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID]) };
+    static EVENT: Insert = const { Insert::new("decide.event", EventRow::COLUMNS).unless(
+        "SELECT 1 FROM decide.event AS e WHERE e.user_key = $1 AND e.event_id = $2 AND e.at >= $13 AND e.at <= $14",
+        &[TIMESTAMPTZOID, TIMESTAMPTZOID]) };
 }
 
 /// Where events go.
 const DAILY: Daily = Daily {
     table: "event",
-    columns: columns!(),
-    types: &[
-        UUIDOID,
-        TEXTOID,
-        TIMESTAMPTZOID,
-        TIMESTAMPTZOID,
-        TEXTOID,
-        TEXTOID,
-        TEXTOID,
-        UUIDOID,
-        FLOAT8OID,
-        JSONBOID,
-        INT2OID,
-        INT8OID,
-    ],
-    filled: &[
-        "user_key",
-        "event_id",
-        "at",
-        "received_at",
-        "type",
-        "schema_version",
-        "ordinal",
+    key: [
+        ("user_key", UUIDOID),
+        ("event_id", TEXTOID),
+        ("at", TIMESTAMPTZOID),
     ],
     watch: Watch::Event,
 };
 
-/// Whether the event is there already; None if that cannot be seen without the executor.
+/// Whether the event is stored already; None if only a statement can tell.
 pub fn is_there(event: &Event<'_>) -> Option<bool> {
     let (first, last) = horizon(event);
     let days = days(first, last)?;
@@ -79,7 +59,7 @@ pub fn is_there(event: &Event<'_>) -> Option<bool> {
     has_between(&days, key, id, (first, last))
 }
 
-/// From when to when an event of the same name is the same.
+/// The moments from and to which an event with the same event_id is the same event.
 pub fn horizon(event: &Event<'_>) -> (i64, i64) {
     let horizon = event.contract.dedup_horizon;
     (
@@ -88,16 +68,15 @@ pub fn horizon(event: &Event<'_>) -> (i64, i64) {
     )
 }
 
-/// Stores the event, as the user's next one, unless it is there already; whether it did. The user's row
-/// must be locked.
-pub fn event(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle, ordinal: i64) -> bool {
+/// Stores the event, as the user's next one; false if it is there already. The user's row must be locked.
+pub fn store(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle, ordinal: i64) -> bool {
     match is_there(event) {
         Some(true) => false,
         there => add(event, fact, bundle, ordinal, there == Some(false)),
     }
 }
 
-/// The same for one that may be known to be new.
+/// The same for an event that may be known to be new.
 pub fn add(
     event: &Event<'_>,
     fact: &Fact<'_>,
@@ -106,35 +85,36 @@ pub fn add(
     is_new: bool,
 ) -> bool {
     let attributes = kept_attributes(event, fact, bundle).map(|kept| kept.to_string());
-    let row = [
-        datum::uuid(event.user_key),
-        datum::text(&event.event_id),
-        datum::timestamp(event.at),
-        datum::timestamp(event.received),
-        datum::text(event.kind),
-        datum::optional_text(event.action),
-        datum::optional_text(event.surface),
-        event.decision_id.and_then(datum::uuid),
-        event.value.and_then(datum::float8),
-        attributes.map(|text| Json::parse(&text).datum()),
-        datum::int2(event.contract.version),
-        datum::int8(ordinal),
-    ];
+    let row = EventRow {
+        user_key: event.user_key,
+        event_id: &event.event_id,
+        at: Timestamp(event.at),
+        received_at: Timestamp(event.received),
+        r#type: event.kind,
+        action: event.action,
+        surface: event.surface,
+        decision_id: event.decision_id,
+        value: event.value,
+        attributes: attributes.as_deref().map(JsonText),
+        schema_version: event.contract.version,
+        ordinal,
+    };
+    let row = row.args();
     let day = DAILY.day(event.at).filter(|_| is_new);
-    if day.is_some_and(|day| append(day, &row)) {
+    if day.is_some_and(|day| append(day, EventRow::COLUMNS, &row)) {
         return true;
     }
     let (first, last) = horizon(event);
     let mut args = row.to_vec();
     args.extend([datum::timestamp(first), datum::timestamp(last)]);
-    EVENT.with(|statement| statement.write(&args, |_| {})) == 1
+    EVENT.with(|insert| insert.run(&args)) == 1
 }
 
-/// Most days that are looked at one by one.
+/// Most days whose partitions are looked at one by one.
 const MOST_DAYS: i64 = 5;
 
-/// The partitions of all days from one moment to another; None if one of them has no plain partition,
-/// or if they are many.
+/// The partitions of all days from one moment to another; None if one of them has no plain partition, or if there are
+/// too many.
 fn days(first: i64, last: i64) -> Option<Vec<Day>> {
     let (first, last) = (first.div_euclid(clock::DAY), last.div_euclid(clock::DAY));
     if last - first >= MOST_DAYS {
@@ -161,32 +141,12 @@ fn kept_attributes(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle) -> Optio
     (!kept.is_empty()).then_some(Value::Object(kept))
 }
 
-/// A text, a number or a truth; what is nested is not kept.
+/// A text, a number or a boolean; what is nested is not kept.
 fn plain(field: Field<'_>) -> Option<Value> {
     match field {
         Field::Text(text) => Some(text.into()),
         Field::Number(number) if number.is_finite() => Some(written(number)),
-        Field::Bool(truth) => Some(truth.into()),
+        Field::Bool(boolean) => Some(boolean.into()),
         _ => None,
     }
-}
-
-/// Joins the event to the decision that it follows from.
-pub fn outcome(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle) {
-    let number = exposure::number(event, decision_id, bundle);
-    let decided_at = moment_of(decision_id).map_or(0, from_unix_micros);
-    OUTCOME.with(|statement| {
-        let args = [
-            datum::uuid(event.user_key),
-            datum::uuid(decision_id),
-            datum::text(&event.event_id),
-            datum::timestamp(decided_at),
-            datum::timestamp(event.at),
-            datum::text(event.kind),
-            datum::optional_text(event.action),
-            event.value.and_then(datum::float8),
-            number.and_then(datum::int4),
-        ];
-        statement.write(&args, |_| {})
-    });
 }

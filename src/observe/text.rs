@@ -1,29 +1,30 @@
-//! Events as text: what is no JSON is a bad event, not an error.
+//! Events as text: a text that is no JSON is an invalid event, not an error.
 
 use pgrx::PgSqlErrorCode::{self, *};
 
+use super::contract::Reason;
 use crate::pg::attempt::attempt;
-use crate::pg::json::Json;
+use crate::pg::json::Document;
 use crate::settings;
 
 /// The document, or the reason why there is none.
-pub fn parse<'a>(text: &str) -> Result<Json<'a>, &'static str> {
+pub fn parse(text: &str) -> Result<Document, Reason> {
     if text.len() > settings::max_context_bytes() {
-        return Err("too_large");
+        return Err(Reason::TooLarge);
     }
-    attempt(|| Json::parse(text)).map_err(|caught| reason(caught.code, text))
+    attempt(|| Document::parse(text)).map_err(|caught| reason(caught.code, text))
 }
 
-/// What Postgres means by refusing the text.
-fn reason(code: PgSqlErrorCode, text: &str) -> &'static str {
+/// Why Postgres refuses the text.
+fn reason(code: PgSqlErrorCode, text: &str) -> Reason {
     match code {
         // \u0000, which no text can hold.
-        ERRCODE_UNTRANSLATABLE_CHARACTER => "bad_encoding",
-        ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE => "bad_number",
-        ERRCODE_STATEMENT_TOO_COMPLEX => "too_deep",
-        ERRCODE_PROGRAM_LIMIT_EXCEEDED => "too_large",
-        _ if has_lone_surrogate(text) => "bad_encoding",
-        _ => "not_json",
+        ERRCODE_UNTRANSLATABLE_CHARACTER => Reason::BadEncoding,
+        ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE => Reason::BadNumber,
+        ERRCODE_STATEMENT_TOO_COMPLEX => Reason::TooDeep,
+        ERRCODE_PROGRAM_LIMIT_EXCEEDED => Reason::TooLarge,
+        _ if has_lone_surrogate(text) => Reason::BadEncoding,
+        _ => Reason::NotJson,
     }
 }
 

@@ -3,25 +3,25 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
-use super::contract::Sender;
-use super::patience::bounded;
-use super::{
-    Taken, Who, backfill as filling, consistency, quarantine, take, take_all, take_unreadable, text,
-};
+use super::batch::take_all;
+use super::contract::{Arrival, EventUser, Invalid, Reason, Sender};
+use super::lock_timeout::with_lock_timeout;
+use super::receipt::Receipt;
+use super::{Ingest, backfill as filling, consistency, reject, release, text};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::{refuse_read_only, refuse_restricted};
 use crate::govern::waiting::Waiting;
 use crate::pg::call::Call;
-use crate::pg::json::Json;
-use crate::pg::{clock, datum};
+use crate::pg::json::{Document, Json};
+use crate::pg::{Session, clock, datum};
 
 /// track(event, strict): what became of it.
 #[pg_extern(sql = false)]
 fn track(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
-    let event = call.json(0).ok_or("not_an_object");
-    let taken = bounded("track", || take_in(event, is_strict(&call)));
+    let event = call.json(0).ok_or(Reason::NotAnObject);
+    let taken = with_lock_timeout("track", || take_in(event, is_strict(&call)));
     taken.or_raise().as_str()
 }
 
@@ -30,8 +30,15 @@ fn track(call: FunctionCallInfo) -> &'static str {
 fn track_text(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
-    let event = call.text(0).ok_or("not_an_object").and_then(text::parse);
-    let taken = bounded("track", || take_in(event, is_strict(&call)));
+    let document = call
+        .text(0)
+        .ok_or(Reason::NotAnObject)
+        .and_then(text::parse);
+    let event = document
+        .as_ref()
+        .map(Document::json)
+        .map_err(|&reason| reason);
+    let taken = with_lock_timeout("track", || take_in(event, is_strict(&call)));
     taken.or_raise().as_str()
 }
 
@@ -41,10 +48,12 @@ fn track_many(call: FunctionCallInfo) {
     let call = Call::running(call);
     refuse_read_only("track");
     let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
-    let events = events.into_iter().map(|event| event.ok_or("not_an_object"));
+    let events = events
+        .into_iter()
+        .map(|event| event.ok_or(Reason::NotAnObject));
     let take = || take_all(events, is_strict(&call), Sender::Client);
-    let counts = bounded("track", take).or_raise();
-    call.rows().push(counts.map(datum::int8));
+    let counts = with_lock_timeout("track", take).or_raise();
+    call.rows().push(counts.columns().map(datum::int8));
 }
 
 /// take_rows(events): one row of counts.
@@ -53,18 +62,27 @@ fn take_rows(call: FunctionCallInfo) {
     let call = Call::running(call);
     refuse_read_only("track");
     let events = call.jsons(0).ok_or(Error::Null("events")).or_raise();
-    let events = events.into_iter().map(|event| event.ok_or("not_an_object"));
-    let take = || take_all(events, false, Sender::Row);
-    let counts = bounded("track", take).or_raise();
-    call.rows().push(counts.map(datum::int8));
+    let events = events
+        .into_iter()
+        .map(|event| event.ok_or(Reason::NotAnObject));
+    let take = || take_all(events, false, Sender::TrackedTable);
+    let counts = with_lock_timeout("track", take).or_raise();
+    call.rows().push(counts.columns().map(datum::int8));
 }
 
-fn take_in(event: Result<Json<'_>, &'static str>, strict: bool) -> Result<Taken, Error> {
-    let now = clock::now();
-    match event {
-        Ok(event) => take(&event, Who::Named, now, strict),
-        Err(reason) => take_unreadable(reason, now, strict),
-    }
+/// Takes in one event of a client, a document or the reason why it is none.
+fn take_in(event: Result<Json<'_>, Reason>, strict: bool) -> Result<Receipt, Error> {
+    let arrival = Arrival {
+        user: EventUser::ByUserId,
+        sender: Sender::Client,
+        received: clock::now(),
+    };
+    let ingest = Ingest::open()?;
+    let _session = Session::open();
+    event
+        .map_err(Invalid::because)
+        .and_then(|event| ingest.take(&event, &arrival))
+        .or_else(|invalid| reject(&invalid, arrival.received, strict))
 }
 
 fn is_strict(call: &Call) -> bool {
@@ -79,7 +97,8 @@ fn release_quarantine(call: FunctionCallInfo) -> &'static str {
     refuse_read_only("release_quarantine");
     let id = call.uuid(0).ok_or(Error::Null("quarantine_id")).or_raise();
     let patch = call.json(1).unwrap_or_else(Json::nothing);
-    let released = bounded("release_quarantine", || quarantine::release(id, &patch));
+    let release = || release::release(id, &patch);
+    let released = with_lock_timeout("release_quarantine", release);
     released.or_raise().as_str()
 }
 
@@ -91,9 +110,9 @@ fn release_all(call: FunctionCallInfo) {
     refuse_read_only("release_all");
     let reason = call.text(0).ok_or(Error::Null("reason")).or_raise();
     let patch = call.json(1).unwrap_or_else(Json::nothing);
-    let release = || quarantine::release_all(reason, &patch);
-    let counts = bounded("release_all", release).or_raise();
-    call.rows().push(counts.map(datum::int8));
+    let release = || release::release_all(reason, &patch);
+    let counts = with_lock_timeout("release_all", release).or_raise();
+    call.rows().push(counts.columns().map(datum::int8));
 }
 
 /// backfill(feature): how far it is.
@@ -103,7 +122,7 @@ fn backfill(feature: Option<&str>) -> String {
     refuse_read_only("backfill");
     let feature = feature.ok_or(Error::Null("feature")).or_raise();
     let fill = || filling::backfill(feature);
-    Waiting::of_verb("backfill").patiently(fill).or_raise()
+    Waiting::of_verb("backfill").run(fill).or_raise()
 }
 
 /// feature_consistency(from, to): a row per feature.

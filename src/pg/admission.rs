@@ -9,7 +9,7 @@ use pgrx::{PgAtomic, pg_guard, pg_sys};
 /// How many databases are counted; what comes later is not bounded.
 const DATABASES: usize = 128;
 
-/// A place per database, as its number and, in the lower half, the count. Places are taken from the
+/// A counter per database: its number and, in the lower half, the count. Counters are taken from the
 /// first on and never given back, so that no database has two.
 type Counts = [AtomicU64; DATABASES];
 
@@ -20,12 +20,12 @@ static COUNTS: PgAtomic<Counts> = unsafe { PgAtomic::new(c"pg_decide decisions")
 static SHARED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// The place of this backend's database, once it is known.
-    static PLACE: Cell<Option<usize>> = const { Cell::new(None) };
+    /// The index of this database's counter, once it is known.
+    static INDEX: Cell<Option<usize>> = const { Cell::new(None) };
     /// This backend is in the count.
     static COUNTED: Cell<bool> = const { Cell::new(false) };
     /// It will leave the count when it ends.
-    static SEEN_TO: Cell<bool> = const { Cell::new(false) };
+    static LEAVES_AT_EXIT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Asks for shared memory while the server loads its preloaded libraries. From `_PG_init`.
@@ -51,12 +51,12 @@ pub struct Full;
 
 /// Counts one more, unless there are so many already.
 pub fn enter(most: u32) -> Result<Admitted, Full> {
-    let Some(place) = place() else {
+    let Some(counter) = counter() else {
         return Ok(Admitted(()));
     };
-    see_to_the_end();
+    leave_at_exit();
     // Nothing can end the process between the two.
-    let before = place.fetch_add(1, Ordering::AcqRel) as u32;
+    let before = counter.fetch_add(1, Ordering::AcqRel) as u32;
     COUNTED.set(true);
     let admitted = Admitted(());
     if before < most {
@@ -74,38 +74,38 @@ impl Drop for Admitted {
 
 fn leave() {
     if COUNTED.replace(false)
-        && let Some(place) = place()
+        && let Some(counter) = counter()
     {
-        place.fetch_sub(1, Ordering::AcqRel);
+        counter.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// Where this database is counted; None where there is no place left.
-fn place() -> Option<&'static AtomicU64> {
+/// The counter of this database; None where all are taken by others.
+fn counter() -> Option<&'static AtomicU64> {
     let counts = COUNTS.get();
-    if let Some(place) = PLACE.get() {
-        return Some(&counts[place]);
+    if let Some(index) = INDEX.get() {
+        return Some(&counts[index]);
     }
     // SAFETY: reads a number of the process, which is set when it connects.
     let database = u64::from(unsafe { pg_sys::MyDatabaseId }.to_u32());
     let mine = |value: u64| value >> 32 == database;
-    let place = counts.iter().position(|count| {
+    let index = counts.iter().position(|count| {
         let taken = count.compare_exchange(0, database << 32, Ordering::AcqRel, Ordering::Acquire);
         taken.map_or_else(mine, |_| true)
     })?;
-    PLACE.set(Some(place));
-    Some(&counts[place])
+    INDEX.set(Some(index));
+    Some(&counts[index])
 }
 
 /// A backend that is terminated does not unwind: then it leaves the count on its way out.
-fn see_to_the_end() {
-    if !SEEN_TO.replace(true) {
+fn leave_at_exit() {
+    if !LEAVES_AT_EXIT.replace(true) {
         // SAFETY: once a process; the callback is guarded and lives as long as the process.
-        unsafe { pg_sys::before_shmem_exit(Some(at_the_end), pg_sys::Datum::from(0)) }
+        unsafe { pg_sys::before_shmem_exit(Some(at_exit), pg_sys::Datum::from(0)) }
     }
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn at_the_end(_code: i32, _argument: pg_sys::Datum) {
+unsafe extern "C-unwind" fn at_exit(_code: i32, _argument: pg_sys::Datum) {
     leave();
 }

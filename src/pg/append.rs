@@ -1,21 +1,32 @@
 //! Adding a row to a table without the executor: for the one row that every decision writes.
 
+use std::cell::Cell;
+
 use pgrx::pg_sys;
 
 use super::daily::Day;
-use super::datum::Arg;
+use super::heap::debug_check_types;
+use super::record::{Column, is_shape};
+use super::value::{Arg, laid_out};
+
+/// The partitions that this backend has last written to.
+const LAST_WRITTEN: usize = 4;
+
+thread_local! {
+    /// Each as of a count of changes, and whether it has the columns of the rows.
+    static COMPARED: Cell<[(pg_sys::Oid, u64, bool); LAST_WRITTEN]> = const {
+        Cell::new([(pg_sys::InvalidOid, 0, false); LAST_WRITTEN])
+    };
+}
 
 /// Adds a row to a partition, for later statements of the transaction to see; whether it did: not if
-/// the partition is gone meanwhile, or was altered. The row must
-/// have a value for each column, in their order, no null where the table forbids it, and must
-/// belong into the partition.
+/// the partition is gone meanwhile, was altered, or has other columns than the row. The row must belong into
+/// the partition.
 ///
 /// Only for tables that are plain: stored as a heap, without triggers, check constraints or rules
 /// on INSERT, and with indexes on columns only. The rights of the current role are not asked: it is
 /// for tables that only our own functions write.
-pub fn append<const N: usize>(day: Day, row: &[Arg; N]) -> bool {
-    let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
-    let mut nulls = row.map(|value| value.is_none());
+pub fn append<const N: usize>(day: Day, columns: &[Column], row: &[Arg<'_>; N]) -> bool {
     // SAFETY: the relation is opened under the lock that an INSERT takes, and keeps it to the end
     // of the transaction; values and nulls are as many as its attributes, which is checked. The
     // calls are those by which Postgres adds rows to its own catalogs: heap, TOAST, WAL and every
@@ -26,12 +37,17 @@ pub fn append<const N: usize>(day: Day, row: &[Arg; N]) -> bool {
         if relation.is_null() {
             return false;
         }
-        if !(*(*relation).rd_rel).relispartition || !day.still_holds() {
+        let shape = (*relation).rd_att;
+        if !(*(*relation).rd_rel).relispartition
+            || !day.still_holds()
+            || !has_columns(day, shape, columns)
+        {
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             return false;
         }
-        let shape = (*relation).rd_att;
-        assert!((*shape).natts as usize == N, "a row of {N} columns");
+        assert!(columns.len() == N, "a row of {N} columns");
+        debug_check_types(shape, row);
+        let (mut values, mut nulls) = laid_out(row);
         let tuple = pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr());
         pg_sys::CatalogTupleInsert(relation, tuple);
         #[cfg(not(feature = "pg15"))]
@@ -41,6 +57,26 @@ pub fn append<const N: usize>(day: Day, row: &[Arg; N]) -> bool {
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
     }
     true
+}
+
+/// Whether the partition has these columns; compared when it is first written to, and after each change.
+///
+/// # Safety
+/// The shape must be that of the open partition.
+unsafe fn has_columns(day: Day, shape: pg_sys::TupleDesc, columns: &[Column]) -> bool {
+    let mut compared = COMPARED.get();
+    let known = compared
+        .iter()
+        .find(|(partition, changes, _)| (*partition, *changes) == (day.partition, day.changes));
+    if let Some(&(_, _, same)) = known {
+        return same;
+    }
+    // SAFETY: the caller's promise.
+    let same = unsafe { is_shape(shape, columns) };
+    compared.rotate_right(1);
+    compared[0] = (day.partition, day.changes, same);
+    COMPARED.set(compared);
+    same
 }
 
 /// Room ahead: a table that only grows is extended by several pages at once, which costs a fraction

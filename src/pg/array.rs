@@ -2,29 +2,48 @@
 
 use pgrx::pg_sys;
 
+use super::value::Value;
+
 /// An element type of fixed width that is stored by value, as it lies in memory.
 pub trait Element: Copy {
     const OID: pg_sys::Oid;
+    /// The type of arrays of it.
+    const ARRAY: pg_sys::Oid;
 }
 
 impl Element for f64 {
     const OID: pg_sys::Oid = pg_sys::FLOAT8OID;
+    const ARRAY: pg_sys::Oid = pg_sys::FLOAT8ARRAYOID;
 }
 impl Element for f32 {
     const OID: pg_sys::Oid = pg_sys::FLOAT4OID;
+    const ARRAY: pg_sys::Oid = pg_sys::FLOAT4ARRAYOID;
 }
 impl Element for i16 {
     const OID: pg_sys::Oid = pg_sys::INT2OID;
+    const ARRAY: pg_sys::Oid = pg_sys::INT2ARRAYOID;
 }
 impl Element for i32 {
     const OID: pg_sys::Oid = pg_sys::INT4OID;
+    const ARRAY: pg_sys::Oid = pg_sys::INT4ARRAYOID;
 }
 impl Element for i64 {
     const OID: pg_sys::Oid = pg_sys::INT8OID;
+    const ARRAY: pg_sys::Oid = pg_sys::INT8ARRAYOID;
 }
 
-/// A Postgres array of the slice, in the current memory context; the empty array for none.
-pub fn from_slice<T: Element>(values: &[T]) -> pg_sys::Datum {
+/// An array of the slice; the empty array for none.
+pub fn from_slice<T: Element>(values: &[T]) -> Value<'_> {
+    unsafe fn build<T: Element>(first: *const (), length: usize) -> pg_sys::Datum {
+        // SAFETY: the slice below.
+        built(unsafe { std::slice::from_raw_parts(first.cast::<T>(), length) })
+    }
+    // SAFETY: `build` makes an array of such elements.
+    unsafe { Value::slice(values, T::ARRAY, build::<T>) }
+}
+
+/// A Postgres array of the slice, in the current memory context.
+fn built<T: Element>(values: &[T]) -> pg_sys::Datum {
     let dimensions = usize::from(!values.is_empty());
     let header = (size_of::<pg_sys::ArrayType>() + 8 * dimensions).next_multiple_of(8);
     let size = header + size_of_val(values);
@@ -50,11 +69,17 @@ pub fn from_slice<T: Element>(values: &[T]) -> pg_sys::Datum {
 
 /// Appends the elements of a Postgres array, of any shape, to `out`. An array of another type or
 /// with nulls appends nothing and answers false.
-pub fn read_into<T: Element>(datum: pg_sys::Datum, out: &mut Vec<T>) -> bool {
-    // SAFETY: the datum is an array, since it comes from a column or parameter declared so; it is
+pub fn read_into<T: Element>(value: Value<'_>, out: &mut Vec<T>) -> bool {
+    debug_assert!(
+        // SAFETY: a look-up in the system cache.
+        unsafe { pg_sys::get_element_type(value.of_type()) } != pg_sys::InvalidOid,
+        "a value of type {}, read as an array",
+        value.of_type()
+    );
+    // SAFETY: the value is an array, since it comes from a column or parameter declared so; it is
     // detoasted before it is looked at; the number of elements is bounded by the array's own size.
     unsafe {
-        let raw = datum.cast_mut_ptr::<pg_sys::varlena>();
+        let raw = value.datum().cast_mut_ptr::<pg_sys::varlena>();
         let plain = pg_sys::pg_detoast_datum(raw).cast::<pg_sys::ArrayType>();
         let ok = (*plain).elemtype == T::OID && (*plain).dataoffset == 0;
         if ok && (*plain).ndim > 0 {

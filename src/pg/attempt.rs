@@ -6,7 +6,7 @@ use std::time::Duration;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
-use super::plan::Session;
+use super::spi::Session;
 use super::timeout::{self, Timer};
 
 /// An error that was caught and undone.
@@ -69,14 +69,14 @@ pub fn attempt_aside<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     })
 }
 
-/// How long a decision waits for what is beside it: other sessions that hold a table or a row.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long work beside a decision may take, where other sessions hold a table or a row that it needs.
+const BEST_EFFORT_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Work beside a decision, which must not hold it up, nor make it fail; None where it cannot be done now.
-pub fn beside<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub fn best_effort<T>(work: impl FnOnce() -> T) -> Option<T> {
     let _session = Session::open();
     attempt_aside(|| {
-        let _timer = Timer::arm(PATIENCE);
+        let _timer = Timer::arm(BEST_EFFORT_TIMEOUT);
         work()
     })
     .ok()

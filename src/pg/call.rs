@@ -1,47 +1,72 @@
 //! The running call of one of our functions: arguments as they lie, and a result of several rows.
 
-use pgrx::{FromDatum, pg_sys};
+use std::marker::PhantomData;
+
+use pgrx::pg_catalog::pg_proc::PgProc;
+use pgrx::pg_sys;
+use uuid::Uuid;
 
 use super::array;
-use super::datum::Arg;
+use super::column::{self, FromColumn, Timestamp};
+use super::heap::debug_check_types;
 use super::json::Json;
+use super::spi::SessionMark;
+use super::value::{Arg, Value, laid_out};
 
 /// The call that is running; pgrx hands it to a `#[pg_extern]` function as its argument.
 #[derive(Clone, Copy)]
-pub struct Call(pg_sys::FunctionCallInfo);
+pub struct Call {
+    call: pg_sys::FunctionCallInfo,
+    /// What is copied of an argument lies in the memory of the session that was open when the function was called.
+    called_in: SessionMark,
+}
 
 impl Call {
     /// Wraps the running call.
     #[allow(clippy::not_unsafe_ptr_arg_deref)]
     pub fn running(call: pg_sys::FunctionCallInfo) -> Call {
         assert!(!call.is_null(), "a call");
-        Call(call)
+        Call {
+            call,
+            called_in: SessionMark::now(),
+        }
     }
 
     /// The function that is called.
     pub fn function(&self) -> pg_sys::Oid {
         // SAFETY: the call is running; those that come through SQL say what they call.
         unsafe {
-            let info = (*self.0).flinfo;
+            let info = (*self.call).flinfo;
             assert!(!info.is_null(), "a call by SQL");
             (*info).fn_oid
         }
     }
 
     /// An argument, or None where it is null.
-    pub fn argument(&self, number: usize) -> Arg {
+    fn raw(&self, number: usize) -> Option<pg_sys::Datum> {
+        debug_assert_eq!(
+            self.called_in,
+            SessionMark::now(),
+            "arguments are read before a session is opened"
+        );
         // SAFETY: the call is running, so its arguments are alive; the index is checked.
         unsafe {
-            let argument = (*self.0).args.as_slice((*self.0).nargs as usize)[number];
+            let argument = (*self.call).args.as_slice((*self.call).nargs as usize)[number];
             (!argument.isnull).then_some(argument.value)
         }
     }
 
-    /// An argument as a Rust value; `T` must be what the function is declared with.
-    fn get<T: FromDatum>(&self, number: usize) -> Option<T> {
-        // SAFETY: functions are declared in sql/ with the types that they read here.
-        self.argument(number)
-            .and_then(|datum| unsafe { T::from_datum(datum, false) })
+    /// An argument as a Rust value of the type that the function declares for it.
+    fn get<'a, T: FromColumn<'a>>(&'a self, number: usize) -> Option<T> {
+        let datum = self.raw(number)?;
+        // SAFETY: arguments are there as long as the call runs, and copies of them as long as what was open before.
+        unsafe { column::read(datum, || self.declared(number), number) }
+    }
+
+    /// The type of an argument.
+    fn declared(&self, number: usize) -> pg_sys::Oid {
+        let function = PgProc::new(self.function()).expect("the function that is called");
+        function.proargtypes()[number]
     }
 
     /// A text argument, copied only if it was compressed.
@@ -68,7 +93,9 @@ impl Call {
     /// The elements of a double precision[] argument; None if one is null.
     pub fn float8s(&self, number: usize) -> Option<Vec<f64>> {
         let mut numbers = Vec::new();
-        let whole = array::read_into(self.argument(number)?, &mut numbers);
+        // SAFETY: an argument is alive while the call runs.
+        let array = unsafe { Value::of(self.raw(number)?, pg_sys::FLOAT8ARRAYOID) };
+        let whole = array::read_into(array, &mut numbers);
         whole.then_some(numbers)
     }
 
@@ -78,23 +105,20 @@ impl Call {
 
     /// A timestamptz as microseconds since 2000.
     pub fn timestamp(&self, number: usize) -> Option<i64> {
-        self.argument(number).map(|datum| datum.value() as i64)
+        self.get(number).map(|Timestamp(at)| at)
     }
 
-    pub fn uuid(&self, number: usize) -> Option<uuid::Uuid> {
-        self.get::<pgrx::Uuid>(number)
-            .map(|value| uuid::Uuid::from_bytes(*value.as_bytes()))
+    pub fn uuid(&self, number: usize) -> Option<Uuid> {
+        self.get(number)
     }
 
     pub fn json(&self, number: usize) -> Option<Json<'_>> {
-        // SAFETY: declared as jsonb, and alive while the call runs.
-        self.argument(number)
-            .map(|datum| unsafe { Json::open(datum) })
+        self.get(number)
     }
 
     /// The elements of a jsonb[] argument, of any shape; null elements are None.
     pub fn jsons(&self, number: usize) -> Option<Vec<Option<Json<'_>>>> {
-        let datum = self.argument(number)?;
+        let datum = self.raw(number)?;
         // SAFETY: declared as jsonb[]; deconstruct_array points into the detoasted array, which
         // stays in memory while the call runs, as do the elements.
         unsafe {
@@ -117,10 +141,10 @@ impl Call {
     }
 
     /// The result of a `RETURNS TABLE` function.
-    pub fn rows(&self) -> Rows {
+    pub fn rows(&self) -> Rows<'_> {
         // SAFETY: the call is running; Postgres refuses callers that cannot take a whole set.
         unsafe {
-            let result = (*self.0).resultinfo.cast::<pg_sys::ReturnSetInfo>();
+            let result = (*self.call).resultinfo.cast::<pg_sys::ReturnSetInfo>();
             // The caller's description of the row is the declared one, and spares a look-up.
             let known = !result.is_null() && !(*result).expectedDesc.is_null();
             let flags = if known {
@@ -128,29 +152,31 @@ impl Call {
             } else {
                 0
             };
-            pg_sys::InitMaterializedSRF(self.0, flags);
+            pg_sys::InitMaterializedSRF(self.call, flags);
             Rows {
                 store: (*result).setResult,
                 shape: (*result).setDesc,
+                lives: PhantomData,
             }
         }
     }
 }
 
 /// The rows that the running function answers; what is pushed is copied.
-pub struct Rows {
+pub struct Rows<'a> {
     store: *mut pg_sys::Tuplestorestate,
     shape: pg_sys::TupleDesc,
+    lives: PhantomData<&'a ()>,
 }
 
-impl Rows {
+impl Rows<'_> {
     /// Adds a row; `N` must be the number of columns.
-    pub fn push<const N: usize>(&mut self, row: [Arg; N]) {
-        let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
-        let mut nulls = row.map(|value| value.is_none());
+    pub fn push<const N: usize>(&mut self, row: [Arg<'_>; N]) {
         // SAFETY: as many values as the shape has attributes, checked here; they are copied.
         unsafe {
             assert!((*self.shape).natts as usize == N, "a row of {N} columns");
+            debug_check_types(self.shape, &row);
+            let (mut values, mut nulls) = laid_out(&row);
             pg_sys::tuplestore_putvalues(
                 self.store,
                 self.shape,

@@ -12,9 +12,9 @@ use pgrx::pg_sys;
 
 use super::attempt::attempt_aside;
 use super::holder::{Holder, Unavailable};
-use super::lookup::{Found, Keyed};
+use super::lookup::Keyed;
+use super::row::{TableRow, Version};
 use super::timeout::Timer;
-use super::version::Version;
 
 /// A claim that this session has; dropped, it is given back. An ERROR gives it back as well, at the end of the
 /// (sub)transaction.
@@ -89,13 +89,13 @@ impl Keyed {
     pub fn claim(
         &self,
         key: (i32, i32),
-        then: impl FnMut(Found<'_>),
+        then: impl FnMut(TableRow<'_>),
     ) -> Result<(Option<Claim>, Version), Unavailable> {
         let claim = Claim::take(self.table(), key);
-        let seen = self.look(key, then)?;
+        let newest = self.look(key, then)?;
         match claim {
-            Some(claim) => Ok((Some(claim).filter(|_| !seen.is_own), seen.version)),
-            None if seen.is_own => Ok((None, seen.version)),
+            Some(claim) => Ok((Some(claim).filter(|_| !newest.is_own), newest.version)),
+            None if newest.is_own => Ok((None, newest.version)),
             None => Err(Unavailable::Claimed),
         }
     }
@@ -106,18 +106,18 @@ impl Keyed {
         &self,
         key: (i32, i32),
         milliseconds: u32,
-        mut then: impl FnMut(Found<'_>),
+        mut then: impl FnMut(TableRow<'_>),
     ) -> Result<(Option<Claim>, Version), Unavailable> {
         let until = Instant::now() + Duration::from_millis(milliseconds.into());
         // Who waits for this transaction has the claim of its rows.
-        if self.look(key, &mut then).is_ok_and(|seen| seen.is_own) {
+        if self.look(key, &mut then).is_ok_and(|newest| newest.is_own) {
             return self.claim(key, then);
         }
         let claim = Claim::take_within(self.table(), key, milliseconds);
         let claim = claim.ok_or(Unavailable::Claimed)?;
         loop {
             match self.look(key, &mut then) {
-                Ok(seen) => return Ok((Some(claim), seen.version)),
+                Ok(newest) => return Ok((Some(claim), newest.version)),
                 Err(Unavailable::Held(holder)) => {
                     let left = until.saturating_duration_since(Instant::now());
                     if left.is_zero() || !wait_for(holder, left.as_millis().max(1) as u32) {

@@ -4,10 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{
-    self, FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT2ARRAYOID, INT2OID, INT4ARRAYOID, INT8ARRAYOID,
-    INT8OID, OIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID,
-};
+use pgrx::pg_sys::{self, OIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
 use super::invalidation::{self, Watch};
 use super::plan::on_latest_snapshot;
@@ -16,80 +13,18 @@ use super::{Statement, clock, datum};
 /// A table of the schema decide that is partitioned by day (UTC).
 pub struct Daily {
     pub table: &'static str,
-    /// Its columns, with commas between them, in their order.
-    pub columns: &'static str,
-    pub types: &'static [pg_sys::Oid],
-    /// Those of them that always have a value.
-    pub filled: &'static [&'static str],
+    /// Its primary key: the first columns, and their types.
+    pub key: [(&'static str, pg_sys::Oid); 3],
     pub watch: Watch,
 }
-
-/// The columns of decide.trace, in their order.
-macro_rules! trace_columns {
-    () => {
-        "decision_id, user_key, decided_at, context_hash, seed, bundle, filled, first_slot, surface, policy, \
-         model_version, mode, reason, origin, stage_us, actions, chosen, candidates, scores, choice, \
-         features, context_values, blocked, blocked_by, errors, missing, affinities, seen, snapshot, dropped, \
-         relaxed, holds, switches, duals, features_at"
-    };
-}
-pub(crate) use trace_columns;
 
 /// The traces of decisions.
 pub const TRACES: Daily = Daily {
     table: "trace",
-    columns: trace_columns!(),
-    types: &[
-        UUIDOID,
-        UUIDOID,
-        TIMESTAMPTZOID,
-        INT8OID,
-        INT8OID,
-        INT8OID,
-        INT2OID,
-        INT2OID,
-        TEXTOID,
-        TEXTOID,
-        TEXTOID,
-        TEXTOID,
-        TEXTOID,
-        TEXTOID,
-        INT4ARRAYOID,
-        INT4ARRAYOID,
-        FLOAT8ARRAYOID,
-        INT4ARRAYOID,
-        FLOAT4ARRAYOID,
-        FLOAT8ARRAYOID,
-        FLOAT8ARRAYOID,
-        TEXTARRAYOID,
-        INT4ARRAYOID,
-        INT4ARRAYOID,
-        TEXTARRAYOID,
-        INT2ARRAYOID,
-        FLOAT8ARRAYOID,
-        INT8OID,
-        TIMESTAMPTZOID,
-        INT4ARRAYOID,
-        INT4ARRAYOID,
-        INT8ARRAYOID,
-        INT8OID,
-        FLOAT8ARRAYOID,
-        TIMESTAMPTZOID,
-    ],
-    filled: &[
-        "decision_id",
-        "user_key",
-        "decided_at",
-        "context_hash",
-        "seed",
-        "filled",
-        "first_slot",
-        "surface",
-        "mode",
-        "stage_us",
-        "actions",
-        "chosen",
-        "candidates",
+    key: [
+        ("decision_id", UUIDOID),
+        ("user_key", UUIDOID),
+        ("decided_at", TIMESTAMPTZOID),
     ],
     watch: Watch::Trace,
 };
@@ -101,7 +36,7 @@ pub struct Day {
     pub primary_key: pg_sys::Oid,
     /// As of when that is known.
     watch: Watch,
-    changes: u64,
+    pub(super) changes: u64,
 }
 
 impl Day {
@@ -124,12 +59,12 @@ const MOST: usize = 1000;
 thread_local! {
     static KNOWN: RefCell<HashMap<&'static str, Known>> = RefCell::default();
     static PARTITION: Statement = const { Statement::new(include_str!("daily.sql"),
-        &[TEXTOID, TIMESTAMPTZOID, TEXTARRAYOID, OIDARRAYOID, TEXTARRAYOID]) };
+        &[TEXTOID, TIMESTAMPTZOID, TEXTARRAYOID, OIDARRAYOID]) };
 }
 
 impl Daily {
     /// The partition of the day of `at`, if there is one that is plain. Costs nothing while the
-    /// partitions stay as they are. Needs an open session.
+    /// partitions stay as they are.
     pub fn day(&self, at: i64) -> Option<Day> {
         let day = at.div_euclid(clock::DAY);
         let changes = invalidation::changes_seen(self.watch);
@@ -158,14 +93,13 @@ impl Daily {
 
     fn look_up(&self, at: i64, changes: u64) -> Option<Day> {
         let mut found = None;
-        let columns: Vec<Option<&str>> = self.columns.split(',').map(|c| Some(c.trim())).collect();
-        let filled: Vec<Option<&str>> = self.filled.iter().copied().map(Some).collect();
+        let names = self.key.map(|(name, _)| Some(name));
+        let types = self.key.map(|(_, of_type)| of_type);
         let args = [
             datum::text(self.table),
             datum::timestamp(at),
-            datum::texts(&columns),
-            datum::oids(self.types),
-            datum::texts(&filled),
+            datum::texts(&names),
+            datum::oids(&types),
         ];
         PARTITION.with(|statement| {
             statement.read(&args, |row| {

@@ -1,17 +1,15 @@
--- The partition of $1 for the day of $2, and its primary key, if rows may be added to it without the
--- executor: it must be what decide.make_partitions made, of the columns $3 with the types $4 in this order, of which only
--- $5 must not be null, with nothing added to it, or to the table, that only the executor would heed.
+-- The partition of $1 for the day of $2, and its primary key, if rows may be added to it, and found in it, without the
+-- executor: it must be what decide.make_partitions made, with a primary key on its first columns $3, of the types $4,
+-- and with nothing added to it, or to the table, that only the executor would heed.
 SELECT p.oid, c.oid,
        CASE WHEN c.relkind = 'r' AND c.relpersistence = 'p' AND a.amname = 'heap'
        AND NOT c.relhastriggers AND NOT c.relrowsecurity AND c.relchecks = 0
        AND NOT p.relhastriggers AND NOT p.relrowsecurity AND p.relchecks = 0
        AND ARRAY(SELECT f.attname FROM pg_catalog.pg_attribute AS f
-                  WHERE f.attrelid = c.oid AND f.attnum > 0 ORDER BY f.attnum) = $3::name[]
+                  WHERE f.attrelid = c.oid AND f.attnum BETWEEN 1 AND 3 ORDER BY f.attnum) = $3::name[]
        AND ARRAY(SELECT f.atttypid FROM pg_catalog.pg_attribute AS f
-                  WHERE f.attrelid = c.oid AND f.attnum > 0 ORDER BY f.attnum) = $4
+                  WHERE f.attrelid = c.oid AND f.attnum BETWEEN 1 AND 3 ORDER BY f.attnum) = $4
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class IN (c.oid, p.oid) AND w.ev_type = '3')
-       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute AS f
-                        WHERE f.attrelid = c.oid AND f.attnum > 0 AND (f.attisdropped OR f.attgenerated <> '' OR f.attnotnull AND f.attname <> ALL ($5::name[])))
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index AS x
                         WHERE x.indrelid = c.oid
                           AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL OR x.indisexclusion OR NOT x.indimmediate))

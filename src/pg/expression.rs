@@ -5,9 +5,9 @@ use std::ffi::c_void;
 
 use pgrx::{PgList, pg_guard, pg_sys};
 
-use super::datum::Arg;
 use super::invalidation::{Watch, changes_seen};
 use super::plan::Plan;
+use super::value::{Arg, Value, debug_check_type};
 
 #[allow(improper_ctypes)] // nodes hold what pgrx does not lay out, and none is looked into
 unsafe extern "C-unwind" {
@@ -21,21 +21,20 @@ unsafe extern "C-unwind" {
 }
 
 /// Those elements of the array which a statement answers that can be had without running it.
-pub struct Truths {
+pub struct DirectExpressions {
     /// All that is below lies in here.
     memory: pg_sys::MemoryContext,
     within: *mut pg_sys::ExprContext,
-    /// Pairs of the place of an element and its expression.
+    /// Pairs of the index of an element and its expression.
     elements: Vec<(usize, *mut pg_sys::ExprState)>,
     /// Functions as they were, with the rights to call them.
     functions: u64,
 }
 
-impl Truths {
+impl DirectExpressions {
     /// The elements that are so, of a statement whose first column is an array of booleans in one row that
     /// nothing has to be read for. What they call is checked against the rights of the role of the moment.
-    /// Needs an open session.
-    pub fn of(plan: &Plan, types: &[pg_sys::Oid]) -> Option<Truths> {
+    pub fn of(plan: &Plan, types: &[pg_sys::Oid]) -> Option<DirectExpressions> {
         // SAFETY: the plan is held while its tree is read; what is kept of it are copies. Their memory
         // becomes lasting in the end, so that a fault on the way leaves nothing behind.
         unsafe {
@@ -58,21 +57,21 @@ impl Truths {
             let before = pg_sys::MemoryContextSwitchTo(memory);
             let within = pg_sys::CreateStandaloneExprContext();
             let parameters = pg_sys::makeParamList(types.len() as i32);
-            let places = (*parameters).params.as_mut_slice(types.len());
-            for (place, &type_) in places.iter_mut().zip(types) {
-                place.ptype = type_;
-                place.pflags = 0;
+            let declared = (*parameters).params.as_mut_slice(types.len());
+            for (parameter, &type_) in declared.iter_mut().zip(types) {
+                parameter.ptype = type_;
+                parameter.pflags = 0;
             }
             (*within).ecxt_param_list_info = parameters;
-            let compile = |(place, node): (usize, *mut pg_sys::Node)| {
+            let compile = |(index, node): (usize, *mut pg_sys::Node)| {
                 let copy = pg_sys::copyObjectImpl(node.cast()).cast();
                 let state = pg_sys::ExecInitExprWithParams(copy, parameters);
-                (place, state)
+                (index, state)
             };
             let elements = elements.into_iter().map(compile).collect();
             pg_sys::MemoryContextSwitchTo(before);
             pg_sys::MemoryContextSetParent(memory, pg_sys::CacheMemoryContext);
-            Some(Truths {
+            Some(DirectExpressions {
                 memory,
                 within,
                 elements,
@@ -86,14 +85,14 @@ impl Truths {
         self.functions == changes_seen(Watch::Function)
     }
 
-    /// Whether the element in that place is among them.
-    pub fn has(&self, place: usize) -> bool {
+    /// Whether the element with that index is among them.
+    pub fn has(&self, index: usize) -> bool {
         let of = |&(known, _): &(usize, _)| known;
-        self.elements.binary_search_by_key(&place, of).is_ok()
+        self.elements.binary_search_by_key(&index, of).is_ok()
     }
 
-    /// Hands the place of each element and its value to `each`; null counts as false.
-    pub fn evaluate(&self, args: &[Arg], mut each: impl FnMut(usize, bool)) {
+    /// Hands the index of each element and its value to `each`; null counts as false.
+    pub fn evaluate(&self, args: &[Arg<'_>], mut each: impl FnMut(usize, bool)) {
         // SAFETY: there are as many parameters as the statement was prepared with, of its types; what is
         // allocated on the way is freed in the end, or before the next time where an expression fails. The
         // expression is called within a guard, with nothing to drop.
@@ -103,14 +102,15 @@ impl Truths {
                 (*parameters).numParams as usize == args.len(),
                 "all parameters"
             );
-            let places = (*parameters).params.as_mut_slice(args.len());
-            for (place, arg) in places.iter_mut().zip(args) {
-                place.value = arg.unwrap_or(pg_sys::Datum::from(0));
-                place.isnull = arg.is_none();
-            }
             let scratch = (*self.within).ecxt_per_tuple_memory;
             pg_sys::MemoryContextReset(scratch);
-            for &(place, state) in &self.elements {
+            let parameters = (*parameters).params.as_mut_slice(args.len());
+            for (i, (parameter, arg)) in parameters.iter_mut().zip(args).enumerate() {
+                debug_check_type(arg, parameter.ptype, i + 1);
+                parameter.value = arg.map_or(pg_sys::Datum::from(0), Value::datum);
+                parameter.isnull = arg.is_none();
+            }
+            for &(index, state) in &self.elements {
                 let evaluate = (*state).evalfunc.expect("a compiled expression");
                 let holds = pg_sys::ffi::pg_guard_ffi_boundary(|| {
                     let mut null = false;
@@ -120,14 +120,14 @@ impl Truths {
                     pg_sys::CurrentMemoryContext = before;
                     !null && value.value() as u8 != 0
                 });
-                each(place, holds);
+                each(index, holds);
             }
             pg_sys::MemoryContextReset(scratch);
         }
     }
 }
 
-impl Drop for Truths {
+impl Drop for DirectExpressions {
     fn drop(&mut self) {
         // SAFETY: the context was made by `of` and is deleted once; at exit of the process it goes anyway.
         unsafe {

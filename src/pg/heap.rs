@@ -2,15 +2,117 @@
 
 use pgrx::pg_sys;
 
-/// Puts a tuple in the place of the one there, if that is its newest version; for one that another
+use super::row::Locked;
+use super::spi::SessionMark;
+use super::value::{Arg, debug_check_type, laid_out};
+
+/// A tuple of these columns; those that the relation has behind them stay as they are in `old`.
+///
+/// # Safety
+/// The relation must be open, `old` be a tuple of it, and the values be of the types of its columns.
+pub(super) unsafe fn formed<const N: usize>(
+    relation: pg_sys::Relation,
+    old: pg_sys::HeapTuple,
+    row: &[Arg<'_>; N],
+) -> pg_sys::HeapTuple {
+    // SAFETY: the caller's promise; values and nulls are as many as its attributes, which is checked.
+    unsafe {
+        let shape = (*relation).rd_att;
+        if (*shape).natts as usize > N {
+            let mut column = 0;
+            let columns = row.map(|value| {
+                column += 1;
+                (column, value)
+            });
+            return modified(relation, old, columns);
+        }
+        assert!((*shape).natts as usize == N, "a row of {N} columns");
+        debug_check_types(shape, row);
+        let (mut values, mut nulls) = laid_out(row);
+        pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr())
+    }
+}
+
+/// A tuple with some columns changed.
+///
+/// # Safety
+/// The tuple must be one of the relation, and the columns such of it.
+pub(super) unsafe fn modified<const N: usize>(
+    relation: pg_sys::Relation,
+    tuple: pg_sys::HeapTuple,
+    columns: [(i32, Arg<'_>); N],
+) -> pg_sys::HeapTuple {
+    let mut numbers = columns.map(|(column, _)| column);
+    let (mut values, mut nulls) = laid_out(&columns.map(|(_, value)| value));
+    // SAFETY: the caller's promise; as many values as columns.
+    unsafe {
+        for (column, value) in &columns {
+            debug_check_column((*relation).rd_att, value, *column);
+        }
+        pg_sys::heap_modify_tuple_by_cols(
+            tuple,
+            (*relation).rd_att,
+            N as i32,
+            numbers.as_mut_ptr(),
+            values.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+        )
+    }
+}
+
+/// In debug builds: that the values are of the types of the columns, in their order.
+///
+/// # Safety
+/// The shape must be alive.
+pub(super) unsafe fn debug_check_types(shape: pg_sys::TupleDesc, row: &[Arg<'_>]) {
+    for (i, value) in row.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { debug_check_column(shape, value, i as i32 + 1) }
+    }
+}
+
+/// # Safety
+/// As above.
+unsafe fn debug_check_column(shape: pg_sys::TupleDesc, value: &Arg<'_>, column: i32) {
+    if cfg!(debug_assertions) {
+        // SAFETY: the caller's promise.
+        let of_type = unsafe { pg_sys::SPI_gettypeid(shape, column) };
+        debug_check_type(value, of_type, column as usize);
+    }
+}
+
+/// Puts a tuple in the place of a version, which is locked then; None, and nothing, if that is not the
+/// newest, or another transaction has the row and is not waited for.
+///
+/// # Safety
+/// As for [`update`].
+pub(super) unsafe fn put(
+    relation: pg_sys::Relation,
+    tid: pg_sys::ItemPointerData,
+    tuple: pg_sys::HeapTuple,
+    wait: bool,
+) -> Option<Locked> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let result = update(relation, tid, tuple, wait);
+        (result == pg_sys::TM_Result::TM_Ok).then(|| Locked {
+            table: (*relation).rd_id,
+            tid: (*tuple).t_self,
+            tuple,
+            locked_in: SessionMark::now(),
+        })
+    }
+}
+
+/// Puts a tuple in the place of a version, if that is the newest one of its row; for one that another
 /// transaction has it waits, or not. Later statements of the transaction see it, and `tuple` knows where it is.
 ///
 /// # Safety
-/// The relation must be a heap without triggers, open under the lock that an UPDATE takes; the place one
-/// that a snapshot of this transaction sees; the tuple one of this relation.
-pub(super) unsafe fn update(
+/// The relation must be a heap without triggers, open under the lock that an UPDATE takes; the item
+/// pointer that of a version that a snapshot of this transaction sees; the tuple one of this relation.
+unsafe fn update(
     relation: pg_sys::Relation,
-    mut place: pg_sys::ItemPointerData,
+    mut tid: pg_sys::ItemPointerData,
     tuple: pg_sys::HeapTuple,
     wait: bool,
 ) -> pg_sys::TM_Result::Type {
@@ -23,7 +125,7 @@ pub(super) unsafe fn update(
         let mut entries = pg_sys::TU_UpdateIndexes::TU_None;
         let result = pg_sys::heap_update(
             relation,
-            &mut place,
+            &mut tid,
             tuple,
             command,
             std::ptr::null_mut(),

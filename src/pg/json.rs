@@ -1,10 +1,12 @@
 //! Reading jsonb where it lies: no parse, no copy.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 
 use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, jbvType};
+
+use super::value::Value;
 
 /// A jsonb value; borrowed from the datum that it was opened on.
 #[derive(Clone, Copy)]
@@ -13,6 +15,69 @@ pub struct Json<'a> {
     size: usize,
     whole: pg_sys::Datum,
     lives: PhantomData<&'a ()>,
+}
+
+/// `{}` as the server stores it: the length of 8 bytes, in the bits that say so, and an object of no fields.
+static EMPTY: [u32; 2] = [
+    if cfg!(target_endian = "big") {
+        8
+    } else {
+        8 << 2
+    },
+    pg_sys::JB_FOBJECT,
+];
+
+/// A jsonb in memory of its own.
+pub struct Document(Box<[u64]>);
+
+impl Document {
+    /// Parses a text; what is no JSON is a Postgres error.
+    pub fn parse(text: &str) -> Document {
+        let parsed = parsed(text);
+        // SAFETY: a jsonb that was allocated just now, and is freed once it was copied.
+        unsafe {
+            let document = Document::copy(parsed);
+            pg_sys::pfree(parsed.cast_mut_ptr());
+            document
+        }
+    }
+
+    /// A copy of a jsonb.
+    ///
+    /// # Safety
+    /// The datum must be a jsonb.
+    unsafe fn copy(datum: pg_sys::Datum) -> Document {
+        // SAFETY: the caller's promise; there is room for its bytes, and what is copied is not looked at any more.
+        unsafe {
+            let jsonb = datum.cast_mut_ptr::<pg_sys::varlena>();
+            let plain = pg_sys::pg_detoast_datum(jsonb);
+            let size = pgrx::varsize_any(plain);
+            let mut bytes = vec![0u64; size.div_ceil(8)];
+            std::ptr::copy_nonoverlapping(plain.cast::<u8>(), bytes.as_mut_ptr().cast(), size);
+            Document(bytes.into())
+        }
+    }
+
+    pub fn json(&self) -> Json<'_> {
+        // SAFETY: a jsonb that is not compressed, alive as long as self, and aligned as such.
+        unsafe { Json::open(pg_sys::Datum::from(self.0.as_ptr())) }
+    }
+}
+
+/// A jsonb in the current memory context; what is no JSON is a Postgres error.
+fn parsed(text: &str) -> pg_sys::Datum {
+    let text = CString::new(text).unwrap_or_default();
+    // SAFETY: jsonb_in takes a C string and answers a jsonb.
+    unsafe {
+        let argument = Some(pg_sys::Datum::from(text.as_ptr()));
+        let parsed = pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[argument]);
+        parsed.expect("jsonb_in answers a value")
+    }
+}
+
+/// A jsonb from its text, for a statement.
+pub fn datum(text: &str) -> Value<'_> {
+    Value::from_text(text, pg_sys::JSONBOID, parsed)
 }
 
 /// One field of an object.
@@ -30,8 +95,8 @@ impl<'a> Json<'a> {
     /// Opens a jsonb datum, detoasting it into the current memory context where it must.
     ///
     /// # Safety
-    /// The datum must be a jsonb, and stay in memory for `'a`.
-    pub unsafe fn open(datum: pg_sys::Datum) -> Json<'a> {
+    /// The datum must be a jsonb, and it, and the current memory context, be there for `'a`.
+    pub(super) unsafe fn open(datum: pg_sys::Datum) -> Json<'a> {
         // SAFETY: the caller's promise.
         unsafe {
             let plain = pg_sys::pg_detoast_datum(datum.cast_mut_ptr());
@@ -46,39 +111,29 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Parses a text into the current memory context; what is no JSON is a Postgres error.
-    pub fn parse(text: &str) -> Json<'a> {
-        let text = std::ffi::CString::new(text).unwrap_or_default();
-        // SAFETY: jsonb_in takes a C string and answers a jsonb, which is opened as such.
-        unsafe {
-            let argument = Some(pg_sys::Datum::from(text.as_ptr()));
-            let parsed = pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[argument]);
-            Json::open(parsed.expect("jsonb_in answers a value"))
-        }
-    }
-
     /// The empty object.
     pub fn nothing() -> Json<'a> {
-        Json::parse("{}")
+        // SAFETY: a jsonb that is there for good.
+        unsafe { Json::open(pg_sys::Datum::from(EMPTY.as_ptr())) }
     }
 
     /// This object with the fields of another one: added, or instead of its own.
-    pub fn with(&self, other: &Json<'_>) -> Json<'a> {
-        // SAFETY: a function of two jsonb that answers one, in the current memory context.
+    pub fn with(&self, other: &Json<'_>) -> Document {
+        // SAFETY: a function of two jsonb that answers one.
         unsafe {
             let arguments = [Some(self.whole), Some(other.whole)];
             let merged = pgrx::direct_function_call_as_datum(pg_sys::jsonb_concat, &arguments);
-            Json::open(merged.expect("jsonb_concat answers a value"))
+            Document::copy(merged.expect("jsonb_concat answers a value"))
         }
     }
 
     /// This object without a field.
-    pub fn without(&self, key: &str) -> Json<'a> {
-        // SAFETY: a function of a jsonb and a text that answers a jsonb, in the current memory context.
+    pub fn without(&self, key: &str) -> Document {
+        // SAFETY: a function of a jsonb and a text that answers a jsonb.
         unsafe {
             let arguments = [Some(self.whole), key.into_datum()];
             let rest = pgrx::direct_function_call_as_datum(pg_sys::jsonb_delete, &arguments);
-            Json::open(rest.expect("jsonb_delete answers a value"))
+            Document::copy(rest.expect("jsonb_delete answers a value"))
         }
     }
 
@@ -96,9 +151,10 @@ impl<'a> Json<'a> {
         self.size
     }
 
-    /// The value as a datum; only of a whole document.
-    pub fn datum(&self) -> pg_sys::Datum {
-        self.whole
+    /// The value as a parameter takes it; only of a whole document.
+    pub fn datum(&self) -> Value<'a> {
+        // SAFETY: a jsonb that is alive for 'a.
+        unsafe { Value::of(self.whole, pg_sys::JSONBOID) }
     }
 
     pub fn is_object(&self) -> bool {

@@ -1,16 +1,16 @@
 //! One row by its primary key, locked, and changed in place: for the one row that every event
 //! changes.
 
-use std::marker::PhantomData;
-
 use pgrx::{PgSqlErrorCode, ereport, pg_sys};
 
-use super::datum::Arg;
-use super::heap;
+use super::heap::{formed, modified, put};
 use super::holder::{Unavailable, holder};
-use super::lookup::{Found, Key, Keyed, find};
-use super::root;
-use super::version::Version;
+use super::hot_chain;
+use super::lookup::{Key, Keyed, find};
+pub use super::row::Locked;
+use super::row::{TableRow, Version};
+use super::spi::SessionMark;
+use super::value::Arg;
 
 /// What to do about a row that another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,21 +20,13 @@ pub enum Wait {
     Never,
 }
 
-/// A row that this transaction has locked.
-pub struct Locked {
-    pub(super) table: pg_sys::Oid,
-    pub(super) place: pg_sys::ItemPointerData,
-    /// As it was then, in the memory context in which it was locked.
-    pub(super) tuple: pg_sys::HeapTuple,
-}
-
 /// Why a row was not locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missed {
+pub enum NotLocked {
     /// There is none.
     Absent,
-    /// Another transaction has it.
-    Taken,
+    /// Another transaction has it locked.
+    Held,
 }
 
 impl Keyed {
@@ -46,8 +38,8 @@ impl Keyed {
         &self,
         key: impl Into<Key>,
         wait: Wait,
-        then: impl FnOnce(Found<'_>),
-    ) -> Result<Locked, Missed> {
+        then: impl FnOnce(TableRow<'_>),
+    ) -> Result<Locked, NotLocked> {
         // SAFETY: the relation stays open under a lock that is kept to the end of the transaction;
         // the snapshot is pushed and popped in pairs; the slot lives until the row was looked at.
         // What is called through the table's access method is guarded as other calls are. After an
@@ -59,20 +51,20 @@ impl Keyed {
                 Wait::Never => self.open_if_free(mode),
             };
             let Some((relation, index)) = opened else {
-                return Err(Missed::Taken);
+                return Err(NotLocked::Held);
             };
             let snapshot = pg_sys::RegisterSnapshot(self.newest());
-            let mut place = None;
+            let mut tid = None;
             find(relation, index, snapshot, key.into(), |row| {
-                place = Some((*row.tuple).t_self);
+                tid = Some(row.tid());
             });
             let newer = match self.sees_one_snapshot() {
-                true => Newer::Fails,
-                false => Newer::IsTaken,
+                true => NewerVersion::Fails,
+                false => NewerVersion::IsLocked,
             };
-            let locked = match place {
-                Some(place) => lock_at(relation, place, snapshot, wait, newer, then),
-                None => Err(Missed::Absent),
+            let locked = match tid {
+                Some(tid) => lock_at(relation, tid, snapshot, wait, newer, then),
+                None => Err(NotLocked::Absent),
             };
             pg_sys::UnregisterSnapshot(snapshot);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
@@ -103,13 +95,13 @@ impl Keyed {
         }
     }
 
-    /// Hands the row with that key to `then` as it is by now, without locking it; unless another transaction
-    /// is changing it, or has it locked. For tables with few rows: where they are is remembered.
+    /// Hands the newest version of the row with that key to `then`, without locking it; unless another
+    /// transaction is changing it, or has it locked. For tables with few rows: where they are is remembered.
     pub fn look(
         &self,
         key: (i32, i32),
-        mut then: impl FnMut(Found<'_>),
-    ) -> Result<Looked, Unavailable> {
+        mut then: impl FnMut(TableRow<'_>),
+    ) -> Result<Newest, Unavailable> {
         // SAFETY: as in `lock`. A snapshot of everything is a plain structure, alive as long as the look-up,
         // which only notes in it who is writing.
         unsafe {
@@ -122,58 +114,58 @@ impl Keyed {
                 ..Default::default()
             };
             let snapshot = &raw mut everything;
-            let mut looked = Err(Unavailable::Absent);
-            let mut see = |row: Found<'_>| {
-                looked = match holder(row.tuple, &*snapshot) {
+            let mut newest = Err(Unavailable::Absent);
+            let mut see = |row: TableRow<'_>| {
+                newest = match holder(row.tuple(), &*snapshot) {
                     Some(holder) => Err(Unavailable::Held(holder)),
-                    None => Ok(Looked {
+                    None => Ok(Newest {
                         version: row.version(),
                         is_own: row.is_own(),
                     }),
                 };
-                if looked.is_ok() {
+                if newest.is_ok() {
                     then(row);
                 }
             };
-            if !root::find_again(relation, key, snapshot, &mut see) {
+            if !hot_chain::find_again(relation, key, snapshot, &mut see) {
                 find(relation, index, snapshot, key.into(), &mut see);
-                if let Ok(looked) = &looked {
-                    root::remember(relation, key, looked.version.place);
+                if let Ok(newest) = &newest {
+                    hot_chain::remember(relation, key, newest.version.tid);
                 }
             }
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            looked
+            newest
         }
     }
 }
 
-/// A row that was looked at.
-pub struct Looked {
+/// The newest version of a row, which is not locked.
+pub struct Newest {
     pub version: Version,
     /// This transaction has written that version.
     pub is_own: bool,
 }
 
-/// What is done about a version newer than the one at a place.
+/// What becomes of a lock where the row has a newer version than the one that was found.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Newer {
-    IsTaken,
+enum NewerVersion {
+    IsLocked,
     /// It is a serialization failure.
     Fails,
 }
 
-/// Locks the row that has a version at that place.
+/// Locks the row of which a version was found.
 ///
 /// # Safety
-/// The relation must be open for writing, and the place that of a tuple that the snapshot sees.
+/// The relation must be open for writing, and the item pointer that of a tuple that the snapshot sees.
 unsafe fn lock_at(
     relation: pg_sys::Relation,
-    mut place: pg_sys::ItemPointerData,
+    mut tid: pg_sys::ItemPointerData,
     snapshot: pg_sys::Snapshot,
     wait: Wait,
-    newer: Newer,
-    then: impl FnOnce(Found<'_>),
-) -> Result<Locked, Missed> {
+    newer: NewerVersion,
+    then: impl FnOnce(TableRow<'_>),
+) -> Result<Locked, NotLocked> {
     // SAFETY: the slot is of the kind that heaps take; the function pointer is the access method's.
     unsafe {
         let slot = pg_sys::MakeSingleTupleTableSlot(
@@ -181,8 +173,8 @@ unsafe fn lock_at(
             &raw const pg_sys::TTSOpsBufferHeapTuple,
         );
         let flags = match newer {
-            Newer::IsTaken => pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8,
-            Newer::Fails => 0,
+            NewerVersion::IsLocked => pg_sys::TUPLE_LOCK_FLAG_FIND_LAST_VERSION as u8,
+            NewerVersion::Fails => 0,
         };
         let mut failure = pg_sys::TM_FailureData::default();
         let lock_tuple = (*(*relation).rd_tableam)
@@ -191,7 +183,7 @@ unsafe fn lock_at(
         let result = pg_sys::ffi::pg_guard_ffi_boundary(|| {
             lock_tuple(
                 relation,
-                &mut place,
+                &mut tid,
                 snapshot,
                 slot,
                 pg_sys::GetCurrentCommandId(false),
@@ -211,99 +203,40 @@ unsafe fn lock_at(
             OK => {
                 let mut copied = false;
                 let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut copied);
-                then(Found {
-                    tuple,
-                    shape: (*relation).rd_att,
-                    lives: PhantomData,
-                });
+                then(TableRow::new(tuple, relation));
                 Ok(Locked {
                     table: (*relation).rd_id,
-                    place: (*slot).tts_tid,
+                    tid: (*slot).tts_tid,
                     tuple: pg_sys::heap_copytuple(tuple),
+                    locked_in: SessionMark::now(),
                 })
             }
-            DELETED | UPDATED if newer == Newer::Fails => {
+            DELETED | UPDATED if newer == NewerVersion::Fails => {
                 ereport!(
                     ERROR,
                     PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
                     "could not serialize access due to concurrent update"
                 );
             }
-            WOULD_BLOCK => Err(Missed::Taken),
-            _ => Err(Missed::Absent),
+            WOULD_BLOCK => Err(NotLocked::Held),
+            _ => Err(NotLocked::Absent),
         };
         pg_sys::ExecDropSingleTupleTableSlot(slot);
         locked
     }
 }
 
-/// A tuple of these columns; those that the relation has behind them stay as they are in `old`.
-///
-/// # Safety
-/// The relation must be open, `old` be a tuple of it, and the values be of the types of its columns.
-pub(super) unsafe fn formed<const N: usize>(
-    relation: pg_sys::Relation,
-    old: pg_sys::HeapTuple,
-    row: &[Arg; N],
-) -> pg_sys::HeapTuple {
-    let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
-    let mut nulls = row.map(|value| value.is_none());
-    // SAFETY: the caller's promise; values and nulls are as many as its attributes, which is checked.
-    unsafe {
-        let shape = (*relation).rd_att;
-        if (*shape).natts as usize > N {
-            let mut column = 0;
-            let columns = row.map(|value| {
-                column += 1;
-                (column, value)
-            });
-            return modified(relation, old, columns);
-        }
-        assert!((*shape).natts as usize == N, "a row of {N} columns");
-        pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr())
-    }
-}
-
-/// A tuple with some columns changed.
-///
-/// # Safety
-/// The tuple must be one of the relation, and the columns such of it.
-pub(super) unsafe fn modified<const N: usize>(
-    relation: pg_sys::Relation,
-    tuple: pg_sys::HeapTuple,
-    columns: [(i32, Arg); N],
-) -> pg_sys::HeapTuple {
-    let mut numbers = columns.map(|(column, _)| column);
-    let mut values = columns.map(|(_, value)| value.unwrap_or(pg_sys::Datum::from(0)));
-    let mut nulls = columns.map(|(_, value)| value.is_none());
-    // SAFETY: the caller's promise; as many values as columns.
-    unsafe {
-        pg_sys::heap_modify_tuple_by_cols(
-            tuple,
-            (*relation).rd_att,
-            N as i32,
-            numbers.as_mut_ptr(),
-            values.as_mut_ptr(),
-            nulls.as_mut_ptr(),
-        )
-    }
-}
-
 impl Locked {
     /// Puts another row in its place, with a value for each column in their order, the same key among
-    /// them. Later statements of the transaction see it. Must be called within the session in which the row
-    /// was locked.
-    pub fn replace<const N: usize>(self, row: &[Arg; N]) {
-        // SAFETY: the relation is opened anew under the lock that is still held.
+    /// them. Later statements of the transaction see it.
+    pub fn replace<const N: usize>(self, row: &[Arg<'_>; N]) {
+        self.locked_in.debug_check_open();
+        // SAFETY: the relation is opened anew under the lock that is still held; the tuple was copied in
+        // a session that is still open.
         unsafe {
             let relation =
                 pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
-            let replaced = put(
-                relation,
-                self.place,
-                formed(relation, self.tuple, row),
-                Wait::ForIt,
-            );
+            let replaced = put(relation, self.tid, formed(relation, self.tuple, row), true);
             pg_sys::heap_freetuple(replaced.expect(CAN_BE_CHANGED).tuple);
             pg_sys::heap_freetuple(self.tuple);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
@@ -311,15 +244,16 @@ impl Locked {
     }
 
     /// Changes some columns, by their numbers from 1, none of them of its key. Later statements of the
-    /// transaction see it. Must be called within the session in which the row was locked.
-    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) -> Locked {
+    /// transaction see it.
+    pub fn change<const N: usize>(self, columns: [(i32, Arg<'_>); N]) -> Locked {
+        self.locked_in.debug_check_open();
         // SAFETY: the relation is opened anew under the lock that is still held; the tuple was copied
-        // when it was locked, and belongs to this relation.
+        // when it was locked, in a session that is still open, and belongs to this relation.
         unsafe {
             let relation =
                 pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
             let tuple = modified(relation, self.tuple, columns);
-            let changed = put(relation, self.place, tuple, Wait::ForIt);
+            let changed = put(relation, self.tid, tuple, true);
             pg_sys::heap_freetuple(self.tuple);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             changed.expect(CAN_BE_CHANGED)
@@ -329,25 +263,3 @@ impl Locked {
 
 /// Since nobody else has it.
 const CAN_BE_CHANGED: &str = "a row that is locked can be changed";
-
-/// Puts a tuple in the place of a version, which is locked then; None, and nothing, if that is not the
-/// newest, or another transaction has the row and is not waited for.
-///
-/// # Safety
-/// As for [`heap::update`].
-pub(super) unsafe fn put(
-    relation: pg_sys::Relation,
-    place: pg_sys::ItemPointerData,
-    tuple: pg_sys::HeapTuple,
-    wait: Wait,
-) -> Option<Locked> {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let result = heap::update(relation, place, tuple, wait == Wait::ForIt);
-        (result == pg_sys::TM_Result::TM_Ok).then(|| Locked {
-            table: (*relation).rd_id,
-            place: (*tuple).t_self,
-            tuple,
-        })
-    }
-}

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::ffi::CStr;
-use std::marker::PhantomData;
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, INT4OID, OIDARRAYOID, TEXTARRAYOID, TEXTOID};
@@ -11,9 +10,11 @@ use uuid::Uuid;
 
 use super::holder::{Holder, holder};
 use super::invalidation::{self, Watch};
-use super::plan::{Session, Statement, on_latest_snapshot};
+use super::plan::{Statement, on_latest_snapshot};
+use super::row::TableRow;
 use super::session::{check_interrupts, sees_one_snapshot};
-use super::version::Version;
+use super::spi::Session;
+use super::value::uuid_datum;
 use super::{datum, shape};
 
 /// A value of a primary key.
@@ -42,9 +43,7 @@ impl Key {
         match self {
             Key::Uuid(key) => {
                 // SAFETY: a uuid of this memory context, which lives as long as the scan.
-                if let Some(key) = datum::uuid(key) {
-                    keys[0] = unsafe { equal_uuid(key) };
-                }
+                keys[0] = unsafe { equal_uuid(1, key) };
                 (keys, 1)
             }
             Key::Pair(first, second) => {
@@ -72,13 +71,13 @@ fn equal_int4(column: pg_sys::AttrNumber, value: i32) -> pg_sys::ScanKeyData {
     key
 }
 
-/// What of other transactions is seen.
+/// Which versions of rows a scan sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// What they have committed by now.
+pub enum Visibility {
+    /// Those that other transactions have committed by now.
     Committed,
-    /// What they are about to commit as well: of a row that is being changed both versions.
-    Everything,
+    /// Those that they have not committed yet as well: of a row that is being changed both versions.
+    Dirty,
 }
 
 /// A table whose primary key is one uuid, or two integers.
@@ -94,7 +93,7 @@ impl Keyed {
     /// Hands the row with that key to `then`, if there is one. Sees what a statement of the caller
     /// would see. The rights of the current role are not asked: it is for tables that only our own
     /// functions read.
-    pub fn read(&self, key: impl Into<Key>, then: impl FnOnce(Found<'_>)) {
+    pub fn read(&self, key: impl Into<Key>, then: impl FnOnce(TableRow<'_>)) {
         // SAFETY: the relation is opened under a lock that is kept to the end of the transaction,
         // and the snapshot is the one that is active. After an ERROR the abort of the
         // (sub)transaction releases all of it.
@@ -113,7 +112,7 @@ impl Keyed {
 
     /// The same of what is committed by now, whichever snapshot the caller has; nothing while others hold the
     /// whole table.
-    pub fn read_newest(&self, key: impl Into<Key>, then: impl FnOnce(Found<'_>)) {
+    pub fn read_newest(&self, key: impl Into<Key>, then: impl FnOnce(TableRow<'_>)) {
         // SAFETY: as in `read`; the snapshot is registered while it is used.
         unsafe {
             let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
@@ -128,16 +127,21 @@ impl Keyed {
     }
 
     /// Hands every row whose key begins with that number to `then`, whichever snapshot the caller has;
-    /// where everything is seen, with the other transaction that is changing it or has locked it, and none at
+    /// where uncommitted versions are seen, with the other transaction that is changing it or has locked it, and none at
     /// all while others hold the whole table. The rights of the current role are not asked.
-    pub fn each(&self, first: i32, seen: Seen, mut then: impl FnMut(Found<'_>, Option<Holder>)) {
+    pub fn each(
+        &self,
+        first: i32,
+        visibility: Visibility,
+        mut then: impl FnMut(TableRow<'_>, Option<Holder>),
+    ) {
         // SAFETY: as in `read`. A snapshot of everything is a plain structure, alive as long as the
         // scan, which only notes in it who is writing; the other is registered while it is used.
         unsafe {
             let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-            let opened = match seen {
-                Seen::Everything => self.open_if_free(mode),
-                Seen::Committed => Some(self.open(mode)),
+            let opened = match visibility {
+                Visibility::Dirty => self.open_if_free(mode),
+                Visibility::Committed => Some(self.open(mode)),
             };
             let Some((relation, index)) = opened else {
                 return;
@@ -146,9 +150,9 @@ impl Keyed {
                 snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
                 ..Default::default()
             };
-            let snapshot = match seen {
-                Seen::Everything => &raw mut everything,
-                Seen::Committed => pg_sys::RegisterSnapshot(self.newest()),
+            let snapshot = match visibility {
+                Visibility::Dirty => &raw mut everything,
+                Visibility::Committed => pg_sys::RegisterSnapshot(self.newest()),
             };
             let mut key = equal_int4(1, first);
             let scan = pg_sys::systable_beginscan(relation, index, true, snapshot, 1, &mut key);
@@ -157,19 +161,14 @@ impl Keyed {
                 if tuple.is_null() {
                     break;
                 }
-                let holder = match seen {
-                    Seen::Committed => None,
-                    Seen::Everything => holder(tuple, &everything),
+                let holder = match visibility {
+                    Visibility::Committed => None,
+                    Visibility::Dirty => holder(tuple, &everything),
                 };
-                let row = Found {
-                    tuple,
-                    shape: (*relation).rd_att,
-                    lives: PhantomData,
-                };
-                then(row, holder);
+                then(TableRow::new(tuple, relation), holder);
             }
             pg_sys::systable_endscan(scan);
-            if seen == Seen::Committed {
+            if visibility == Visibility::Committed {
                 pg_sys::UnregisterSnapshot(snapshot);
             }
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
@@ -362,7 +361,7 @@ pub(super) unsafe fn find(
     index: pg_sys::Oid,
     snapshot: pg_sys::Snapshot,
     key: Key,
-    then: impl FnOnce(Found<'_>),
+    then: impl FnOnce(TableRow<'_>),
 ) {
     let (mut keys, columns) = key.scan_keys();
     // SAFETY: the caller's promise; the row is looked at before the scan ends.
@@ -371,28 +370,26 @@ pub(super) unsafe fn find(
             pg_sys::systable_beginscan(relation, index, true, snapshot, columns, keys.as_mut_ptr());
         let tuple = pg_sys::systable_getnext(scan);
         if !tuple.is_null() {
-            then(Found {
-                tuple,
-                shape: (*relation).rd_att,
-                lives: PhantomData,
-            });
+            then(TableRow::new(tuple, relation));
         }
         pg_sys::systable_endscan(scan);
     }
 }
 
+/// A scan key of a column that is a uuid.
+///
 /// # Safety
-/// The datum must be a uuid, and live as long as the key is used.
-pub(super) unsafe fn equal_uuid(key: pg_sys::Datum) -> pg_sys::ScanKeyData {
+/// The scan must end before the memory context of the moment does.
+pub(super) unsafe fn equal_uuid(column: pg_sys::AttrNumber, key: Uuid) -> pg_sys::ScanKeyData {
     let mut scan_key = pg_sys::ScanKeyData::default();
-    // SAFETY: the first column and the operator of its type.
+    // SAFETY: an operator of the column's type, and a value of it.
     unsafe {
         pg_sys::ScanKeyInit(
             &mut scan_key,
-            1,
+            column,
             pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
             pg_sys::F_UUID_EQ.into(),
-            key,
+            uuid_datum(key),
         );
     }
     scan_key
@@ -410,44 +407,5 @@ pub(super) unsafe fn newest() -> pg_sys::Snapshot {
         } else {
             pg_sys::GetLatestSnapshot()
         }
-    }
-}
-
-/// A row that was found, valid while it is looked at.
-pub struct Found<'a> {
-    pub(super) tuple: pg_sys::HeapTuple,
-    pub(super) shape: pg_sys::TupleDesc,
-    pub(super) lives: PhantomData<&'a ()>,
-}
-
-impl Found<'_> {
-    /// Which version of the row it is.
-    pub fn version(&self) -> Version {
-        // SAFETY: the tuple is alive, see `read`.
-        unsafe {
-            Version {
-                table: (*self.tuple).t_tableOid,
-                place: (*self.tuple).t_self,
-            }
-        }
-    }
-
-    /// Whether this transaction has written that version.
-    pub(super) fn is_own(&self) -> bool {
-        // SAFETY: the tuple is alive, see `read`; the number in its header does not change.
-        unsafe {
-            let header = (*self.tuple).t_data;
-            let committed = u32::from((*header).t_infomask) & pg_sys::HEAP_XMIN_COMMITTED != 0;
-            !committed
-                && pg_sys::TransactionIdIsCurrentTransactionId((*header).t_choice.t_heap.t_xmin)
-        }
-    }
-
-    /// The value in column `column` (from 1), or None where it is null.
-    pub fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
-        let mut null = false;
-        // SAFETY: tuple and shape belong together and are alive, see `read`.
-        let value = unsafe { pg_sys::SPI_getbinval(self.tuple, self.shape, column, &mut null) };
-        (!null).then_some(value)
     }
 }

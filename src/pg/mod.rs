@@ -1,7 +1,11 @@
 //! The glue to Postgres, and the only unsafe code of the house.
 //!
 //! Every block says why it is sound. What other rooms see of it is safe: kept plans that take and
-//! give datums, arrays as slices, jsonb as a reader, a closure that may fail, a role to act as.
+//! give values, rows by their keys, arrays as slices, jsonb as a reader, a closure that may fail, a role to act as.
+//!
+//! A row, and what is read from it, lives while it is handed to a closure; a value that a statement takes borrows
+//! what it is made of. Types of parameters, columns and arguments, an open session where a statement needs one, and
+//! what must not outlive its session or transaction are checked in debug builds, as tests are run in.
 
 #![allow(unsafe_code)]
 
@@ -12,31 +16,38 @@ pub mod attempt;
 pub mod call;
 pub mod claim;
 pub mod clock;
+pub mod column;
 pub mod confined;
 pub mod daily;
 pub mod datum;
 pub mod expression;
 mod heap;
 pub mod holder;
+mod hot_chain;
 pub mod identity;
 pub mod invalidation;
 pub mod json;
-pub mod lock_limit;
+pub mod lock_timeout;
 pub mod locked;
 pub mod lookup;
 pub mod partition;
 pub mod plan;
 mod planner;
-mod root;
+pub mod record;
+pub mod row;
 pub mod rule_text;
 pub mod session;
 mod shape;
+mod spi;
 pub mod timeout;
+mod value;
 pub mod version;
 pub mod watched;
 pub mod worker;
 
-pub use plan::{Plan, Row, Session, Statement};
+pub use plan::{Plan, Statement};
+pub use row::Row;
+pub use spi::Session;
 pub use watched::Watched;
 
 /// Once per process, from `_PG_init`, when the settings are defined.

@@ -1,20 +1,18 @@
 //! Rows of a day by their primary key, without the executor: in tables that are partitioned by day.
 
-use std::marker::PhantomData;
-
-use pgrx::pg_sys;
+use pgrx::{IntoDatum, pg_sys};
 use uuid::Uuid;
 
 use super::daily::Day;
-use super::datum;
-use super::lookup::{Found, equal_uuid, newest};
+use super::lookup::{equal_uuid, newest};
+use super::row::TableRow;
 
 /// Whether one of the partitions has a row whose first three columns, those of its primary key, are
 /// this uuid, this text in the order of bytes, and a time from `first` to `last`. Sees what is
 /// committed by now, or what the transaction sees if it sees one snapshot throughout; and what it
 /// wrote itself. None where a partition was altered just now.
 pub fn has_between(days: &[Day], key: Uuid, text: &str, (first, last): (i64, i64)) -> Option<bool> {
-    let (key, text) = (datum::uuid(key)?, datum::text(text)?);
+    let text = text.into_datum()?;
     let time = |strategy: u32, operator: u32, at: i64| {
         let mut key = pg_sys::ScanKeyData::default();
         let (strategy, at) = (strategy as pg_sys::StrategyNumber, pg_sys::Datum::from(at));
@@ -29,7 +27,7 @@ pub fn has_between(days: &[Day], key: Uuid, text: &str, (first, last): (i64, i64
         let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
         pg_sys::ScanKeyInit(&mut name, 2, equal, pg_sys::F_TEXTEQ.into(), text);
         let mut keys = [
-            equal_uuid(key),
+            equal_uuid(1, key),
             name,
             time(
                 pg_sys::BTGreaterEqualStrategyNumber,
@@ -98,11 +96,8 @@ pub fn find_in_day(
     day: Day,
     (first, second): (Uuid, Uuid),
     at: i64,
-    then: impl FnOnce(Found<'_>),
+    then: impl FnOnce(TableRow<'_>),
 ) -> bool {
-    let (Some(first), Some(second)) = (datum::uuid(first), datum::uuid(second)) else {
-        return true;
-    };
     // SAFETY: keys name the columns of the index and operators of their types; the partition is opened under a lock
     // that is kept to the end of the transaction, and the snapshot registered while it is used.
     unsafe {
@@ -111,8 +106,8 @@ pub fn find_in_day(
         };
         let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
         let mut keys = [pg_sys::ScanKeyData::default(); 3];
-        keys[0] = equal_uuid(first);
-        pg_sys::ScanKeyInit(&mut keys[1], 2, equal, pg_sys::F_UUID_EQ.into(), second);
+        keys[0] = equal_uuid(1, first);
+        keys[1] = equal_uuid(2, second);
         let at = pg_sys::Datum::from(at);
         pg_sys::ScanKeyInit(&mut keys[2], 3, equal, pg_sys::F_TIMESTAMPTZ_EQ.into(), at);
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
@@ -126,11 +121,7 @@ pub fn find_in_day(
         );
         let tuple = pg_sys::systable_getnext(scan);
         if !tuple.is_null() {
-            then(Found {
-                tuple,
-                shape: (*relation).rd_att,
-                lives: PhantomData,
-            });
+            then(TableRow::new(tuple, relation));
         }
         pg_sys::systable_endscan(scan);
         pg_sys::UnregisterSnapshot(snapshot);

@@ -1,38 +1,14 @@
 //! Statements on kept plans: prepared once per backend, run with datums, read row by row.
 
 use std::cell::{Cell, OnceCell};
-use std::ffi::{CStr, CString};
-use std::marker::PhantomData;
+use std::ffi::{CStr, CString, c_char};
 
-use pgrx::{FromDatum, PgList, pg_sys};
+use pgrx::{PgList, pg_sys};
 
-use super::datum::Arg;
-pub use super::planner::as_server;
-
-/// A connection to the executor; what is allocated while it is open is freed when it closes.
-pub struct Session(());
-
-impl Session {
-    pub fn open() -> Session {
-        // SAFETY: paired with SPI_finish in Drop; on an ERROR the abort of the (sub)transaction
-        // closes the connection itself, which is why Drop leaves it alone while unwinding.
-        let code = unsafe { pg_sys::SPI_connect() };
-        assert!(
-            code == pg_sys::SPI_OK_CONNECT as i32,
-            "SPI_connect answered {code}"
-        );
-        Session(())
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: see `open`.
-            unsafe { pg_sys::SPI_finish() };
-        }
-    }
-}
+pub use super::planner::with_server_planner;
+use super::row::Row;
+use super::spi::SessionMark;
+use super::value::{self, Arg};
 
 /// Whether a statement may write.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,9 +19,11 @@ pub enum Access {
     Write,
 }
 
-/// A plan that outlives the transaction. Statements need an open session.
+/// A plan that outlives the transaction. To make, plan and run it takes an open session, which debug builds check.
 pub struct Plan {
     plan: pg_sys::SPIPlanPtr,
+    /// The types of its parameters.
+    types: Box<[pg_sys::Oid]>,
     /// Whether it has run, and so has been planned.
     planned: Cell<bool>,
 }
@@ -53,10 +31,11 @@ pub struct Plan {
 impl Plan {
     /// Plans `sql`, once for all parameters; a fault in it is a Postgres error.
     pub fn prepare(sql: &str, types: &[pg_sys::Oid]) -> Plan {
+        SessionMark::debug_check_any();
         let sql = CString::new(sql).expect("a statement has no NUL");
         // SAFETY: text and types live through the call; the plan is kept at once, so that it lies
         // in memory of its own.
-        pinned(|| unsafe {
+        with_standard_strings(|| unsafe {
             let plan = pg_sys::SPI_prepare_cursor(
                 sql.as_ptr(),
                 types.len() as i32,
@@ -68,6 +47,7 @@ impl Plan {
             pg_sys::SPI_keepplan(plan);
             Plan {
                 plan,
+                types: types.into(),
                 planned: Cell::new(false),
             }
         })
@@ -79,11 +59,12 @@ impl Plan {
         self.planned.get() && unsafe { pg_sys::SPI_plan_is_valid(self.plan) }
     }
 
-    /// Plans it now, without running it. Needs an open session.
+    /// Plans it now, without running it.
     pub fn make_ready(&self) {
+        SessionMark::debug_check_any();
         // SAFETY: the plan is kept as long as self; what is made of it is counted by the owner of the
         // moment, released at once, and stays with the plan.
-        pinned(|| {
+        with_standard_strings(|| {
             in_memory(|| unsafe {
                 let made = pg_sys::SPI_plan_get_cached_plan(self.plan);
                 if !made.is_null() {
@@ -95,19 +76,22 @@ impl Plan {
     }
 
     /// What it has been planned as, held until the answer is dropped. None before it has been planned, or where
-    /// that no longer holds. Needs an open session.
+    /// that no longer holds.
     pub fn hold(&self) -> Option<Planned> {
+        SessionMark::debug_check_any();
         if !self.is_ready() {
             return None;
         }
         // SAFETY: as in `make_ready`.
-        let made = pinned(|| in_memory(|| unsafe { pg_sys::SPI_plan_get_cached_plan(self.plan) }));
+        let made = with_standard_strings(|| {
+            in_memory(|| unsafe { pg_sys::SPI_plan_get_cached_plan(self.plan) })
+        });
         (!made.is_null()).then_some(Planned(made))
     }
 
-    /// Whether, as it is planned now, it may call functions that the server did not come with: itself, or for the checks
-    /// of a domain. True where that is not known. Takes as long as planning: to be asked once. Needs an open session.
-    pub fn calls_added(&self) -> bool {
+    /// Whether, as it is planned now, it may call user-defined functions: itself, or for the checks of a domain. True
+    /// where that is not known. Takes as long as planning: to be asked once. Needs an open session.
+    pub fn calls_user_functions(&self) -> bool {
         let planned = self.hold();
         let tree = planned.as_ref().and_then(Planned::tree);
         tree.is_none_or(|tree| {
@@ -124,9 +108,9 @@ impl Plan {
     }
 
     /// Begins to run it, for a cursor.
-    fn portal(&self, access: Access, args: &[Arg]) -> pg_sys::Portal {
-        let (mut values, nulls) = laid_out(args);
-        // SAFETY: values and nulls are as long as the plan's parameters, and copied; the portal holds the plan,
+    fn portal(&self, access: Access, args: &[Arg<'_>]) -> pg_sys::Portal {
+        let (mut values, nulls) = self.laid_out(args);
+        // SAFETY: values and nulls are those of the plan's parameters, and copied; the portal holds the plan,
         // and lives until Drop or the transaction's end.
         let mut open = || unsafe {
             pg_sys::SPI_cursor_open(
@@ -139,7 +123,7 @@ impl Plan {
         };
         let portal = match self.is_ready() {
             true => open(),
-            false => pinned(|| in_memory(open)),
+            false => with_standard_strings(|| in_memory(open)),
         };
         self.planned.set(true);
         portal
@@ -147,9 +131,9 @@ impl Plan {
 
     /// Runs the plan, hands each row to `each`, and answers how many rows there were: returned by
     /// a query or RETURNING, else changed.
-    pub fn run(&self, access: Access, args: &[Arg], mut each: impl FnMut(Row<'_>)) -> u64 {
-        let (mut values, nulls) = laid_out(args);
-        // SAFETY: values and nulls are as long as the plan's parameters; the tuple table is read
+    pub fn run(&self, access: Access, args: &[Arg<'_>], mut each: impl FnMut(Row<'_>)) -> u64 {
+        let (mut values, nulls) = self.laid_out(args);
+        // SAFETY: values and nulls are those of the plan's parameters; the tuple table is read
         // before the next statement and freed here; rows borrow from it and cannot escape `each`.
         unsafe {
             let mut execute = || {
@@ -164,7 +148,7 @@ impl Plan {
             let code = if self.is_ready() {
                 execute()
             } else {
-                pinned(|| in_memory(execute))
+                with_standard_strings(|| in_memory(execute))
             };
             self.planned.set(true);
             assert!(code >= 0, "SPI_execute_plan answered {code}");
@@ -173,7 +157,30 @@ impl Plan {
             processed
         }
     }
+
+    /// Parameters as SPI takes them; in debug builds, they must be of the types that the statement declares.
+    fn laid_out(&self, args: &[Arg<'_>]) -> ([pg_sys::Datum; MOST], [c_char; MOST]) {
+        SessionMark::debug_check_any();
+        assert!(
+            args.len() == self.types.len() && args.len() <= MOST,
+            "{} parameters of {}, and at most {MOST}",
+            args.len(),
+            self.types.len()
+        );
+        let mut values = [pg_sys::Datum::from(0); MOST];
+        let mut nulls = [b' ' as c_char; MOST];
+        for (i, arg) in args.iter().enumerate() {
+            value::debug_check_type(arg, self.types[i], i + 1);
+            match arg {
+                Some(value) => values[i] = value.datum(),
+                None => nulls[i] = b'n' as c_char,
+            }
+        }
+        (values, nulls)
+    }
 }
+
+const MOST: usize = 40;
 
 /// A planned statement that is held.
 pub struct Planned(*mut pg_sys::CachedPlan);
@@ -196,22 +203,6 @@ impl Drop for Planned {
     }
 }
 
-const MOST: usize = 40;
-
-/// Parameters as SPI takes them.
-fn laid_out(args: &[Arg]) -> ([pg_sys::Datum; MOST], [std::ffi::c_char; MOST]) {
-    assert!(args.len() <= MOST, "at most {MOST} parameters");
-    let mut values = [pg_sys::Datum::from(0); MOST];
-    let mut nulls = [b' ' as std::ffi::c_char; MOST];
-    for (i, arg) in args.iter().enumerate() {
-        match arg {
-            Some(datum) => values[i] = *datum,
-            None => nulls[i] = b'n' as std::ffi::c_char,
-        }
-    }
-    (values, nulls)
-}
-
 /// Hands on the rows of the last statement and frees them.
 ///
 /// # Safety
@@ -225,17 +216,13 @@ unsafe fn for_each_row(each: &mut impl FnMut(Row<'_>)) {
         }
         for i in 0..(*table).numvals as usize {
             let tuple = *(*table).vals.add(i);
-            each(Row {
-                tuple,
-                shape: (*table).tupdesc,
-                lives: PhantomData,
-            });
+            each(Row::new(tuple, (*table).tupdesc));
         }
         pg_sys::SPI_freetuptable(table);
     }
 }
 
-/// A query that is read in batches. Needs an open session; not always the same one.
+/// A query that is read in batches, each in a session that may be another one.
 pub struct Cursor {
     portal: pg_sys::Portal,
     /// Where it has a plan of its own.
@@ -244,7 +231,7 @@ pub struct Cursor {
 
 impl Cursor {
     /// Opens it on the caller's snapshot.
-    pub fn open(plan: Plan, args: &[Arg]) -> Cursor {
+    pub fn open(plan: Plan, args: &[Arg<'_>]) -> Cursor {
         let portal = plan.portal(Access::Read, args);
         Cursor {
             portal,
@@ -254,6 +241,7 @@ impl Cursor {
 
     /// Hands the next `most` rows to `each`; answers how many there were.
     pub fn fetch(&mut self, most: i64, mut each: impl FnMut(Row<'_>)) -> i64 {
+        SessionMark::debug_check_any();
         // SAFETY: the portal is open, see `open`.
         unsafe {
             pg_sys::SPI_cursor_fetch(self.portal, true, most as _);
@@ -285,53 +273,6 @@ impl Drop for Plan {
     }
 }
 
-/// One row of a result, valid while it is looked at.
-pub struct Row<'a> {
-    tuple: pg_sys::HeapTuple,
-    shape: pg_sys::TupleDesc,
-    lives: PhantomData<&'a ()>,
-}
-
-impl Row<'_> {
-    /// The value in column `column` (from 1), or None where it is null.
-    pub fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
-        let mut null = false;
-        // SAFETY: tuple and shape belong together and are alive, see `run`.
-        let datum = unsafe { pg_sys::SPI_getbinval(self.tuple, self.shape, column, &mut null) };
-        (!null).then_some(datum)
-    }
-
-    /// The same, as a Rust value. `T` must be the type that the statement gives that column.
-    pub fn get<T: FromDatum>(&self, column: i32) -> Option<T> {
-        let datum = self.datum(column)?;
-        // SAFETY: the statement declares the column's type; statements and their readers stand
-        // side by side, and values that are not by-value are copied.
-        unsafe { T::from_datum(datum, false) }
-    }
-
-    /// The same for columns that are never null.
-    pub fn must<T: FromDatum>(&self, column: i32) -> T {
-        self.get(column).expect("a column that is not null")
-    }
-
-    pub fn uuid(&self, column: i32) -> Option<uuid::Uuid> {
-        self.get::<pgrx::Uuid>(column)
-            .map(|value| uuid::Uuid::from_bytes(*value.as_bytes()))
-    }
-
-    /// A jsonb, alive as long as the row.
-    pub fn json(&self, column: i32) -> Option<super::json::Json<'_>> {
-        // SAFETY: the statement declares the column as jsonb.
-        self.datum(column)
-            .map(|datum| unsafe { super::json::Json::open(datum) })
-    }
-
-    /// A timestamptz as microseconds since 2000.
-    pub fn timestamp(&self, column: i32) -> Option<i64> {
-        self.datum(column).map(|datum| datum.value() as i64)
-    }
-}
-
 /// A statement of ours: its text, its parameters, and the plan that this backend keeps for it.
 /// Lives in a `thread_local!`.
 pub struct Statement {
@@ -354,16 +295,16 @@ impl Statement {
             .get_or_init(|| Plan::prepare(self.sql, self.types))
     }
 
-    pub fn read(&self, args: &[Arg], each: impl FnMut(Row<'_>)) -> u64 {
+    pub fn read(&self, args: &[Arg<'_>], each: impl FnMut(Row<'_>)) -> u64 {
         self.plan().run(Access::Read, args, each)
     }
 
-    pub fn write(&self, args: &[Arg], each: impl FnMut(Row<'_>)) -> u64 {
+    pub fn write(&self, args: &[Arg<'_>], each: impl FnMut(Row<'_>)) -> u64 {
         self.plan().run(Access::Write, args, each)
     }
 
     /// Its rows, to be read in batches.
-    pub fn cursor(&self, access: Access, args: &[Arg]) -> Cursor {
+    pub fn cursor(&self, access: Access, args: &[Arg<'_>]) -> Cursor {
         Cursor {
             portal: self.plan().portal(access, args),
             _plan: None,
@@ -373,17 +314,17 @@ impl Statement {
 
 /// Runs `work` with the one reading of string constants that rules and statements are written in,
 /// whatever the caller has set.
-pub fn pinned<T>(work: impl FnOnce() -> T) -> T {
+pub fn with_standard_strings<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"standard_conforming_strings", c"on", work)
 }
 
 /// Runs `work` with numbers written as exactly as they are, whatever the caller has set.
-pub fn exact<T>(work: impl FnOnce() -> T) -> T {
+pub fn with_exact_floats<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"extra_float_digits", c"1", work)
 }
 
 /// Runs `work` with messages in the server's own words, whatever language the caller reads.
-pub fn untranslated<T>(work: impl FnOnce() -> T) -> T {
+pub fn with_english_messages<T>(work: impl FnOnce() -> T) -> T {
     with_setting(c"lc_messages", c"C", work)
 }
 
@@ -391,15 +332,15 @@ pub fn untranslated<T>(work: impl FnOnce() -> T) -> T {
 /// is looked at all the time, so that a few look-ups by an index beat reading a table whole; and in the
 /// server's way, whatever the caller has set.
 fn in_memory<T>(work: impl FnOnce() -> T) -> T {
-    as_server(|| {
+    with_server_planner(|| {
         with_setting(c"seq_page_cost", c"0.1", || {
             with_setting(c"random_page_cost", c"0.1", work)
         })
     })
 }
 
-/// Runs `work`, which waits for each lock so many milliseconds at most and fails then.
-pub fn with_lock_timeout<T>(milliseconds: i32, work: impl FnOnce() -> T) -> T {
+/// Runs `work`, in which a wait for a lock fails after so many milliseconds.
+pub(super) fn with_lock_timeout<T>(milliseconds: i32, work: impl FnOnce() -> T) -> T {
     let value = CString::new(milliseconds.to_string()).expect("digits");
     with_setting(c"lock_timeout", &value, work)
 }

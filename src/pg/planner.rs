@@ -57,7 +57,7 @@ fn settings() -> Vec<Setting> {
 /// whatever a role, a connection or a session has set. Where a connection began with a value of its own, the
 /// server's is not known to it, and the one that PostgreSQL comes with serves. Costs a look at each setting where
 /// nothing was changed. An error undoes it with its subtransaction.
-pub fn as_server<T>(work: impl FnOnce() -> T) -> T {
+pub fn with_server_planner<T>(work: impl FnOnce() -> T) -> T {
     let is_own = |source| source > pg_sys::GucSource::PGC_S_DATABASE;
     // SAFETY: settings live as long as the process. A nest level is opened and closed as around a function with a
     // SET clause.

@@ -6,8 +6,10 @@ use pgrx::prelude::*;
 mod tests {
     use super::*;
     use crate::pg::attempt::{attempt, sqlstate};
-    use crate::pg::expression::Truths;
-    use crate::pg::json::{Field, Json};
+    use crate::pg::expression::DirectExpressions;
+    use crate::pg::json::{Document, Field, Json};
+    use crate::pg::locked::{Locked, Wait};
+    use crate::pg::lookup::Keyed;
     use crate::pg::{Plan, Session, array, datum, plan::Access};
 
     /// What Postgres prints of a value that we have built.
@@ -44,9 +46,10 @@ mod tests {
 
     #[pg_test]
     fn jsonb_is_read_where_it_lies() {
-        let json = Json::parse(
+        let document = Document::parse(
             r#"{"n": 1e400, "t": "ü\"", "b": true, "o": {"x": 2}, "a": [], "z": null}"#,
         );
+        let json = document.json();
         assert!(matches!(json.get("n"), Some(Field::Number(n)) if n == f64::INFINITY));
         assert!(matches!(json.get("t"), Some(Field::Text("ü\""))));
         assert!(matches!(json.get("b"), Some(Field::Bool(true))));
@@ -61,9 +64,10 @@ mod tests {
 
     #[pg_test]
     fn equal_documents_have_equal_hashes() {
-        let one = Json::parse(r#"{"a": 1.0, "b": [1, "x"]}"#);
-        let same = Json::parse(r#"{"b": [1.00, "x"], "a": 1}"#);
-        let other = Json::parse(r#"{"b": [1.00, "x"], "a": 2}"#);
+        let one = Document::parse(r#"{"a": 1.0, "b": [1, "x"]}"#);
+        let same = Document::parse(r#"{"b": [1.00, "x"], "a": 1}"#);
+        let other = Document::parse(r#"{"b": [1.00, "x"], "a": 2}"#);
+        let [one, same, other] = [&one, &same, &other].map(Document::json);
         assert_eq!(one.hash(5), same.hash(5));
         assert_ne!(one.hash(5), other.hash(5));
         assert_ne!(one.hash(5), one.hash(6));
@@ -84,19 +88,116 @@ mod tests {
         assert!(panicked.message.contains("a bug"));
     }
 
+    /// What an attempt fails with.
+    fn failure<T>(work: impl FnOnce() -> T) -> String {
+        attempt(work).err().expect("a failure").message
+    }
+
+    #[pg_test]
+    fn an_argument_needs_no_session_and_outlives_one() {
+        let word = String::from("word");
+        let args = [datum::text(&word), datum::array(&[1.5f64, 2.5])];
+        for _ in 0..2 {
+            let _session = Session::open();
+            let types = [pg_sys::TEXTOID, pg_sys::FLOAT8ARRAYOID];
+            let mut said = None;
+            Plan::prepare("SELECT $1 || $2::text", &types)
+                .run(Access::Read, &args, |row| said = row.get::<String>(1));
+            assert_eq!(said.as_deref(), Some("word{1.5,2.5}"));
+        }
+    }
+
+    #[pg_test]
+    fn columns_and_parameters_are_of_the_types_that_they_are_taken_for() {
+        let _session = Session::open();
+        let plan = Plan::prepare("SELECT $1", &[pg_sys::INT8OID]);
+        let read = |args: &[datum::Arg<'_>]| {
+            plan.run(Access::Read, args, |row| _ = row.get::<i32>(1));
+        };
+        let column = failure(|| read(&[datum::int8(1)]));
+        assert_eq!(column, "value 1 is of type 20, and read as a i32");
+        let parameter = failure(|| read(&[datum::int4(1)]));
+        assert!(
+            parameter.starts_with("value 1 is of type 23, and taken for"),
+            "{parameter}"
+        );
+        let none = failure(|| read(&[]));
+        assert!(none.starts_with("0 parameters of 1"), "{none}");
+        let array = failure(|| {
+            plan.run(Access::Read, &[datum::int8(1)], |row| {
+                array::read_into(row.datum(1).expect("1"), &mut Vec::<f64>::new());
+            })
+        });
+        assert_eq!(array, "a value of type 20, read as an array");
+    }
+
+    #[pg_test]
+    fn a_statement_without_a_session_and_a_lock_after_its_session_are_told() {
+        let plan = {
+            let _session = Session::open();
+            Plan::prepare("SELECT 1", &[])
+        };
+        let alone = failure(|| plan.run(Access::Read, &[], |_| {}));
+        assert_eq!(alone, "a statement needs an open session");
+
+        Spi::run("INSERT INTO decide.budget_stripe (slot, stripe, quota) VALUES (-7, 0, 5)")
+            .unwrap();
+        let stripes = Keyed {
+            schema: c"decide",
+            table: c"budget_stripe",
+            counts: true,
+        };
+        let lock = || stripes.lock((-7, 0), Wait::Never, |_| {}).expect("a row");
+        let change = |locked: Locked| locked.change([(3, datum::int8(6))]);
+        let locked = {
+            let _session = Session::open();
+            change(lock())
+        };
+        let late = failure(|| {
+            let _session = Session::open();
+            change(locked)
+        });
+        assert_eq!(late, "used after its session was closed");
+        let _session = Session::open();
+        let wrong = failure(|| lock().change([(3, datum::int4(6))]));
+        assert!(
+            wrong.starts_with("value 3 is of type 23, and taken for"),
+            "{wrong}"
+        );
+        change(lock());
+        let quota = Spi::get_one::<i64>("SELECT quota FROM decide.budget_stripe WHERE slot = -7");
+        assert_eq!(quota, Ok(Some(6)));
+    }
+
+    #[pg_test]
+    fn the_empty_object_is_what_the_server_makes_of_it() {
+        let (ours, parsed) = (Json::nothing(), Document::parse("{}"));
+        let parsed = parsed.json();
+        assert_eq!((ours.text(), ours.size()), (parsed.text(), parsed.size()));
+        assert_eq!(ours.hash(3), parsed.hash(3));
+        let more = Document::parse(r#"{"a": 1, "b": "x"}"#);
+        let more = more.json();
+        assert_eq!(ours.with(&more).json().text(), more.text());
+        assert_eq!(more.without("b").json().text(), r#"{"a": 1}"#);
+    }
+
     const NUMBER_AND_TEXT: [pg_sys::Oid; 2] = [pg_sys::FLOAT8OID, pg_sys::TEXTOID];
 
     /// What of an array of truths about a number and a text needs no executor.
-    fn truths(array: &str) -> Option<Truths> {
+    fn truths(array: &str) -> Option<DirectExpressions> {
         let plan = Plan::prepare(&format!("SELECT ARRAY[{array}]::bool[]"), &NUMBER_AND_TEXT);
         plan.make_ready();
-        Truths::of(&plan, &NUMBER_AND_TEXT)
+        DirectExpressions::of(&plan, &NUMBER_AND_TEXT)
     }
 
-    fn evaluated(truths: &Truths, number: Option<f64>, text: Option<&str>) -> Vec<(usize, bool)> {
+    fn evaluated(
+        truths: &DirectExpressions,
+        number: Option<f64>,
+        text: Option<&str>,
+    ) -> Vec<(usize, bool)> {
         let mut found = Vec::new();
         let args = [number.and_then(datum::float8), datum::optional_text(text)];
-        truths.evaluate(&args, |place, holds| found.push((place, holds)));
+        truths.evaluate(&args, |index, holds| found.push((index, holds)));
         found
     }
 
@@ -106,7 +207,7 @@ mod tests {
         let of_all = "$1 > 1, EXISTS (SELECT FROM pg_class WHERE relname = $2), NULL, $2 LIKE 'x%', \
                       false, ($1 = ANY ('{1,2}')) IS NOT TRUE, CASE WHEN $1 > 0 THEN length($2) = 1 END";
         let truths = truths(of_all).expect("some");
-        let had: Vec<usize> = (0..8).filter(|&place| truths.has(place)).collect();
+        let had: Vec<usize> = (0..8).filter(|&index| truths.has(index)).collect();
         assert_eq!(had, [0, 2, 3, 4, 5, 6]);
         let with = |number, text| {
             let found = evaluated(&truths, number, text).into_iter();
@@ -140,7 +241,7 @@ mod tests {
             &NUMBER_AND_TEXT,
         );
         plan.make_ready();
-        assert!(Truths::of(&plan, &NUMBER_AND_TEXT).is_none());
+        assert!(DirectExpressions::of(&plan, &NUMBER_AND_TEXT).is_none());
     }
 
     #[pg_test]

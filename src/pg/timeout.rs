@@ -5,9 +5,8 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
-
-use super::attempt::Caught;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_guard, pg_sys};
 
 // The server's timeouts, which pgrx does not declare (`utils/timeout.h`, the same since version 9.3).
 unsafe extern "C-unwind" {
@@ -69,18 +68,18 @@ impl Timer {
         let was_caught = ran_out && (AGAIN.load(Ordering::Relaxed) || !is_pending());
         drop(self);
         if was_caught && !is_the_statements() {
-            late().raise();
+            cancel();
         }
     }
 }
 
-/// What the timer's cancel is to who catches it.
-fn late() -> Caught {
-    Caught {
-        code: PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
-        message: "canceling statement due to a timeout".to_owned(),
-        timed_out: true,
-    }
+/// Raises the timer's cancel.
+fn cancel() -> ! {
+    goes_on();
+    let code = PgSqlErrorCode::ERRCODE_QUERY_CANCELED;
+    ErrorReport::new(code, "canceling statement due to a timeout", "pg_decide")
+        .report(PgLogLevel::ERROR);
+    unreachable!("an ERROR does not return")
 }
 
 /// Whether a cancel is asked for.

@@ -1,25 +1,18 @@
-//! One row that was looked at and not locked: changed if nobody else was faster.
-
-use std::marker::PhantomData;
+//! One row that was looked at and not locked: changed unless others have changed or locked it first.
 
 use pgrx::pg_sys;
 
-use super::datum::Arg;
-use super::locked::{Locked, Wait, formed, modified, put};
-use super::lookup::Found;
-
-/// A version of a row that this transaction has looked at and not locked.
-#[derive(Clone, Copy)]
-pub struct Version {
-    pub(super) table: pg_sys::Oid,
-    pub(super) place: pg_sys::ItemPointerData,
-}
+use super::heap::{formed, modified, put};
+use super::locked::Wait;
+pub use super::row::Version;
+use super::row::{Locked, TableRow};
+use super::value::Arg;
 
 impl Version {
     /// Changes some columns, as [`Locked::change`] does, unless there is a newer version or another
-    /// transaction has the row: then nothing, and at once. Must be called in the transaction, and under the
-    /// snapshot, in which it was found.
-    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) -> Option<Locked> {
+    /// transaction has the row: then nothing, and at once.
+    pub fn change<const N: usize>(self, columns: [(i32, Arg<'_>); N]) -> Option<Locked> {
+        self.found_in.debug_check();
         // SAFETY: the relation is opened anew under the lock of the look-up, or a stronger one that is not
         // waited for; while the snapshot lasts, the version stays where it is, whatever becomes of the row.
         unsafe {
@@ -28,20 +21,21 @@ impl Version {
                 return None;
             }
             let relation = pg_sys::table_open(self.table, pg_sys::NoLock as pg_sys::LOCKMODE);
-            let changed = with_tuple(relation, self.place, |old, page| {
+            let changed = with_tuple(relation, self.tid, |old, page| {
                 is_newest(old, page).then(|| modified(relation, old, columns))
             });
             let locked = changed
                 .flatten()
-                .and_then(|tuple| put(relation, self.place, tuple, Wait::Never));
+                .and_then(|tuple| put(relation, self.tid, tuple, false));
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
         }
     }
 
     /// Puts another row in its place, as [`Locked::replace`] does, and waits for it or not; None, and nothing, if
-    /// there is a newer version by then, or if another transaction has the row and is not waited for. As above.
-    pub fn replace<const N: usize>(self, row: &[Arg; N], wait: Wait) -> Option<Locked> {
+    /// there is a newer version by then, or if another transaction has the row and is not waited for.
+    pub fn replace<const N: usize>(self, row: &[Arg<'_>; N], wait: Wait) -> Option<Locked> {
+        self.found_in.debug_check();
         // SAFETY: as above; the tuple is formed for this relation.
         unsafe {
             let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
@@ -49,84 +43,82 @@ impl Version {
                 return None;
             }
             let relation = pg_sys::table_open(self.table, mode);
-            let tuple = with_tuple(relation, self.place, |old, page| {
+            let tuple = with_tuple(relation, self.tid, |old, page| {
                 (!is_replaced(old, page)).then(|| formed(relation, old, row))
             });
             let locked = tuple
                 .flatten()
-                .and_then(|tuple| put(relation, self.place, tuple, wait));
+                .and_then(|tuple| put(relation, self.tid, tuple, wait == Wait::ForIt));
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
         }
     }
 
-    /// Hands the row to `then` as it was in this version. As above.
-    pub fn read(self, then: impl FnOnce(Found<'_>)) {
+    /// Hands the row to `then` as it was in this version.
+    pub fn read(self, then: impl FnOnce(TableRow<'_>)) {
+        self.found_in.debug_check();
         // SAFETY: as above.
         unsafe {
             let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
             let relation = pg_sys::table_open(self.table, mode);
-            with_tuple(relation, self.place, |tuple, _| {
-                then(Found {
-                    tuple,
-                    shape: (*relation).rd_att,
-                    lives: PhantomData,
-                });
+            with_tuple(relation, self.tid, |tuple, _| {
+                then(TableRow::new(tuple, relation));
             });
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         }
     }
 
-    /// Whether it still is the newest version, and no other transaction has the row. As above.
+    /// Whether it still is the newest version, and no other transaction has the row.
     pub fn is_newest(self) -> bool {
+        self.found_in.debug_check();
         // SAFETY: as above; whether a tuple may be updated is asked under a lock on its page.
         unsafe {
             let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
             let relation = pg_sys::table_open(self.table, mode);
-            let newest = with_tuple(relation, self.place, |tuple, page| is_newest(tuple, page));
+            let newest = with_tuple(relation, self.tid, |tuple, page| is_newest(tuple, page));
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             newest == Some(true)
         }
     }
 }
 
-/// How firmly a transaction has a row.
-pub enum Grip {
-    /// It has looked at it, and others may be faster.
-    Loose(Version),
-    Firm(Locked),
+/// How a transaction has a row.
+pub enum RowLock {
+    /// It has looked at a version, and others may change or lock the row first.
+    Optimistic(Version),
+    Held(Locked),
 }
 
-impl Grip {
-    pub fn is_firm(&self) -> bool {
-        matches!(self, Grip::Firm(_))
+impl RowLock {
+    pub fn is_held(&self) -> bool {
+        matches!(self, RowLock::Held(_))
     }
 
-    /// Changes some columns, and has the row firmly then; None if others were faster.
-    pub fn change<const N: usize>(self, columns: [(i32, Arg); N]) -> Option<Grip> {
+    /// Changes some columns, which locks the row; None if others have changed or locked it first.
+    pub fn change<const N: usize>(self, columns: [(i32, Arg<'_>); N]) -> Option<RowLock> {
         match self {
-            Grip::Loose(version) => version.change(columns),
-            Grip::Firm(locked) => Some(locked.change(columns)),
+            RowLock::Optimistic(version) => version.change(columns),
+            RowLock::Held(locked) => Some(locked.change(columns)),
         }
-        .map(Grip::Firm)
+        .map(RowLock::Held)
     }
 
-    /// Whether nobody else has been faster so far.
+    /// Whether nobody else has changed or locked the row so far.
     pub fn holds(&self) -> bool {
         match self {
-            Grip::Loose(version) => version.is_newest(),
-            Grip::Firm(_) => true,
+            RowLock::Optimistic(version) => version.is_newest(),
+            RowLock::Held(_) => true,
         }
     }
 }
 
-/// Hands the tuple at that place to `then`, with the page that it is on; None if there is none.
+/// Hands the tuple with that item pointer to `then`, with the page that it is on; None if there is none.
 ///
 /// # Safety
-/// The relation must be open, and the place that of a tuple that a snapshot of this transaction sees.
+/// The relation must be open, and the tuple one that a snapshot of this transaction sees.
 unsafe fn with_tuple<T>(
     relation: pg_sys::Relation,
-    place: pg_sys::ItemPointerData,
+    tid: pg_sys::ItemPointerData,
     then: impl FnOnce(pg_sys::HeapTuple, pg_sys::Buffer) -> T,
 ) -> Option<T> {
     // SAFETY: the caller's promise; a snapshot of any version is a plain structure; the page is released
@@ -137,7 +129,7 @@ unsafe fn with_tuple<T>(
             ..Default::default()
         };
         let mut tuple = pg_sys::HeapTupleData {
-            t_self: place,
+            t_self: tid,
             ..Default::default()
         };
         let mut page = pg_sys::InvalidBuffer as pg_sys::Buffer;

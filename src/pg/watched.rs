@@ -30,7 +30,7 @@ impl Watched {
     }
 
     /// What `read` finds in the newest committed state of the table, with the count of changes: while that stays
-    /// the same, the answer is true. Needs an open session.
+    /// the same, the answer is true.
     pub fn read<T>(&self, read: impl FnOnce() -> T) -> (u64, T) {
         invalidation::watch(self.watch, self.oid());
         // Whatever is committed from here on moves the count again.
@@ -38,7 +38,7 @@ impl Watched {
         (changes, on_latest_snapshot(read))
     }
 
-    /// Tells every session, at commit, that the table has changed. Needs an open session.
+    /// Tells every session, at commit, that the table has changed.
     pub fn announce(&self) {
         invalidation::announce(self.oid());
     }

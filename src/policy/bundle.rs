@@ -3,33 +3,35 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::cap::Cap;
-use super::context::value_text;
+use super::action::{Action, key_of_action};
 use super::contract::Contracts;
-use super::feature::{Entity, Feature, Path};
-use super::limits::Limits;
+use super::feature::Entity;
+use super::feature::Feature;
 use super::reading::Reading;
-use super::rules::Rules;
+use super::visibility::FeatureMask;
+use crate::caps::{Cap, Limits};
+use crate::eligibility::Rules;
 use crate::govern::switches::Switches;
-use crate::math::aggregate::Side;
+use crate::math::aggregate::{Side, cells_at};
 use crate::math::choice::Choice;
 use crate::math::keyed;
-use crate::math::model::Value;
 use crate::math::scorer::Scorer;
 
 pub struct Bundle {
     pub number: i64,
     pub surfaces: HashMap<String, Surface>,
-    /// All that are kept, in order of their slots; behind the bundle's own those that are staged.
+    /// All that are kept, in order of their cells; behind the bundle's own those that are staged.
     pub features: Vec<Feature>,
     /// How many of them are the bundle's own.
     pub own: usize,
     /// How those are read that make the vector: traces keep their values in this order.
     pub vector: Vec<Reading>,
-    /// Those of actions and surfaces that models may look at, by their place in `features`.
+    /// Those of actions and surfaces that models may look at, by their index in `features`.
     pub entities: Vec<usize>,
     /// When their values were taken that the models have; None: they have the default values.
     pub snapshot: Option<i64>,
+    /// Which features are hidden from its decisions.
+    pub mask: FeatureMask,
     /// The kill switches that it was compiled with.
     pub switches: Switches,
     /// Features by the type of event that moves them.
@@ -37,7 +39,7 @@ pub struct Bundle {
     /// All actions by name, and by the names that they had before they were renamed.
     pub actions: HashMap<String, Action>,
     pub contracts: Contracts,
-    /// In order of their slots.
+    /// In order of their numbers.
     pub caps: Vec<Cap>,
     /// Caps per user, by the type of event that they count.
     pub counted_by: HashMap<String, Vec<usize>>,
@@ -56,17 +58,100 @@ impl Bundle {
         }
     }
 
-    /// Where a feature stands in the vector.
-    pub fn place_in_vector(&self, name: &str) -> Option<usize> {
+    /// Caps per user that count events of a type.
+    pub fn counting(&self, kind: &str) -> impl Iterator<Item = &Cap> {
+        let indexes = self.counted_by.get(kind).into_iter().flatten();
+        indexes.map(|&i| &self.caps[i])
+    }
+
+    /// The cap of a number, if it is in force.
+    pub fn cap(&self, number: i32) -> Option<&Cap> {
+        let index = self.caps.binary_search_by_key(&number, |cap| cap.number);
+        index.ok().map(|index| &self.caps[index])
+    }
+
+    /// What decisions see of a user: features, and whether they are hidden.
+    pub fn features_of_user(&self) -> impl Iterator<Item = (&Feature, bool)> {
+        let features = self.features.iter().enumerate();
+        let of_user = features.filter(|(_, feature)| feature.visibility().is_of_user());
+        of_user.map(|(i, feature)| (feature, self.mask.hides(i)))
+    }
+
+    /// The features of the vector, in its order, and what each says; nothing where it is missing.
+    pub fn vector_of(
+        &self,
+        cells: &[f64],
+        now: i64,
+    ) -> impl Iterator<Item = (&Reading, Option<f64>)> {
+        self.vector.iter().map(move |reading| {
+            let state = cells_at(cells, reading.cell, &reading.aggregate);
+            let state = state.filter(|_| !self.mask.hides(reading.feature));
+            let value = state.and_then(|state| reading.aggregate.read(state, now));
+            (reading, value)
+        })
+    }
+
+    /// What a feature that is kept per key says of the surface's keys: offsets among the affinities, and values.
+    pub fn affinity_of(
+        &self,
+        affinity: &Affinity,
+        keyed: &[f64],
+        now: i64,
+    ) -> impl Iterator<Item = (usize, f64)> {
+        let feature = &self.features[affinity.feature];
+        let is_hidden = self.mask.hides(affinity.feature);
+        let kept = feature.key.as_ref().filter(|_| !is_hidden);
+        let limit = kept.map_or(0, |key| key.limit);
+        let block = feature.cell as u32;
+        keyed::entries(keyed, block, &feature.aggregate, now, limit)
+            .filter_map(|(key, value)| Some((*affinity.offsets.get(&key)?, value)))
+    }
+
+    /// Adds a feature that is staged: events move it, and no decision sees it.
+    pub fn add_staged(&mut self, feature: Feature) {
+        note_moves(&mut self.moved_by, self.features.len(), &feature);
+        self.features.push(feature);
+    }
+
+    /// The caps that bear on a surface.
+    pub fn caps_of(&self, surface: &Surface) -> impl Iterator<Item = &Cap> {
+        surface.limits.caps.iter().map(|&i| &self.caps[i])
+    }
+
+    /// The index of a feature in the vector.
+    pub fn index_in_vector(&self, name: &str) -> Option<usize> {
         let mut vector = self.vector.iter();
         vector.position(|reading| self.features[reading.feature].name == name)
     }
 }
 
-/// A feature, by its place in the bundle, and as what events of a type count in it.
+/// A feature, by its index in the bundle, and as what events of a type count in it.
 pub struct Moved {
     pub feature: usize,
     pub side: Side,
+}
+
+/// What events of each type move.
+pub fn moved_by(features: &[Feature]) -> HashMap<String, Vec<Moved>> {
+    let mut moved = HashMap::new();
+    for (index, feature) in features.iter().enumerate() {
+        note_moves(&mut moved, index, feature);
+    }
+    moved
+}
+
+fn note_moves(moved: &mut HashMap<String, Vec<Moved>>, index: usize, feature: &Feature) {
+    let mut note = |kind: &str, side| {
+        let of_kind = moved.entry(kind.to_owned()).or_default();
+        of_kind.push(Moved {
+            feature: index,
+            side,
+        });
+    };
+    note(&feature.event_type, Side::Hit);
+    if let Some(kind) = &feature.trial_event_type {
+        note(kind, Side::Trial);
+    }
 }
 
 pub struct Surface {
@@ -86,71 +171,28 @@ pub struct Surface {
 }
 
 impl Surface {
-    /// Where a feature that is kept per key stands for an action, among the affinities.
-    pub fn place_of_affinity(&self, bundle: &Bundle, name: &str, action: usize) -> Option<usize> {
+    /// The offset of what a feature that is kept per key says of an action, among the affinities.
+    pub fn offset_of_affinity(&self, bundle: &Bundle, name: &str, action: usize) -> Option<usize> {
         let mut kept = self.affinities.kept.iter();
         let affinity = kept.find(|kept| bundle.features[kept.feature].name == name)?;
         let path = &bundle.features[affinity.feature].key.as_ref()?.path;
         let key = key_of_action(path, self.actions.get(action)?, &self.name)?;
-        affinity.places.get(&key).copied()
+        affinity.offsets.get(&key).copied()
     }
 }
 
-/// Where the values of features that are kept per key stand behind the vector: one place for each key
-/// that an action of the surface has.
+/// The offsets of what features that are kept per key say, behind the vector: one for each key that an
+/// action of the surface has.
 #[derive(Default)]
 pub struct Affinities {
     pub kept: Vec<Affinity>,
-    pub places: usize,
+    pub len: usize,
 }
 
 pub struct Affinity {
-    /// By its place in the bundle.
+    /// By its index in the bundle.
     pub feature: usize,
-    pub places: HashMap<u64, usize>,
-}
-
-#[derive(Clone)]
-pub struct Action {
-    pub number: i32,
-    pub name: String,
-    /// From the campaign, in microseconds since 2000: shown from and until.
-    pub starts: i64,
-    pub ends: i64,
-    /// Taken out by a kill switch, of its own or of its campaign.
-    pub killed: bool,
-    /// Which of the surface's rules must hold.
-    pub rule: Option<usize>,
-    pub attributes: HashMap<String, Attribute>,
-}
-
-/// An attribute that a model can use: a number or a text. Truth is 1 or 0.
-#[derive(Clone)]
-pub enum Attribute {
-    Number(f64),
-    Text(String),
-}
-
-impl Attribute {
-    pub fn value(&self) -> Value<'_> {
-        match self {
-            Attribute::Number(number) => Value::Number(*number),
-            Attribute::Text(text) => Value::Text(text),
-        }
-    }
-}
-
-/// The key under which a feature is kept for an action.
-pub fn key_of_action(path: &Path, action: &Action, surface: &str) -> Option<u64> {
-    match path {
-        Path::Action => Some(keyed::key_of(&action.name)),
-        Path::Surface => Some(keyed::key_of(surface)),
-        Path::Attribute(name) | Path::OfAction(name) => {
-            let value = action.attributes.get(name)?.value();
-            Some(keyed::key_of(&value_text(&value)?))
-        }
-        Path::Value => None,
-    }
+    pub offsets: HashMap<u64, usize>,
 }
 
 pub struct Policy {

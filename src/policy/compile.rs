@@ -2,70 +2,61 @@
 //! backend, which keeps it.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use super::bundle::{
-    Action, Affinities, Affinity, Bundle, Model, Moved, Policy, Surface, key_of_action,
-};
-use super::cap::{self, Cap};
+use super::action::{Action, attributes};
+use super::bundle::{Bundle, moved_by};
+use super::caps;
+use super::compile_policy::{Models, policy_of};
+use super::compile_surface::{Parts, surface};
 use super::contract::contracts;
-use super::entity::{self, Snapshot};
+use super::entity_snapshot::EntitySnapshot;
+use super::faults::Faults;
 use super::feature::Feature;
-use super::limits::{self, Limits};
 use super::reading::Reading;
-use super::rules::{Rule, Rules, looks_at_action};
-use super::tables::{ActionRow, Content, PolicyRow, SurfaceRow};
-use super::{models, validate};
+use super::tables::Content;
+use super::visibility::{FeatureMask, FeatureVisibility, visible_as};
+use crate::caps::counted_by;
+use crate::eligibility::looks_at_action;
 use crate::govern::switches::{Kind, Switches};
-use crate::math::aggregate::Side;
-use crate::math::choice::Selection;
-use crate::math::model::{LinearModel, ModelError, Source, Value};
-use crate::math::scorer::{Position, Scorer};
 use crate::pg::clock;
-use validate::Faults;
-
-/// A budget beyond this one is none.
-const LONGEST_BUDGET: Duration = Duration::from_secs(86_400);
 
 /// Compiles what can be compiled, the models with the values of a snapshot and when it was taken, and
 /// without what the switches kill; what cannot is among the faults. Needs an open session.
 pub fn compile(
     number: i64,
     content: &Content,
-    snapshot: Option<&(i64, Snapshot)>,
+    snapshot: Option<&(i64, EntitySnapshot)>,
     switches: Switches,
     faults: &mut Faults,
 ) -> Bundle {
-    let features = features(content, &switches, faults);
-    let vector: Vec<usize> = (0..features.len())
-        .filter(|&i| features[i].is_of_vector())
-        .collect();
-    let entities: Vec<usize> = (0..features.len())
-        .filter(|&i| features[i].is_of_snapshot())
-        .collect();
+    let features = features(content, faults);
+    let mask = FeatureMask::of(&features, &switches);
+    let vector = visible_as(&features, FeatureVisibility::Vector);
+    let entities = visible_as(&features, FeatureVisibility::Entity);
     let snapshot = snapshot.filter(|_| !entities.is_empty());
     let actions = actions(content, &switches, faults);
     let sets = rule_sets(content);
-    let caps = cap::caps(content, faults);
+    let caps = caps::caps(content, faults);
     let mut models = Models::new();
     let mut surfaces = HashMap::new();
     for row in &content.surfaces {
-        let known = Known {
+        let parts = Parts {
             actions: &actions,
             features: &features,
             vector: &vector,
             sets: &sets,
             caps: &caps,
             snapshot: snapshot.map(|(_, values)| values),
+            mask: &mask,
             switches: &switches,
         };
-        if let Some(mut surface) = surface(number, row, content, &known) {
+        if let Some(mut surface) = surface(number, row, content, &parts) {
             let policy = content
                 .policies
                 .iter()
                 .find(|policy| policy.surface == row.surface);
             surface.policy =
-                policy.and_then(|row| policy_of(row, &surface, &known, &mut models, faults));
+                policy.and_then(|row| policy_of(row, &surface, &parts, &mut models, faults));
             surfaces.insert(row.surface.clone(), surface);
         }
     }
@@ -74,17 +65,18 @@ pub fn compile(
         surfaces,
         vector: vector
             .iter()
-            .map(|&place| Reading::of(place, &features[place]))
+            .map(|&index| Reading::of(index, &features[index]))
             .collect(),
         entities,
         snapshot: snapshot.map(|(taken_at, _)| *taken_at),
         moved_by: moved_by(&features),
         own: features.len(),
         features,
+        mask,
         actions: by_any_name(content, &actions),
         contracts: contracts(content, faults),
         switches,
-        counted_by: limits::counted_by(&caps),
+        counted_by: counted_by(&caps),
         caps,
     }
 }
@@ -122,50 +114,15 @@ pub fn rule_sets(content: &Content) -> HashMap<&str, i32> {
     sets
 }
 
-fn features(content: &Content, switches: &Switches, faults: &mut Faults) -> Vec<Feature> {
+fn features(content: &Content, faults: &mut Faults) -> Vec<Feature> {
     let mut features = Vec::new();
     for row in &content.features {
-        let killed = switches.kill(Kind::Feature, &row.feature);
         match Feature::of(row) {
-            Ok(feature) => features.push(Feature { killed, ..feature }),
+            Ok(feature) => features.push(feature),
             Err(reason) => faults.add("decide.feature", &row.feature, reason),
         }
     }
     features
-}
-
-/// What is known of the bundle when its surfaces are compiled.
-struct Known<'a> {
-    actions: &'a HashMap<&'a str, Action>,
-    features: &'a [Feature],
-    vector: &'a [usize],
-    sets: &'a HashMap<&'a str, i32>,
-    caps: &'a [Cap],
-    snapshot: Option<&'a Snapshot>,
-    switches: &'a Switches,
-}
-
-fn moved_by(features: &[Feature]) -> HashMap<String, Vec<Moved>> {
-    let mut moved = HashMap::new();
-    for (i, feature) in features.iter().enumerate() {
-        note_moves(&mut moved, i, feature);
-    }
-    moved
-}
-
-/// Notes which events move the feature at a place.
-pub fn note_moves(moved: &mut HashMap<String, Vec<Moved>>, place: usize, feature: &Feature) {
-    let mut note = |kind: &str, side| {
-        let of_kind = moved.entry(kind.to_owned()).or_default();
-        of_kind.push(Moved {
-            feature: place,
-            side,
-        });
-    };
-    note(&feature.event_type, Side::Hit);
-    if let Some(kind) = &feature.trial_event_type {
-        note(kind, Side::Trial);
-    }
 }
 
 fn actions<'a>(
@@ -186,7 +143,7 @@ fn actions<'a>(
     for row in &content.actions {
         let campaign = row.campaign.as_deref().and_then(|name| dates.get(name));
         let (starts, ends) = campaign.copied().unwrap_or((i64::MIN, i64::MAX));
-        let attributes = validate::attributes(row).unwrap_or_else(|reason| {
+        let attributes = attributes(row).unwrap_or_else(|reason| {
             faults.add("decide.action", &row.action, reason);
             HashMap::new()
         });
@@ -206,219 +163,4 @@ fn actions<'a>(
         actions.insert(row.action.as_str(), action);
     }
     actions
-}
-
-fn surface(bundle: i64, row: &SurfaceRow, content: &Content, known: &Known<'_>) -> Option<Surface> {
-    let fallback = known.actions.get(row.fallback_action.as_deref()?)?.clone();
-    let here: Vec<&ActionRow> = content
-        .actions
-        .iter()
-        .filter(|action| action.surfaces.is_empty() || action.surfaces.contains(&row.surface))
-        .collect();
-    let mut texts: Vec<&str> = here
-        .iter()
-        .filter_map(|a| a.eligible_when.as_deref())
-        .collect();
-    texts.sort_unstable_by_key(|text| (looks_at_action(text), *text));
-    texts.dedup();
-    let place = |text: &str| texts.iter().position(|other| *other == text);
-    let places: HashMap<&str, usize> = texts
-        .iter()
-        .filter_map(|text| Some((*text, place(text)?)))
-        .collect();
-    let mut listed: Vec<Action> = here
-        .iter()
-        .map(|row| {
-            let rule = row
-                .eligible_when
-                .as_deref()
-                .and_then(|text| places.get(text))
-                .copied();
-            Action {
-                rule,
-                ..known.actions[row.action.as_str()].clone()
-            }
-        })
-        .collect();
-    listed.sort_unstable_by_key(|action| action.number);
-    let rules = texts
-        .iter()
-        .map(|text| Rule {
-            text: (*text).to_owned(),
-            set: known.sets.get(text).copied(),
-        })
-        .collect();
-    let vector = known.vector.iter().map(|&i| &known.features[i]);
-    let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
-    let affinities = affinities(&row.surface, &listed, known.features);
-    let limits = Limits::of(&row.surface, &listed, known.caps);
-    Some(Surface {
-        limits,
-        name: row.surface.clone(),
-        slots: row.slots,
-        latency_budget: Duration::from_micros(row.latency_budget_us as u64).min(LONGEST_BUDGET),
-        fallback,
-        context_fields: row.context_fields.clone(),
-        actions: listed,
-        rules: Rules::new(bundle, &row.surface, &names, rules),
-        affinities,
-        policy: None,
-    })
-}
-
-/// A place for each key of each feature that is kept per key and that an action here has.
-fn affinities(surface: &str, actions: &[Action], features: &[Feature]) -> Affinities {
-    let mut all = Affinities::default();
-    for (feature, kept) in features.iter().enumerate() {
-        let Some(keyed) = kept.key.as_ref().filter(|_| kept.served) else {
-            continue;
-        };
-        let mut places = HashMap::new();
-        for key in actions
-            .iter()
-            .filter_map(|action| key_of_action(&keyed.path, action, surface))
-        {
-            places.entry(key).or_insert_with(|| {
-                all.places += 1;
-                all.places - 1
-            });
-        }
-        all.kept.push(Affinity { feature, places });
-    }
-    all
-}
-
-/// Model versions that have been read, or what is wrong with them; several surfaces share one.
-type Models = HashMap<String, Result<Option<LinearModel>, String>>;
-
-fn policy_of(
-    row: &PolicyRow,
-    surface: &Surface,
-    known: &Known<'_>,
-    models: &mut Models,
-    faults: &mut Faults,
-) -> Option<Policy> {
-    // A fault of the choice itself has been found by `validate` already.
-    let choice = validate::choice(row).ok()?;
-    let model = match (&row.model, row.model_version) {
-        (Some(name), Some(version)) => match model(name, version, surface, known, models) {
-            Ok(model) => Some(model),
-            Err(reason) => {
-                faults.add("decide.policy", &row.policy, reason);
-                None
-            }
-        },
-        _ => None,
-    };
-    let needs_scores = choice.selection != Selection::Uniform;
-    Some(Policy {
-        name: row.policy.clone(),
-        choice,
-        needs_scores,
-        model,
-    })
-}
-
-fn model(
-    name: &str,
-    version: i32,
-    surface: &Surface,
-    known: &Known<'_>,
-    models: &mut Models,
-) -> Result<Model, String> {
-    let label = format!("{name}:{version}");
-    let model = models
-        .entry(label.clone())
-        .or_insert_with(|| models::read(name, version, known.switches))
-        .as_ref()
-        .map_err(|reason| format!("model {label}: {reason}"))?
-        .as_ref()
-        .ok_or(format!("model \"{name}\" has no version {version}"))?;
-    let unfit = |reason: ModelError| {
-        format!(
-            "model {label} does not fit surface \"{}\": {reason}",
-            surface.name
-        )
-    };
-    features_of_surfaces(model, known).map_err(unfit)?;
-    let scorer = Scorer::compile(
-        model,
-        surface.actions.len(),
-        &|i, source| fact(&surface.actions[i], source, surface, known),
-        &|source| position(source, surface, known),
-        &|field| surface.context_fields.iter().position(|f| f == field),
-    )
-    .map_err(unfit)?;
-    Ok(Model { label, scorer })
-}
-
-/// Whether all that a model takes for features of surfaces are.
-fn features_of_surfaces(model: &LinearModel, known: &Known<'_>) -> Result<(), ModelError> {
-    for term in &model.terms {
-        let mut sources = term.factors.iter().map(|factor| &factor.source);
-        let unknown = sources.find(|source| {
-            matches!(source, Source::Surface(_)) && entity::named(source, known.features).is_none()
-        });
-        if let Some(source) = unknown {
-            return Err(ModelError::UnknownSource {
-                term: term.to_string(),
-                source: source.clone(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// What a model sees of an action: an attribute, or else a feature of the action or of the surface.
-fn fact<'a>(
-    action: &'a Action,
-    source: &Source,
-    surface: &Surface,
-    known: &Known<'_>,
-) -> Value<'a> {
-    match attribute(action, source) {
-        Value::Missing => {
-            let (features, snapshot) = (known.features, known.snapshot);
-            entity::fact(source, features, snapshot, &action.name, &surface.name)
-        }
-        value => value,
-    }
-}
-
-/// Where a fact of the user stands among the inputs of a model: the vector, then a flag for each of
-/// its features that is missing, then what is kept per key.
-fn position(source: &Source, surface: &Surface, known: &Known<'_>) -> Option<Position> {
-    let (name, is_flag) = match source {
-        Source::User(name) => (name, false),
-        Source::Missing(name) => (name, true),
-        _ => return None,
-    };
-    let mut vector = known.vector.iter();
-    if let Some(place) = vector.position(|&i| known.features[i].name == *name) {
-        let flags = if is_flag { known.vector.len() } else { 0 };
-        return Some(Position::At(flags + place));
-    }
-    let mut kept = surface.affinities.kept.iter();
-    let affinity = kept.find(|kept| known.features[kept.feature].name == *name)?;
-    let path = &known.features[affinity.feature].key.as_ref()?.path;
-    let first = 2 * known.vector.len();
-    let place = |action: &Action| {
-        let key = key_of_action(path, action, &surface.name)?;
-        Some(first + affinity.places.get(&key)?)
-    };
-    (!is_flag).then(|| Position::ByAction(surface.actions.iter().map(place).collect()))
-}
-
-/// What a model sees of an action's own.
-pub fn attribute<'a>(action: &'a Action, source: &Source) -> Value<'a> {
-    match source {
-        Source::Action => Value::Text(&action.name),
-        Source::Attribute(name) => action
-            .attributes
-            .get(name)
-            .map_or(Value::Missing, |attribute| attribute.value()),
-        Source::User(_) | Source::Missing(_) | Source::Context(_) | Source::Surface(_) => {
-            Value::Missing
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use crate::math::model::Value;
 use crate::pg::json::Field;
 
-/// A field as models see it: numbers and texts as they are, truth as 1 or 0.
+/// A field as models see it: numbers and texts as they are, booleans as 1 or 0.
 pub fn context_value(field: Option<Field<'_>>) -> Value<'_> {
     match field {
         Some(Field::Number(number)) if number.is_finite() => Value::Number(number),

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
+use super::faults::Faults;
+use super::name::is_name;
 use super::tables::{Content, EventTypeRow};
-use super::validate::{Faults, is_name};
 use crate::pg::clock::DAY;
 
 /// The contracts in force.
@@ -238,7 +239,7 @@ fn contract(row: &EventTypeRow, faults: &mut Vec<String>) -> Contract {
     let mut seen: Vec<&String> = Vec::new();
     for name in &row.keep_attributes {
         if !is_name(name) {
-            faults.push(format!("keep_attributes: \"{name}\" is not a clean name"));
+            faults.push(format!("keep_attributes: \"{name}\" is not a valid name"));
         } else if seen.contains(&name) {
             faults.push(format!("keep_attributes has \"{name}\" twice"));
         }

@@ -2,17 +2,18 @@
 
 use serde_json::Value as Document;
 
+use super::aggregate::{AggregateRule, Takes, aggregate};
+use super::name::is_name;
 use super::tables::FeatureRow;
-use super::validate::is_name;
-use crate::math::aggregate::{Aggregate, Kind, bucket_for};
+use crate::math::aggregate::Aggregate;
 use crate::math::keyed;
 
 /// A number kept from events.
 pub struct Feature {
     pub name: String,
     pub entity: Entity,
-    /// First cell in the row of its entity; the number of its block if it is kept per key.
-    pub slot: usize,
+    /// The offset of its first cell in the row of its entity; of one kept per key the number of its block.
+    pub cell: usize,
     pub aggregate: Aggregate,
     pub event_type: String,
     /// Of a rate: the type of its trials; `event_type` is that of its hits.
@@ -21,10 +22,8 @@ pub struct Feature {
     pub filter: Vec<Condition>,
     pub key: Option<Keyed>,
     pub default_value: f64,
-    /// Whether decisions may look at it.
-    pub served: bool,
-    /// Taken out by a kill switch: it counts as missing.
-    pub killed: bool,
+    /// Kept for training and analysis only; [`Feature::visibility`] says what follows.
+    pub offline_only: bool,
 }
 
 /// Whose number it is.
@@ -40,20 +39,20 @@ pub enum Entity {
 pub enum Amount {
     /// One.
     One,
-    /// The number at a place.
+    /// The number at a path.
     Number(Path),
-    /// What is at a place, to be told from others.
+    /// What is at a path, to be told from others.
     Item(Path),
 }
 
-/// Kept for each key that is found there, for the heaviest `limit` of them.
+/// Kept for each key that is found at a path, for the heaviest `limit` of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyed {
     pub path: Path,
     pub limit: usize,
 }
 
-/// A place in an event.
+/// Where in an event to look.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Path {
     Value,
@@ -65,7 +64,7 @@ pub enum Path {
     OfAction(String),
 }
 
-/// What must be true of a place for an event to count.
+/// What must be true of the value at a path for an event to count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
     pub path: Path,
@@ -78,7 +77,7 @@ pub enum Test {
     Between(f64, f64),
 }
 
-/// A text or a number; truths are 1 and 0.
+/// A text or a number; booleans are 1 and 0.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {
     Number(f64),
@@ -89,6 +88,21 @@ pub enum Scalar {
 const MOST_KEYS: i32 = 200;
 
 impl Entity {
+    pub const ALL: [Entity; 3] = [Entity::User, Entity::Action, Entity::Surface];
+
+    pub fn named(name: &str) -> Option<Entity> {
+        let mut all = Entity::ALL.into_iter();
+        all.find(|entity| entity.as_str() == name)
+    }
+
+    /// Whether its features are in the row of a user; the others are in those of actions and surfaces.
+    pub fn is_user(self) -> bool {
+        match self {
+            Entity::User => true,
+            Entity::Action | Entity::Surface => false,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Entity::User => "user",
@@ -126,23 +140,26 @@ impl Feature {
     /// The feature, or what is wrong with its definition.
     pub fn of(row: &FeatureRow) -> Result<Feature, String> {
         if !is_name(&row.event_type) {
-            return Err("event_type is not a clean name".into());
+            return Err("event_type is not a valid name".into());
         }
-        let entity = entity(&row.entity)?;
+        let entity = Entity::named(&row.entity).ok_or_else(|| {
+            let names = Entity::ALL.map(Entity::as_str).join(", ");
+            format!("entity \"{}\" is none of {names}", row.entity)
+        })?;
         let aggregate = aggregate(row)?;
+        let rule = AggregateRule::of(row)?;
         let key = key(row, entity, &aggregate)?;
         Ok(Feature {
             name: row.feature.clone(),
             entity,
-            slot: row.slot,
-            amount: amount(row)?,
+            cell: row.cell,
+            amount: amount(row, rule)?,
             event_type: row.event_type.clone(),
-            trial_event_type: trials(row)?,
+            trial_event_type: trials(row, rule)?,
             filter: filter(&row.filter)?,
+            offline_only: row.offline_only,
             key,
             default_value: row.default_value,
-            served: !row.offline_only,
-            killed: false,
             aggregate,
         })
     }
@@ -155,17 +172,7 @@ impl Feature {
         }
     }
 
-    /// Whether it is a number of the user that decisions see under its name alone.
-    pub fn is_of_vector(&self) -> bool {
-        self.entity == Entity::User && self.key.is_none() && self.served
-    }
-
-    /// Whether it is a number of an action or of a surface that decisions see.
-    pub fn is_of_snapshot(&self) -> bool {
-        self.entity != Entity::User && self.served
-    }
-
-    /// The places in an event that it looks at, and whether it takes nothing but a number there.
+    /// The paths in an event that it reads, and whether it takes nothing but a number there.
     pub fn paths(&self) -> impl Iterator<Item = (&Path, bool)> {
         let amount = match &self.amount {
             Amount::One => None,
@@ -178,131 +185,33 @@ impl Feature {
     }
 }
 
-fn entity(name: &str) -> Result<Entity, String> {
-    match name {
-        "user" => Ok(Entity::User),
-        "action" => Ok(Entity::Action),
-        "surface" => Ok(Entity::Surface),
-        other => Err(format!(
-            "entity \"{other}\" is none of user, action, surface"
-        )),
+fn trials(row: &FeatureRow, rule: &AggregateRule) -> Result<Option<String>, String> {
+    match &row.trial_event_type {
+        None if rule.has_trials => Err(format!("{} needs a trial_event_type", rule.name)),
+        Some(kind) if !is_name(kind) => Err("trial_event_type is not a valid name".into()),
+        kind => Ok(kind.clone()),
     }
 }
 
-fn aggregate(row: &FeatureRow) -> Result<Aggregate, String> {
-    let half_life = match row.half_life_us {
-        None => f64::INFINITY,
-        Some(us) if us >= 1.0 => us,
-        Some(_) => return Err("half_life must be positive".into()),
-    };
-    let ttl = match row.ttl_us {
-        None => None,
-        Some(us) if us >= 1.0 => Some(us as i64),
-        Some(_) => return Err("ttl must be positive".into()),
-    };
-    let kind = kind(row)?;
-    let fades = matches!(
-        kind,
-        Kind::DecayedCount | Kind::DecayedSum | Kind::DecayedMean | Kind::Rate { .. }
-    );
-    let name = row.aggregate.as_str();
-    if row.half_life_us.is_some() && !fades {
-        return Err(format!("{name} takes no half_life"));
-    }
-    if row.window_us.is_some() && !name.starts_with("window_") {
-        return Err(format!("{name} takes no window_length"));
-    }
-    if row.trial_event_type.is_some() && name != "rate" {
-        return Err(format!("{name} takes no trial_event_type"));
-    }
-    Ok(Aggregate {
-        kind,
-        half_life,
-        ttl,
-    })
-}
-
-fn kind(row: &FeatureRow) -> Result<Kind, String> {
-    let window = || match row.window_us {
-        Some(us) if us >= 1e6 => Ok(us as i64),
-        Some(_) => Err("window_length must be a second at least".to_owned()),
-        None => Err(format!("{} needs a window_length", row.aggregate)),
-    };
-    Ok(match row.aggregate.as_str() {
-        "decayed_count" => Kind::DecayedCount,
-        "decayed_sum" => Kind::DecayedSum,
-        "decayed_mean" => Kind::DecayedMean,
-        "rate" => rate(row)?,
-        "window_count" => {
-            let window = window()?;
-            let bucket = bucket_for(window);
-            Kind::WindowCount { window, bucket }
-        }
-        "window_sum" => {
-            let window = window()?;
-            let bucket = bucket_for(window);
-            Kind::WindowSum { window, bucket }
-        }
-        "recency" => Kind::Recency,
-        "first" => Kind::First,
-        "last" => Kind::Last,
-        "distinct" => Kind::Distinct,
-        other => {
-            return Err(format!(
-                "aggregate \"{other}\" is none of decayed_count, decayed_sum, decayed_mean, rate, window_count, \
-                 window_sum, recency, first, last, distinct"
-            ));
-        }
-    })
-}
-
-fn rate(row: &FeatureRow) -> Result<Kind, String> {
-    let (weight, rate) = (row.prior_weight, row.prior_rate);
-    if !(weight.is_finite() && weight >= 0.0) {
-        return Err("prior_weight must be a number of 0 or more".into());
-    }
-    if weight > 0.0 && rate.is_none() {
-        return Err("a prior_weight needs a prior_rate".into());
-    }
-    let prior_rate = rate.unwrap_or(0.0);
-    if rate.is_some() && !(prior_rate.is_finite() && prior_rate > 0.0) {
-        return Err("prior_rate must be a number above 0".into());
-    }
-    Ok(Kind::Rate {
-        prior_weight: weight,
-        prior_rate,
-    })
-}
-
-fn trials(row: &FeatureRow) -> Result<Option<String>, String> {
-    match (&row.trial_event_type, row.aggregate.as_str()) {
-        (None, "rate") => Err("rate needs a trial_event_type".into()),
-        (Some(kind), _) if !is_name(kind) => Err("trial_event_type is not a clean name".into()),
-        (kind, _) => Ok(kind.clone()),
-    }
-}
-
-fn amount(row: &FeatureRow) -> Result<Amount, String> {
-    let name = row.aggregate.as_str();
-    let path = row.value_path.as_deref();
-    match name {
-        "decayed_count" | "rate" | "window_count" | "recency" => match path {
+fn amount(row: &FeatureRow, rule: &AggregateRule) -> Result<Amount, String> {
+    let (name, path) = (rule.name, row.value_path.as_deref());
+    match rule.takes {
+        Takes::Nothing => match path {
             None => Ok(Amount::One),
             Some(_) => Err(format!("{name} takes no value_path")),
         },
-        "distinct" => {
+        Takes::Item => {
             let path = path.unwrap_or("action");
-            Path::parse(path)
-                .map(Amount::Item)
-                .ok_or_else(|| no_path("value_path", path))
+            let parsed = Path::parse(path).map(Amount::Item);
+            parsed.ok_or_else(|| no_path("value_path", path))
         }
-        _ => {
+        Takes::Number => {
             let path = path.ok_or_else(|| format!("{name} needs a value_path"))?;
             match Path::parse(path) {
                 Some(path @ (Path::Value | Path::Attribute(_) | Path::OfAction(_))) => {
                     Ok(Amount::Number(path))
                 }
-                _ => Err(format!(
+                Some(Path::Action | Path::Surface) | None => Err(format!(
                     "value_path \"{path}\" is none of value, attributes.x, action.x"
                 )),
             }
@@ -318,7 +227,7 @@ fn key(row: &FeatureRow, entity: Entity, aggregate: &Aggregate) -> Result<Option
     let Some(path) = row.key_path.as_deref() else {
         return Ok(None);
     };
-    if entity != Entity::User {
+    if !entity.is_user() {
         return Err("only features of users are kept per key".into());
     }
     if !keyed::allows(aggregate) {
@@ -348,11 +257,11 @@ fn filter(text: &serde_json::value::RawValue) -> Result<Vec<Condition>, String> 
     conditions
         .iter()
         .map(|(path, test)| {
-            let place = Path::parse(path).ok_or_else(|| no_path("filter:", path))?;
+            let parsed = Path::parse(path).ok_or_else(|| no_path("filter:", path))?;
             let test = condition(test).ok_or_else(|| {
                 format!("filter: \"{path}\" is neither a value, nor a list of them, nor {{\"min\", \"max\"}}")
             })?;
-            Ok(Condition { path: place, test })
+            Ok(Condition { path: parsed, test })
         })
         .collect()
 }
@@ -379,7 +288,7 @@ fn condition(test: &Document) -> Option<Test> {
 fn scalar(value: &Document) -> Option<Scalar> {
     match value {
         Document::Number(number) => number.as_f64().map(Scalar::Number),
-        Document::Bool(truth) => Some(Scalar::Number(f64::from(u8::from(*truth)))),
+        Document::Bool(flag) => Some(Scalar::Number(f64::from(u8::from(*flag)))),
         Document::String(text) => Some(Scalar::Text(text.clone())),
         Document::Null | Document::Array(_) | Document::Object(_) => None,
     }

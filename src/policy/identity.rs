@@ -1,7 +1,7 @@
 //! Identities behind the names of policy: what is renamed keeps its number, and with it its counters.
 //!
-//! A row keeps the number that belongs to its id. One whose id nobody has seen, as after DELETE and INSERT by a
-//! configuration tool, is what had its name last and is gone; else it is new, and gets the next number.
+//! A row keeps the number that belongs to its id. A row with a new id, as after DELETE and INSERT by a configuration
+//! tool, takes the number of the deleted row that had its name last; without one it gets the next number.
 
 use pgrx::pg_sys::{BOOLOID, INT4OID, TEXTOID};
 
@@ -24,8 +24,8 @@ thread_local! {
         &[TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID]) };
 }
 
-/// What has another name than before.
-pub struct Renaming {
+/// A row that has another name than before.
+struct Renaming {
     kind: String,
     number: i32,
     old: String,
@@ -33,7 +33,7 @@ pub struct Renaming {
 }
 
 /// Gives each row of a kind, or of all, its number; notes what was renamed and who the caller was,
-/// and lets kills and modes follow. Needs an open session, and the turn to publish.
+/// and renames in kills and modes. Needs an open session, and the lock of decide.publication.
 pub fn settle(kind: Option<&str>, caller: &str) -> Result<(), Error> {
     let mut renamed: Vec<Renaming> = Vec::new();
     let of_kind = datum::optional_text(kind);
@@ -80,7 +80,7 @@ pub fn settle(kind: Option<&str>, caller: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Shows the names of today in the slots of caps. Needs an open session, and that rows have their numbers.
+/// Brings the names in decide.cap_slot up to date. Needs an open session, and that rows have their numbers.
 pub fn show_names_of_caps() {
     CAPS.with(|statement| statement.write(&[], |_| {}));
 }

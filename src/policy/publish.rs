@@ -2,35 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
+use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID};
 
-use super::budget::Budget;
 use super::bundle::Bundle;
-use super::cap::Per;
+use super::bundle_cache::by_number;
 use super::compile::{compile, rule_sets};
+use super::faults::Faults;
 use super::feature::Feature;
-use super::identity;
-use super::live::by_number;
-use super::rule_check;
-use super::stage::settle;
+use super::feature_cells::assign_cells;
+use super::publication::{self, take_turn};
+use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
-use super::validate::{self, Faults};
+use super::visibility::FeatureVisibility;
+use super::{identity, validate};
+use crate::caps::Budget;
+use crate::eligibility::check;
 use crate::error::{Error, printable};
 use crate::govern::switches::Switches;
-use crate::govern::turn;
 use crate::govern::waiting::{Awaited, waiting_a_second_for};
 use crate::pg::attempt::attempt;
-use crate::pg::{Session, Statement, clock, datum, invalidation};
+use crate::pg::column::FromColumn;
+use crate::pg::{Session, Statement, clock, datum};
 
 thread_local! {
-    static LOCK: Statement = const { Statement::new(
-        "LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE", &[]) };
-    static NEW_FEATURES: Statement = const { Statement::new(include_str!("slot.sql"), &[TEXTOID]) };
-    static SLOT: Statement = const { Statement::new(
-        "INSERT INTO decide.feature_slot (slot, feature, definition, width, number) \
-         SELECT (SELECT COALESCE(pg_catalog.max(l.slot + l.width), 0) FROM decide.feature_slot AS l), n.name, $2::jsonb, $3, n.number \
-           FROM decide.named AS n WHERE n.kind = 'feature' AND n.name = $1",
-        &[TEXTOID, TEXTOID, INT4OID]) };
     static SNAPSHOT: Statement = const { Statement::new(include_str!("snapshot.sql"), &[]) };
     static CAP_SLOTS: Statement = const { Statement::new(include_str!("cap_slot.sql"), &[]) };
     static SECRET: Statement = const { Statement::new(
@@ -51,16 +45,8 @@ thread_local! {
            JOIN decide.surface AS s ON a.surfaces = '{}' OR s.surface = ANY (a.surfaces) \
           WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
     static ANALYZE: Statement = const { Statement::new("ANALYZE decide.bundle_action", &[]) };
-    static NEWEST: Statement = const { Statement::new(
-        "SELECT pg_catalog.max(p.publication) FROM decide.publication AS p", &[]) };
-    static KNOWN: Statement = const { Statement::new(
+    static EXISTS: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
-    static PUBLICATION: Statement = const { Statement::new(
-        "INSERT INTO decide.publication (publication, bundle, kind, by, acting_as, note) \
-         SELECT COALESCE(pg_catalog.max(p.publication), 0) + 1, $1, $2, SESSION_USER, $4, $3 \
-           FROM decide.publication AS p \
-         RETURNING 'decide.publication'::pg_catalog.regclass::pg_catalog.oid",
-        &[INT8OID, TEXTOID, TEXTOID, TEXTOID]) };
     static PARTITIONS: Statement = const { Statement::new(
         "SELECT decide.make_partitions($1)", &[INT4OID]) };
 }
@@ -71,7 +57,7 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     let _session = Session::open();
     take_turn()?;
     identity::settle(None, caller)?;
-    place_features(None)?;
+    assign_cells(None)?;
     identity::show_names_of_caps();
     run(&CAP_SLOTS);
     run(&SECRET);
@@ -95,37 +81,12 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
             statement.write(&args, |_| {})
         });
     }
-    // So that the plans of rules know how many actions each asks about.
+    // So that the planner knows how many actions each rule is evaluated for.
     run(&ANALYZE);
     settle_budgets(&bundle);
     put_in_force(number, "publish", note, caller);
     try_to_make_partitions();
     Ok(number)
-}
-
-/// Gives each new definition of a feature, or the one of a name, its place in the rows of its entity, for
-/// ever. Needs an open session.
-pub fn place_features(only: Option<&str>) -> Result<(), Error> {
-    let mut new: Vec<(String, String, String)> = Vec::new();
-    NEW_FEATURES.with(|statement| {
-        let only = [datum::optional_text(only)];
-        statement.write(&only, |row| {
-            new.push((row.must(1), row.must(2), row.must(3)))
-        })
-    });
-    for (name, content, definition) in new {
-        let row = serde_json::from_str(&content).map_err(|e| Error::Damaged(e.to_string()))?;
-        let width = Feature::width(&row) as i32;
-        SLOT.with(|statement| {
-            let args = [
-                datum::text(&name),
-                datum::text(&definition),
-                datum::int4(width),
-            ];
-            statement.write(&args, |_| {})
-        });
-    }
-    Ok(())
 }
 
 /// Makes the partitions of the days ahead; answers how many. Needs an open session.
@@ -151,11 +112,11 @@ fn try_to_make_partitions() {
     }
 }
 
-/// Makes an old bundle live again, as a new entry in the history.
+/// Puts an old bundle in force again, as a new entry in the history.
 pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Error> {
     let _session = Session::open();
     take_turn()?;
-    let known = KNOWN.with(|statement| statement.read(&[datum::int8(bundle)], |_| {}));
+    let known = EXISTS.with(|statement| statement.read(&[datum::int8(bundle)], |_| {}));
     if known == 0 {
         return Err(Error::UnknownBundle(bundle));
     }
@@ -167,7 +128,7 @@ pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Err
 /// Brings the counters of budgets in line with their limits; waits for decisions that hold one.
 fn settle_budgets(bundle: &Bundle) {
     let now = clock::now();
-    for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
+    for cap in bundle.caps.iter().filter(|cap| cap.per.is_budget()) {
         let counters = Awaited {
             what: format!("the counters of cap \"{}\"", printable(&cap.name)).into(),
             by: "A transaction that has decided within that cap has not ended, or the table of counters is locked.",
@@ -176,17 +137,13 @@ fn settle_budgets(bundle: &Bundle) {
     }
 }
 
-/// Waits until no other session publishes: one at a time, while readers go on. A transaction whose
-/// snapshot is older than the newest publication would publish on top of what it cannot see.
-pub fn take_turn() -> Result<(), Error> {
-    turn::take(&LOCK, &NEWEST, "published")
-}
-
 /// All faults at once: of the tables, the rules and the models.
 fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
-    let of_vector = |row: &&FeatureRow| Feature::of(row).is_ok_and(|f| f.is_of_vector());
+    let of_vector = |row: &&FeatureRow| {
+        Feature::of(row).is_ok_and(|feature| feature.visibility() == FeatureVisibility::Vector)
+    };
     let seen_by_rules = content.features.iter().filter(of_vector);
     let features: Vec<String> = seen_by_rules.map(|row| row.feature.clone()).collect();
     let mut seen: BTreeMap<&str, Result<(), String>> = BTreeMap::new();
@@ -196,7 +153,7 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
         };
         let verdict = seen
             .entry(rule)
-            .or_insert_with(|| rule_check::check(rule, &features));
+            .or_insert_with(|| check::check(rule, &features));
         if let Err(reason) = verdict {
             faults.add(
                 "decide.action",
@@ -221,25 +178,15 @@ fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
 }
 
 fn put_in_force(bundle: i64, kind: &str, note: Option<&str>, caller: &str) {
-    PUBLICATION.with(|statement| {
-        let args = [
-            datum::int8(bundle),
-            datum::text(kind),
-            datum::optional_text(note),
-            datum::text(caller),
-        ];
-        statement.write(&args, |row| {
-            invalidation::announce(row.must::<pg_sys::Oid>(1))
-        })
-    });
-    settle(bundle);
+    publication::add(bundle, kind, note, caller);
+    settle_staged(bundle);
 }
 
 fn run(statement: &'static std::thread::LocalKey<Statement>) {
     statement.with(|statement| statement.write(&[], |_| {}));
 }
 
-fn one<T: pgrx::FromDatum>(statement: &'static std::thread::LocalKey<Statement>) -> T {
+fn one<T: for<'a> FromColumn<'a>>(statement: &'static std::thread::LocalKey<Statement>) -> T {
     let mut value = None;
     statement.with(|statement| statement.write(&[], |row| value = row.get(1)));
     value.expect("a statement that answers one row")

@@ -51,7 +51,9 @@ pub struct ActionRow {
 #[derive(Deserialize)]
 pub struct FeatureRow {
     pub feature: String,
-    pub slot: usize,
+    /// Its first cell in the row of its entity, or its number among the features kept per key.
+    #[serde(rename = "slot")]
+    pub cell: usize,
     pub entity: String,
     pub event_type: String,
     pub aggregate: String,
@@ -72,7 +74,8 @@ pub struct FeatureRow {
 #[derive(Deserialize)]
 pub struct CapRow {
     pub cap: String,
-    pub slot: i32,
+    #[serde(rename = "slot")]
+    pub number: i32,
     /// Of the attribute, where each value is limited by itself.
     pub value: Option<String>,
     pub surface: Option<String>,

@@ -5,9 +5,10 @@ use uuid::Uuid;
 
 use crate::pg::attempt::attempt_for;
 use crate::pg::datum::Arg;
-use crate::pg::locked::{Locked, Missed, Wait};
-use crate::pg::lookup::{Found, Keyed};
-use crate::pg::version::{Grip, Version};
+use crate::pg::locked::{Locked, NotLocked, Wait};
+use crate::pg::lookup::Keyed;
+use crate::pg::row::TableRow;
+use crate::pg::version::{RowLock, Version};
 use crate::pg::{Statement, array, clock, datum, session};
 
 const USER_STATE: Keyed = Keyed {
@@ -30,7 +31,7 @@ thread_local! {
 /// What is kept of a user.
 #[derive(Default)]
 pub struct UserRow {
-    /// Cells of features, by slot.
+    /// Cells of features, by offset.
     pub features: Vec<f64>,
     /// Those that are kept per key.
     pub keyed: Vec<f64>,
@@ -64,7 +65,7 @@ impl UserRow {
         row
     }
 
-    fn take_version(&mut self, kept: &Found<'_>) {
+    fn take_version(&mut self, kept: &TableRow<'_>) {
         self.version = Some(kept.version());
         self.take(kept);
     }
@@ -86,14 +87,14 @@ impl UserRow {
         self.exposures.clear();
     }
 
-    fn take(&mut self, kept: &Found<'_>) {
+    fn take(&mut self, kept: &TableRow<'_>) {
         kept.datum(FEATURES)
             .map(|features| array::read_into(features, &mut self.features));
         kept.datum(KEYED)
             .map(|keyed| array::read_into(keyed, &mut self.keyed));
         kept.datum(EXPOSURES)
             .map(|exposures| array::read_into(exposures, &mut self.exposures));
-        self.events = kept.datum(EVENTS).map_or(0, |events| events.value() as i64);
+        self.events = kept.get(EVENTS).unwrap_or(0);
     }
 
     /// Locks the row, or makes one, until the transaction ends: from here on one event of a user waits
@@ -112,7 +113,7 @@ impl UserRow {
     /// The same, unless another transaction has the row, or is making it. Needs an open session.
     pub fn lock_free(user_key: Uuid) -> Option<(UserRow, Locked)> {
         match UserRow::lock_if_free(user_key) {
-            Err(Missed::Absent) if !USER_STATE.is_being_made(user_key) => {
+            Err(NotLocked::Absent) if !USER_STATE.is_being_made(user_key) => {
                 MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
                 UserRow::lock_if_free(user_key).ok()
             }
@@ -126,7 +127,7 @@ impl UserRow {
     }
 
     /// The same, if there is a row and nobody else has it. Needs an open session.
-    pub fn lock_if_free(user_key: Uuid) -> Result<(UserRow, Locked), Missed> {
+    pub fn lock_if_free(user_key: Uuid) -> Result<(UserRow, Locked), NotLocked> {
         UserRow::lock_as(user_key, Wait::Never)
     }
 
@@ -135,31 +136,31 @@ impl UserRow {
     pub fn lock_within(&mut self, user_key: Uuid, milliseconds: u32) -> Option<Locked> {
         match self.try_to_lock(user_key, Wait::Never) {
             Ok(locked) => return Some(locked),
-            Err(Missed::Absent) => {
+            Err(NotLocked::Absent) => {
                 let made =
                     || MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
                 attempt_for(milliseconds, made).ok()?;
             }
-            Err(Missed::Taken) => {}
+            Err(NotLocked::Held) => {}
         }
         let mut wait = || self.try_to_lock(user_key, Wait::ForIt);
         attempt_for(milliseconds, &mut wait).ok()?.ok()
     }
 
-    fn try_to_lock(&mut self, user_key: Uuid, wait: Wait) -> Result<Locked, Missed> {
+    fn try_to_lock(&mut self, user_key: Uuid, wait: Wait) -> Result<Locked, NotLocked> {
         self.clear();
         USER_STATE.lock(user_key, wait, |kept| self.take(&kept))
     }
 
-    fn lock_as(user_key: Uuid, wait: Wait) -> Result<(UserRow, Locked), Missed> {
+    fn lock_as(user_key: Uuid, wait: Wait) -> Result<(UserRow, Locked), NotLocked> {
         let mut row = UserRow::default();
         let locked = row.try_to_lock(user_key, wait)?;
         Ok((row, locked))
     }
 
     /// Writes the exposures only; None if others were faster.
-    pub fn write_exposures(exposures: &[i64], grip: Grip) -> Option<Grip> {
-        grip.change([(EXPOSURES, datum::array(exposures))])
+    pub fn write_exposures(exposures: &[i64], row_lock: RowLock) -> Option<RowLock> {
+        row_lock.change([(EXPOSURES, datum::array(exposures))])
     }
 
     /// Writes the row back.
@@ -167,13 +168,13 @@ impl UserRow {
         locked.replace(&self.columns(user_key));
     }
 
-    /// Writes it in the place of a version that was not locked, for which it waits or not; None, and nothing,
+    /// Writes it over a version that was not locked, for which it waits or not; None, and nothing,
     /// if there is a newer one by then, or if another transaction has it.
     pub fn write_over(&self, user_key: Uuid, version: Version, wait: Wait) -> Option<Locked> {
         version.replace(&self.columns(user_key), wait)
     }
 
-    fn columns(&self, user_key: Uuid) -> [Arg; 6] {
+    fn columns(&self, user_key: Uuid) -> [Arg<'_>; 6] {
         [
             datum::uuid(user_key),
             datum::array(&self.features),

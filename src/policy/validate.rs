@@ -2,26 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::bundle::Attribute;
-use super::cap;
+use super::action::attributes;
+use super::caps;
+use super::faults::Faults;
 use super::feature::Feature;
-use super::tables::{ActionRow, Content, PolicyRow};
-use crate::error::{Fault, printable};
-use crate::math::choice::{Choice, Selection};
-
-/// Collects faults.
-#[derive(Default)]
-pub struct Faults(pub Vec<Fault>);
-
-impl Faults {
-    pub fn add(&mut self, table: &'static str, row: &str, reason: impl Into<String>) {
-        self.0.push(Fault {
-            table,
-            row: row.to_owned(),
-            reason: reason.into(),
-        });
-    }
-}
+use super::name::is_name;
+use super::selection::choice;
+use super::tables::Content;
+use crate::error::printable;
 
 /// Checks what can be told from the tables alone. Rules and models are checked where they are
 /// compiled.
@@ -56,7 +44,7 @@ pub fn check(content: &Content, faults: &mut Faults) {
                 faults.add(
                     "decide.surface",
                     &surface.surface,
-                    format!("context_fields: \"{field}\" is not a clean name"),
+                    format!("context_fields: \"{field}\" is not a valid name"),
                 );
             } else if !seen.insert(field) {
                 faults.add(
@@ -100,7 +88,7 @@ pub fn check(content: &Content, faults: &mut Faults) {
             faults.add("decide.feature", &feature.feature, reason);
         }
     }
-    cap::check_fallbacks(content, faults);
+    caps::check_fallbacks(content, faults);
     let mut policy_of: HashMap<&str, &str> = HashMap::new();
     for policy in &content.policies {
         if let Some(other) = policy_of.insert(&policy.surface, &policy.policy) {
@@ -132,7 +120,7 @@ fn names(content: &Content, faults: &mut Faults) {
             faults.add(
                 table,
                 &printable(name),
-                "not a clean name: 1 to 200 characters, no control characters, no blanks around it",
+                "not a valid name: 1 to 200 characters, no control characters, no blanks around it",
             );
         }
     };
@@ -161,71 +149,4 @@ fn names(content: &Content, faults: &mut Faults) {
         "decide.event_type",
         &mut content.event_types.iter().map(|r| &r.event_type),
     );
-}
-
-/// The same test as `decide.is_name`.
-pub fn is_name(name: &str) -> bool {
-    let length = name.chars().count();
-    (1..=200).contains(&length) && !name.chars().any(char::is_control) && name.trim() == name
-}
-
-/// The attributes that models can use, or what is wrong with them.
-pub fn attributes(action: &ActionRow) -> Result<HashMap<String, Attribute>, String> {
-    use serde_json::Value;
-    let fields: serde_json::Map<String, Value> = serde_json::from_str(action.attributes.get())
-        .map_err(|_| "attributes: a number is out of range".to_owned())?;
-    let usable = fields.into_iter().filter_map(|(name, value)| {
-        let attribute = match value {
-            Value::Number(number) => Attribute::Number(number.as_f64()?),
-            Value::Bool(flag) => Attribute::Number(f64::from(u8::from(flag))),
-            Value::String(text) => Attribute::Text(text),
-            Value::Null | Value::Array(_) | Value::Object(_) => return None,
-        };
-        Some((name, attribute))
-    });
-    Ok(usable.collect())
-}
-
-/// How the policy chooses, or what is wrong with selection and params.
-pub fn choice(policy: &PolicyRow) -> Result<Choice, String> {
-    let mut params: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(policy.params.get())
-            .map_err(|_| "params: a number is out of range".to_owned())?;
-    let mut take = |name: &str, default: f64, fits: &dyn Fn(f64) -> bool, range: &str| {
-        let value = match params.remove(name) {
-            None => default,
-            Some(value) => value
-                .as_f64()
-                .ok_or(format!("params: {name} is not a number"))?,
-        };
-        if fits(value) {
-            Ok(value)
-        } else {
-            Err(format!("params: {name} must be {range}"))
-        }
-    };
-    let share = |x: f64| (0.0..=1.0).contains(&x);
-    let selection = match policy.selection.as_str() {
-        "uniform" => Selection::Uniform,
-        "greedy" => Selection::Greedy,
-        "epsilon_greedy" => Selection::EpsilonGreedy {
-            epsilon: take("epsilon", 0.05, &share, "between 0 and 1")?,
-        },
-        "softmax" => Selection::Softmax {
-            temperature: take("temperature", 1.0, &|x| x > 0.0, "above 0")?,
-        },
-        other => {
-            return Err(format!(
-                "selection \"{other}\" is none of uniform, greedy, epsilon_greedy, softmax"
-            ));
-        }
-    };
-    let min_probability = take("min_probability", 0.0, &share, "between 0 and 1")?;
-    if let Some(name) = params.keys().next() {
-        return Err(format!("params: {} takes no \"{name}\"", policy.selection));
-    }
-    Ok(Choice {
-        selection,
-        min_probability,
-    })
 }

@@ -3,19 +3,21 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
-use super::{names, publish as publishing};
+use super::{action_names, publish as publishing};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::as_owner;
 use crate::govern::waiting::Waiting;
+use crate::math::choice::{MIN_PROBABILITY, SELECTIONS};
 use crate::math::runs::expand;
 use crate::pg::call::Call;
+use crate::pg::datum;
 
 #[pg_extern(sql = false)]
 fn publish(call: FunctionCallInfo) -> i64 {
     let call = Call::running(call);
     let owner = as_owner(&call, "publish");
     let publish = || publishing::publish(call.text(0), &owner.caller_name());
-    Waiting::of_verb("publish").patiently(publish).or_raise()
+    Waiting::of_verb("publish").run(publish).or_raise()
 }
 
 #[pg_extern(sql = false)]
@@ -24,26 +26,47 @@ fn rollback(call: FunctionCallInfo) {
     let bundle = call.int8(0).ok_or(Error::Null("bundle")).or_raise();
     let owner = as_owner(&call, "rollback");
     let rollback = || publishing::rollback(bundle, call.text(1), &owner.caller_name());
-    Waiting::of_verb("rollback").patiently(rollback).or_raise();
+    Waiting::of_verb("rollback").run(rollback).or_raise();
 }
 
 #[pg_extern(sql = false)]
 fn action_name(number: i32) -> Option<String> {
-    names::names_of(&[number]).pop().flatten()
+    action_names::names_of(&[number]).pop().flatten()
 }
 
 #[pg_extern(sql = false)]
 fn candidate_names(runs: Array<'_, i32>) -> Vec<Option<String>> {
-    names::must_be_short(runs.len()).or_raise();
+    action_names::must_be_short(runs.len()).or_raise();
     let runs: Vec<i32> = runs.iter().flatten().collect();
     let numbers: Vec<i32> = expand(&runs).collect();
-    names::names_of(&numbers)
+    action_names::names_of(&numbers)
 }
 
 #[pg_extern(sql = false)]
 fn action_names(numbers: Array<'_, i32>) -> Vec<Option<String>> {
-    names::must_be_short(numbers.len()).or_raise();
+    action_names::must_be_short(numbers.len()).or_raise();
     // No action has the number 0.
     let numbers: Vec<i32> = numbers.iter().map(Option::unwrap_or_default).collect();
-    names::names_of(&numbers)
+    action_names::names_of(&numbers)
+}
+
+/// selection_catalog(): a row for each parameter of each selection.
+#[pg_extern(sql = false)]
+fn selection_catalog(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let mut rows = call.rows();
+    for (number, rule) in SELECTIONS.iter().enumerate() {
+        for parameter in rule.parameter.iter().chain([&MIN_PROBABILITY]) {
+            let (lowest, highest) = parameter.range.ends();
+            rows.push([
+                datum::text(rule.name),
+                datum::text(parameter.name),
+                datum::float8(parameter.default),
+                datum::float8(lowest),
+                highest.and_then(datum::float8),
+                datum::text(rule.description),
+                datum::int4(number as i32),
+            ]);
+        }
+    }
 }

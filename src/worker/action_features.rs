@@ -1,12 +1,12 @@
-//! Features of actions and of surfaces: what each session has added is brought together, and now and
-//! then a snapshot of all values is written, which decisions use until the next.
+//! Features of actions and of surfaces: what each session has added is merged, and now and then a snapshot of all
+//! values is written, which decisions use until the next.
 
 use std::collections::{BTreeMap, HashMap};
 
 use pgrx::pg_sys::{FLOAT8ARRAYOID, INT4ARRAYOID, INT8OID, Oid, TEXTOID, TIMESTAMPTZOID};
 use serde_json::json;
 
-use super::Step;
+use super::job::{Run, Step};
 use crate::error::Error;
 use crate::math::aggregate::{cells_at, cells_at_mut};
 use crate::pg::{Statement, array, clock, datum, invalidation};
@@ -43,66 +43,67 @@ thread_local! {
         &[TIMESTAMPTZOID]) };
 }
 
-/// Rows of one transaction: whoever tracks and finds one of theirs taken waits only a moment.
+/// Rows of one transaction: few, so that a session that waits for its own row does not wait for long.
 const BATCH: usize = 1_000;
 
-/// Brings together as many rows as one transaction should, or, when there are no more, writes the snapshot.
+/// Merges as many rows as one transaction should, or, when there are no more, writes the snapshot.
 pub fn step() -> Result<Step, Error> {
-    if bring_together() == BATCH {
-        let more = true;
-        return Ok(Step { rows: 0, more });
+    if merge_sessions() == BATCH {
+        return Ok(Step::with_more(0));
     }
     let rows = match policy::live() {
         Err(Error::NothingPublished) => 0,
         bundle => write_snapshot(&*bundle?),
     };
     expire();
-    let more = false;
-    Ok(Step { rows, more })
+    Ok(Step::last(rows))
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} values of actions and surfaces in a new snapshot")
+pub fn report(run: &Run) -> String {
+    format!(
+        "{} values of actions and surfaces in a new snapshot",
+        run.rows
+    )
 }
 
-/// What sessions have added to one action or surface.
+/// The rows of sessions for one action or surface.
 #[derive(Default)]
-struct Pieces {
+struct SessionRows {
     stripes: Vec<i32>,
     cells: Vec<Vec<f64>>,
 }
 
-/// Merges rows that nobody holds into one per action or surface; answers how many.
-fn bring_together() -> usize {
+/// Merges rows that no session has locked into one per action or surface; answers how many.
+fn merge_sessions() -> usize {
     let mut rows = 0;
-    let mut found: BTreeMap<(String, String), Pieces> = BTreeMap::new();
+    let mut found: BTreeMap<(String, String), SessionRows> = BTreeMap::new();
     STRIPES.with(|statement| {
         statement.write(&[datum::int8(BATCH as i64)], |row| {
-            let pieces = found.entry((row.must(1), row.must(2))).or_default();
-            pieces.stripes.push(row.must(3));
-            pieces.cells.push(cells_of(row.datum(4)));
+            let of_sessions = found.entry((row.must(1), row.must(2))).or_default();
+            of_sessions.stripes.push(row.must(3));
+            of_sessions.cells.push(cells_of(row.datum(4)));
             rows += 1;
         })
     });
-    // Looked for after the rows: whoever wrote those knew no others.
+    // Read after the rows: no session has written a feature into them that came later.
     let features = match rows {
         0 => Vec::new(),
         _ => policy::ever_kept(),
     };
-    for ((entity, name), mut pieces) in found {
+    for ((entity, name), mut of_sessions) in found {
         let (entity, name) = (datum::text(&entity), datum::text(&name));
         MERGED.with(|statement| {
             statement.write(&[entity, name], |row| {
-                pieces.cells.push(cells_of(row.datum(1)))
+                of_sessions.cells.push(cells_of(row.datum(1)))
             })
         });
         let mut cells = Vec::new();
-        for row in pieces.cells {
+        for row in of_sessions.cells {
             merge(&features, &mut cells, &row);
         }
         MERGE.with(|statement| statement.write(&[entity, name, datum::array(&cells)], |_| {}));
         REMOVE.with(|statement| {
-            statement.write(&[entity, name, datum::array(&pieces.stripes)], |_| {})
+            statement.write(&[entity, name, datum::array(&of_sessions.stripes)], |_| {})
         });
     }
     rows
@@ -118,10 +119,10 @@ fn cells_of(kept: datum::Arg) -> Vec<f64> {
 fn merge<'a>(features: impl IntoIterator<Item = &'a Feature>, into: &mut Vec<f64>, row: &[f64]) {
     for feature in features {
         let aggregate = &feature.aggregate;
-        if let Some(cells) = cells_at(row, feature.slot, aggregate)
+        if let Some(cells) = cells_at(row, feature.cell, aggregate)
             && !aggregate.is_empty(cells)
         {
-            aggregate.merge(cells_at_mut(into, feature.slot, aggregate), cells);
+            aggregate.merge(cells_at_mut(into, feature.cell, aggregate), cells);
         }
     }
 }
@@ -135,8 +136,9 @@ fn write_snapshot(bundle: &Bundle) -> i64 {
     let now = clock::now();
     let (content, count) = values(bundle, &all(bundle), now);
     let slots = bundle.entities.iter().map(|&i| &bundle.features[i]);
-    let slots: BTreeMap<&str, usize> = slots.map(|f| (f.name.as_str(), f.slot)).collect();
-    let [content, slots] = [content, json!(slots)].map(|json| datum::text(&json.to_string()));
+    let slots: BTreeMap<&str, usize> = slots.map(|f| (f.name.as_str(), f.cell)).collect();
+    let [content, slots] = [content, json!(slots)].map(|json| json.to_string());
+    let [content, slots] = [&content, &slots].map(|text| datum::text(text));
     let mut newest = None;
     NEWEST.with(|statement| {
         statement.write(&[content, slots], |row| {
@@ -167,8 +169,7 @@ fn all(bundle: &Bundle) -> Rows {
     ALL.with(|statement| {
         statement.write(&[], |row| {
             let (entity, name): (&str, &str) = (row.must(1), row.must(2));
-            let mut entities = [Entity::Action, Entity::Surface].into_iter();
-            if let Some(entity) = entities.find(|known| known.as_str() == entity)
+            if let Some(entity) = Entity::named(entity)
                 && let Some(name) = bundle.name_of(entity, name)
             {
                 let cells = rows.entry((entity, name.to_owned())).or_default();
@@ -192,7 +193,7 @@ fn values(bundle: &Bundle, rows: &Rows, now: i64) -> (serde_json::Value, i64) {
             let known = rows.iter().filter(|((entity, _), _)| *entity == kind);
             let values: BTreeMap<&str, f64> = known
                 .filter_map(|((_, name), cells)| {
-                    let cells = cells_at(cells, feature.slot, aggregate)?;
+                    let cells = cells_at(cells, feature.cell, aggregate)?;
                     Some((name.as_str(), aggregate.read(cells, now)?))
                 })
                 .collect();

@@ -1,24 +1,22 @@
 //! Features whose past is being computed, some users a step.
 
-use super::Step;
+use super::job::{Run, Step};
 use crate::error::Error;
 use crate::observe::backfill;
 
 pub fn step() -> Result<Step, Error> {
-    let filled = backfill::step()?;
+    let done = backfill::step()?;
     Ok(Step {
-        rows: filled.users,
-        more: filled.more,
+        more: done.more,
+        users_left: done.users_left,
+        ..Step::last(done.users)
     })
 }
 
-pub fn says(rows: i64) -> String {
-    match backfill::left() {
-        0 => format!("features of {rows} users computed from their events"),
-        left => format!("features of {rows} users computed from their events, {left} users left"),
+pub fn report(run: &Run) -> String {
+    let users = run.rows;
+    match run.users_left {
+        0 => format!("features of {users} users computed from their events"),
+        left => format!("features of {users} users computed from their events, {left} users left"),
     }
-}
-
-pub fn left() -> i64 {
-    backfill::left()
 }

@@ -1,95 +1,92 @@
-//! The counters of budgets: reservations that are over are counted or given back, and what is left is
-//! spread evenly again over the rows of a counter that is running out.
+//! The counters of budgets: reservations that are over are counted or given back, and what is left of a budget that
+//! is running out is divided evenly again among its rows.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
-use super::Step;
+use super::job::{Run, Step, Steps};
+use crate::caps::{Budget, Cap, Level, Stripe};
 use crate::error::Error;
 use crate::math::identifier::time_ordered;
 use crate::math::ledger;
 use crate::pg::clock::{self, to_unix_micros};
-use crate::pg::lookup::Seen;
+use crate::pg::lookup::Visibility;
 use crate::pg::{Statement, datum};
-use crate::policy::{self, Budget, Cap, Level, Per, Stripe};
+use crate::policy;
 
 thread_local! {
-    static TOLD: Statement = const { Statement::new(include_str!("budgets.sql"),
+    static CONFIRMED: Statement = const { Statement::new(include_str!("budgets.sql"),
         &[INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, UUIDOID, TEXTOID]) };
-    /// Rows of counters that the run has passed by, since transactions hold them: cap and number.
-    static HELD: RefCell<BTreeSet<(i32, i32)>> = const { RefCell::new(BTreeSet::new()) };
-    /// The last step was not the last of its run.
-    static GOES_ON: Cell<bool> = const { Cell::new(false) };
 }
 
-/// One budget that has something to look up, or else all of them once: its rows are held no longer than
-/// that takes.
-pub fn step() -> Result<Step, Error> {
-    let step = look_at_all()?;
-    GOES_ON.set(step.more);
-    Ok(step)
+pub fn start() -> Steps {
+    let mut left = RowsLeft::default();
+    Box::new(move || {
+        let step = step(&mut left)?;
+        Ok(Step {
+            counters_left: left.0.len() as i64,
+            ..step
+        })
+    })
 }
 
-fn look_at_all() -> Result<Step, Error> {
-    if !GOES_ON.get() {
-        HELD.take();
+/// The rows of counters that the run has left out, since other transactions have locked them: the numbers of their caps
+/// and of the rows.
+#[derive(Default)]
+struct RowsLeft(BTreeSet<(i32, i32)>);
+
+impl RowsLeft {
+    /// Of the rows of a counter that were wanted, by their numbers, those that could be locked are not left out any
+    /// more, and the others are.
+    fn note(&mut self, cap: &Cap, wanted: impl Iterator<Item = i32>, locked: &[Stripe]) {
+        let locked: BTreeSet<i32> = locked.iter().map(|stripe| stripe.number).collect();
+        for number in wanted {
+            match locked.contains(&number) {
+                true => self.0.remove(&(cap.number, number)),
+                false => self.0.insert((cap.number, number)),
+            };
+        }
     }
-    let done = Step {
-        rows: 0,
-        more: false,
-    };
+}
+
+/// One budget that has reservations to look up, so that its rows are not locked for longer than that takes; or all
+/// budgets once, if none has.
+fn step(left: &mut RowsLeft) -> Result<Step, Error> {
     let bundle = match policy::live() {
-        Err(Error::NothingPublished) => return Ok(done),
+        Err(Error::NothingPublished) => return Ok(Step::last(0)),
         bundle => bundle?,
     };
-    for cap in bundle.caps.iter().filter(|cap| cap.per == Per::All) {
+    for cap in bundle.caps.iter().filter(|cap| cap.per.is_budget()) {
         let now = clock::now();
         if let Some(kind) = &cap.counts {
-            let looked_up = look_up(cap, kind, now);
+            let looked_up = look_up(cap, kind, now, left);
             if looked_up > 0 {
-                let more = true;
-                return Ok(Step {
-                    rows: looked_up,
-                    more,
-                });
+                return Ok(Step::with_more(looked_up));
             }
         }
         match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
-            Level::Little if !cap.is_small() => spread(cap, now),
+            Level::Low if !cap.is_small() => divide(cap, now, left),
             Level::UsedUp => look_again(cap, now),
             _ => {}
         }
     }
-    Ok(done)
+    Ok(Step::last(0))
 }
 
-pub fn says(rows: i64) -> String {
-    match HELD.with_borrow(BTreeSet::len) {
+pub fn report(run: &Run) -> String {
+    let rows = run.rows;
+    match run.counters_left {
         0 => format!("{rows} reservations looked up"),
-        held => format!(
-            "{rows} reservations looked up; rows of counters left, which others hold: {held}"
+        left => format!(
+            "{rows} reservations looked up; rows of counters left, since others have locked them: {left}"
         ),
     }
 }
 
-/// Notes which of these rows of a counter, by their numbers, a transaction holds, so that they are left for the next run.
-fn note_held(cap: &Cap, wanted: impl Iterator<Item = i32>, had: &[Stripe]) {
-    let had: BTreeSet<i32> = had.iter().map(|stripe| stripe.number).collect();
-    HELD.with_borrow_mut(|held| {
-        for number in wanted {
-            match had.contains(&number) {
-                true => held.remove(&(cap.slot, number)),
-                false => held.insert((cap.slot, number)),
-            };
-        }
-    });
-}
-
-/// Counts the reservations that are over of which events have told, and gives the others back. Rows that
-/// a transaction holds are left for the next time.
-fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
+/// Counts the reservations that are over and that events have confirmed, and gives the others back. Rows that another
+/// transaction has locked are left for the next time.
+fn look_up(cap: &Cap, kind: &str, now: i64, left: &mut RowsLeft) -> i64 {
     let terms = cap.terms(now);
     let due = |stripe: &Stripe| -> Vec<(i64, i64, i64)> {
         let entries = ledger::entries(&stripe.ledger);
@@ -97,14 +94,14 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
             .filter(|&entry| ledger::is_due(entry, &terms, now))
             .collect()
     };
-    let committed = Budget(cap).stripes(Seen::Committed, &terms);
+    let committed = Budget(cap).stripes(Visibility::Committed, &terms);
     let are_due = committed.iter().filter(|stripe| !due(stripe).is_empty());
     let are_due: Vec<i32> = are_due.map(|stripe| stripe.number).collect();
     if are_due.is_empty() {
         return 0;
     }
-    let stripes = Budget(cap).lock_free();
-    note_held(cap, are_due.into_iter(), &stripes);
+    let stripes = Budget(cap).lock_available();
+    left.note(cap, are_due.into_iter(), &stripes);
     let cells: BTreeSet<(i64, i64)> = stripes
         .iter()
         .flat_map(|stripe| {
@@ -113,14 +110,14 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
                 .map(|(at, ..)| ledger::cell(at, &terms))
         })
         .collect();
-    let told: HashMap<(i64, i64), HashMap<i32, i64>> = cells
+    let confirmed: HashMap<(i64, i64), HashMap<i32, i64>> = cells
         .into_iter()
-        .map(|cell| (cell, told(cap, kind, cell)))
+        .map(|cell| (cell, confirmed(cap, kind, cell)))
         .collect();
     let mut looked_up = 0;
     for mut stripe in stripes {
         let number = stripe.number;
-        let of_stripe = |at: i64| told[&ledger::cell(at, &terms)].get(&number).copied();
+        let of_stripe = |at: i64| confirmed[&ledger::cell(at, &terms)].get(&number).copied();
         let (mut changed, mut kept) = (0, Vec::with_capacity(stripe.ledger.len()));
         for entry in ledger::entries(&stripe.ledger) {
             if ledger::is_due(entry, &terms, now) {
@@ -139,30 +136,30 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
     looked_up
 }
 
-/// How much of what was reserved from each stripe within a cell, or the part of one, events have told of.
-fn told(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
+/// How much of what each stripe has reserved within a cell, or a part of one, events have confirmed.
+fn confirmed(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
     let first = |at| datum::uuid(time_ordered(to_unix_micros(at), 0));
     let args = [
-        datum::int4(cap.slot),
+        datum::int4(cap.number),
         datum::timestamp(from),
         datum::timestamp(to),
         first(from),
         first(to),
         datum::text(kind),
     ];
-    let mut told = HashMap::new();
-    TOLD.with(|statement| {
+    let mut confirmed = HashMap::new();
+    CONFIRMED.with(|statement| {
         statement.write(&args, |row| {
-            told.insert(row.must(1), row.must(2));
+            confirmed.insert(row.must(1), row.must(2));
         })
     });
-    told
+    confirmed
 }
 
-/// A budget that was used up may have been given something back.
+/// Opens a budget again that was used up and has been given something back.
 fn look_again(cap: &Cap, now: i64) {
     let terms = cap.terms(now);
-    let stripes = Budget(cap).stripes(Seen::Committed, &terms);
+    let stripes = Budget(cap).stripes(Visibility::Committed, &terms);
     let left: i64 = stripes
         .iter()
         .map(|stripe| stripe.free(&terms).max(0))
@@ -172,17 +169,17 @@ fn look_again(cap: &Cap, now: i64) {
     }
 }
 
-/// Spreads what is left over the rows that nobody holds, if that gives each plenty; all sessions stop
-/// looking before they choose then.
-fn spread(cap: &Cap, now: i64) {
+/// Divides what is left among the rows that no transaction has locked, if that gives each enough: then sessions no
+/// longer read the counter before they choose.
+fn divide(cap: &Cap, now: i64, rows_left: &mut RowsLeft) {
     let terms = cap.terms(now);
-    let committed = Budget(cap).stripes(Seen::Committed, &terms);
+    let committed = Budget(cap).stripes(Visibility::Committed, &terms);
     let left: i64 = committed.iter().map(|stripe| stripe.free(&terms)).sum();
-    if left / (committed.len().max(1) as i64) < 2 * cap.little() {
+    if left / (committed.len().max(1) as i64) < 2 * cap.low_water_mark() {
         return;
     }
-    let mut stripes = Budget(cap).lock_free();
-    note_held(cap, committed.iter().map(|stripe| stripe.number), &stripes);
+    let mut stripes = Budget(cap).lock_available();
+    rows_left.note(cap, committed.iter().map(|stripe| stripe.number), &stripes);
     let used: Vec<i64> = stripes
         .iter()
         .map(|s| ledger::used(&s.ledger, &terms))
@@ -199,7 +196,7 @@ fn spread(cap: &Cap, now: i64) {
     if all
         && stripes
             .iter()
-            .all(|stripe| stripe.free(&terms) >= 2 * cap.little())
+            .all(|stripe| stripe.free(&terms) >= 2 * cap.low_water_mark())
     {
         Budget(cap).reopen();
     }

@@ -1,5 +1,5 @@
--- What was reserved of cap $1 within a cell and events of type $6 have told of: row of the counter, and amount. An
--- event that names no action tells of the whole slate.
+-- What was reserved of cap $1 within a cell and events of type $6 have confirmed: row of the counter, and amount. An
+-- event that names no action confirms the whole slate.
 SELECT h.stripe, pg_catalog.sum(h.amount)::pg_catalog.int8
   FROM decide.trace AS t
  CROSS JOIN LATERAL (

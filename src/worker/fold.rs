@@ -1,27 +1,30 @@
-//! The inbox, folded in by batches.
+//! The inbox, taken in by batches.
 
-use super::Step;
+use super::job::{Run, Step, Steps};
 use crate::error::Error;
-use crate::observe::inbox;
+use crate::observe::inbox::InboxRun;
 
-/// Events of one transaction: few enough that who waits for one of their users waits only a moment.
+/// Events of one transaction: few, so that a session that waits for one of their users does not wait for long.
 const BATCH: i32 = 1_000;
 
-pub fn step() -> Result<Step, Error> {
-    let folded = inbox::fold(BATCH)?;
+pub fn start() -> Steps {
+    let mut inbox = InboxRun::default();
+    Box::new(move || step(&mut inbox))
+}
+
+fn step(inbox: &mut InboxRun) -> Result<Step, Error> {
+    let folded = inbox.fold(BATCH)?;
     Ok(Step {
-        rows: folded.events,
         more: folded.more,
+        users_left: folded.users_left as i64,
+        ..Step::last(folded.events)
     })
 }
 
-pub fn says(rows: i64) -> String {
-    match inbox::left() {
-        0 => format!("{rows} events folded"),
-        left => format!("{rows} events folded, those of {left} users left"),
+pub fn report(run: &Run) -> String {
+    let events = run.rows;
+    match run.users_left {
+        0 => format!("{events} events folded"),
+        left => format!("{events} events folded, those of {left} users left"),
     }
-}
-
-pub fn left() -> i64 {
-    inbox::left() as i64
 }

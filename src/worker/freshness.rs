@@ -1,6 +1,6 @@
 //! How fresh features are, and how often decisions miss them.
 
-use super::Step;
+use super::job::{Run, Step};
 use crate::error::Error;
 use crate::pg::Statement;
 
@@ -13,9 +13,9 @@ thread_local! {
 pub fn step() -> Result<Step, Error> {
     FORGET.with(|statement| statement.write(&[], |_| {}));
     let rows = COUNT.with(|statement| statement.write(&[], |_| {})) as i64;
-    Ok(Step { rows, more: false })
+    Ok(Step::last(rows))
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} features looked at")
+pub fn report(run: &Run) -> String {
+    format!("{} features looked at", run.rows)
 }

@@ -1,49 +1,56 @@
 //! The launcher: one process per server that sends a worker into each named database, again and again.
 //!
 //! It runs where the server can be written to: on a standby the server starts it at promotion.
-//! Workers do what is due and leave, so that most of the time nobody of ours is in a database and
-//! DROP DATABASE finds it empty.
+//! Workers do what is due and leave, so that most of the time no worker is in a database and DROP DATABASE works.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::Oid;
 
-use super::{LAUNCHER, WORKER};
+use super::visit::{self, WORKER};
 use crate::pg::worker::{self, MARKS, Started};
 use crate::settings;
 
-/// How long a database is left alone in which a worker could do nothing.
+/// How long after a worker that failed the next one is sent into its database.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// A database that is looked after.
-struct Place {
+/// A database that workers visit.
+struct Database {
+    /// Which of the server's [`MARKS`] its workers have, to tell how they end.
     mark: u32,
     worker: Option<Started>,
-    next: Instant,
-    /// Whether there was no room for the last worker.
+    next_visit: Instant,
+    /// The last worker could not be started.
     refused: bool,
 }
 
-pub fn run() {
+const LAUNCHER: &str = "pg_decide launcher";
+
+/// Registers the launcher where the library is preloaded. Once per process, from `_PG_init`.
+pub fn init() {
+    worker::init(LAUNCHER, run, visit::run);
+}
+
+fn run() {
     worker::begin(c"pg_decide launcher", None);
     pgrx::log!("{LAUNCHER} started");
-    let mut places: HashMap<Oid, Place> = HashMap::new();
+    let mut visited: HashMap<Oid, Database> = HashMap::new();
     loop {
         worker::reload();
-        let named = named().unwrap_or_else(|| places.keys().copied().collect());
-        leave(&mut places, &named);
+        let named = named().unwrap_or_else(|| visited.keys().copied().collect());
+        leave(&mut visited, &named);
         for database in named {
-            send(&mut places, database);
+            send(&mut visited, database);
         }
-        if !worker::wait(pause(&places)) {
+        if !worker::wait(pause(&visited)) {
             return;
         }
     }
 }
 
-/// The databases that are named and exist. A name without a database is no fault: it may come. None where
-/// that cannot be read now.
+/// The databases that are named and exist; one that does not exist may be created later. None where pg_database
+/// cannot be read now.
 fn named() -> Option<Vec<Oid>> {
     let names = settings::databases();
     if names.is_empty() {
@@ -64,10 +71,10 @@ fn named() -> Option<Vec<Oid>> {
 }
 
 /// Ends the workers of databases that are no longer named.
-fn leave(places: &mut HashMap<Oid, Place>, named: &[Oid]) {
-    places.retain(|database, place| {
-        let stays = named.contains(database);
-        if !stays && let Some(worker) = &place.worker {
+fn leave(visited: &mut HashMap<Oid, Database>, named: &[Oid]) {
+    visited.retain(|oid, database| {
+        let stays = named.contains(oid);
+        if !stays && let Some(worker) = &database.worker {
             worker.end();
         }
         stays
@@ -75,47 +82,47 @@ fn leave(places: &mut HashMap<Oid, Place>, named: &[Oid]) {
 }
 
 /// Sends a worker into the database if it is time and none is there.
-fn send(places: &mut HashMap<Oid, Place>, database: Oid) {
+fn send(visited: &mut HashMap<Oid, Database>, oid: Oid) {
     let now = Instant::now();
-    let mark = free_mark(places);
-    let place = places.entry(database).or_insert(Place {
+    let mark = free_mark(visited);
+    let database = visited.entry(oid).or_insert(Database {
         mark,
         worker: None,
-        next: now,
+        next_visit: now,
         refused: false,
     });
-    if let Some(worker) = place.worker.take_if(|worker| worker.has_ended())
+    if let Some(worker) = database.worker.take_if(|worker| worker.has_ended())
         && worker.has_failed()
     {
-        place.next = now + RETRY.max(settings::worker_interval());
+        database.next_visit = now + RETRY.max(settings::worker_interval());
     }
-    if place.worker.is_some() || place.next > now {
+    if database.worker.is_some() || database.next_visit > now {
         return;
     }
-    place.next = now + settings::worker_interval();
-    place.worker = Started::new(WORKER, database, place.mark);
-    let refused = place.worker.is_none();
-    if refused && !place.refused {
+    database.next_visit = now + settings::worker_interval();
+    database.worker = Started::new(WORKER, oid, database.mark);
+    let refused = database.worker.is_none();
+    if refused && !database.refused {
         pgrx::warning!("{WORKER} cannot be started: max_worker_processes is reached");
     }
-    place.refused = refused;
+    database.refused = refused;
 }
 
-/// A mark that no place has. Beyond their number databases share one, and its failures.
-fn free_mark(places: &HashMap<Oid, Place>) -> u32 {
+/// A mark that no other database has; databases beyond the number of marks share the last one, and its failures.
+fn free_mark(visited: &HashMap<Oid, Database>) -> u32 {
     (0..MARKS - 1)
-        .find(|mark| places.values().all(|place| place.mark != *mark))
+        .find(|mark| visited.values().all(|database| database.mark != *mark))
         .unwrap_or(MARKS - 1)
 }
 
 /// Until the next visit is due; a signal ends it earlier.
-fn pause(places: &HashMap<Oid, Place>) -> Duration {
+fn pause(visited: &HashMap<Oid, Database>) -> Duration {
     const LEAST: Duration = Duration::from_millis(100);
     let now = Instant::now();
     let most = settings::worker_interval();
-    places
+    visited
         .values()
-        .map(|place| place.next.saturating_duration_since(now))
+        .map(|database| database.next_visit.saturating_duration_since(now))
         .min()
         .map_or(most, |next| next.clamp(LEAST, most.max(LEAST)))
 }

@@ -1,11 +1,12 @@
-//! A clock keeps it all: jobs, each of which is a function too, and the workers that run them.
+//! A clock keeps it all: the list of jobs. Workers run each when it is due, and `decide.run_job` at once.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | here | the jobs there are, and `decide.run_job` |
-//! | `record` | which job is due, and how each went |
+//! | `job` | what a job is, and a run of one |
+//! | `record` | which job is due, and how each went: decide.job and decide.job_run |
 //! | `launcher` | one process that sends a worker into each named database |
-//! | `visit` | a worker: does in its database what is due, and leaves |
+//! | `visit` | a worker in its database: does what is due, and leaves |
+//! | `verbs` | the SQL functions |
 //! | the others | one job each |
 
 mod action_features;
@@ -13,156 +14,87 @@ mod backfill;
 mod budgets;
 mod fold;
 mod freshness;
-mod launcher;
+mod job;
+pub mod launcher;
 mod pacing;
 mod partitions;
 mod quarantine;
 mod record;
 mod retention;
+mod verbs;
 mod visit;
 
-use pgrx::prelude::*;
+use job::Job;
 
-use crate::error::{Error, OrRaise, printable};
-use crate::govern::acting::{refuse_read_only, refuse_restricted};
-use crate::govern::waiting::Waiting;
-use crate::pg::attempt::attempt;
-use crate::pg::call::Call;
-use crate::pg::{Session, clock, datum, session, worker};
-
-/// A job: done in steps, each short and by itself a whole.
-pub struct Job {
-    name: &'static str,
-    /// How often, unless decide.job says otherwise.
-    every: &'static str,
-    step: fn() -> Result<Step, Error>,
-    /// What so many rows of its work are, in words.
-    says: fn(i64) -> String,
-    /// How many users the run was done without, since other transactions have their rows.
-    left: fn() -> i64,
-}
-
-/// What a step did, and whether there is more to do.
-pub struct Step {
-    rows: i64,
-    more: bool,
-}
-
-/// Every job. One more is a line here and a file beside this one.
+/// Every job. A new one is an entry here, a file beside this one, and a row in docs/upkeep.md; the default rows
+/// of decide.job, the names in errors and what the test of the documents expects are answered from here.
 const JOBS: &[Job] = &[
-    job("fold", "1 second", fold::step, fold::says).leaving(fold::left),
-    job("partitions", "1 hour", partitions::step, partitions::says),
-    job("retention", "1 hour", retention::step, retention::says),
-    job("quarantine", "1 hour", quarantine::step, quarantine::says),
-    job("backfill", "1 minute", backfill::step, backfill::says).leaving(backfill::left),
-    job("budgets", "10 seconds", budgets::step, budgets::says),
-    job("freshness", "1 hour", freshness::step, freshness::says),
-    job(
-        "action_features",
-        "1 minute",
-        action_features::step,
-        action_features::says,
-    ),
-    job("pacing", "10 seconds", pacing::step, pacing::says),
+    Job {
+        name: "fold",
+        every: "1 second",
+        comment: "Takes in the events of the inbox, as track does",
+        start: fold::start,
+        report: fold::report,
+    },
+    Job {
+        name: "partitions",
+        every: "1 hour",
+        comment: "Makes daily partitions ahead",
+        start: || Box::new(partitions::step),
+        report: partitions::report,
+    },
+    Job {
+        name: "retention",
+        every: "1 hour",
+        comment: "Drops expired partitions, and deletes expired rows of the default partitions",
+        start: || Box::new(retention::step),
+        report: retention::report,
+    },
+    Job {
+        name: "quarantine",
+        every: "1 hour",
+        comment: "Deletes expired invalid events",
+        start: || Box::new(quarantine::step),
+        report: quarantine::report,
+    },
+    Job {
+        name: "backfill",
+        every: "1 minute",
+        comment: "Computes the past of features that are staged",
+        start: || Box::new(backfill::step),
+        report: backfill::report,
+    },
+    Job {
+        name: "budgets",
+        every: "10 seconds",
+        comment: "Gives back reservations that have expired, and divides what is left of budgets among their rows",
+        start: budgets::start,
+        report: budgets::report,
+    },
+    Job {
+        name: "freshness",
+        every: "1 hour",
+        comment: "Measures how fresh features are and how often decisions miss them, for decide.feature_catalog",
+        start: || Box::new(freshness::step),
+        report: freshness::report,
+    },
+    Job {
+        name: "action_features",
+        every: "1 minute",
+        comment: "Merges what sessions have added to features of actions and surfaces, and writes a snapshot of their values",
+        start: || Box::new(action_features::step),
+        report: action_features::report,
+    },
+    Job {
+        name: "pacing",
+        every: "10 seconds",
+        comment: "Records how much of each budget is delivered, adjusts prices, and learns the traffic for forecasts",
+        start: || Box::new(pacing::step),
+        report: pacing::report,
+    },
 ];
 
-const fn job(
-    name: &'static str,
-    every: &'static str,
-    step: fn() -> Result<Step, Error>,
-    says: fn(i64) -> String,
-) -> Job {
-    Job {
-        name,
-        every,
-        step,
-        says,
-        left: || 0,
-    }
-}
-
-impl Job {
-    /// One that goes on without users whose rows other transactions have.
-    const fn leaving(self, left: fn() -> i64) -> Job {
-        Job { left, ..self }
-    }
-}
-
-fn named(name: &str) -> Option<&'static Job> {
+/// The job of that name.
+fn find(name: &str) -> Option<&'static Job> {
     JOBS.iter().find(|job| job.name == name)
-}
-
-/// Does a job now, to its end, and answers in words what it did.
-#[pg_extern(sql = false)]
-fn run_job(job: Option<&str>) -> String {
-    refuse_restricted("run_job");
-    refuse_read_only("run_job");
-    run(job).or_raise()
-}
-
-fn run(name: Option<&str>) -> Result<String, Error> {
-    let name = name.ok_or(Error::Null("job"))?;
-    let job = named(name).ok_or_else(|| Error::UnknownJob {
-        job: printable(name),
-        jobs: JOBS
-            .iter()
-            .map(|job| job.name)
-            .collect::<Vec<_>>()
-            .join(", "),
-    })?;
-    let _session = Session::open();
-    let mut run = record::Run::new(job, clock::now());
-    if !record::is_my_turn(job) {
-        return Err(Error::JobTaken(job.name));
-    }
-    let mut rest = "";
-    let waiting = Waiting {
-        who: format!("job \"{}\"", job.name).into(),
-        ..Waiting::of_verb("run_job")
-    };
-    waiting.for_at_most(1_000, || {
-        loop {
-            // What a step has allocated goes with it.
-            let _step = Session::open();
-            let step = match run.rows {
-                0 => Ok((job.step)()),
-                _ => attempt(job.step),
-            };
-            match step {
-                Ok(step) => {
-                    let step = step?;
-                    run.rows += step.rows;
-                    if !step.more {
-                        break;
-                    }
-                }
-                // What was done is done.
-                Err(error) if run.rows > 0 && record::is_held_up(&error) => {
-                    rest = "; other transactions hold the rest";
-                    break;
-                }
-                Err(error) => error.raise(),
-            }
-            session::check_interrupts();
-        }
-        record::went_well(&run, false);
-        Ok((job.says)(run.rows) + rest)
-    })
-}
-
-/// default_jobs(): what the table of jobs begins with.
-#[pg_extern(sql = false)]
-fn default_jobs(call: pg_sys::FunctionCallInfo) {
-    let mut rows = Call::running(call).rows();
-    for job in JOBS {
-        rows.push([datum::text(job.name), datum::text(job.every)]);
-    }
-}
-
-const LAUNCHER: &str = "pg_decide launcher";
-const WORKER: &str = "pg_decide worker";
-
-/// Registers the launcher where the library is preloaded. Once per process, from `_PG_init`.
-pub fn init() {
-    worker::init(LAUNCHER, launcher::run, visit::run);
 }

@@ -1,26 +1,27 @@
-//! Budgets along their lines: how far each is, the price of its units, and the traffic that is expected.
+//! Pacing of budgets: how much of each is delivered, the price of its units, and the traffic that is expected.
 
-mod seen;
+mod recent;
 mod traffic;
 
 use std::collections::HashMap;
 
 use pgrx::pg_sys::{FLOAT8ARRAYOID, FLOAT8OID, INT4OID, TIMESTAMPTZOID};
 
-use super::Step;
+use super::job::{Run, Step};
+use crate::caps::{self, Budget, Cap};
 use crate::error::Error;
 use crate::math::ledger;
 use crate::math::pacing::{Dual, Feedback, Line};
-use crate::pg::lookup::Seen as Rows;
+use crate::pg::lookup::Visibility;
 use crate::pg::{Statement, array, clock, datum};
-use crate::policy::{self, Budget, Bundle, Cap, Pacing, Per};
-use seen::Seen;
+use crate::policy::{self, Bundle};
+use recent::RecentDecisions;
 
 thread_local! {
-    static KEPT: Statement = const { Statement::new(
+    static READ: Statement = const { Statement::new(
         "SELECT p.slot, p.window_start, p.delivered, p.lambda, p.spread, p.rate, p.forecast, p.stepped_at \
            FROM decide.pacing AS p", &[]) };
-    static KEEP: Statement = const { Statement::new(
+    static WRITE: Statement = const { Statement::new(
         "INSERT INTO decide.pacing AS p (slot, window_start, window_end, target, delivered, lambda, throttled, spread, rate, forecast, stepped_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
          ON CONFLICT (slot) DO UPDATE SET window_start = $2, window_end = $3, target = $4, delivered = $5, lambda = $6, \
@@ -40,17 +41,17 @@ thread_local! {
         "DELETE FROM decide.pacing AS p WHERE p.stepped_at < $1 - interval '8 days'", &[TIMESTAMPTZOID]) };
 }
 
-/// Traces of so many microseconds are looked at, however long ago the last step was.
+/// Traces of at most so many microseconds are read, however long ago the last step was.
 const LOOK_BACK: i64 = 600_000_000;
 
 /// Budgets that follow no line are looked at once in so many microseconds.
 const SELDOM: i64 = 60_000_000;
 
-/// The rate of now is that of about so many seconds.
+/// The rate is a mean over about so many seconds.
 const LATELY: f64 = 600.0;
 
-/// A budget as the last step left it.
-struct Kept {
+/// A budget as the last step left it: what the next one needs of its row in decide.pacing.
+struct LastStep {
     window_start: i64,
     delivered: f64,
     lambda: f64,
@@ -60,43 +61,55 @@ struct Kept {
     stepped_at: i64,
 }
 
+/// A row of decide.pacing: a budget after a step.
+struct PacingRow {
+    cap: i32,
+    window_start: i64,
+    window_end: i64,
+    target: f64,
+    delivered: f64,
+    lambda: f64,
+    throttled: f64,
+    spread: f64,
+    rate: f64,
+    forecast: Vec<f64>,
+    stepped_at: i64,
+}
+
 pub fn step() -> Result<Step, Error> {
     let bundle = match policy::live() {
         Err(Error::NothingPublished) => {
-            return Ok(Step {
-                rows: 0,
-                more: false,
-            });
+            return Ok(Step::last(0));
         }
         bundle => bundle?,
     };
     let budgets: Vec<&Cap> = bundle
         .caps
         .iter()
-        .filter(|cap| cap.per == Per::All)
+        .filter(|cap| cap.per.is_budget())
         .collect();
     let now = clock::now();
-    if budgets.iter().any(|cap| cap.pacing == Pacing::Forecast) && traffic::learn(&bundle, now) {
-        return Ok(Step {
-            rows: 0,
-            more: true,
-        });
+    if budgets.iter().any(|cap| cap.pacing.needs_forecast()) && traffic::learn(&bundle, now) {
+        return Ok(Step::with_more(0));
     }
-    let kept = kept();
-    let last = kept.values().map(|kept| kept.stepped_at).max();
+    let last_steps = last_steps();
+    let last = last_steps.values().map(|last| last.stepped_at).max();
     let since = last.unwrap_or(now).max(now - LOOK_BACK);
     let priced = budgets.iter().any(|cap| cap.has_line());
-    let seen = match priced {
-        true => Seen::since(since, now, &bundle),
-        false => Seen::default(),
+    let recent = match priced {
+        true => RecentDecisions::since(since, now, &bundle),
+        false => RecentDecisions::default(),
     };
     let (mut changed, mut rows) = (false, 0);
     for cap in &budgets {
-        let kept = kept.get(&cap.slot);
-        if !cap.has_line() && kept.is_some_and(|kept| now - kept.stepped_at < SELDOM) {
+        let last = last_steps.get(&cap.number);
+        if !cap.has_line() && last.is_some_and(|last| now - last.stepped_at < SELDOM) {
             continue;
         }
-        changed |= look(cap, kept, &seen, &bundle, now);
+        let row = step_budget(cap, last, &recent, &bundle, now);
+        changed |=
+            last.is_none_or(|last| last.lambda != row.lambda || last.forecast != row.forecast);
+        row.write();
         rows += 1;
     }
     let args = [datum::timestamp(now)];
@@ -104,23 +117,23 @@ pub fn step() -> Result<Step, Error> {
         statement.with(|statement| statement.write(&args, |_| {}));
     }
     if changed {
-        policy::announce();
+        caps::announce_prices();
     }
-    Ok(Step { rows, more: false })
+    Ok(Step::last(rows))
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} budgets looked at")
+pub fn report(run: &Run) -> String {
+    format!("{} budgets looked at", run.rows)
 }
 
-fn kept() -> HashMap<i32, Kept> {
+fn last_steps() -> HashMap<i32, LastStep> {
     let mut all = HashMap::new();
-    KEPT.with(|statement| {
+    READ.with(|statement| {
         statement.write(&[], |row| {
             let mut forecast = Vec::new();
             row.datum(7)
                 .map(|kept| array::read_into(kept, &mut forecast));
-            let kept = Kept {
+            let last = LastStep {
                 window_start: row.timestamp(2).unwrap_or(i64::MIN),
                 delivered: row.must(3),
                 lambda: row.must(4),
@@ -129,62 +142,68 @@ fn kept() -> HashMap<i32, Kept> {
                 forecast,
                 stepped_at: row.timestamp(8).unwrap_or(i64::MIN),
             };
-            all.insert(row.must::<i32>(1), kept);
+            all.insert(row.must::<i32>(1), last);
         })
     });
     all
 }
 
-/// Moves the price of one budget, and keeps how far it is; whether sessions should know.
-fn look(cap: &Cap, kept: Option<&Kept>, seen: &Seen, bundle: &Bundle, now: i64) -> bool {
+/// How much of a budget is delivered, and its next price.
+fn step_budget(
+    cap: &Cap,
+    last: Option<&LastStep>,
+    recent: &RecentDecisions,
+    bundle: &Bundle,
+    now: i64,
+) -> PacingRow {
     let scale = cap.scale as f64;
     let (starts, ends) = cap.own_window(now);
     let terms = cap.terms(now);
-    let stripes = Budget(cap).stripes(Rows::Committed, &terms);
+    let stripes = Budget(cap).stripes(Visibility::Committed, &terms);
     let used = stripes
         .iter()
         .map(|stripe| ledger::used(&stripe.ledger, &terms));
     let delivered = used.fold(0, i64::saturating_add) as f64 / scale;
     // In a window that is new, the last step was at its start.
-    let before = kept.filter(|kept| kept.window_start == starts);
-    let stepped_at = before.map_or(starts, |kept| kept.stepped_at).min(now);
-    let taken = delivered - before.map_or(0.0, |kept| kept.delivered);
-    let of_surfaces = seen.of(cap, bundle);
-    let lambda = kept.map_or(0.0, |kept| kept.lambda);
-    let spread = of_surfaces
+    let before = last.filter(|last| last.window_start == starts);
+    let stepped_at = before.map_or(starts, |last| last.stepped_at).min(now);
+    let taken = delivered - before.map_or(0.0, |last| last.delivered);
+    let decisions = recent.of(cap, bundle);
+    let lambda = last.map_or(0.0, |last| last.lambda);
+    let spread = decisions
         .spread(cap)
-        .or(kept.map(|kept| kept.spread))
+        .or(last.map(|last| last.spread))
         .unwrap_or(0.0);
     let line = |units: i64| Line {
         due: (Budget(cap).line(units, now, now) - Budget(cap).line(units, now, stepped_at)) / scale,
         now: Budget(cap).line(units, now, now) / scale,
         end: units as f64 / scale,
     };
-    let refused = of_surfaces.refused();
+    let refused = decisions.share_refused();
     let feedback = Feedback {
         elapsed: now.abs_diff(stepped_at) as f64,
-        age: now.abs_diff(of_surfaces.newest.unwrap_or(now)) as f64,
+        age: now.abs_diff(decisions.newest.unwrap_or(now)) as f64,
         window: ends.abs_diff(starts) as f64,
         left: ends.abs_diff(now) as f64,
         taken: taken.max(0.0),
         delivered,
-        // Without pacing it is behind whatever happens, and only the goal matters.
+        // Without pacing it is behind its line in any case, and only the goal matters.
         line: line(if cap.is_paced() { cap.limit } else { i64::MAX }),
         refused,
-        chances: of_surfaces.decisions,
+        chances: decisions.count,
         spread,
         goal: cap.goal.map(line),
     };
-    // Where scores are not known there is nothing to weigh a price against.
-    let stepped = match kept {
+    // Without known scores there is nothing to compare a price with.
+    let lambda = match last {
         Some(_) if !cap.has_line() => 0.0,
         Some(_) if spread > 0.0 => Dual { lambda }.step(&feedback).lambda,
         _ => lambda,
     };
-    let forecast = match kept {
-        _ if cap.pacing != Pacing::Forecast => Vec::new(),
-        Some(kept) if kept.window_start == starts && !kept.forecast.is_empty() => {
-            kept.forecast.clone()
+    let forecast = match last {
+        _ if !cap.pacing.needs_forecast() => Vec::new(),
+        Some(last) if last.window_start == starts && !last.forecast.is_empty() => {
+            last.forecast.clone()
         }
         _ => traffic::points(cap, bundle, (starts, ends)),
     };
@@ -193,25 +212,23 @@ fn look(cap: &Cap, kept: Option<&Kept>, seen: &Seen, bundle: &Bundle, now: i64) 
     } else {
         delivered
     };
-    keep(
-        cap.slot,
-        (starts, ends),
-        [
-            target,
-            delivered,
-            stepped,
-            refused,
-            spread,
-            rate(before, taken, now),
-        ],
-        &forecast,
-        now,
-    );
-    stepped != lambda || kept.is_none_or(|kept| kept.forecast != forecast)
+    PacingRow {
+        cap: cap.number,
+        window_start: starts,
+        window_end: ends,
+        target,
+        delivered,
+        lambda,
+        throttled: refused,
+        spread,
+        rate: rate(before, taken, now),
+        forecast,
+        stepped_at: now,
+    }
 }
 
-/// Units a second: the mean of lately, the newest weighing most.
-fn rate(before: Option<&Kept>, taken: f64, now: i64) -> f64 {
+/// Units a second: a mean in which the newest weigh most.
+fn rate(before: Option<&LastStep>, taken: f64, now: i64) -> f64 {
     let Some(before) = before else { return 0.0 };
     let seconds = now.abs_diff(before.stepped_at) as f64 / 1e6;
     if seconds <= 0.0 {
@@ -222,20 +239,21 @@ fn rate(before: Option<&Kept>, taken: f64, now: i64) -> f64 {
     before.rate + (taken.max(0.0) / seconds - before.rate) * weight
 }
 
-fn keep(slot: i32, (starts, ends): (i64, i64), numbers: [f64; 6], forecast: &[f64], now: i64) {
-    let [target, delivered, lambda, throttled, spread, rate] = numbers.map(datum::float8);
-    let args = [
-        datum::int4(slot),
-        datum::timestamp(starts),
-        datum::timestamp(ends),
-        target,
-        delivered,
-        lambda,
-        throttled,
-        spread,
-        rate,
-        (!forecast.is_empty()).then(|| array::from_slice(forecast)),
-        datum::timestamp(now),
-    ];
-    KEEP.with(|statement| statement.write(&args, |_| {}));
+impl PacingRow {
+    fn write(&self) {
+        let args = [
+            datum::int4(self.cap),
+            datum::timestamp(self.window_start),
+            datum::timestamp(self.window_end),
+            datum::float8(self.target),
+            datum::float8(self.delivered),
+            datum::float8(self.lambda),
+            datum::float8(self.throttled),
+            datum::float8(self.spread),
+            datum::float8(self.rate),
+            (!self.forecast.is_empty()).then(|| array::from_slice(&self.forecast)),
+            datum::timestamp(self.stepped_at),
+        ];
+        WRITE.with(|statement| statement.write(&args, |_| {}));
+    }
 }

@@ -1,19 +1,19 @@
 //! Partitions of days, made ahead.
 
-use super::Step;
+use super::job::{Run, Step};
 use crate::error::Error;
 use crate::{policy, settings};
 
-/// Where one table was made partitions of and others hold another, a second step says so.
+/// One step makes the partitions of all tables that are free; the next one fails where a table is locked.
 pub fn step() -> Result<Step, Error> {
     let made = policy::make_partitions();
-    Ok(Step {
-        rows: made.into(),
-        more: made > 0,
+    Ok(match made {
+        0 => Step::last(0),
+        _ => Step::with_more(made.into()),
     })
 }
 
-pub fn says(rows: i64) -> String {
+pub fn report(run: &Run) -> String {
     let ahead = settings::partitions_ahead();
-    format!("{rows} partitions made, up to {ahead} days ahead")
+    format!("{} partitions made, up to {ahead} days ahead", run.rows)
 }

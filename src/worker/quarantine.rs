@@ -1,8 +1,8 @@
-//! Faulty events that nobody has looked at for long.
+//! Invalid events that are older than their retention.
 
 use pgrx::pg_sys::{INT8OID, TIMESTAMPTZOID};
 
-use super::Step;
+use super::job::{Run, Step};
 use crate::error::Error;
 use crate::pg::{Statement, clock, datum};
 use crate::settings;
@@ -19,20 +19,17 @@ const BATCH: i64 = 10_000;
 
 pub fn step() -> Result<Step, Error> {
     let Some(days) = settings::quarantine_retention() else {
-        return Ok(Step {
-            rows: 0,
-            more: false,
-        });
+        return Ok(Step::last(0));
     };
     let before = clock::now() - days * clock::DAY;
     let args = [datum::timestamp(before), datum::int8(BATCH)];
     let rows = EXPIRE.with(|statement| statement.write(&args, |_| {})) as i64;
-    Ok(Step {
-        rows,
-        more: rows == BATCH,
+    Ok(match rows {
+        BATCH => Step::with_more(rows),
+        _ => Step::last(rows),
     })
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} faulty events deleted")
+pub fn report(run: &Run) -> String {
+    format!("{} invalid events deleted", run.rows)
 }

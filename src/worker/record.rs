@@ -1,20 +1,21 @@
-//! When jobs are due, and how each went: decide.job and decide.job_run. All of it needs an open session.
+//! Which job is due, and how each run went: decide.job and decide.job_run. All of it needs an open session.
 
 use pgrx::pg_sys::{BOOLOID, INT8OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID};
 
-use super::{JOBS, Job, named};
+use super::job::{Job, Run};
+use super::{JOBS, find};
 use crate::pg::attempt::{Caught, attempt_for};
 use crate::pg::{Statement, datum};
 
 thread_local! {
-    static TURN: Statement = const { Statement::new(
+    static LOCK: Statement = const { Statement::new(
         "SELECT FROM decide.job AS j WHERE j.job = $1 FOR NO KEY UPDATE", &[TEXTOID]) };
     static DUE: Statement = const { Statement::new(
         "SELECT j.job FROM decide.job AS j LEFT JOIN decide.job_run AS r ON r.job = j.job \
           WHERE j.enabled AND j.job = ANY ($1) AND (r.next_run IS NULL OR r.next_run <= pg_catalog.clock_timestamp()) \
           ORDER BY r.next_run NULLS FIRST, j.job LIMIT 1 FOR NO KEY UPDATE OF j SKIP LOCKED",
         &[TEXTARRAYOID]) };
-    static WELL: Statement = const { Statement::new(
+    static SUCCESS: Statement = const { Statement::new(
         "WITH before AS (SELECT b.failures FROM decide.job_run AS b WHERE b.job = $1) \
          INSERT INTO decide.job_run AS r (job, started_at, duration, rows, succeeded_at, users_left, next_run) \
          SELECT j.job, $2, pg_catalog.clock_timestamp() - $2, $3, CASE WHEN NOT $4 THEN $2 END, $5, \
@@ -26,7 +27,7 @@ thread_local! {
                 error = NULL, failures = 0, users_left = excluded.users_left, next_run = excluded.next_run \
          RETURNING (SELECT b.failures FROM before AS b) > 0",
         &[TEXTOID, TIMESTAMPTZOID, INT8OID, BOOLOID, INT8OID]) };
-    static BADLY: Statement = const { Statement::new(
+    static FAILURE: Statement = const { Statement::new(
         "WITH before AS (SELECT b.error FROM decide.job_run AS b WHERE b.job = $1) \
          INSERT INTO decide.job_run AS r (job, started_at, duration, rows, error, failures, next_run) \
          SELECT j.job, $2, pg_catalog.clock_timestamp() - $2, $3, $4, CASE WHEN $5 THEN 0 ELSE 1 END, \
@@ -42,36 +43,19 @@ thread_local! {
         &[TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, BOOLOID]) };
 }
 
-/// One run of a job, from its first step to its last.
-pub struct Run {
-    pub job: &'static Job,
-    pub started_at: i64,
-    pub rows: i64,
-}
-
-impl Run {
-    pub fn new(job: &'static Job, started_at: i64) -> Run {
-        Run {
-            job,
-            started_at,
-            rows: 0,
-        }
-    }
-}
-
-/// Waits a moment until nobody else does a step of the job, and keeps others from it until the transaction
-/// ends; whether it does.
-pub fn is_my_turn(job: &Job) -> bool {
+/// Locks the job until the transaction ends, so that no other session does a step of it; false where another
+/// session does not end its own within [`LOCK_TIMEOUT`].
+pub fn lock_job(job: &Job) -> bool {
     let args = [datum::text(job.name)];
-    let take = || TURN.with(|statement| statement.write(&args, |_| {}));
-    attempt_for(PATIENCE, take).is_ok()
+    let lock = || LOCK.with(|statement| statement.write(&args, |_| {}));
+    attempt_for(LOCK_TIMEOUT, lock).is_ok()
 }
 
-/// How long it waits, in milliseconds.
-const PATIENCE: u32 = 1_000;
+/// In milliseconds.
+const LOCK_TIMEOUT: u32 = 1_000;
 
-/// The job that has been due for longest, but those, and those that somebody else is doing.
-pub fn due(but: &[&str]) -> Option<&'static Job> {
+/// Locks the job that has been due for longest, without those named and those that another session is doing.
+pub fn lock_due(but: &[&str]) -> Option<&'static Job> {
     let names: Vec<Option<&str>> = JOBS
         .iter()
         .map(|job| job.name)
@@ -81,29 +65,29 @@ pub fn due(but: &[&str]) -> Option<&'static Job> {
     let mut found = None;
     DUE.with(|statement| {
         statement.write(&[datum::texts(&names)], |row| {
-            found = named(row.must::<&str>(1));
+            found = find(row.must::<&str>(1));
         })
     });
     found
 }
 
-/// Records a run, or the part of it that was done so far; whether the job had failed before.
-pub fn went_well(run: &Run, more: bool) -> bool {
-    let mut cured = false;
-    WELL.with(|statement| {
+/// Records a run, or what it has done so far; whether the run before it had failed.
+pub fn success(run: &Run, more: bool) -> bool {
+    let mut recovered = false;
+    SUCCESS.with(|statement| {
         let args = [
             datum::text(run.job.name),
             datum::timestamp(run.started_at),
             datum::int8(run.rows),
             datum::bool(more),
-            datum::int8((run.job.left)()),
+            datum::int8(run.users_left),
         ];
-        statement.write(&args, |row| cured = row.get(1).unwrap_or(false))
+        statement.write(&args, |row| recovered = row.get(1).unwrap_or(false))
     });
-    cured
+    recovered
 }
 
-/// Whether it is only that other transactions have something that the job needs: it is tried again soon.
+/// Whether the error is that other transactions hold a lock that the job needs: it is tried again soon.
 pub fn is_held_up(error: &Caught) -> bool {
     use pgrx::PgSqlErrorCode::*;
     matches!(
@@ -114,19 +98,19 @@ pub fn is_held_up(error: &Caught) -> bool {
     )
 }
 
-/// Records a run that failed and puts the next one off, for longer each time unless others hold it up;
-/// whether the error is another than last time.
-pub fn went_badly(run: &Run, error: &Caught) -> bool {
-    let mut news = false;
-    BADLY.with(|statement| {
+/// Records a run that failed, and when the next one is due: later each time, unless other transactions hold it up.
+/// Whether the error is another one than last time.
+pub fn failure(run: &Run, error: &Caught) -> bool {
+    let (mut is_new, described) = (false, error.describe());
+    FAILURE.with(|statement| {
         let args = [
             datum::text(run.job.name),
             datum::timestamp(run.started_at),
             datum::int8(run.rows),
-            datum::text(&error.describe()),
+            datum::text(&described),
             datum::bool(is_held_up(error)),
         ];
-        statement.write(&args, |row| news = row.get(1).unwrap_or(false))
+        statement.write(&args, |row| is_new = row.get(1).unwrap_or(false))
     });
-    news
+    is_new
 }

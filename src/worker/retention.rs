@@ -1,13 +1,12 @@
-//! Days that are over: their partitions go, and what the default ones have of them; and events whose
-//! contract says how long they are kept.
+//! Expired days: their partitions are dropped, and their rows in the default partitions deleted; and so are events
+//! that are older than the retention of their contract.
 
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
-use super::Step;
-use crate::error::{Error, Held};
+use super::job::{Run, Step};
+use crate::error::{Error, LongWait};
 use crate::pg::attempt::attempt;
-use crate::pg::lock_limit::Limit;
 use crate::pg::{Statement, clock, datum};
 use crate::{policy, settings};
 
@@ -18,11 +17,8 @@ thread_local! {
         "SELECT decide.expire_type($1, $2)", &[TEXTOID, TIMESTAMPTZOID]) };
 }
 
-/// As decide.expire and decide.expire_type have it.
-const PATIENCE: Limit = Limit {
-    setting: None,
-    milliseconds: 200,
-};
+/// As decide.expire and decide.expire_type have it, in milliseconds.
+const LOCK_TIMEOUT: i32 = 200;
 
 /// One partition, some rows of a default one, or the events of one type and day.
 pub fn step() -> Result<Step, Error> {
@@ -34,11 +30,11 @@ pub fn step() -> Result<Step, Error> {
     let events = days(settings::event_retention());
     let by_contract = contracts.and_then(|contracts| contracts.longest_retention());
     let events = events.into_iter().chain(by_contract).min();
-    let mut held = None;
-    // Who holds one table, or the events of one type, keeps no other from its retention.
-    let mut gone = |what: String, expire: &dyn Fn() -> i64| match attempt(expire) {
+    let mut locked = None;
+    // A lock on one table, or on the events of one type, does not keep the others from their retention.
+    let mut try_to = |what: String, expire: &dyn Fn() -> i64| match attempt(expire) {
         Err(error) if error.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
-            held.get_or_insert(what);
+            locked.get_or_insert(what);
             0
         }
         Err(error) => error.raise(),
@@ -50,35 +46,33 @@ pub fn step() -> Result<Step, Error> {
         ("outcome", "decided_at", traces),
     ] {
         let Some(kept) = kept else { continue };
-        let what = format!("a day of decide.{parent} that is over");
-        let rows = gone(what, &|| expire(parent, key, clock::now() - kept));
+        let what = format!("an expired day of decide.{parent}");
+        let rows = try_to(what, &|| expire(parent, key, clock::now() - kept));
         if rows > 0 {
-            return Ok(Step { rows, more: true });
+            return Ok(Step::with_more(rows));
         }
     }
     for (kind, kept) in contracts
         .into_iter()
         .flat_map(|contracts| contracts.retentions())
     {
-        let what = format!("events of type \"{kind}\" that are over");
-        let rows = gone(what, &|| expire_type(kind, clock::now() - kept));
+        let what = format!("expired events of type \"{kind}\"");
+        let rows = try_to(what, &|| expire_type(kind, clock::now() - kept));
         if rows > 0 {
-            return Ok(Step { rows, more: true });
+            return Ok(Step::with_more(rows));
         }
     }
-    if let Some(what) = held {
-        return Err(Error::Held(Held {
+    if let Some(what) = locked {
+        return Err(Error::WaitedTooLong(LongWait {
             who: "job \"retention\"".into(),
             what: what.into(),
-            by: "Other transactions read or write the table, or hold its rows.",
-            limit: PATIENCE,
+            by: "Other transactions read or write the table, or have locked rows of it.",
+            setting: None,
+            milliseconds: LOCK_TIMEOUT,
             then: "Then run the job again, or leave it to a worker.",
         }));
     }
-    Ok(Step {
-        rows: 0,
-        more: false,
-    })
+    Ok(Step::last(0))
 }
 
 fn expire_type(kind: &str, before: i64) -> i64 {
@@ -99,6 +93,6 @@ fn expire(parent: &str, key: &str, before: i64) -> i64 {
     rows
 }
 
-pub fn says(rows: i64) -> String {
-    format!("{rows} partitions and rows without one dropped")
+pub fn report(run: &Run) -> String {
+    format!("{} partitions and rows without one dropped", run.rows)
 }

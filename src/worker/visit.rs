@@ -5,8 +5,8 @@ use std::cell::Cell;
 
 use pgrx::pg_sys::Oid;
 
-use super::record::{self, Run};
-use super::{Job, WORKER};
+use super::job::{Job, Run};
+use super::record;
 use crate::error::OrRaise;
 use crate::pg::attempt::Caught;
 use crate::pg::identity::act_as;
@@ -19,20 +19,22 @@ thread_local! {
           WHERE x.extname = 'pg_decide' AND pg_catalog.to_regclass('decide.job_run') IS NOT NULL", &[]) };
 }
 
+pub const WORKER: &str = "pg_decide worker";
+
 /// What a worker remembers while it is in the database.
 #[derive(Default)]
 struct Visit {
     /// Runs that have begun and have more steps to do.
-    open: Vec<Run>,
-    /// Jobs that are done with until the next visit.
-    over: Vec<&'static str>,
-    /// What is due cannot be seen, or what failed not be recorded.
-    blind: bool,
-    /// What is due could not be seen once.
-    puzzled: bool,
+    unfinished: Vec<Run>,
+    /// Jobs that are not looked at again in this visit: their run has ended or failed.
+    ended: Vec<&'static str>,
+    /// The tables of jobs could not be read or written.
+    failed: bool,
+    /// The tables of jobs were looked at a second time after an error.
+    looked_again: bool,
 }
 
-/// Whether the worker could see what was due, and record what failed.
+/// Does what is due; whether the tables of jobs could be read and written.
 pub fn run(database: Oid) -> bool {
     worker::begin(c"pg_decide worker", Some(database));
     let mut visit = Visit::default();
@@ -41,7 +43,7 @@ pub fn run(database: Oid) -> bool {
         worker::reload();
         crate::pg::session::check_interrupts();
     }
-    !visit.blind
+    !visit.failed
 }
 
 impl Visit {
@@ -53,47 +55,50 @@ impl Visit {
         let done = worker::transaction(|| {
             let _session = Session::open();
             let _owner = act_as(owner()?);
-            let job = record::due(&self.over)?;
+            let job = record::lock_due(&self.ended)?;
             begun.set(Some(job));
             worker::show(Some(job.name));
-            let mut run = self.take_up(job, started_at);
-            let step = (job.step)().or_raise();
-            run.rows += step.rows;
-            if record::went_well(&run, step.more) {
+            let mut run = self.go_on_with(job, started_at);
+            let more = run.step().or_raise();
+            if record::success(&run, more) {
                 pgrx::log!("{WORKER}: job \"{}\" works again", job.name);
             }
-            Some((run, step.more))
+            Some((run, more))
         });
         match (done, begun.get()) {
             (Ok(None), _) => false,
             (Ok(Some((run, more))), _) => {
                 match more {
-                    true => self.open.push(run),
-                    false => self.over.push(run.job.name),
+                    true => self.unfinished.push(run),
+                    false => self.ended.push(run.job.name),
                 }
                 true
             }
             (Err(error), Some(job)) => {
-                self.over.push(job.name);
-                self.blind = !put_off(&Run::new(job, started_at), &error);
-                !self.blind
+                self.ended.push(job.name);
+                self.failed = !record_failure(&Run::new(job, started_at), &error);
+                !self.failed
             }
-            // Others hold the tables of jobs: the next visit looks again.
+            // Other transactions have locked the tables of jobs: the next visit looks again.
             (Err(error), None) if record::is_held_up(&error) => false,
-            // The extension may have gone just then: a second look tells.
-            (Err(_), None) if !std::mem::replace(&mut self.puzzled, true) => true,
+            // The extension may have been dropped just then: a second look tells.
+            (Err(_), None) if !std::mem::replace(&mut self.looked_again, true) => true,
             (Err(error), None) => {
                 pgrx::warning!("{WORKER} cannot see what is due: {}", error.message);
-                self.blind = true;
+                self.failed = true;
                 false
             }
         }
     }
 
-    /// The run that goes on, or a new one.
-    fn take_up(&mut self, job: &'static Job, now: i64) -> Run {
-        match self.open.iter().position(|run| run.job.name == job.name) {
-            Some(place) => self.open.remove(place),
+    /// The unfinished run of the job, or a new one.
+    fn go_on_with(&mut self, job: &'static Job, now: i64) -> Run {
+        match self
+            .unfinished
+            .iter()
+            .position(|run| run.job.name == job.name)
+        {
+            Some(index) => self.unfinished.remove(index),
             None => Run::new(job, now),
         }
     }
@@ -105,20 +110,20 @@ fn owner() -> Option<Oid> {
     owner
 }
 
-/// Records the failure, and logs it if it is a new one. Where the extension has gone meanwhile there
-/// is nothing to tell. False where it cannot be recorded.
-fn put_off(run: &Run, error: &Caught) -> bool {
-    let told = worker::transaction(|| {
+/// Records the failure, and logs it if it is a new one; false where it cannot be recorded. An extension that was
+/// dropped meanwhile has nothing to record.
+fn record_failure(run: &Run, error: &Caught) -> bool {
+    let recorded = worker::transaction(|| {
         let _session = Session::open();
         let _owner = act_as(owner()?);
-        Some(record::went_badly(run, error))
+        Some(record::failure(run, error))
     });
     let job = run.job.name;
-    let is_news = *told.as_ref().unwrap_or(&Some(true)) == Some(true);
+    let is_new = *recorded.as_ref().unwrap_or(&Some(true)) == Some(true);
     match record::is_held_up(error) {
-        _ if !is_news => {}
+        _ if !is_new => {}
         true => pgrx::log!("{WORKER}: job \"{job}\" is held up: {}", error.in_full()),
         false => pgrx::warning!("{WORKER}: job \"{job}\" failed: {}", error.in_full()),
     }
-    told.as_ref().err().is_none_or(record::is_held_up)
+    recorded.as_ref().err().is_none_or(record::is_held_up)
 }

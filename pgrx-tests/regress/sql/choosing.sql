@@ -56,3 +56,7 @@ SELECT string_agg(action, ' ' ORDER BY slot) FROM decide('ann', 'home');
 SET pg_decide.seed = 0;
 SELECT count(*) FROM generate_series(1, 50) AS i, decide(i, 'home');
 SELECT count(DISTINCT seed) FROM decide.trace WHERE seed NOT IN (3, 4);
+
+-- every selection, as publishing reads it
+SELECT selection, parameter, default_value, lowest, highest, number FROM decide.selection_catalog();
+SELECT DISTINCT selection, description FROM decide.selection_catalog() ORDER BY 1;

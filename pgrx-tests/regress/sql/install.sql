@@ -134,7 +134,7 @@ DROP FUNCTION public.decide(text, text, pg_catalog.jsonb);
 CREATE SCHEMA "the shop" AUTHORIZATION regress_install_owner;
 CREATE EXTENSION pg_decide SCHEMA "the shop";
 SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamespace = '"the shop"'::regnamespace ORDER BY 1;
-SELECT rights, object FROM decide.job_rights('serve') WHERE object ~ 'shop' ORDER BY 1, 2;
+SELECT rights, object FROM decide.access_rights('serve') WHERE object ~ 'shop' ORDER BY 1, 2;
 DROP EXTENSION pg_decide;
 
 DROP OWNED BY regress_install_owner, regress_install_reader, regress_install_operator CASCADE;

@@ -122,7 +122,7 @@ CREATE ROLE regress_jobs_serve;
 SELECT decide.grant('regress_jobs_operate', 'operate'), decide.grant('regress_jobs_serve', 'serve');
 SET ROLE regress_jobs_operate;
 UPDATE decide.job SET every = '2 minutes', enabled = false WHERE job = 'fold';
--- another rhythm counts from the start of the last run, and at once
+-- a new interval counts from the start of the last run, and at once
 UPDATE decide.job SET every = '2 hours' WHERE job = 'quarantine';
 UPDATE decide.job SET every = '3 seconds' WHERE job = 'partitions';
 UPDATE decide.job SET every = every WHERE job = 'retention';
@@ -149,6 +149,14 @@ SELECT decide.run_job('fold');
 SELECT value FROM decide.features('eve');
 INSERT INTO decide.job (job, every) VALUES ('fold', '3 seconds');
 SELECT job, enabled, every FROM decide.job ORDER BY 1;
+-- a run that fails in its second batch leaves nothing behind, and the next one begins with the first again
+CREATE TRIGGER stumble BEFORE INSERT ON decide.event_default FOR EACH ROW EXECUTE FUNCTION stumble();
+INSERT INTO decide.event_inbox (event)
+  SELECT jsonb_build_object('event_id', CASE i WHEN 1500 THEN 'worse' ELSE i::text END, 'type', 'order', 'user_id', 'joe', 'at', '2026-01-01T00:00:00Z', 'value', 1)::text FROM generate_series(1, 2500) AS i;
+SELECT decide.run_job('fold');
+DROP TRIGGER stumble ON decide.event_default;
+SELECT decide.run_job('fold');
+SELECT value FROM decide.features('joe');
 -- where nothing can be written
 BEGIN READ ONLY;
 SELECT decide.run_job('quarantine');

@@ -1,4 +1,4 @@
--- Nothing is public; each job of decide.grant can do its work, and nothing else.
+-- Nothing is public; each access of decide.grant can do its work, and nothing else.
 CREATE ROLE regress_priv_nobody;
 CREATE ROLE regress_priv_serve;
 CREATE ROLE regress_priv_analyse;
@@ -36,12 +36,12 @@ INSERT INTO calls VALUES
   ('SELECT decide.replay(''01920000-0000-7000-8000-000000000000'')'), ('SELECT decide.run_job(''partitions'')'),
   ('SELECT decide.import_decisions(''pg_class'')'), ('SELECT decide.train(''m'', ''home'', ''{action}'', holdout => 0)'), ('SELECT decide.approve(''m'', 1)'),
   ('SELECT decide.backfill(''clicks'')'), ('SELECT * FROM decide.feature_consistency(now(), now())'), ('SELECT * FROM decide.training_set(''m'', now(), now())'), ('SELECT * FROM decide.simulate_pacing(budget => 1)'),
-  ('SELECT decide.grant(''regress_priv_nobody'', ''serve'')'), ('SELECT decide.revoke(''regress_priv_nobody'', ''serve'')'), ('SELECT * FROM decide.job_rights(''serve'')'),
+  ('SELECT decide.grant(''regress_priv_nobody'', ''serve'')'), ('SELECT decide.revoke(''regress_priv_nobody'', ''serve'')'), ('SELECT * FROM decide.job_rights(''serve'')'), ('SELECT * FROM decide.access_rights(''serve'')'), ('SELECT decide.grant(''regress_priv_nobody'', job => ''serve'')'), ('SELECT decide.revoke(''regress_priv_nobody'', job => ''serve'')'), ('SELECT decide.put_role_job()'), ('INSERT INTO decide.role_job (role, job) VALUES (''regress_priv_nobody'', ''serve'')'),
   ('SELECT decide.make_partitions(1)'), ('SELECT decide.user_turn(''ann'')'), ('SELECT decide.json_value(''1'')'), ('SELECT decide.know_role()'), ('SELECT decide.role_of(''regress_priv_nobody'', ''serve'')'), ('SELECT decide.make_partitions(''2020-01-01'', ''2020-01-01'')'),
   ('SELECT decide.action_name(1)'), ('SELECT decide.slot_probabilities(''{1,-1}'', NULL, ''{0,0,0}'', ''{2}'', 1)'), ('SELECT decide.action_names(''{1}'')'), ('SELECT decide.decided_at(''01920000-0000-7000-8000-000000000000'')'),
   ('SELECT decide.refuse_change(''x'')'), ('SELECT decide.may_erase()'), ('SELECT decide.make_immutable(''decide.surface'')'), ('SELECT decide.candidate_names(''{1}'')'), ('SELECT decide.is_name(''x'')'), ('SELECT decide.is_finite(1)'),
-  ('SELECT decide.blocked_reason(1)'), ('SELECT decide.cap_definition(NULL)'), ('SELECT decide.cap_identity(NULL)'), ('SELECT decide.number_of_action(''nothing'')'), ('SELECT decide.number_shown(''{1}'', now(), ''nothing'')'), ('SELECT decide.rename(''action'', ''nothing'', ''nil'')'), ('SELECT decide.cap_values(NULL)'), ('SELECT decide.cap_window(now(), ''1 day'', ''UTC'', 1)'), ('SELECT decide.exposure_entries(''{}'')'), ('SELECT decide.first_moment(''2026-01-01'', ''UTC'')'),
-  ('SELECT decide.feature_definition(NULL)'), ('SELECT decide.feature_content(NULL, 0)'),
+  ('SELECT decide.blocked_reason(1)'), ('SELECT * FROM decide.reason_catalog()'), ('SELECT decide.cap_definition(NULL)'), ('SELECT decide.cap_identity(NULL)'), ('SELECT decide.number_of_action(''nothing'')'), ('SELECT decide.number_shown(''{1}'', now(), ''nothing'')'), ('SELECT decide.rename(''action'', ''nothing'', ''nil'')'), ('SELECT decide.cap_values(NULL)'), ('SELECT decide.cap_window(now(), ''1 day'', ''UTC'', 1)'), ('SELECT decide.exposure_entries(''{}'')'), ('SELECT decide.first_moment(''2026-01-01'', ''UTC'')'),
+  ('SELECT decide.feature_definition(NULL)'), ('SELECT decide.feature_content(NULL, 0)'), ('SELECT * FROM decide.selection_catalog()'),
   ('SELECT decide.track_table(NULL, ''{}'')'), ('SELECT decide.untrack_table(''calls'')'), ('SELECT decide.track_rows()'),
   ('SELECT decide.mapped(''{}'')'), ('SELECT decide.column_types(''calls'', ''{}'')'), ('SELECT decide.mapping_fault(''{}'', ''{}'')'),
   ('SELECT decide.whole_mapping(''calls'', ''{}'')'), ('SELECT decide.source_sql(''""'', ''{}'', ''n'')'), ('SELECT decide.key_sql(''{}'', ''{}'', ''n'')'),
@@ -82,7 +82,7 @@ SELECT c.relname, table_rights('regress_priv_nobody', c.oid::regclass::text) AS 
 SELECT DISTINCT table_rights(role, c.oid::regclass::text) FROM pg_class AS c, (VALUES ('regress_priv_serve'), ('regress_priv_analyse'), ('regress_priv_operate')) AS r (role)
  WHERE c.relnamespace = 'decide'::regnamespace AND c.relname ~ '_\d{8}$';
 
--- each job, done by its role, whatever the search_path
+-- each access, used by its role, whatever the search_path
 SET ROLE regress_priv_operate;
 INSERT INTO decide.action (action) VALUES ('offer');
 SELECT decide.publish('by the operator');
@@ -93,31 +93,55 @@ SELECT slot, action, candidates, bundle FROM decide.decision;
 SELECT bundle, note FROM decide.bundle_history;
 RESET ROLE;
 
--- a job that is taken back leaves what another job of the role takes
+-- an access that is taken back leaves what another access of the role takes
 SELECT decide.grant('regress_priv_nobody', job) FROM unnest(ARRAY['analyse', 'operate']) AS job;
 SELECT decide.revoke('regress_priv_nobody', 'analyse');
 SELECT count(*) FILTER (WHERE attempt('regress_priv_nobody', call) <> attempt('regress_priv_operate', call)) AS differ FROM calls;
 SELECT decide.revoke('regress_priv_nobody', 'operate');
 SELECT count(*) FROM calls WHERE attempt('regress_priv_nobody', call) <> '-';
-SELECT role, job FROM decide.role_job ORDER BY 1, 2;
+SELECT role, access FROM decide.role_access ORDER BY 1, 2;
 SELECT decide.revoke('regress_priv_nobody', 'dancing');
 SELECT decide.grant('nobody at all', 'serve');
 SELECT decide.grant('public', 'serve');
 SELECT decide.grant(NULL, 'serve');
 
--- a role that is renamed has its jobs still; one that has the name of another has not
+-- a role that is renamed has its access still; one that has the name of another has not
 SELECT decide.grant('regress_priv_nobody', job) FROM unnest(ARRAY['analyse', 'operate']) AS job;
 ALTER ROLE regress_priv_nobody RENAME TO regress_priv_renamed;
 SELECT decide.revoke('regress_priv_renamed', 'analyse');
 SELECT count(*) FILTER (WHERE attempt('regress_priv_renamed', call) <> attempt('regress_priv_operate', call)) AS differ FROM calls;
-SELECT role, job FROM decide.role_job WHERE role ~ 'nobody|renamed' ORDER BY 1, 2;
+SELECT role, access FROM decide.role_access WHERE role ~ 'nobody|renamed' ORDER BY 1, 2;
 DROP OWNED BY regress_priv_renamed;
 DROP ROLE regress_priv_renamed;
 CREATE ROLE regress_priv_renamed;
 SELECT decide.grant('regress_priv_renamed', 'analyse'), decide.revoke('regress_priv_renamed', 'analyse');
 SELECT count(*) FROM calls WHERE attempt('regress_priv_renamed', call) <> '-';
-SELECT role, job FROM decide.role_job WHERE role ~ 'nobody|renamed' ORDER BY 1, 2;
+SELECT role, access FROM decide.role_access WHERE role ~ 'nobody|renamed' ORDER BY 1, 2;
 ALTER ROLE regress_priv_renamed RENAME TO regress_priv_nobody;
+
+-- however the arguments are typed; and by their former name
+PREPARE by_text (text, text) AS SELECT decide.grant($1, $2);
+PREPARE by_varchar (varchar, varchar) AS SELECT decide.grant($1, $2);
+PREPARE by_name (name, name) AS SELECT decide.grant($1, $2);
+PREPARE untyped AS SELECT decide.grant($1, $2);
+EXECUTE by_text ('regress_priv_nobody', 'serve');
+EXECUTE by_varchar ('regress_priv_nobody', 'analyse');
+EXECUTE by_name ('regress_priv_nobody', 'operate');
+EXECUTE untyped ('regress_priv_nobody', 'rules');
+SELECT role, access FROM decide.role_access WHERE role ~ 'nobody' ORDER BY 1, 2;
+SELECT decide.revoke('regress_priv_nobody', 'serve'), decide.revoke('regress_priv_nobody'::text, 'analyse'::text), decide.revoke(access => 'rules', role => 'regress_priv_nobody');
+SELECT decide.revoke('regress_priv_nobody', job => 'operate'), decide.grant(job => 'serve', role => 'regress_priv_nobody');
+SELECT decide.grant('regress_priv_nobody', job => 'dancing');
+SELECT role, job, role_id = (SELECT oid FROM pg_roles WHERE rolname = role) AS known FROM decide.role_job WHERE role ~ 'nobody' ORDER BY 1, 2;
+SELECT count(*) AS differ FROM (SELECT * FROM decide.job_rights('serve') EXCEPT SELECT * FROM decide.access_rights('serve')) AS d;
+SELECT decide.revoke('regress_priv_nobody', job => 'serve');
+-- the rows of a dump that has the former name
+COPY decide.role_job (role, job, role_id) FROM stdin;
+regress_priv_nobody	analyse	1
+\.
+SELECT role, access, role_id = (SELECT oid FROM pg_roles WHERE rolname = role) AS known FROM decide.role_access WHERE role ~ 'nobody' ORDER BY 1, 2;
+SELECT decide.revoke('regress_priv_nobody', 'analyse');
+SELECT count(*) FROM calls WHERE attempt('regress_priv_nobody', call) <> '-';
 
 -- what is granted can be taken back, and leaves nothing
 SELECT decide.revoke('regress_priv_' || job, job) FROM unnest(ARRAY['serve', 'analyse', 'operate', 'rules']) AS job;

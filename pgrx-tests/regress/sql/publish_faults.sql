@@ -106,7 +106,7 @@ SELECT rule, with_rule(rule) FROM (VALUES
   ('true) GROUP BY (1'), ('true) WHERE (true'), ('true)) FROM public.shop --'), ('true /*'), ('true) --'),
   ('true)) AS a CROSS JOIN LATERAL (SELECT (true'), ('*'), ('true, true'), ('SELECT true'),
   ('DELETE FROM public.shop'), ('$1 IS NOT NULL'), ('$99'), ('?'),
-  -- not a truth
+  -- not a boolean
   ('1'), ('''true'''), ('NULL'), ('context'), ('''t''::text'), ('NULL::boolean'),
   -- not there
   ('features.clicks > 1'), ('context.device = 1'), ('device = 1'), ('action.brand = ''x'''),

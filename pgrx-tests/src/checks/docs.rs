@@ -36,21 +36,39 @@ pub fn limits_run(database: &Database) -> Result<()> {
     run(database, "docs/limits.md")
 }
 
-/// Every job is in the lists of jobs.
+/// Upkeep lists every job, with how often it runs and what it does, as the extension says it.
 pub fn name_every_job(database: &Database) -> Result<()> {
     let workspace = Workspace::find()?;
-    let jobs = database
-        .connect()?
-        .query("SELECT job FROM decide.job", &[])?;
+    let text = plain(&fs::read_to_string(
+        workspace.root().join("docs/upkeep.md"),
+    )?);
+    let jobs = "SELECT job, every, comment FROM decide.default_jobs()";
+    let jobs = database.connect()?.query(jobs, &[])?;
     ensure!(!jobs.is_empty(), "there are no jobs");
-    for document in ["docs/reference.md", "docs/upkeep.md"] {
-        let text = fs::read_to_string(workspace.root().join(document))?;
-        for job in &jobs {
-            let row = format!("\n| `{}` | ", job.get::<_, &str>(0));
-            ensure!(text.contains(&row), "{document} has no row{row}");
-        }
+    for job in &jobs {
+        let [name, every, comment]: [&str; 3] = [job.get(0), job.get(1), job.get(2)];
+        let row = format!("\n| {name} | {every} | {comment}");
+        ensure!(text.contains(&row), "docs/upkeep.md has no row{row}");
     }
     Ok(())
+}
+
+/// Text without the marks of code and of links.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, link)) = rest.split_once('[') {
+        plain += before;
+        rest = link;
+        if let Some((words, target)) = link.split_once("](")
+            && !words.contains('\n')
+            && let Some((_, after)) = target.split_once(')')
+        {
+            plain += words;
+            rest = after;
+        }
+    }
+    (plain + rest).replace('`', "")
 }
 
 /// Runs a document in one session; a block that fails, or one that should and does not, is named.

@@ -8,7 +8,7 @@ use postgres::Client;
 use crate::temporary::Database;
 
 /// How long autovacuum may take to come by.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// An operator whose index calls every verb that changes something. What they are told is noted, and whose rights the
 /// function had that an import reads its source by.
@@ -87,7 +87,7 @@ fn set_off(database: &Database, client: &mut Client) -> Result<()> {
         if !told.is_empty() {
             break told;
         }
-        ensure!(begun.elapsed() < PATIENCE, "autovacuum has not come by");
+        ensure!(begun.elapsed() < TIMEOUT, "autovacuum has not come by");
         std::thread::sleep(Duration::from_millis(50));
     };
     for row in &told {

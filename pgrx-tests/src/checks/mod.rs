@@ -7,6 +7,7 @@
 mod backfill;
 mod caps;
 mod catalog;
+mod columns;
 mod crashes;
 mod docs;
 mod entities;
@@ -15,6 +16,7 @@ mod extension;
 mod frequencies;
 mod fuzz;
 mod interruptions;
+mod lists;
 mod maintenance;
 mod modes;
 mod pacing;
@@ -55,9 +57,16 @@ pub const ALL: &[(&str, Check)] = &[
     ("extension/survives_a_crash", extension::survives_a_crash),
     ("catalog/has_comments", catalog::has_comments),
     ("catalog/is_in_the_reference", catalog::is_in_the_reference),
+    (
+        "catalog/columns_agree_with_comments",
+        columns::agree_with_comments,
+    ),
     ("docs/first_steps_run", docs::first_steps_run),
     ("docs/limits_run", docs::limits_run),
     ("docs/name_every_job", docs::name_every_job),
+    ("docs/name_every_reason", lists::name_every_reason),
+    ("docs/name_every_setting", lists::name_every_setting),
+    ("docs/name_every_aggregate", lists::name_every_aggregate),
     (
         "docs/tutorial_and_operations_run",
         docs::tutorial_and_operations_run,

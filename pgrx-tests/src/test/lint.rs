@@ -1,4 +1,4 @@
-//! Formatting and lints, with every warning an error, and this crate's own unit tests.
+//! Formatting and lints, with every warning an error, and the unit tests of the crates that need no server.
 
 use anyhow::{Result, bail};
 
@@ -13,7 +13,7 @@ pub struct Lint {
     arguments: Vec<String>,
 }
 
-/// Formatting of everything, lints and tests of this crate, lints of the extension for each version.
+/// Formatting of everything, lints and tests of this crate and of the arithmetic, lints of the extension for each version.
 pub fn all(ready: &Ready, targets: &[Target]) -> Result<Vec<Lint>> {
     let mut lints = vec![
         Lint::new("lint/format", "fmt --all --check"),
@@ -21,7 +21,12 @@ pub fn all(ready: &Ready, targets: &[Target]) -> Result<Vec<Lint>> {
             "lint/clippy-dev",
             "clippy --package pg_decide_dev --all-targets -- -D warnings",
         ),
+        Lint::new(
+            "lint/clippy-math",
+            "clippy --package pg_decide_math --all-targets -- -D warnings",
+        ),
         Lint::new("dev/unit", "test --package pg_decide_dev"),
+        Lint::new("math/unit", "test --package pg_decide_math"),
     ];
     for target in targets {
         let label = format!("pg{}", ready.install(target, Profile::Dev)?.major);

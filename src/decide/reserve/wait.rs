@@ -1,19 +1,19 @@
-//! Counters that other transactions have are waited for before the draw; not those of transactions that stay open.
+//! Waits, before the draw, for rows of counters that other transactions hold; not for transactions that stay open.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::Reservation;
+use super::reservation::Reservation;
+use crate::caps::{Budget, Stripe};
 use crate::pg::clock;
 use crate::pg::holder::{Holder, Unavailable};
-use crate::policy::{Budget, Stripe};
 
-/// Milliseconds that others may have a row in passing. Who has it for longer stays open.
-pub(super) const MOMENT: u32 = 5;
+/// Milliseconds for which others hold a row that takes turns. A transaction that holds it for longer stays open.
+pub(super) const TURN_MS: u32 = 5;
 
-/// How many of those a session keeps in mind.
-const KEPT: usize = 16;
+/// How many of those a session remembers.
+const MOST_REMEMBERED: usize = 16;
 
 thread_local! {
     /// Transactions that this session has waited for in vain, the last ones first.
@@ -21,52 +21,52 @@ thread_local! {
 }
 
 impl Reservation<'_> {
-    /// Waits for one of these rows that others have and that has something left; whether there was one worth
-    /// waiting for. It is claimed then, or others have taken something meanwhile, or it was in vain.
-    pub(super) fn wait_for_one(&mut self, place: usize, rows: &[Stripe]) -> bool {
-        let budget = Budget(self.cap(place));
+    /// Waits for one of these rows that others hold and that has something left; whether there was one worth
+    /// waiting for. It is claimed then, or others have taken something meanwhile, or the wait was in vain.
+    pub(super) fn wait_for_one(&mut self, index: usize, rows: &[Stripe]) -> bool {
+        let budget = Budget(self.cap(index));
         let moment = self.moment;
-        if !budget.is_worth_waiting(moment) {
+        if !budget.may_wait(moment) {
             return false;
         }
-        if self.waited >= self.lock_wait || Instant::now() >= self.until {
-            budget.note_crowd(self.waited, clock::now());
+        if self.waited_ms >= self.lock_wait_ms || Instant::now() >= self.wait_until {
+            budget.note_vain_wait(self.waited_ms, clock::now());
             return false;
         }
         let wanted = |number: i32| {
             let row = rows.iter().find(|row| row.number == number)?;
-            let worth = budget.room(row, moment) > 0
+            let worth = budget.capacity(row, moment) > 0
                 && !row.holder.is_some_and(stays)
-                && !self.has(place, number);
+                && !self.has(index, number);
             worth.then_some(row)
         };
-        // Those that are not in the hands of a transaction first: their claims come soon.
-        let turns = budget.turns().filter_map(wanted);
-        let Some(row) = turns.min_by_key(|row| row.holder.is_some()) else {
+        // Those that are claimed, but not changed by a transaction, first: claims are given back soon.
+        let rows = budget.rows_in_order().filter_map(wanted);
+        let Some(row) = rows.min_by_key(|row| row.holder.is_some()) else {
             return false;
         };
-        let most = (self.lock_wait - self.waited).min(MOMENT);
+        let most = (self.lock_wait_ms - self.waited_ms).min(TURN_MS);
         let began = Instant::now();
         let claimed = budget.claim_within(row.number, most);
         let passed = began.elapsed().as_millis() as u32;
-        self.is_old = true;
-        self.waited += passed.max(1);
+        self.is_moment_stale = true;
+        self.waited_ms += passed.max(1);
         match claimed {
             Ok((stripe, version, claim)) => {
-                if budget.room(&stripe, moment) > 0 {
-                    self.hold(place, stripe, version, claim);
+                if budget.capacity(&stripe, moment) > 0 {
+                    self.hold(index, stripe, version, claim);
                 }
             }
-            Err(Unavailable::Held(holder)) if Some(holder) == row.holder && passed >= MOMENT => {
-                note(holder);
+            Err(Unavailable::Held(holder)) if Some(holder) == row.holder && passed >= TURN_MS => {
+                remember(holder);
             }
-            // It passes from hand to hand, or the same transaction has had it all the time.
-            Err(Unavailable::Claimed) if passed >= MOMENT => {
+            // Others take turns with it, or the same transaction has held it all the time.
+            Err(Unavailable::Claimed) if passed >= TURN_MS => {
                 if let (Err(Unavailable::Held(holder)), Some(before)) =
                     (budget.look(row.number).map(drop), row.holder)
                     && holder == before
                 {
-                    note(holder);
+                    remember(holder);
                 }
             }
             Err(_) => {}
@@ -79,9 +79,9 @@ fn stays(holder: Holder) -> bool {
     STAYING.with_borrow(|staying| staying.contains(&holder))
 }
 
-fn note(holder: Holder) {
+fn remember(holder: Holder) {
     STAYING.with_borrow_mut(|staying| {
         staying.push_front(holder);
-        staying.truncate(KEPT);
+        staying.truncate(MOST_REMEMBERED);
     });
 }

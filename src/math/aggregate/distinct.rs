@@ -8,7 +8,7 @@
 //! (linear counting), with an error of 4% up to 100 and of 5.5% at 300; around 640, where neither formula is at its
 //! best, the estimate is 2% too high on average.
 
-use crate::math::hash::mix;
+use crate::hash::mix;
 
 const REGISTERS: usize = 256;
 const BITS: usize = 5;
@@ -18,7 +18,7 @@ const LARGEST: u64 = (1 << BITS) - 1;
 /// How many cells hold the registers.
 pub const CELLS: usize = REGISTERS.div_ceil(PER_CELL);
 
-/// Sees an item, given by a hash of it.
+/// Adds an item, given by a hash of it.
 pub fn add(cells: &mut [f64], item: u64) {
     let hash = mix(item);
     let register = (hash >> 56) as usize;
@@ -31,7 +31,7 @@ pub fn add(cells: &mut [f64], item: u64) {
     }
 }
 
-/// Sees all items that another state has seen.
+/// Adds all items of another state.
 pub fn merge(into: &mut [f64], other: &[f64]) {
     for (cell, &other) in into.iter_mut().zip(other) {
         let (mine, theirs) = (unpacked(*cell), unpacked(other));
@@ -43,7 +43,7 @@ pub fn merge(into: &mut [f64], other: &[f64]) {
     }
 }
 
-/// How many there are.
+/// The estimated number of items.
 pub fn read(cells: &[f64]) -> f64 {
     const M: f64 = REGISTERS as f64;
     const ALPHA: f64 = 0.7213 / (1.0 + 1.079 / M);

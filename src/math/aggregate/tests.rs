@@ -300,7 +300,7 @@ fn distinct_items_are_estimated_as_well_as_is_said() {
         for stream in 0..streams {
             let mut cells = vec![NEVER; aggregate.cells()];
             for i in 0..n {
-                let item = crate::math::hash::fnv64a(&format!("{stream}/{i}"));
+                let item = crate::hash::fnv64a(&format!("{stream}/{i}"));
                 aggregate.add(
                     &mut cells,
                     &Observation {

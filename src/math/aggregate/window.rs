@@ -1,17 +1,17 @@
 //! A sliding window over buckets at absolute multiples of their width.
 //!
 //! The window at a moment is the n newest buckets, the running one among them. n + 1 are kept, so that an event of the
-//! next bucket, from a clock that is ahead, pushes nothing out of the window. They lie in a ring, each at the place
-//! that its number leaves when divided by n + 1; the bucket of the state's newest event is the newest kept one. What
+//! next bucket, from a clock that is ahead, pushes nothing out of the window. They lie in a ring, each at the index
+//! that is its number modulo n + 1; the bucket of the state's newest event is the newest kept one. What
 //! is older than all that are kept falls away, when it arrives late as when it is pushed out, so that the order of
 //! arrival makes no difference.
 
-use super::{moment, number};
+use super::cell::{moment, number};
 
-/// The most buckets that a window is cut into: more are made wider.
+/// The most buckets of a window: beyond, buckets are wider.
 const MAX_BUCKETS: u64 = 1024;
 
-/// How a window is cut.
+/// The buckets of a window.
 pub struct Buckets {
     /// In microseconds, at least 1.
     width: i64,
@@ -51,7 +51,7 @@ impl Buckets {
         let newest = self.advance(into, other[0] as i64);
         for bucket in theirs - self.count..=theirs {
             if self.holds(newest, bucket) {
-                self.put(into, bucket, number(other[self.place(bucket)]));
+                self.put(into, bucket, number(other[self.index(bucket)]));
             }
         }
     }
@@ -67,7 +67,7 @@ impl Buckets {
         (running - self.count + 1..=running)
             .filter(|&bucket| self.holds(newest, bucket))
             .fold(0.0, |sum, bucket| {
-                saturated(sum + number(cells[self.place(bucket)]))
+                saturated(sum + number(cells[self.index(bucket)]))
             })
     }
 
@@ -77,13 +77,13 @@ impl Buckets {
         cells[0] = cells[0].max(at as f64);
         let after = self.bucket(cells[0]);
         for bucket in (before + 1).max(after - self.count)..=after {
-            cells[self.place(bucket)] = 0.0;
+            cells[self.index(bucket)] = 0.0;
         }
         after
     }
 
     fn put(&self, cells: &mut [f64], bucket: i64, x: f64) {
-        let cell = &mut cells[self.place(bucket)];
+        let cell = &mut cells[self.index(bucket)];
         *cell = saturated(number(*cell) + x);
     }
 
@@ -92,7 +92,7 @@ impl Buckets {
         bucket <= newest && bucket >= newest - self.count
     }
 
-    fn place(&self, bucket: i64) -> usize {
+    fn index(&self, bucket: i64) -> usize {
         1 + bucket.rem_euclid(self.count + 1) as usize
     }
 

@@ -1,7 +1,7 @@
 //! Several slots filled from the same candidates, without repetition.
 
 use super::{Choice, Selection, pick};
-use crate::math::{random::Draws, sum};
+use crate::{random::Draws, sum};
 
 /// The answer to one request, and reusable buffers for the next: which candidate each slot got, and the distribution
 /// it was drawn from, given the slots before.
@@ -107,9 +107,11 @@ impl Slate {
 
     /// Brings the weights up to date with the candidates taken and returns their sum.
     fn weigh(&mut self, choice: &Choice, scores: &[f32], open: usize) -> f64 {
-        if !self.picks.is_empty()
-            && matches!(choice.selection, Selection::Softmax { temperature } if temperature > 0.0)
-        {
+        let keeps_weights = match choice.selection {
+            Selection::Softmax { temperature } => temperature > 0.0,
+            Selection::Uniform | Selection::Greedy | Selection::EpsilonGreedy { .. } => false,
+        };
+        if !self.picks.is_empty() && keeps_weights {
             let left = sum(&self.weights);
             if left >= LEAST_WEIGHT {
                 return left;

@@ -176,11 +176,17 @@ fn numbers_that_make_no_sense_are_named() {
     }
     assert_eq!(
         ok(Selection::EpsilonGreedy { epsilon: 1.5 }, 0.0),
-        Err(ChoiceError::Epsilon(1.5))
+        Err(OutOfRange {
+            parameter: "epsilon",
+            range: ParameterRange::Share
+        })
     );
     assert_eq!(
         ok(Selection::Softmax { temperature: 0.0 }, 0.0),
-        Err(ChoiceError::Temperature(0.0))
+        Err(OutOfRange {
+            parameter: "temperature",
+            range: ParameterRange::Positive
+        })
     );
     assert!(
         ok(
@@ -201,10 +207,28 @@ fn numbers_that_make_no_sense_are_named() {
         .is_err()
     );
     let error = ok(Selection::Uniform, -0.1).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the smallest probability must be between 0 and 1, not -0.1"
-    );
+    assert_eq!(error.to_string(), "min_probability must be between 0 and 1");
+}
+
+#[test]
+fn rules_are_found_by_their_numbers_in_traces() {
+    let names: Vec<&str> = SELECTIONS.iter().map(|rule| rule.name).collect();
+    assert_eq!(names, ["uniform", "greedy", "epsilon_greedy", "softmax"]);
+    for (index, rule) in SELECTIONS.iter().enumerate() {
+        let parameter = rule.parameter.as_ref().map_or(0.0, |p| p.default);
+        let selection = rule.with(parameter);
+        assert_eq!(selection.parts(), (index, parameter), "{}", rule.name);
+        let choice = Choice {
+            selection,
+            min_probability: 0.25,
+        };
+        assert_eq!(choice.validate(), Ok(()), "{}", rule.name);
+        assert_eq!(Choice::from_numbers(&choice.to_numbers()), Some(choice));
+    }
+    let past_the_last = SELECTIONS.len() as f64;
+    for number in [-1.0, 0.5, past_the_last, f64::NAN] {
+        assert_eq!(Choice::from_numbers(&[number, 0.5, 0.0]), None);
+    }
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn nothing_is_lost_where_rewards_are_large_and_vary_little() {
 /// 95% intervals of many small samples cover the truth about 95 times in 100.
 #[test]
 fn intervals_cover_the_truth() {
-    let mut draws = crate::math::random::Draws::from_seed(11);
+    let mut draws = crate::random::Draws::from_seed(11);
     let (logged, target, rate) = ([0.7, 0.3], [0.4, 0.6], [0.2, 0.5]);
     let truth = target[0] * rate[0] + target[1] * rate[1];
     let (samples, mut ips, mut snips) = (2000, 0.0, 0.0);

@@ -1,6 +1,6 @@
 //! How one fact becomes a number, or one of several levels.
 
-use crate::math::hash::fnv32a;
+use crate::hash::fnv32a;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
 

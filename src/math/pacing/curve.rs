@@ -1,4 +1,4 @@
-//! Which share of a budget should be spent by which part of its window.
+//! Which share of a budget should be spent when which share of its window has passed.
 
 /// A way to spread a budget: from share 0 at the start of the window to share 1 at its end, never falling.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,8 +34,8 @@ impl Curve {
         Some(Curve::Forecast(Points(points.collect())))
     }
 
-    /// The share that should be spent when the part `x` of the window is over; outside of it, and for NaN, that of the
-    /// nearer end.
+    /// The share that should be spent when the share `x` of the window has passed; outside of [0, 1] (and for NaN) that of the nearer
+    /// end.
     pub fn share(&self, x: f64) -> f64 {
         let x = if x > 0.0 { x.min(1.0) } else { 0.0 };
         match self {

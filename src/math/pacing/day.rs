@@ -1,14 +1,14 @@
-//! A window of traffic, simulated with the gates and the price that decisions use: what pacing does to a budget can be
-//! seen before there is one. The clock is passed in; equal seeds give equal days.
+//! Simulates a window of traffic with the gates and the price that decisions use. The clock is passed in; equal seeds give
+//! equal days.
 
 use super::{CATCH_UP, Curve, Dual, Feedback, Gate, Line, Pace, phase};
-use crate::math::random::Draws;
+use crate::random::Draws;
 
-/// Slots of a window within which traffic is alike; the price moves once in each.
+/// Steps of a window, in each of which traffic is constant and the price moves once.
 const SLOTS: usize = 1440;
 /// How much more traffic a burst has than a lull.
 const BURST: f64 = 20.0;
-/// The longest burst or lull, in slots.
+/// The longest burst or lull, in steps.
 const LONGEST: f64 = 10.0;
 
 /// What is simulated.
@@ -20,19 +20,19 @@ pub struct Day {
     pub starts: i64,
     /// Its end.
     pub ends: i64,
-    /// Units that there are for it.
+    /// Its budget, in units.
     pub budget: u32,
-    /// Counter rows that it is split into.
+    /// The number of its counter rows.
     pub rows: usize,
     /// Requests for each unit.
     pub demand: f64,
-    /// How they come.
+    /// How requests come.
     pub shape: Shape,
-    /// From when on, as a part of the window, there is another budget, and which.
+    /// From which share of the window on there is another budget, and which.
     pub cut: Option<(f64, u32)>,
-    /// Whether requests of little worth are held back by a price; else the first that ask are served.
+    /// Whether there is a price; else requests are served in their order.
     pub priced: bool,
-    /// What the draws come from.
+    /// The seed of all draws.
     pub seed: u64,
 }
 
@@ -61,7 +61,7 @@ impl Shape {
         })
     }
 
-    /// How much there is of it in the slots of a window, 1 in the mean.
+    /// The traffic in each step of a window, with the mean 1.
     fn slots(self, draws: &mut Draws) -> Vec<f64> {
         let (mut burst, mut left) = (false, 0.0);
         let mut slots: Vec<f64> = (0..SLOTS)
@@ -88,7 +88,7 @@ impl Shape {
     }
 }
 
-/// How things stand at the end of a slot.
+/// The state at the end of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tick {
     /// When that is.
@@ -103,7 +103,7 @@ pub struct Tick {
     pub refused: u32,
     /// The price.
     pub lambda: f64,
-    /// What all that was delivered is worth together.
+    /// The total value of what was delivered.
     pub value: f64,
 }
 
@@ -115,7 +115,7 @@ struct Row {
 }
 
 impl Day {
-    /// The whole window, slot by slot. It takes long where there are many requests: `pause` is called before each.
+    /// Runs the whole window, step by step. Many requests take long: `pause` is called before each step.
     pub fn run(&self, pause: impl Fn()) -> Vec<Tick> {
         let mut draws = Draws::from_seed(self.seed);
         let shape = self.shape.slots(&mut draws);
@@ -185,7 +185,7 @@ impl Day {
         rows
     }
 
-    /// A quota for each row: what it has counted, and its part of what is left.
+    /// A quota for each row: what it has counted, and its share of the rest.
     fn share_out(&self, budget: u32, rows: &mut [Row]) {
         let counted: f64 = rows.iter().map(|row| row.counted).sum();
         let left = (f64::from(budget) - counted).max(0.0) as u32;
@@ -267,7 +267,7 @@ impl Day {
     }
 }
 
-/// The worth of a request beyond that of showing something else: normal, with mean and deviation 1.
+/// The value of a request: normal, with mean and deviation 1.
 fn worth(draws: &mut Draws) -> f64 {
     (0..12).map(|_| draws.unit()).sum::<f64>() - 5.0
 }

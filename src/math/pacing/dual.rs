@@ -1,31 +1,32 @@
 //! The price of a unit of a budget, moved until the demand meets the curve.
 //!
-//! Decisions maximize Σ u·π − λ·(A·π − b). The dual of that, as a function of λ, has the subgradient b − A·π: what may
-//! be taken less what is asked for. So λ takes projected steps
+//! Decisions maximize Σ u·π − λ·(A·π − b). The dual of that, as a function of λ, has the subgradient b − A·π: supply
+//! minus demand. So λ takes projected steps
 //!   λ ← clamp(λ + step · σ · (asked − due) / due, floor, most · σ)
 //! where σ is the spread of scores per unit, so that a step means the same for scores of any scale, and `asked` is what
-//! would have been taken if the gate had let everything through: taken / (1 − refused share).
-//! `due` is what the gate lets through: what the line grew by, and a part of the lag behind it; and a little headroom, so that the gate still has something to refuse and the price never costs a unit.
+//! would have been taken without the gate: taken / (1 − refused share). `due` is what the gate lets through: the growth of
+//! the line, and a part of the lag behind it; with a little headroom, so that the gate still refuses some requests and the
+//! price never leaves a unit unspent.
 //!
-//! # Why it settles
+//! # Why it is stable
 //! With y = delivered − line, asked − due is y′ + y/H: a price that integrates this is a proportional and integral
-//! controller of y. If λ takes off k·λ/σ of the demand, y″ = −(k/τ)·(y′ + y/H), where τ is the time in which a full
-//! error moves λ by σ. Its damping ratio is √(k·H/τ)/2; with τ = H/4 and k about 1 it is 1: nothing swings.
+//! controller of y. If λ reduces the demand by k·λ/σ, y″ = −(k/τ)·(y′ + y/H), where τ is the time in which a full
+//! error moves λ by σ. Its damping ratio is √(k·H/τ)/2; with τ = H/4 and k about 1 it is 1, critical: nothing oscillates.
 
 use super::{CATCH_UP, CLOSING, FINISH};
 
-/// λ is within this many spreads; fewer in the end, when it goes to 0.
+/// The largest λ, in spreads; it goes to 0 at the end of the window.
 const MOST: f64 = 8.0;
-/// One step is within this part of a spread.
+/// The largest step, in spreads.
 const STEP: f64 = 0.25;
-/// How much more should be asked for than is due.
+/// How much more demand there should be than is due.
 const HEADROOM: f64 = 0.05;
-/// With so many chances a step has half its length.
+/// With this number of chances a step has half its length.
 const FEW: f64 = 20.0;
-/// τ is at least so many microseconds: what is counted comes in lumps.
+/// The least τ, in microseconds: counts come in lumps.
 const SHORTEST: f64 = 30e6;
 
-/// The price of a unit: what is taken off a score per unit that it would count.
+/// The price of a unit: what is subtracted from a score per unit that it would count.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dual {
     /// Above 0 it holds demand back; below 0, for a goal alone, it is a bonus.
@@ -49,9 +50,9 @@ pub struct Feedback {
     pub delivered: f64,
     /// The line that they should follow.
     pub line: Line,
-    /// Which part of the decisions that asked for one the gate refused.
+    /// The share of the decisions asking for a unit that the gate refused.
     pub refused: f64,
-    /// How many decisions could have taken a unit, whether they asked for one or not.
+    /// How many decisions could have taken a unit, asking or not.
     pub chances: f64,
     /// The spread (standard deviation) of scores per unit.
     pub spread: f64,
@@ -59,7 +60,7 @@ pub struct Feedback {
     pub goal: Option<Line>,
 }
 
-/// How much should be delivered by when.
+/// The line that delivery should follow.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Line {
     /// Units by which it grew since the last step.
@@ -76,7 +77,7 @@ impl Feedback {
         (self.window * CATCH_UP).min(self.time() / f64::from(CLOSING))
     }
 
-    /// How long it is to the end of the line.
+    /// The time to the end of the line.
     fn time(&self) -> f64 {
         self.left - self.window * (1.0 - FINISH)
     }
@@ -88,7 +89,7 @@ impl Feedback {
 }
 
 impl Dual {
-    /// The price after that feedback. Numbers that are none change nothing.
+    /// The price after that feedback. Numbers that are not finite are ignored.
     pub fn step(self, seen: &Feedback) -> Dual {
         let spread = if seen.spread.is_finite() {
             seen.spread.max(0.0)
@@ -121,8 +122,8 @@ impl Dual {
     }
 }
 
-/// How much more was asked for than is due, as a part of that, within [−1, 1]. Due is what the gate makes of it: behind
-/// the line a part of the lag too; ahead of it what is left, spread over the time that is left.
+/// (asked − due) / due, within [−1, 1]. `due` is what the gate allows: behind the line a part of the lag too; ahead of
+/// it the rest of the budget, spread over the rest of the time.
 fn error(line: &Line, seen: &Feedback) -> f64 {
     let behind = line.now - seen.delivered;
     let due = if behind >= 0.0 {
@@ -149,7 +150,7 @@ fn error(line: &Line, seen: &Feedback) -> f64 {
     }
 }
 
-/// How far to go by what was seen: less if there were few chances, and less if it is old.
+/// How much the feedback counts: less if there were few chances, and less if it is old.
 fn trust(seen: &Feedback) -> f64 {
     let many = seen.chances.max(0.0) / (seen.chances.max(0.0) + FEW);
     let fresh = 1.0 / (1.0 + seen.age.max(0.0) / seen.settling());

@@ -6,12 +6,12 @@
 //!   d allowed/dt = (Z − allowed) · dL/dt / (Z − L), where Z is the end of the line.
 //!
 //! At the line both are dL/dt. Both have closed forms, so that a decision needs the row and the clock, and no job.
-//! What is allowed never runs ahead of what was counted by more than a small burst: an allowance that nobody used is no
-//! store for later; it is a lag, and is caught up with.
+//! The allowance is never ahead of the count by more than a small burst: an unused allowance does not pile up; it becomes
+//! a lag, and is caught up with.
 
 use super::{CATCH_UP, CLOSING, Curve, FINISH};
 
-/// How far what is allowed may be ahead of what was counted, as a part of the quota; but always a unit.
+/// How far the allowance may be ahead of the count, as a share of the quota; at least one unit.
 const BURST: f64 = 0.002;
 
 /// A counter row and the line that it should follow.
@@ -25,18 +25,18 @@ pub struct Gate<'a> {
     pub ends: i64,
     /// How much this row may count in the window.
     pub quota: f64,
-    /// What is usually taken at once.
+    /// The usual amount of one exposure.
     pub unit: f64,
-    /// Which part of a unit the line is raised by, see [`phase`].
+    /// By which part of a unit the line is raised, see [`phase`].
     pub phase: f64,
 }
 
-/// What a gate remembers, in the row of its counter.
+/// The state of a gate, in the row of its counter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
-    /// When that was, in microseconds.
+    /// When it was computed, in microseconds.
     pub at: i64,
-    /// How much may be counted in all. Whatever is no sensible number counts as what was counted.
+    /// How much may be counted in all. An invalid number is read as the count.
     pub allowed: f64,
 }
 
@@ -49,7 +49,7 @@ pub fn phase(row: usize) -> f64 {
 }
 
 impl Gate<'_> {
-    /// What is allowed at `now`, where `counted` was counted and `need` is asked for. Time that goes back does nothing.
+    /// The allowance at `now`, if `counted` was counted and `need` is asked for. If the clock goes back, nothing changes.
     pub fn advance(&self, pace: Pace, counted: f64, need: f64, now: i64) -> Pace {
         let burst = self.unit.max(need).max(BURST * self.quota);
         let at = now.max(pace.at);
@@ -67,8 +67,8 @@ impl Gate<'_> {
         counted + need <= pace.allowed && counted + need <= self.quota
     }
 
-    /// The first moment, in microseconds, at which `need` more may be counted, if nothing else is until then. None if
-    /// that is never: the quota is used up.
+    /// The first moment, in microseconds, at which `need` more may be counted, if nothing is counted until then. None if
+    /// the quota is used up.
     pub fn opens_at(&self, pace: Pace, counted: f64, need: f64) -> Option<i64> {
         let wanted = counted + need;
         let enough = |at: i64| self.flow(pace, counted, at) >= wanted;
@@ -96,11 +96,11 @@ impl Gate<'_> {
         self.quota * self.curve.share(self.progress(now))
     }
 
-    /// What is allowed at `now` or later, not counting the limit on what is ahead of the count.
+    /// The allowance at `now` or later, without the limit relative to the count.
     fn flow(&self, pace: Pace, counted: f64, now: i64) -> f64 {
         let (x, y) = (self.progress(pace.at), self.progress(now.max(pace.at)));
         let (line, later) = (self.line(x), self.line(y));
-        // What was allowed in another window says nothing.
+        // The allowance of another window is not used.
         let mut allowed = if pace.allowed > counted && pace.at >= self.starts {
             pace.allowed.min(self.quota).max(counted)
         } else {
@@ -126,8 +126,8 @@ impl Gate<'_> {
         self.quota * self.curve.share(x) + self.phase * self.unit
     }
 
-    /// The part of the window that is over, of the time in which the budget is to be spent. A window without end is
-    /// over at once, and so is one without length.
+    /// The share of the time in which the budget is to be spent that has passed; 1 for a window without end or without
+    /// length.
     fn progress(&self, now: i64) -> f64 {
         if self.ends == i64::MAX || self.ends <= self.starts || now >= self.ends {
             return 1.0;
@@ -140,7 +140,7 @@ impl Gate<'_> {
     }
 }
 
-/// What remains at `y` of a lag that was there at `x`, as a factor.
+/// The factor by which a lag at `x` has faded at `y`.
 fn fading(x: f64, y: f64) -> f64 {
     let closing = f64::from(CLOSING) * CATCH_UP;
     let turn = 1.0 - closing;

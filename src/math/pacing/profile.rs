@@ -5,17 +5,17 @@ use super::Curve;
 /// Hours of a week: Monday from midnight is 0.
 pub const HOURS: usize = 168;
 
-/// What a week that is past weighs against the one after it.
+/// The weight of a week relative to the next one.
 const KEPT: f64 = 0.7;
-/// What each hour believes before it was seen: so much of a week in which it was like the same hour of other days.
+/// The prior of each hour: this much of a week in which it was like the same hour of other days.
 const PRIOR: f64 = 0.25;
 /// The least that an hour is expected to have, as a part of the mean hour.
 const LEAST: f64 = 0.02;
 /// One hour in microseconds.
 const HOUR: i64 = 3_600_000_000;
-/// The most points of a curve; hours are taken together beyond that.
+/// The most points of a curve; beyond, hours are merged.
 const MOST_POINTS: usize = 1024;
-/// Longer windows are even: a week is nothing in them.
+/// Longer windows are even: the hour of the week does not matter in them.
 const LONGEST: u64 = 400 * 24;
 
 /// Decayed counts per hour of the week.
@@ -34,7 +34,7 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// From stored numbers; what is missing, or no number, is an hour that was never seen.
+    /// From stored numbers; a missing or invalid number is an hour that was never seen.
     pub fn new(counts: &[f64], weeks: &[f64]) -> Profile {
         let cell = |numbers: &[f64], hour: usize| {
             let number: f64 = numbers.get(hour).copied().unwrap_or(0.0);

@@ -1,12 +1,12 @@
 //! From a model to a scorer.
 
-use super::{MAX_CELLS, Panels, Place, Position, RequestPart, Scorer};
-use crate::math::model::{Factor, LinearModel, ModelError, Source, Term, Value};
-use crate::math::to_f32;
+use super::{FactIndex, MAX_CELLS, Panels, Position, RequestPart, Scorer};
+use crate::model::{Factor, LinearModel, ModelError, Source, Term, Value};
+use crate::to_f32;
 use std::collections::BTreeMap;
 
 /// Where the facts of a request will be: the caller's two look-ups.
-struct Places<'a> {
+struct Lookups<'a> {
     user: &'a dyn Fn(&Source) -> Option<Position>,
     context: &'a dyn Fn(&str) -> Option<usize>,
 }
@@ -17,17 +17,17 @@ struct Split<'m> {
     /// The request factors in sorted order, so that terms which differ in order alone share coordinates; each with the
     /// distance in the model's weights between two neighbouring levels of it.
     request: Vec<(&'m Factor, usize)>,
-    /// The same for the action factors, in the term's order, each by its place among all that there are.
+    /// The same for the action factors, in the term's order, each by its index among all that there are.
     action: Vec<(usize, usize)>,
     /// The term's weights.
     weights: &'m [f32],
 }
 
-/// A term with its request facts found. One whose facts stand at different places for different actions is taken apart
+/// A term with its request facts found. One whose facts stand at different indexes for different actions is taken apart
 /// into one for each.
-struct Placed<'s, 'm> {
+struct LocatedTerm<'s, 'm> {
     split: &'s Split<'m>,
-    places: Vec<Place>,
+    indexes: Vec<FactIndex>,
     /// The actions that it is for, ascending; all if there is no list.
     only: Option<Vec<usize>>,
 }
@@ -48,7 +48,7 @@ impl Scorer {
         context_index: &dyn Fn(&str) -> Option<usize>,
     ) -> Result<Scorer, ModelError> {
         model.validate()?;
-        let places = Places {
+        let lookups = Lookups {
             user: user_index,
             context: context_index,
         };
@@ -57,25 +57,26 @@ impl Scorer {
             .into_iter()
             .map(|factor| encoded(factor, actions, action_value))
             .collect();
-        let mut groups: BTreeMap<Vec<(&Factor, Place)>, Vec<Placed<'_, '_>>> = BTreeMap::new();
+        let mut groups: BTreeMap<Vec<(&Factor, FactIndex)>, Vec<LocatedTerm<'_, '_>>> =
+            BTreeMap::new();
         for split in &splits {
-            for placed in placed(split, actions, &places)? {
-                groups.entry(placed.request()).or_default().push(placed);
+            for located in located(split, actions, &lookups)? {
+                groups.entry(located.request()).or_default().push(located);
             }
         }
         let (common, own): (Vec<_>, Vec<_>) = groups
             .into_values()
-            .partition(|parts| parts.iter().all(Placed::is_of_every_action));
+            .partition(|parts| parts.iter().all(LocatedTerm::is_of_every_action));
 
         let (mut parts, mut factors) = (Vec::new(), Vec::new());
         let (mut common_weights, mut rows) = (Vec::new(), Vec::new());
         let mut inputs = 0usize;
-        let mut begin = |placed: &[Placed<'_, '_>], base: usize| {
-            let of_part = placed[0].request();
+        let mut begin = |located: &[LocatedTerm<'_, '_>], base: usize| {
+            let of_part = located[0].request();
             factors.extend(
                 of_part
                     .iter()
-                    .map(|(factor, place)| (factor.encoding.clone(), *place)),
+                    .map(|(factor, index)| (factor.encoding.clone(), *index)),
             );
             parts.push(RequestPart {
                 base: base as u32,
@@ -86,13 +87,13 @@ impl Scorer {
                 .map(|(factor, _)| factor.encoding.width())
                 .product::<usize>()
         };
-        for placed in common {
-            let width = begin(&placed, inputs);
+        for located in common {
+            let width = begin(&located, inputs);
             inputs += width;
-            common_weights.extend(cells(&placed, width, 1, &[]));
+            common_weights.extend(cells(&located, width, 1, &[]));
         }
-        for placed in own {
-            let width = begin(&placed, inputs);
+        for located in own {
+            let width = begin(&located, inputs);
             inputs += width;
             let coordinates = inputs - common_weights.len();
             if coordinates
@@ -104,7 +105,7 @@ impl Scorer {
                     actions,
                 });
             }
-            rows.extend(cells(&placed, width, actions, &encoded));
+            rows.extend(cells(&located, width, actions, &encoded));
         }
         Ok(Scorer {
             family: model.family,
@@ -172,65 +173,67 @@ fn split(model: &LinearModel) -> (Vec<Split<'_>>, Vec<&Factor>) {
 }
 
 /// Finds the request facts of a term.
-fn placed<'s, 'm>(
+fn located<'s, 'm>(
     split: &'s Split<'m>,
     actions: usize,
-    places: &Places<'_>,
-) -> Result<Vec<Placed<'s, 'm>>, ModelError> {
-    let place = |factor: &Factor| match &factor.source {
-        Source::User(_) | Source::Missing(_) => (places.user)(&factor.source),
-        Source::Context(name) => (places.context)(name).map(Position::At),
+    lookups: &Lookups<'_>,
+) -> Result<Vec<LocatedTerm<'s, 'm>>, ModelError> {
+    let index = |factor: &Factor| match &factor.source {
+        Source::User(_) | Source::Missing(_) => (lookups.user)(&factor.source),
+        Source::Context(name) => (lookups.context)(name).map(Position::At),
         Source::Attribute(_) | Source::Action | Source::Surface(_) => None,
     };
     let mut found = Vec::with_capacity(split.request.len());
     for &(factor, _) in &split.request {
-        found.push(place(factor).ok_or_else(|| ModelError::UnknownSource {
+        found.push(index(factor).ok_or_else(|| ModelError::UnknownSource {
             term: split.term.to_string(),
             source: factor.source.clone(),
         })?);
     }
-    let place_for = |action: Option<usize>| -> Option<Vec<Place>> {
+    let indexes_for = |action: Option<usize>| -> Option<Vec<FactIndex>> {
         let factors = split.request.iter().zip(&found);
         factors
             .map(|((factor, _), position)| {
-                let place = match position {
-                    Position::At(place) => *place,
-                    Position::ByAction(places) => (*places.get(action?)?)?,
+                let index = match position {
+                    Position::At(index) => *index,
+                    Position::ByAction(indexes) => (*indexes.get(action?)?)?,
                 };
                 Some(match factor.source {
-                    Source::Context(_) => Place::Context(place as u32),
-                    _ => Place::Feature(place as u32),
+                    Source::Context(_) => FactIndex::Context(index as u32),
+                    _ => FactIndex::Feature(index as u32),
                 })
             })
             .collect()
     };
-    if let Some(places) = place_for(None) {
+    if let Some(indexes) = indexes_for(None) {
         let only = None;
-        return Ok(vec![Placed {
+        return Ok(vec![LocatedTerm {
             split,
-            places,
+            indexes,
             only,
         }]);
     }
-    let mut by_places: BTreeMap<Vec<Place>, Vec<usize>> = BTreeMap::new();
+    let mut by_indexes: BTreeMap<Vec<FactIndex>, Vec<usize>> = BTreeMap::new();
     for action in 0..actions {
-        if let Some(places) = place_for(Some(action)) {
-            by_places.entry(places).or_default().push(action);
+        if let Some(indexes) = indexes_for(Some(action)) {
+            by_indexes.entry(indexes).or_default().push(action);
         }
     }
-    let parts = by_places.into_iter().map(|(places, actions)| Placed {
-        split,
-        places,
-        only: Some(actions),
-    });
+    let parts = by_indexes
+        .into_iter()
+        .map(|(indexes, actions)| LocatedTerm {
+            split,
+            indexes,
+            only: Some(actions),
+        });
     Ok(parts.collect())
 }
 
-impl<'m> Placed<'_, 'm> {
+impl<'m> LocatedTerm<'_, 'm> {
     /// What makes two terms share coordinates.
-    fn request(&self) -> Vec<(&'m Factor, Place)> {
+    fn request(&self) -> Vec<(&'m Factor, FactIndex)> {
         let factors = self.split.request.iter().map(|&(factor, _)| factor);
-        factors.zip(self.places.iter().copied()).collect()
+        factors.zip(self.indexes.iter().copied()).collect()
     }
 
     fn is_of_every_action(&self) -> bool {
@@ -239,16 +242,21 @@ impl<'m> Placed<'_, 'm> {
 }
 
 /// The cells of terms that share their request part: `width` coordinates × actions, row-major.
-fn cells(placed: &[Placed<'_, '_>], width: usize, actions: usize, encoded: &[Encoded]) -> Vec<f32> {
-    let parts: Vec<Vec<(usize, usize, f64)>> = placed
+fn cells(
+    located: &[LocatedTerm<'_, '_>],
+    width: usize,
+    actions: usize,
+    encoded: &[Encoded],
+) -> Vec<f32> {
+    let parts: Vec<Vec<(usize, usize, f64)>> = located
         .iter()
-        .map(|placed| {
+        .map(|located| {
             let all = 0..actions;
             let part = |a| {
-                let (offset, value) = placed.split.action_part(a, encoded)?;
+                let (offset, value) = located.split.action_part(a, encoded)?;
                 Some((a, offset, value))
             };
-            match &placed.only {
+            match &located.only {
                 None => all.filter_map(part).collect(),
                 Some(only) => only.iter().copied().filter_map(part).collect(),
             }
@@ -258,8 +266,8 @@ fn cells(placed: &[Placed<'_, '_>], width: usize, actions: usize, encoded: &[Enc
     let mut row = vec![0.0f64; actions];
     for coordinate in 0..width {
         row.fill(0.0);
-        for (placed, parts) in placed.iter().zip(&parts) {
-            let weights = &placed.split.weights[placed.split.request_offset(coordinate)..];
+        for (located, parts) in located.iter().zip(&parts) {
+            let weights = &located.split.weights[located.split.request_offset(coordinate)..];
             for &(a, offset, value) in parts {
                 row[a] += f64::from(weights[offset]) * value;
             }

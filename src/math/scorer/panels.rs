@@ -1,7 +1,7 @@
 //! A matrix of weights cut into panels of neighbouring actions, so that one pass over the request vector reads each
 //! panel from its beginning to its end and keeps its sums in the processor's registers.
 
-use super::Coordinate;
+use super::coordinate::Coordinate;
 
 /// Columns of a wide panel: eight registers of four sums, which every x86-64 and ARM64 processor has.
 const WIDE: usize = 32;
@@ -66,8 +66,8 @@ fn sums<const WIDTH: usize>(
 ) -> [f32; WIDTH] {
     let (rows, _) = panel.as_chunks::<WIDTH>();
     let mut sums = [start; WIDTH];
-    for &Coordinate { place, value } in x {
-        for (sum, &weight) in sums.iter_mut().zip(&rows[place as usize - first]) {
+    for &Coordinate { index, value } in x {
+        for (sum, &weight) in sums.iter_mut().zip(&rows[index as usize - first]) {
             *sum += value * weight;
         }
     }

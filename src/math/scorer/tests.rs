@@ -1,5 +1,5 @@
 use super::*;
-use crate::math::model::{Encoding, Factor, LinearModel, ModelError, Source, Term};
+use crate::model::{Encoding, Factor, LinearModel, ModelError, Source, Term};
 
 mod agreement;
 mod by_action;
@@ -69,8 +69,8 @@ fn levels(levels: &[&str]) -> Encoding {
     Encoding::Levels(levels.iter().map(|&level| level.to_owned()).collect())
 }
 
-fn at(place: u32, value: f32) -> Coordinate {
-    Coordinate { place, value }
+fn at(index: u32, value: f32) -> Coordinate {
+    Coordinate { index, value }
 }
 
 fn linear(terms: Vec<Vec<Factor>>, weights: Vec<f32>) -> LinearModel {
@@ -241,9 +241,9 @@ fn no_actions_and_no_terms_are_fine() {
 }
 
 /// What one unit of a coordinate adds to an action's score.
-fn weight(scorer: &Scorer, place: u32, action: usize) -> f32 {
+fn weight(scorer: &Scorer, index: u32, action: usize) -> f32 {
     let mut scores = vec![f32::NAN; scorer.actions()];
-    scorer.score(&[at(place, 1.0)], &mut scores);
+    scorer.score(&[at(index, 1.0)], &mut scores);
     scores[action]
 }
 
@@ -280,8 +280,8 @@ fn scores_have_the_bits_of_the_stated_order() {
     scorer.score(&x, &mut out);
     for (a, score) in out.iter().enumerate() {
         let mut expected = 0.0f32;
-        for &Coordinate { place, value } in &x {
-            expected += value * weight(&scorer, place, a);
+        for &Coordinate { index, value } in &x {
+            expected += value * weight(&scorer, index, a);
         }
         assert_eq!(score.to_bits(), expected.to_bits());
     }
@@ -290,7 +290,7 @@ fn scores_have_the_bits_of_the_stated_order() {
 /// If this fails, decisions of earlier versions can no longer be replayed bit for bit.
 #[test]
 fn scores_of_earlier_versions_keep_their_bits() {
-    let mut draws = crate::math::random::Draws::from_seed(2);
+    let mut draws = crate::random::Draws::from_seed(2);
     let price = || factor("action.price", Encoding::Number);
     let clicks = || factor("user.clicks", Encoding::Number);
     let mut model = linear(
@@ -321,5 +321,5 @@ fn scores_of_earlier_versions_keep_their_bits() {
             seen += &format!("{:08x}", score.to_bits());
         }
     }
-    assert_eq!(crate::math::hash::fnv32a(&seen), 3_562_797_057);
+    assert_eq!(crate::hash::fnv32a(&seen), 3_562_797_057);
 }

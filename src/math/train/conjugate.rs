@@ -3,7 +3,7 @@
 //! Source: M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving linear systems", 1952; the
 //! preconditioned form as in Y. Saad, "Iterative methods for sparse linear systems", 2nd ed., algorithm 9.1.
 
-use crate::math::sum;
+use crate::sum;
 use ndarray::{Array1, Zip};
 
 /// What [`solve`] found.

@@ -1,6 +1,6 @@
 //! The rows to learn from.
 
-use crate::math::model::Family;
+use crate::model::Family;
 
 /// A sparse matrix of facts in compressed rows, with a label and a weight for each row.
 #[derive(Clone, Debug, Default, PartialEq)]

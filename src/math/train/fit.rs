@@ -5,8 +5,8 @@
 
 use super::conjugate::{Solution, dot, solve};
 use super::design::Design;
-use crate::math::model::{Family, MAX_WIDTH};
-use crate::math::{logistic, sum};
+use crate::model::{Family, MAX_WIDTH};
+use crate::{logistic, sum};
 use ndarray::Array1;
 use std::fmt;
 

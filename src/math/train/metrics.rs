@@ -2,8 +2,8 @@
 
 use super::design::Design;
 use super::fit::fit;
-use crate::math::model::Family;
-use crate::math::sum;
+use crate::model::Family;
+use crate::sum;
 use serde::{Deserialize, Serialize};
 
 /// Probabilities are kept this far from 0 and 1 where their logarithm is taken.
@@ -18,7 +18,7 @@ pub struct Metrics {
     pub weight: f64,
     /// The weighted mean of the labels.
     pub mean_label: f64,
-    /// The weighted mean of the predictions; near `mean_label` if the model is right on the whole.
+    /// The weighted mean of the predictions; near `mean_label` if the model is unbiased.
     pub mean_prediction: f64,
     /// √ of the weighted mean of (label − prediction)².
     pub rmse: f64,
@@ -28,9 +28,9 @@ pub struct Metrics {
     /// under the ROC curve; J. A. Hanley, B. J. McNeil, 1982). A label y between 0 and 1 is y of a positive row and
     /// 1 − y of a negative one. None if there is only one kind.
     pub auc: Option<f64>,
-    /// 1 if predictions are neither too bold (below 1) nor too timid (above 1). Linear: of the regression of labels on
+    /// 1 if predictions are neither overconfident (below 1) nor underconfident (above 1). Linear: of the regression of labels on
     /// predictions. Logistic: of the logistic regression of labels on the logits of predictions (D. R. Cox, 1958).
-    /// None where it cannot be told.
+    /// None if it cannot be computed.
     pub calibration_slope: Option<f64>,
     /// The intercept of the same regression, 0 at best.
     pub calibration_intercept: Option<f64>,

@@ -1,8 +1,8 @@
 //! Fits against reference libraries and closed forms, and what cannot be fitted.
 
 use super::*;
-use crate::math::logistic;
-use crate::math::model::Family;
+use crate::logistic;
+use crate::model::Family;
 use proptest::prelude::*;
 use serde::Deserialize;
 

@@ -1,6 +1,6 @@
 //! Which facts are numbers, and which levels there are: encodings learned from data.
 
-use crate::math::model::{Encoding, Factor, Source, Term, Value, with_text};
+use crate::model::{Encoding, Factor, Source, Term, Value, with_text};
 use std::collections::BTreeMap;
 
 /// The most different numbers of one fact that are counted as levels, should the fact turn out to have texts as well.
@@ -32,7 +32,7 @@ pub struct Limits {
 }
 
 impl Vocabulary {
-    /// Prepares for the facts of these terms (see [`crate::math::model::parse_term`]).
+    /// Prepares for the facts of these terms (see [`crate::model::parse_term`]).
     pub fn new(terms: &[Vec<Source>]) -> Vocabulary {
         let facts = terms
             .iter()
@@ -121,7 +121,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::model::parse_term;
+    use crate::model::parse_term;
 
     const ALL: Limits = Limits {
         min_count: 1,

@@ -1,4 +1,4 @@
-//! Moments as producers write them.
+//! Points in time as producers write them.
 
 use chrono::DateTime;
 

@@ -83,7 +83,7 @@ pub fn follow_the_settings(database: &Database) -> Result<()> {
         &mut second,
         "SELECT rows = 39 FROM decide.job_run WHERE job = 'partitions'",
     )?;
-    // another rhythm, at the next visit and not only after the next run
+    // a new interval, at the next visit and not only after the next run
     second.batch_execute("UPDATE decide.job SET every = '1 second' WHERE job = 'partitions'")?;
     until(
         &mut second,

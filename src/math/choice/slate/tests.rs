@@ -1,7 +1,7 @@
 //! Slates: what was drawn, how often, and from which distributions.
 
 use super::*;
-use crate::math::choice::tests::{RULES, any_score, any_selection, distribution};
+use crate::choice::tests::{RULES, any_score, any_selection, distribution};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -128,7 +128,7 @@ fn slates_of_earlier_versions_keep_their_bits() {
             seen += &format!("{:x}", p.to_bits());
         }
     }
-    assert_eq!(crate::math::hash::fnv32a(&seen), 1_780_812_600);
+    assert_eq!(crate::hash::fnv32a(&seen), 1_780_812_600);
 }
 
 #[test]

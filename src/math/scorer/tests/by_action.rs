@@ -1,4 +1,4 @@
-//! Facts that stand at different places for different actions.
+//! Facts that stand at different indexes for different actions.
 
 use super::*;
 use proptest::prelude::*;
@@ -39,20 +39,20 @@ fn each_action_sees_the_fact_of_its_own_place() {
 }
 
 proptest! {
-    /// The place of an action's fact is of no account: only the fact is.
+    /// The index of an action's fact is of no account: only the fact is.
     #[test]
     fn places_by_action_give_what_one_place_gives(
-        places in prop::collection::vec(prop::option::of(0..4usize), 1..12),
+        indexes in prop::collection::vec(prop::option::of(0..4usize), 1..12),
         facts in prop::collection::vec(-8..8i32, 4),
     ) {
         let model = linear(vec![vec![], vec![factor("user.liking", Encoding::Number)]], vec![0.5, 3.0]);
         let facts: Vec<f64> = facts.into_iter().map(f64::from).collect();
-        let position = |_: &Source| Some(Position::ByAction(places.clone()));
+        let position = |_: &Source| Some(Position::ByAction(indexes.clone()));
         let nothing = |_: usize, _: &Source| Value::Missing;
-        let scorer = Scorer::compile(&model, places.len(), &nothing, &position, &index(&CONTEXT)).unwrap();
+        let scorer = Scorer::compile(&model, indexes.len(), &nothing, &position, &index(&CONTEXT)).unwrap();
         let found = scores(&scorer, &facts, &[]);
-        for (score, place) in found.iter().zip(&places) {
-            let fact = place.map_or(0.0, |place| facts[place]);
+        for (score, index) in found.iter().zip(&indexes) {
+            let fact = index.map_or(0.0, |index| facts[index]);
             prop_assert_eq!(f64::from(*score), 0.5 + 3.0 * fact);
         }
     }

@@ -1,0 +1,193 @@
+//! What a session knows of budgets without a look at their counters: how full they are, which row it tries first,
+//! and how contended they are.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use pgrx::pg_sys::{INT2OID, INT4OID, INT8OID};
+
+use super::stripes::Budget;
+use crate::pg::attempt::best_effort;
+use crate::pg::invalidation::Watch;
+use crate::pg::{Statement, Watched, datum, session};
+
+thread_local! {
+    static CACHE: RefCell<BudgetCache> = RefCell::default();
+    static WATCHED: Watched = const { Watched::new(Watch::Budget, "decide.budget_level") };
+    static LOAD: Statement = const { Statement::new(
+        "SELECT l.slot, l.window_start, l.level, l.until FROM decide.budget_level AS l WHERE l.level > 0", &[]) };
+    static ANNOUNCE: Statement = const { Statement::new(
+        "UPDATE decide.budget_level AS l SET window_start = $2, level = $3, until = $4 \
+          WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
+                           WHERE k.slot = $1 AND (k.window_start, k.level, k.until) < ($2, $3, $4) FOR UPDATE SKIP LOCKED)",
+        &[INT4OID, INT8OID, INT2OID, INT8OID]) };
+    static REOPEN: Statement = const { Statement::new(
+        "UPDATE decide.budget_level AS l SET level = 0, window_start = $2, until = $3 \
+          WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
+                           WHERE k.slot = $1 AND k.level > 0 FOR UPDATE SKIP LOCKED)", &[INT4OID, INT8OID, INT8OID]) };
+}
+
+/// How full a budget is; decide.budget_level has the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// So far from its limit that its counter need not be read.
+    Plenty = 0,
+    /// Its counter must be read before the choice.
+    Low = 1,
+    UsedUp = 2,
+}
+
+/// What a session knows, by the number of the cap.
+#[derive(Default)]
+struct BudgetCache {
+    /// The change count at which the levels were read.
+    changes: u64,
+    announced: HashMap<i32, AnnouncedLevel>,
+    /// Until when this session has found nothing to be had.
+    exhausted_until: HashMap<i32, i64>,
+    /// How often in a row the first row that it tried was free.
+    times_free: HashMap<i32, u32>,
+    /// The row that it tries first.
+    first_row: HashMap<i32, i32>,
+    /// Until when it does not wait for a row, since a wait has timed out.
+    no_wait_until: HashMap<i32, i64>,
+}
+
+/// What some session has said of a budget, for a window and until a moment.
+struct AnnouncedLevel {
+    window_start: i64,
+    level: i16,
+    until: i64,
+}
+
+/// How many first tries in a row must find a row free for a session to take it for granted that one of many is.
+const USUALLY_FREE: u32 = 64;
+
+impl Budget<'_> {
+    /// Whether the first of many rows that this session tries has been free time and again, so that it need not make
+    /// sure of one before the choice.
+    pub fn is_first_row_usually_free(&self) -> bool {
+        let tries = CACHE.with_borrow(|cache| cache.times_free.get(&self.0.number).copied());
+        self.0.has_many_rows() && tries.is_some_and(|tries| tries >= USUALLY_FREE)
+    }
+
+    /// Notes whether the first row that was tried was free.
+    pub fn note_first_row(&self, free: bool) {
+        CACHE.with_borrow_mut(|cache| {
+            let tries = cache.times_free.entry(self.0.number).or_default();
+            *tries = if free { tries.saturating_add(1) } else { 0 };
+        });
+    }
+
+    /// Whether this session may wait for a row: not for as long after a timeout as that wait took. So sessions that are
+    /// too many for a budget spend half of their time waiting for it at most.
+    pub fn may_wait(&self, now: i64) -> bool {
+        let until = CACHE.with_borrow(|cache| cache.no_wait_until.get(&self.0.number).copied());
+        until.is_none_or(|until| now >= until)
+    }
+
+    /// Notes that a wait of so many milliseconds has timed out.
+    pub fn note_vain_wait(&self, milliseconds: u32, now: i64) {
+        let until = now.saturating_add(i64::from(milliseconds) * 1_000);
+        CACHE.with_borrow_mut(|cache| cache.no_wait_until.insert(self.0.number, until));
+    }
+
+    /// The numbers of the rows in the order in which this session tries them. Which is first depends on the session
+    /// alone and not on what is chosen, so sessions do not meet while they are few.
+    pub fn rows_in_order(&self) -> impl Iterator<Item = i32> + use<> {
+        let rows = self.0.stripes.get();
+        let first = CACHE.with_borrow(|cache| cache.first_row.get(&self.0.number).copied());
+        let first = first.unwrap_or_else(|| session::number().rem_euclid(rows.max(1)));
+        (0..rows).map(move |step| (first + step) % rows)
+    }
+
+    /// Has this session try that row first.
+    pub fn begin_with(&self, stripe: i32) {
+        CACHE.with_borrow_mut(|cache| cache.first_row.insert(self.0.number, stripe));
+    }
+
+    /// How full it is, as far as this session knows. Needs an open session.
+    pub fn level(&self, window_start: i64, now: i64) -> Level {
+        let changes = WATCHED.with(Watched::changes);
+        if CACHE.with_borrow(|cache| cache.changes != changes) {
+            load(changes);
+        }
+        CACHE.with_borrow(|cache| {
+            let exhausted = cache.exhausted_until.get(&self.0.number);
+            if exhausted.is_some_and(|&until| now < until) {
+                return Level::UsedUp;
+            }
+            let announced = cache.announced.get(&self.0.number);
+            match announced.filter(|announced| announced.window_start == window_start) {
+                Some(announced) if announced.is_used_up() && now < announced.until => Level::UsedUp,
+                Some(_) => Level::Low,
+                None if self.0.is_small() => Level::Low,
+                None => Level::Plenty,
+            }
+        })
+    }
+
+    /// Tells all sessions how full it is, unless another session is doing so or has the table.
+    pub fn announce_level(&self, window_start: i64, level: Level, until: i64) {
+        let args = [
+            datum::int4(self.0.number),
+            datum::int8(window_start),
+            datum::int2(level as i16),
+            datum::int8(until),
+        ];
+        best_effort(|| {
+            if ANNOUNCE.with(|statement| statement.write(&args, |_| {})) > 0 {
+                WATCHED.with(Watched::announce);
+            }
+        });
+    }
+
+    /// Has this session take it for used up until that moment.
+    pub fn set_exhausted_until(&self, until: i64) {
+        CACHE.with_borrow_mut(|cache| cache.exhausted_until.insert(self.0.number, until));
+    }
+
+    /// Takes back what was announced, unless another session is announcing something.
+    pub fn reopen(&self) {
+        let args = [
+            datum::int4(self.0.number),
+            datum::int8(i64::MIN),
+            datum::int8(i64::MAX),
+        ];
+        if REOPEN.with(|statement| statement.write(&args, |_| {})) > 0 {
+            WATCHED.with(Watched::announce);
+        }
+    }
+}
+
+impl AnnouncedLevel {
+    fn is_used_up(&self) -> bool {
+        self.level == Level::UsedUp as i16
+    }
+}
+
+/// Reads what sessions have announced. Where others hold the table, every budget has plenty until the next change:
+/// taking from one finds out.
+fn load(changes: u64) {
+    let read = || {
+        let mut announced = HashMap::new();
+        LOAD.with(|statement| {
+            statement.read(&[], |row| {
+                let level = AnnouncedLevel {
+                    window_start: row.must(2),
+                    level: row.must(3),
+                    until: row.must(4),
+                };
+                announced.insert(row.must(1), level);
+            })
+        });
+        announced
+    };
+    let loaded = best_effort(|| WATCHED.with(|table| table.read(read)));
+    let (changes, announced) = loaded.unwrap_or((changes, HashMap::new()));
+    CACHE.with_borrow_mut(|cache| {
+        cache.changes = changes;
+        cache.announced = announced;
+        cache.exhausted_until.clear();
+    });
+}

@@ -1,0 +1,53 @@
+//! One decision, with all that its trace and its explanation say.
+
+use uuid::Uuid;
+
+use super::answer::Answer;
+use super::blocked::BlockedAction;
+use super::candidates::Candidates;
+use super::draw::Draw;
+use super::features::Features;
+use super::reason::Reason;
+use super::request::Request;
+use super::score::Scores;
+use super::stage::Stage;
+use crate::policy::Policy;
+
+pub struct Decision<'a> {
+    pub id: Uuid,
+    pub request: Request<'a>,
+    pub features: &'a Features,
+    pub candidates: &'a Candidates,
+    pub scores: &'a Scores,
+    pub draw: &'a Draw,
+    pub answer: &'a Answer,
+    /// Why slots are left to the fallback, if any are.
+    pub reason: Option<Reason>,
+    pub stage_us: [i32; Stage::COUNT],
+}
+
+impl<'a> Decision<'a> {
+    /// The policy of the surface, if it has one.
+    pub fn policy(&self) -> Option<&'a Policy> {
+        self.request.surface.policy.as_ref()
+    }
+
+    /// Actions of the surface that could not be had, and why.
+    pub fn blocked(&self) -> impl Iterator<Item = &BlockedAction> {
+        self.candidates.blocked.iter().chain(&self.draw.blocked)
+    }
+
+    /// What went wrong on the way.
+    pub fn errors(&self) -> Vec<Option<String>> {
+        let actions = &self.request.surface.actions;
+        let of_rules = self.candidates.rule_errors.iter();
+        let of_rules = of_rules.map(|of| format!("{}: {}", actions[of.action].name, of.error));
+        let mut errors: Vec<Option<String>> = Vec::new();
+        errors.extend(self.features.source_note.map(|note| Some(note.to_owned())));
+        errors.extend(of_rules.map(Some));
+        if let Some(Reason::Failed { error, .. }) = &self.reason {
+            errors.push(Some(error.clone()));
+        }
+        errors
+    }
+}

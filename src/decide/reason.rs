@@ -1,0 +1,90 @@
+//! Why slots are left to the fallback.
+
+use std::fmt;
+
+use super::stage::Stage;
+use crate::pg::attempt::{Caught, sqlstate};
+
+/// Why the policy could not choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    NoPolicy,
+    NoModel,
+    NoCandidate,
+    Paused,
+    /// The latency budget was used up, by that stage.
+    Timeout(Stage),
+    /// As many decisions as may be were being made.
+    Overload,
+    /// A stage raised an error.
+    Failed {
+        sqlstate: String,
+        error: String,
+    },
+}
+
+impl Reason {
+    /// An error that was caught; with its message where nothing of that is kept.
+    pub fn failed(error: &Caught, is_kept: bool) -> Reason {
+        Reason::Failed {
+            sqlstate: sqlstate(error.code),
+            error: match is_kept {
+                true => error.describe(),
+                false => error.in_full(),
+            },
+        }
+    }
+}
+
+/// The name and the description of each reason. What follows a name that ends with `: ` is told by the decision.
+pub const REASONS: [(&str, &str); 7] = [
+    ("no_policy", "the surface has no policy"),
+    (
+        "no_model",
+        "the selection needs scores and the policy names no model",
+    ),
+    ("no_candidate", "there are fewer candidates than slots"),
+    ("paused", "the mode of the surface, or of all, is paused"),
+    (
+        "timeout: ",
+        "the latency budget was used up, in the stage that is named",
+    ),
+    (
+        "overload",
+        "too many decisions were being made at the same time",
+    ),
+    (
+        "failed: ",
+        "a stage failed, with the SQLSTATE that is named",
+    ),
+];
+
+impl Reason {
+    fn name(&self) -> &'static str {
+        let number = match self {
+            Reason::NoPolicy => 0,
+            Reason::NoModel => 1,
+            Reason::NoCandidate => 2,
+            Reason::Paused => 3,
+            Reason::Timeout(_) => 4,
+            Reason::Overload => 5,
+            Reason::Failed { .. } => 6,
+        };
+        REASONS[number].0
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())?;
+        match self {
+            Reason::Timeout(stage) => out.write_str(stage.name()),
+            Reason::Failed { sqlstate, .. } => out.write_str(sqlstate),
+            Reason::NoPolicy
+            | Reason::NoModel
+            | Reason::NoCandidate
+            | Reason::Paused
+            | Reason::Overload => Ok(()),
+        }
+    }
+}

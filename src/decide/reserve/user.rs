@@ -1,0 +1,127 @@
+//! The row of the user, in which caps per user are counted.
+
+use super::counter::Capacity;
+use super::reservation::Reservation;
+use crate::caps::Cap;
+use crate::decide::draw::Draw;
+use crate::math::ledger::{self, COUNTED};
+use crate::pg::version::RowLock;
+use crate::policy::UserRow;
+
+impl Reservation<'_> {
+    /// Takes over the row as it was read for the features; without one locks the row, or reads it where nothing is
+    /// taken.
+    pub(super) fn open_user(&mut self, row: &UserRow) {
+        match row.version {
+            Some(version) if self.takes && self.counts_in_user_row() => {
+                self.exposures.extend(&row.exposures);
+                self.user = Some(RowLock::Optimistic(version));
+            }
+            _ => self.lock_user(),
+        }
+    }
+
+    /// Locks the row of the user, or reads it where nothing is taken; not at all where no cap is counted in it.
+    pub(super) fn lock_user(&mut self) {
+        if !self.counts_in_user_row() {
+            return;
+        }
+        let key = self.request.user_key;
+        let mut row = UserRow::default();
+        if self.takes {
+            let locked = row.lock_within(key, self.lock_wait_ms);
+            self.user = locked.map(RowLock::Held);
+            self.is_moment_stale = true;
+        } else {
+            row.read(key);
+        }
+        self.exposures = row.exposures;
+    }
+
+    fn counts_in_user_row(&self) -> bool {
+        self.limits.of_users && self.request.knows_user()
+    }
+
+    /// What is left of a cap per user.
+    pub(super) fn capacity_of_user(&self, cap: &Cap, limit: i64) -> Capacity {
+        if !self.request.knows_user() {
+            return Capacity::UnknownUser;
+        }
+        if self.takes && self.user.is_none() {
+            return Capacity::Busy;
+        }
+        let block = ledger::block(&self.exposures, cap.number.into());
+        let used = ledger::used(block, &cap.terms(self.moment));
+        Capacity::Units(limit.saturating_sub(used).max(0))
+    }
+
+    /// Whether the row of the user has an entry that is newer than the moment.
+    pub(super) fn is_behind_user(&self) -> bool {
+        let caps = (0..self.limits.caps.len()).map(|index| self.cap(index));
+        let mut of_user = caps.filter(|cap| cap.per.is_of_user());
+        of_user.any(|cap| {
+            let block = ledger::block(&self.exposures, cap.number.into());
+            ledger::newest(block).is_some_and(|newest| newest > self.moment)
+        })
+    }
+
+    /// Writes what is shown into the row. False where the row is not any more what the draw was made from, whatever was
+    /// drawn: so whether it is drawn again does not depend on that.
+    pub(super) fn write_user(&mut self, draw: &Draw) -> bool {
+        let Some(row_lock) = self.user.take() else {
+            return true;
+        };
+        let mut exposures = self.exposures.clone();
+        let was_written = self.exposures_before.is_some();
+        let changed = self.count(draw, &mut exposures);
+        if !changed && !was_written {
+            let holds = row_lock.holds();
+            self.user = Some(row_lock).filter(|_| holds);
+            return holds;
+        }
+        self.user = UserRow::write_exposures(&exposures, row_lock);
+        if self.exposures_before.is_none() {
+            self.exposures_before = Some(std::mem::take(&mut self.exposures));
+        }
+        self.exposures = exposures;
+        self.user.is_some()
+    }
+
+    /// The same once more, as of a later moment.
+    pub(super) fn write_user_again(&mut self, draw: &Draw) -> bool {
+        self.undo_user();
+        self.exposures_before.is_none() || self.write_user(draw)
+    }
+
+    /// Counts no more what was taken; if the row was written, that is to be written again.
+    pub(super) fn undo_user(&mut self) {
+        if let Some(before) = &self.exposures_before {
+            self.exposures.clone_from(before);
+        }
+    }
+
+    /// Counts what is shown; whether that is anything.
+    fn count(&self, draw: &Draw, exposures: &mut Vec<i64>) -> bool {
+        let now = self.moment;
+        let mut changed = false;
+        for &pick in &draw.slate.picks {
+            let action = draw.open[pick];
+            for &(index, amount) in &self.limits.of_action[action] {
+                let cap = self.cap(index);
+                if !cap.per.is_of_user() {
+                    continue;
+                }
+                let state = match cap.counts {
+                    None => COUNTED,
+                    Some(_) => self.request.surface.actions[action].number.into(),
+                };
+                let number = cap.number.into();
+                let mut block = ledger::block(exposures, number).to_vec();
+                ledger::take(&mut block, (now, amount, state), &cap.terms(now));
+                ledger::put(exposures, number, &block);
+                changed = true;
+            }
+        }
+        changed
+    }
+}

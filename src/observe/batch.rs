@@ -1,0 +1,145 @@
+//! Many events at a time: checked one by one, and taken in user by user.
+
+use std::rc::Rc;
+
+use uuid::Uuid;
+
+use super::contract::{Arrival, Event, EventUser, Invalid, Reason, Sender};
+use super::entity::Additions;
+use super::lock_timeout::waiting_for_user;
+use super::prepare::{Prepared, add_all};
+use super::receipt::{Counts, Receipt};
+use super::{Ingest, keys, outcome, reject, store};
+use crate::error::Error;
+use crate::pg::json::Json;
+use crate::pg::locked::Wait;
+use crate::pg::{Session, clock, session};
+use crate::policy::{self, UserRow};
+
+/// Takes in many events, each a document or the reason why it is none.
+pub fn take_all<'a>(
+    events: impl Iterator<Item = Result<Json<'a>, Reason>>,
+    strict: bool,
+    sender: Sender,
+) -> Result<Counts, Error> {
+    let ingest = Ingest::open()?;
+    let (mut valid, mut counts) = (Vec::new(), Counts::default());
+    for (i, event) in events.enumerate() {
+        let arrival = Arrival {
+            user: EventUser::ByUserId,
+            sender,
+            received: clock::now(),
+        };
+        let read = event
+            .map_err(Invalid::because)
+            .and_then(|event| ingest.read(&event, &arrival));
+        match read {
+            Ok(event) => valid.push(event),
+            Err(invalid) => {
+                let _session = Session::open();
+                let rejected = reject(&invalid, arrival.received, strict);
+                counts.add(rejected.map_err(|error| error.of_event(i + 1))?);
+            }
+        }
+        session::check_interrupts();
+    }
+    counts += put_all(&ingest, valid, Wait::ForIt).counts;
+    Ok(counts)
+}
+
+/// What became of the valid events of a batch.
+pub struct Batch {
+    pub counts: Counts,
+    /// Users whose rows other transactions have locked and were not waited for: none of their events was taken in.
+    pub locked_users: Vec<Uuid>,
+}
+
+/// Of how many users all that can be prepared is prepared at a time.
+const PREPARED: usize = 1000;
+
+/// Takes in events of many users: user by user, in one order for all sessions, so that two of them cannot wait for
+/// each other. Rows are locked when nothing is left to do but to write them.
+pub fn put_all(ingest: &Ingest, mut events: Vec<Event<'_>>, wait: Wait) -> Batch {
+    events.sort_by_key(|event| event.user_key);
+    let users: Vec<&[Event]> = events.chunk_by(|a, b| a.user_key == b.user_key).collect();
+    let (mut counts, mut locked_users) = (Counts::default(), Vec::new());
+    let mut additions = Additions::default();
+    for users in users.chunks(PREPARED) {
+        let prepared: Vec<Option<Prepared>> = users
+            .iter()
+            .map(|events| Prepared::of(events, &ingest.bundle))
+            .collect();
+        for (&events, prepared) in users.iter().zip(prepared) {
+            let _session = Session::open();
+            let user_key = events[0].user_key;
+            let put = prepared
+                .and_then(|prepared| put_prepared(ingest, prepared, events, wait, &mut additions));
+            let put = put.or_else(|| {
+                let (row, locked) = match wait {
+                    Wait::ForIt => waiting_for_user(|| UserRow::lock(user_key)),
+                    Wait::Never => UserRow::lock_free(user_key)?,
+                };
+                Some(ingest.put(row, locked, events, &mut additions))
+            });
+            match put {
+                Some(of_user) => counts += of_user,
+                None => locked_users.push(user_key),
+            }
+            session::check_interrupts();
+        }
+    }
+    let _session = Session::open();
+    additions.write();
+    Batch {
+        counts,
+        locked_users,
+    }
+}
+
+/// Takes in events of one user as prepared; None, and nothing is changed, if the row or the bundle is another one by
+/// now.
+fn put_prepared(
+    ingest: &Ingest,
+    prepared: Prepared,
+    events: &[Event<'_>],
+    wait: Wait,
+    additions: &mut Additions,
+) -> Option<Counts> {
+    let mut counts = Counts {
+        duplicate: (events.len() - prepared.new.len()) as i64,
+        ..Counts::default()
+    };
+    if prepared.new.is_empty() {
+        return Some(counts);
+    }
+    let user_key = events[0].user_key;
+    let (bundle, before) = (&ingest.bundle, prepared.before);
+    let write = || prepared.row.write_over(user_key, before.version, wait);
+    let locked = waiting_for_user(write)?;
+    // While the lock was waited for, a feature may have been staged in which all events from then on count.
+    if !policy::live().is_ok_and(|live| Rc::ptr_eq(&live, bundle)) {
+        UserRow::in_version(before.version).write(user_key, locked);
+        return None;
+    }
+    let mut stored = Vec::with_capacity(prepared.new.len());
+    for &i in &prepared.new {
+        session::check_interrupts();
+        let event = &events[i];
+        let fact = event.fact(bundle);
+        let ordinal = before.events + stored.len() as i64 + 1;
+        if !store::add(event, &fact, bundle, ordinal, true) {
+            counts.add(Receipt::Duplicate);
+            continue;
+        }
+        counts.add(Receipt::Accepted);
+        stored.push(event);
+        additions.add(&fact, event.kind, bundle);
+        outcome::store(event, bundle);
+    }
+    // One of them may have been stored by hand meanwhile.
+    if stored.len() < prepared.new.len() {
+        add_all(before.version, &stored, bundle).write(user_key, locked);
+    }
+    keys::remember(prepared.keys);
+    Some(counts)
+}

@@ -1,0 +1,52 @@
+//! What became of events.
+
+use std::ops::AddAssign;
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    Accepted,
+    Duplicate,
+    Quarantined,
+}
+
+impl Receipt {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Receipt::Accepted => "accepted",
+            Receipt::Duplicate => "duplicate",
+            Receipt::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// How many events each became of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub accepted: i64,
+    pub duplicate: i64,
+    pub quarantined: i64,
+}
+
+impl Counts {
+    pub fn add(&mut self, receipt: Receipt) {
+        match receipt {
+            Receipt::Accepted => self.accepted += 1,
+            Receipt::Duplicate => self.duplicate += 1,
+            Receipt::Quarantined => self.quarantined += 1,
+        }
+    }
+
+    /// The row that track() and the other functions of many events return.
+    pub fn columns(self) -> [i64; 3] {
+        [self.accepted, self.duplicate, self.quarantined]
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.accepted += other.accepted;
+        self.duplicate += other.duplicate;
+        self.quarantined += other.quarantined;
+    }
+}

@@ -1,0 +1,125 @@
+//! A surface of a bundle from its row: the actions that it may show, their rules, affinities and limits.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::action::{Action, key_of_action};
+use super::bundle::{Affinities, Affinity, Surface};
+use super::entity_snapshot::EntitySnapshot;
+use super::feature::Feature;
+use super::tables::{ActionRow, Content, SurfaceRow};
+use super::visibility::{FeatureMask, FeatureVisibility, visible_as};
+use crate::caps::{Cap, Limits};
+use crate::eligibility::{Rule, Rules, looks_at_action};
+use crate::govern::switches::Switches;
+
+/// A latency budget beyond this one is cut to it.
+const LONGEST_LATENCY_BUDGET: Duration = Duration::from_secs(86_400);
+
+/// The parts of a bundle that its surfaces are compiled from.
+pub struct Parts<'a> {
+    pub actions: &'a HashMap<&'a str, Action>,
+    pub features: &'a [Feature],
+    pub vector: &'a [usize],
+    pub sets: &'a HashMap<&'a str, i32>,
+    pub caps: &'a [Cap],
+    pub snapshot: Option<&'a EntitySnapshot>,
+    pub mask: &'a FeatureMask,
+    pub switches: &'a Switches,
+}
+
+/// The surface of a row without its policy; None if it has no fallback, which is a fault that was found before.
+pub fn surface(
+    bundle: i64,
+    row: &SurfaceRow,
+    content: &Content,
+    parts: &Parts<'_>,
+) -> Option<Surface> {
+    let fallback = parts.actions.get(row.fallback_action.as_deref()?)?.clone();
+    let here: Vec<&ActionRow> = content
+        .actions
+        .iter()
+        .filter(|action| action.surfaces.is_empty() || action.surfaces.contains(&row.surface))
+        .collect();
+    let mut texts: Vec<&str> = here
+        .iter()
+        .filter_map(|a| a.eligible_when.as_deref())
+        .collect();
+    texts.sort_unstable_by_key(|text| (looks_at_action(text), *text));
+    texts.dedup();
+    let numbers_of_rules: HashMap<&str, usize> = texts
+        .iter()
+        .enumerate()
+        .map(|(number, text)| (*text, number))
+        .collect();
+    let mut listed: Vec<Action> = here
+        .iter()
+        .map(|row| {
+            let rule = row
+                .eligible_when
+                .as_deref()
+                .and_then(|text| numbers_of_rules.get(text))
+                .copied();
+            Action {
+                rule,
+                ..parts.actions[row.action.as_str()].clone()
+            }
+        })
+        .collect();
+    listed.sort_unstable_by_key(|action| action.number);
+    let numbers: Vec<i32> = listed.iter().map(|action| action.number).collect();
+    let mut bound = vec![Vec::new(); texts.len()];
+    for action in &listed {
+        if let Some(rule) = action.rule {
+            bound[rule].push(action.number);
+        }
+    }
+    let rules = texts
+        .iter()
+        .zip(bound)
+        .map(|(text, actions)| Rule {
+            text: (*text).to_owned(),
+            set: parts.sets.get(text).copied(),
+            actions,
+        })
+        .collect();
+    let vector = parts.vector.iter().map(|&i| &parts.features[i]);
+    let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
+    let affinities = affinities(&row.surface, &listed, parts.features);
+    let limits = Limits::of(&row.surface, &numbers, parts.caps);
+    Some(Surface {
+        limits,
+        name: row.surface.clone(),
+        slots: row.slots,
+        latency_budget: Duration::from_micros(row.latency_budget_us as u64)
+            .min(LONGEST_LATENCY_BUDGET),
+        fallback,
+        context_fields: row.context_fields.clone(),
+        actions: listed,
+        rules: Rules::new(bundle, &row.surface, &names, rules),
+        affinities,
+        policy: None,
+    })
+}
+
+/// An offset for each key of each feature that is kept per key and that an action here has.
+fn affinities(surface: &str, actions: &[Action], features: &[Feature]) -> Affinities {
+    let mut all = Affinities::default();
+    for feature in visible_as(features, FeatureVisibility::PerKey) {
+        let Some(keyed) = &features[feature].key else {
+            continue;
+        };
+        let mut offsets = HashMap::new();
+        for key in actions
+            .iter()
+            .filter_map(|action| key_of_action(&keyed.path, action, surface))
+        {
+            offsets.entry(key).or_insert_with(|| {
+                all.len += 1;
+                all.len - 1
+            });
+        }
+        all.kept.push(Affinity { feature, offsets });
+    }
+    all
+}
