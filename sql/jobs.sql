@@ -55,6 +55,21 @@ COMMENT ON COLUMN decide.job_run.failures IS 'Runs that have failed since the la
 COMMENT ON COLUMN decide.job_run.users_left IS 'How many users it skipped, since other transactions had locked their rows; the next run tries them again';
 COMMENT ON COLUMN decide.job_run.next_run IS 'When it is due again: later each time while it fails, soon where other transactions hold it up';
 
+-- A run notes when the next one is due. A new interval counts from the start of the last run, at once.
+CREATE FUNCTION decide.reschedule_job() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  UPDATE decide.job_run AS r SET next_run = r.started_at + NEW.every WHERE r.job = NEW.job;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION decide.reschedule_job() IS 'After a change of every, makes the next run of the job due by the new interval';
+CREATE TRIGGER reschedule_job AFTER UPDATE OF every ON decide.job FOR EACH ROW WHEN (OLD.every IS DISTINCT FROM NEW.every)
+  EXECUTE FUNCTION decide.reschedule_job();
+COMMENT ON TRIGGER reschedule_job ON decide.job IS 'So that a new interval takes effect at the next visit of a worker';
+
 CREATE VIEW decide.job_status AS
 SELECT j.job, j.enabled, j.every, r.started_at AS last_run, r.duration, r.rows, r.succeeded_at, r.error,
        COALESCE(r.failures, 0) AS failures, COALESCE(r.users_left, 0) AS users_left,

@@ -41,7 +41,12 @@ BEGIN
       DETAIL = format('Both must be ordinary days, and at most %s days be made at once.', most);
   END IF;
   -- One maker at a time; decisions and events go on.
-  LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE;
+  BEGIN
+    LOCK TABLE decide.publication IN SHARE ROW EXCLUSIVE MODE;
+  EXCEPTION WHEN lock_not_available THEN
+    RAISE EXCEPTION 'partitions have waited too long for another transaction that publishes or makes some' USING ERRCODE = 'lock_not_available',
+      DETAIL = 'It has not ended.', HINT = 'Look in pg_stat_activity for sessions that are idle in transaction. Then try again.';
+  END;
   FOR parent IN
     SELECT * FROM (VALUES ('trace', 'decided_at'), ('outcome', 'decided_at'), ('event', 'at')) AS t (name, key)
   LOOP
@@ -60,7 +65,7 @@ BEGIN
         EXECUTE format('LOCK TABLE ONLY decide.%I IN EXCLUSIVE MODE', parent.name);
         EXECUTE format('LOCK TABLE decide.%I IN ACCESS EXCLUSIVE MODE', parent.name || '_default');
       EXCEPTION WHEN lock_not_available THEN
-        held := SQLERRM;
+        held := COALESCE(held || ', ', '') || 'decide.' || parent.name;
         EXIT;
       END;
       lower := day::timestamp AT TIME ZONE 'UTC';
@@ -98,8 +103,9 @@ BEGIN
     END LOOP;
   END LOOP;
   IF held IS NOT NULL AND made = 0 THEN
-    RAISE EXCEPTION '%', held USING ERRCODE = 'lock_not_available',
-      DETAIL = 'Other transactions hold a table that needs partitions.', HINT = 'Try again once they have ended.';
+    RAISE EXCEPTION 'partitions have waited too long for: %', held USING ERRCODE = 'lock_not_available',
+      DETAIL = 'Other transactions read or write these tables, or their default partitions.',
+      HINT = 'Look in pg_stat_activity for long reports and for sessions that are idle in transaction. Then try again.';
   END IF;
   RETURN made;
 END

@@ -299,7 +299,7 @@ BEGIN
       decide.events_sql(mapping, types, TG_OP, format('row:%s:%s:', relation, mapping ->> 'type'), written > 1000);
     FETCH events INTO chunk;
   EXCEPTION
-    WHEN serialization_failure OR deadlock_detected THEN RAISE;
+    WHEN serialization_failure OR deadlock_detected OR lock_not_available THEN RAISE;
     WHEN OTHERS THEN
       IF raises THEN RAISE; END IF;
       PERFORM decide.quarantine_rows(relation, mapping ->> 'type', written, SQLSTATE);
@@ -314,7 +314,8 @@ BEGIN
                 HINT = 'Correct the rows, or let decide.track_table() map them without "strict" and read the reasons in decide.quarantine.';
       END IF;
     EXCEPTION
-      WHEN serialization_failure OR deadlock_detected THEN RAISE;
+      -- what a retry cures; nothing is wrong with the rows
+      WHEN serialization_failure OR deadlock_detected OR lock_not_available THEN RAISE;
       WHEN OTHERS THEN
         IF raises THEN RAISE; END IF;
         PERFORM decide.quarantine_rows(relation, mapping ->> 'type', cardinality(chunk), SQLSTATE);

@@ -78,6 +78,8 @@ pub enum Error {
     },
     /// Another session is doing the job.
     JobTaken(&'static str),
+    /// A lock of another transaction was waited for too long.
+    WaitedTooLong(LongWait),
     ReadOnly(&'static str),
     /// A verb that was called within a security-restricted operation.
     Restricted(&'static str),
@@ -88,6 +90,39 @@ pub enum Error {
     Training(String, &'static str),
     Import(String, &'static str),
     Simulation(String, &'static str),
+}
+
+/// A wait for a lock that has lasted too long.
+#[derive(Debug, Clone)]
+pub struct LongWait {
+    /// Who has waited.
+    pub who: Cow<'static, str>,
+    /// What for.
+    pub what: Cow<'static, str>,
+    /// Which transactions have locked it.
+    pub by: &'static str,
+    /// The setting that says how long it may be waited for, if one does.
+    pub setting: Option<&'static str>,
+    pub milliseconds: i32,
+    /// What to do once it is free.
+    pub then: &'static str,
+}
+
+impl LongWait {
+    fn detail(&self) -> String {
+        let (by, milliseconds) = (self.by, self.milliseconds);
+        match self.setting {
+            Some(setting) => format!("{by} {setting} is {milliseconds} ms."),
+            None => format!("{by} It is waited for {milliseconds} ms at most."),
+        }
+    }
+
+    fn hint(&self) -> String {
+        format!(
+            "Look in pg_stat_activity for sessions that are idle in transaction; idle_in_transaction_session_timeout ends them. {}",
+            self.then
+        )
+    }
 }
 
 impl Error {
@@ -264,14 +299,22 @@ impl Error {
                 Some("Its row in decide.job is locked until that transaction ends.".into()),
                 hint("Try again, or look in pg_locks for the session that has locked it."),
             ),
+            Error::WaitedTooLong(wait) => (
+                ERRCODE_LOCK_NOT_AVAILABLE,
+                format!("{} has waited too long for {}", wait.who, wait.what),
+                Some(wait.detail()),
+                Some(wait.hint()),
+            ),
             Error::ReadOnly(verb) => (
                 ERRCODE_READ_ONLY_SQL_TRANSACTION,
                 format!("cannot execute {verb}() in a read-only transaction"),
                 Some("Its answer and the rows that it writes belong to one transaction.".into()),
                 hint(match *verb {
-                    "backfill" => "Run it on the primary server.",
                     "decide" => "On a standby or in a READ ONLY transaction, ask decide.explain().",
-                    _ => "Send events to the primary server.",
+                    "track" | "release_quarantine" | "release_all" => {
+                        "Send events to the primary server."
+                    }
+                    _ => "Call it on the primary server, in a transaction that may write.",
                 }),
             ),
             Error::Restricted(verb) => (

@@ -91,9 +91,7 @@ extension_sql_file!(
 pub extern "C-unwind" fn _PG_init() {
     pg::session::without_backtraces();
     settings::init();
-    pg::invalidation::init();
-    pg::timeout::init();
-    pg::admission::init();
+    pg::init();
     worker::launcher::init();
 }
 

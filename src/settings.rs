@@ -15,6 +15,7 @@ static TRACE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static QUARANTINE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
 static UNKNOWN_USERS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static REQUIRE_DECISION: GucSetting<bool> = GucSetting::<bool>::new(false);
+static TRACK_LOCK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static SNAPSHOT_MAX_AGE: GucSetting<i32> = GucSetting::<i32>::new(3_600);
 static CAUTIOUS_CANDIDATES: GucSetting<f64> = GucSetting::<f64>::new(0.5);
 static CAUTIOUS_EXPLORATION: GucSetting<f64> = GucSetting::<f64>::new(0.25);
@@ -159,6 +160,16 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"pg_decide.track_lock_timeout",
+        c"Time for which track() waits for a lock that another transaction has; 0 leaves it to lock_timeout.",
+        c"Each lock counts by itself, and the shorter of this and lock_timeout.",
+        &TRACK_LOCK_TIMEOUT,
+        0,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_MS,
+    );
     envelope();
     crate::pg::session::reserve_settings(c"pg_decide");
 }
@@ -260,6 +271,11 @@ pub fn unknown_users() -> bool {
 /// Whether the decision that an event names must exist and be its user's.
 pub fn require_decision() -> bool {
     REQUIRE_DECISION.get()
+}
+
+/// Longest wait of an event for a lock, in milliseconds; 0 is no bound.
+pub fn track_lock_timeout() -> i32 {
+    TRACK_LOCK_TIMEOUT.get()
 }
 
 pub fn max_context_bytes() -> usize {

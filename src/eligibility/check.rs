@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 
 use super::scope::{RuleInputs, TYPES, looks_at_action, rule_role};
 use crate::pg::attempt::attempt;
+use crate::pg::confined::confined;
 use crate::pg::plan::{Access, with_standard_strings};
 use crate::pg::{Plan, identity, rule_text, session};
 
@@ -27,9 +28,8 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
         }
         let _acting = identity::act_as(role);
         let _reading = session::ReadOnly::begin();
-        let analysis = with_standard_strings(|| {
-            rule_text::analyse(&expression(&RuleInputs::empty(features)), &[])
-        });
+        let analyse = || rule_text::analyse(&expression(&RuleInputs::empty(features)), &[]);
+        let analysis = confined(|| with_standard_strings(analyse));
         if analysis.result_type != pg_sys::BOOLOID {
             return Err("it is not boolean".to_owned());
         }
@@ -47,7 +47,7 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
             &TYPES,
         );
         let nothing = [None; TYPES.len()];
-        plan.run(Access::Read, &nothing, |_| {});
+        confined(|| plan.run(Access::Read, &nothing, |_| {}));
         Ok(())
     })
     .unwrap_or_else(|error| Err(error.message))

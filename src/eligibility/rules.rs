@@ -19,6 +19,7 @@ use super::scope::{RuleInputs, rule_role};
 use super::verdict::{OpenRules, RuleFault, Verdicts};
 use crate::math::hash::fnv64a;
 use crate::pg::attempt::attempt;
+use crate::pg::confined::confined;
 use crate::pg::datum::{self, Arg};
 use crate::pg::expression::DirectExpressions;
 use crate::pg::plan::{Access, with_english_messages, with_server_planner};
@@ -77,6 +78,8 @@ struct RuleStatement {
     plan: Plan,
     /// Of each element of its array of booleans.
     subjects: Vec<Subject>,
+    /// Whether it calls user-defined functions, as it was planned last.
+    calls_user_functions: Cell<bool>,
 }
 
 /// What a boolean is the verdict on.
@@ -114,8 +117,31 @@ impl CombinedStatement {
 }
 
 impl RuleStatement {
+    fn new(plan: Plan, subjects: Vec<Subject>) -> RuleStatement {
+        RuleStatement {
+            plan,
+            subjects,
+            calls_user_functions: Cell::new(true),
+        }
+    }
+
     fn is_ready(&self) -> bool {
         self.plan.is_ready()
+    }
+
+    /// Plans it. The planner may call functions to estimate; what they do is undone.
+    fn make_ready(&self) {
+        confined(|| self.plan.make_ready());
+        self.calls_user_functions
+            .set(self.plan.calls_user_functions());
+    }
+
+    /// Runs `work`, which runs the statement: what user-defined functions do in it is undone.
+    fn confine(&self, work: impl FnOnce()) {
+        match self.calls_user_functions.get() {
+            true => confined(work),
+            false => work(),
+        }
     }
 
     /// Takes in what it answers: booleans, and the numbers of the other actions for which their rules hold.
@@ -234,22 +260,28 @@ impl Rules {
         drop(combined.take_if(|statement| !statement.is_for(role, &skipped.rules)));
         if !combined.as_ref().is_some_and(CombinedStatement::is_ready) {
             self.plan(until, || {
-                let prepare = || self.prepare_combined(role, &skipped.rules);
+                let prepare = || confined(|| self.prepare_combined(role, &skipped.rules));
                 let statement = combined.get_or_insert_with(prepare);
                 if let Some(rest) = &statement.rest {
-                    rest.plan.make_ready();
+                    rest.make_ready();
                 }
             });
         }
         if let Some(statement) = &*combined {
             let args = self.args(request, i32::MIN, i32::MAX);
-            let timer = until.timer();
-            match statement.rest {
-                Some(_) => with_server_planner(|| statement.run(&args, &mut verdicts)),
-                None => statement.run(&args, &mut verdicts),
-            }
-            if let Some(timer) = timer {
-                timer.end();
+            let mut run = || {
+                let timer = until.timer();
+                match statement.rest {
+                    Some(_) => with_server_planner(|| statement.run(&args, &mut verdicts)),
+                    None => statement.run(&args, &mut verdicts),
+                }
+                if let Some(timer) = timer {
+                    timer.end();
+                }
+            };
+            match &statement.rest {
+                Some(rest) => rest.confine(run),
+                None => run(),
             }
         }
         verdicts.holds.sort_unstable();
@@ -402,15 +434,19 @@ impl Rules {
                 self.plan(single.until, || {
                     let prepare = || self.prepare_single(rule);
                     let statement = plans.entry(rule).or_insert_with(prepare);
-                    with_english_messages(|| statement.plan.make_ready());
+                    with_english_messages(|| statement.make_ready());
                 });
             }
             if let Some(statement) = plans.get(&rule) {
-                let timer = single.until.timer();
-                with_server_planner(|| with_english_messages(|| statement.run(&args, verdicts)));
-                if let Some(timer) = timer {
-                    timer.end();
-                }
+                statement.confine(|| {
+                    let timer = single.until.timer();
+                    with_server_planner(|| {
+                        with_english_messages(|| statement.run(&args, verdicts))
+                    });
+                    if let Some(timer) = timer {
+                        timer.end();
+                    }
+                });
             }
         });
         answer.map_err(|caught| {

@@ -6,3 +6,4 @@ pub mod pseudonym;
 pub mod switches;
 pub mod turn;
 mod verbs;
+pub mod waiting;

@@ -3,6 +3,7 @@
 
 use std::thread::LocalKey;
 
+use super::waiting::{Awaited, waiting_for};
 use crate::error::Error;
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Statement, clock};
@@ -25,7 +26,11 @@ pub fn take(
     newest: &'static LocalKey<Statement>,
     what: &'static str,
 ) -> Result<(), Error> {
-    lock.with(|statement| statement.write(&[], |_| {}));
+    let turn = Awaited {
+        what: format!("another transaction that has {what}").into(),
+        by: "It has not ended, or a transaction has locked the table in which such changes are kept.",
+    };
+    waiting_for(turn, || lock.with(|statement| statement.write(&[], |_| {})));
     let (mut seen, mut there) = (None, None);
     newest.with(|statement| {
         statement.write(&[], |row| seen = row.get::<i64>(1));

@@ -4,6 +4,7 @@ use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
 use super::acting::as_owner;
+use super::waiting::Waiting;
 use super::{modes, pseudonym, switches};
 use crate::error::{Error, OrRaise};
 use crate::pg::call::Call;
@@ -61,7 +62,8 @@ fn set_mode(call: FunctionCallInfo) {
     let mode = given(&call, 1, "mode");
     let owner = as_owner(&call, "set_mode");
     let (why, until) = (why(&call, 2), call.timestamp(3));
-    modes::set(call.text(0), mode, why, until, &owner.caller_name()).or_raise();
+    let set = || modes::set(call.text(0), mode, why, until, &owner.caller_name());
+    Waiting::of_verb("set_mode").run(set).or_raise();
 }
 
 /// kill(kind, name, why, until).
@@ -71,7 +73,8 @@ fn kill(call: FunctionCallInfo) {
     let (kind, name) = (given(&call, 0, "kind"), given(&call, 1, "name"));
     let owner = as_owner(&call, "kill");
     let (why, until) = (why(&call, 2), call.timestamp(3));
-    switches::kill(kind, name, why, until, &owner.caller_name()).or_raise();
+    let kill = || switches::kill(kind, name, why, until, &owner.caller_name());
+    Waiting::of_verb("kill").run(kill).or_raise();
 }
 
 /// revive(kind, name, why).
@@ -80,7 +83,8 @@ fn revive(call: FunctionCallInfo) {
     let call = Call::running(call);
     let (kind, name) = (given(&call, 0, "kind"), given(&call, 1, "name"));
     let owner = as_owner(&call, "revive");
-    switches::revive(kind, name, why(&call, 2), &owner.caller_name()).or_raise();
+    let revive = || switches::revive(kind, name, why(&call, 2), &owner.caller_name());
+    Waiting::of_verb("revive").run(revive).or_raise();
 }
 
 fn given<'a>(call: &'a Call, argument: usize, what: &'static str) -> &'a str {

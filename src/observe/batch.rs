@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::contract::{Arrival, Event, EventUser, Invalid, Reason, Sender};
 use super::entity::Additions;
+use super::lock_timeout::waiting_for_user;
 use super::prepare::{Prepared, add_all};
 use super::receipt::{Counts, Receipt};
 use super::{Ingest, keys, outcome, reject, store};
@@ -75,7 +76,7 @@ pub fn put_all(ingest: &Ingest, mut events: Vec<Event<'_>>, wait: Wait) -> Batch
                 .and_then(|prepared| put_prepared(ingest, prepared, events, wait, &mut additions));
             let put = put.or_else(|| {
                 let (row, locked) = match wait {
-                    Wait::ForIt => UserRow::lock(user_key),
+                    Wait::ForIt => waiting_for_user(|| UserRow::lock(user_key)),
                     Wait::Never => UserRow::lock_free(user_key)?,
                 };
                 Some(ingest.put(row, locked, events, &mut additions))
@@ -113,7 +114,8 @@ fn put_prepared(
     }
     let user_key = events[0].user_key;
     let (bundle, before) = (&ingest.bundle, prepared.before);
-    let locked = prepared.row.write_over(user_key, before.version, wait)?;
+    let write = || prepared.row.write_over(user_key, before.version, wait);
+    let locked = waiting_for_user(write)?;
     // While the lock was waited for, a feature may have been staged in which all events from then on count.
     if !policy::live().is_ok_and(|live| Rc::ptr_eq(&live, bundle)) {
         UserRow::in_version(before.version).write(user_key, locked);

@@ -23,6 +23,7 @@ mod fact;
 mod features;
 pub mod inbox;
 mod keys;
+mod lock_timeout;
 mod outcome;
 mod prepare;
 mod quarantine;
@@ -38,6 +39,7 @@ use std::rc::Rc;
 use contract::{Arrival, Event, Invalid, Reason};
 use entity::Additions;
 use fact::Fact;
+use lock_timeout::waiting_for_user;
 use receipt::{Counts, Receipt};
 
 use crate::error::Error;
@@ -66,7 +68,7 @@ impl Ingest {
     fn take<'a>(&'a self, event: &Json<'a>, arrival: &Arrival) -> Result<Receipt, Invalid<'a>> {
         let event = self.read(event, arrival)?;
         let mut additions = Additions::default();
-        let (row, locked) = UserRow::lock(event.user_key);
+        let (row, locked) = waiting_for_user(|| UserRow::lock(event.user_key));
         let counts = self.put(row, locked, &[event], &mut additions);
         additions.write();
         Ok(match counts.accepted {

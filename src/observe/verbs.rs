@@ -5,13 +5,15 @@ use pgrx::prelude::*;
 
 use super::batch::take_all;
 use super::contract::{Arrival, EventUser, Invalid, Reason, Sender};
+use super::lock_timeout::with_lock_timeout;
 use super::receipt::Receipt;
 use super::{Ingest, backfill as filling, consistency, reject, release, text};
 use crate::error::{Error, OrRaise};
-use crate::govern::acting::refuse_restricted;
+use crate::govern::acting::{refuse_read_only, refuse_restricted};
+use crate::govern::waiting::Waiting;
 use crate::pg::call::Call;
 use crate::pg::json::{Document, Json};
-use crate::pg::{Session, clock, datum, session};
+use crate::pg::{Session, clock, datum};
 
 /// track(event, strict): what became of it.
 #[pg_extern(sql = false)]
@@ -19,7 +21,8 @@ fn track(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
     let event = call.json(0).ok_or(Reason::NotAnObject);
-    take_in(event, is_strict(&call)).or_raise().as_str()
+    let taken = with_lock_timeout("track", || take_in(event, is_strict(&call)));
+    taken.or_raise().as_str()
 }
 
 /// track(event, strict) for an event as text.
@@ -35,7 +38,8 @@ fn track_text(call: FunctionCallInfo) -> &'static str {
         .as_ref()
         .map(Document::json)
         .map_err(|&reason| reason);
-    take_in(event, is_strict(&call)).or_raise().as_str()
+    let taken = with_lock_timeout("track", || take_in(event, is_strict(&call)));
+    taken.or_raise().as_str()
 }
 
 /// track(events, strict): one row of counts.
@@ -47,7 +51,8 @@ fn track_many(call: FunctionCallInfo) {
     let events = events
         .into_iter()
         .map(|event| event.ok_or(Reason::NotAnObject));
-    let counts = take_all(events, is_strict(&call), Sender::Client).or_raise();
+    let take = || take_all(events, is_strict(&call), Sender::Client);
+    let counts = with_lock_timeout("track", take).or_raise();
     call.rows().push(counts.columns().map(datum::int8));
 }
 
@@ -60,7 +65,8 @@ fn take_rows(call: FunctionCallInfo) {
     let events = events
         .into_iter()
         .map(|event| event.ok_or(Reason::NotAnObject));
-    let counts = take_all(events, false, Sender::TrackedTable).or_raise();
+    let take = || take_all(events, false, Sender::TrackedTable);
+    let counts = with_lock_timeout("track", take).or_raise();
     call.rows().push(counts.columns().map(datum::int8));
 }
 
@@ -91,7 +97,9 @@ fn release_quarantine(call: FunctionCallInfo) -> &'static str {
     refuse_read_only("release_quarantine");
     let id = call.uuid(0).ok_or(Error::Null("quarantine_id")).or_raise();
     let patch = call.json(1).unwrap_or_else(Json::nothing);
-    release::release(id, &patch).or_raise().as_str()
+    let release = || release::release(id, &patch);
+    let released = with_lock_timeout("release_quarantine", release);
+    released.or_raise().as_str()
 }
 
 /// release_all(reason, patch): one row of counts.
@@ -102,7 +110,8 @@ fn release_all(call: FunctionCallInfo) {
     refuse_read_only("release_all");
     let reason = call.text(0).ok_or(Error::Null("reason")).or_raise();
     let patch = call.json(1).unwrap_or_else(Json::nothing);
-    let counts = release::release_all(reason, &patch).or_raise();
+    let release = || release::release_all(reason, &patch);
+    let counts = with_lock_timeout("release_all", release).or_raise();
     call.rows().push(counts.columns().map(datum::int8));
 }
 
@@ -112,7 +121,8 @@ fn backfill(feature: Option<&str>) -> String {
     refuse_restricted("backfill");
     refuse_read_only("backfill");
     let feature = feature.ok_or(Error::Null("feature")).or_raise();
-    filling::backfill(feature).or_raise()
+    let fill = || filling::backfill(feature);
+    Waiting::of_verb("backfill").run(fill).or_raise()
 }
 
 /// feature_consistency(from, to): a row per feature.
@@ -138,11 +148,5 @@ fn feature_consistency(call: FunctionCallInfo) {
             datum::int8(agreement.extra),
             datum::float8(agreement.largest_difference),
         ]);
-    }
-}
-
-fn refuse_read_only(verb: &'static str) {
-    if session::is_read_only() {
-        Error::ReadOnly(verb).raise();
     }
 }

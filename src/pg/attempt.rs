@@ -133,6 +133,15 @@ fn is_the_servers(error: &CaughtError, code: PgSqlErrorCode) -> bool {
     }
 }
 
+/// Whether it is the server's, and says that a lock was waited for longer than lock_timeout.
+pub(super) fn is_lock_timeout(error: &CaughtError) -> bool {
+    let code = report_of(error).code;
+    let CaughtError::PostgresError(_) = error else {
+        return false;
+    };
+    code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE && is_the_servers(error, code)
+}
+
 /// What the error says.
 pub fn report_of(error: &CaughtError) -> Caught {
     let report = match error {

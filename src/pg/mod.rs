@@ -17,6 +17,7 @@ pub mod call;
 pub mod claim;
 pub mod clock;
 pub mod column;
+pub mod confined;
 pub mod daily;
 pub mod datum;
 pub mod expression;
@@ -26,6 +27,7 @@ mod hot_chain;
 pub mod identity;
 pub mod invalidation;
 pub mod json;
+pub mod lock_timeout;
 pub mod locked;
 pub mod lookup;
 pub mod partition;
@@ -47,6 +49,14 @@ pub use plan::{Plan, Statement};
 pub use row::Row;
 pub use spi::Session;
 pub use watched::WatchedTable;
+
+/// Once per process, from `_PG_init`, when the settings are defined.
+pub fn init() {
+    invalidation::init();
+    timeout::init();
+    confined::init();
+    admission::init();
+}
 
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;

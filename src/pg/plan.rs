@@ -89,6 +89,24 @@ impl Plan {
         (!made.is_null()).then_some(Planned(made))
     }
 
+    /// Whether, as it is planned now, it may call user-defined functions: itself, or for the checks of a domain. True
+    /// where that is not known. Takes as long as planning: to be asked once. Needs an open session.
+    pub fn calls_user_functions(&self) -> bool {
+        let planned = self.hold();
+        let tree = planned.as_ref().and_then(Planned::tree);
+        tree.is_none_or(|tree| {
+            // SAFETY: the plan is held. The server notes which functions a plan depends on, but for its own; checks of
+            // domains are in no plan, and the text of it names the nodes that look them up.
+            unsafe {
+                let depends = PgList::<pg_sys::PlanInvalItem>::from_pg((*tree).invalItems);
+                let text = CStr::from_ptr(pg_sys::nodeToString(tree.cast()));
+                let of_domain = b"{COERCETODOMAIN ";
+                let mut parts = text.to_bytes().windows(of_domain.len());
+                !depends.is_empty() || parts.any(|part| part == of_domain)
+            }
+        })
+    }
+
     /// Begins to run it, for a cursor.
     fn portal(&self, access: Access, args: &[Arg<'_>]) -> pg_sys::Portal {
         let (mut values, nulls) = self.laid_out(args);
@@ -321,14 +339,10 @@ fn in_memory<T>(work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Runs `work`, which waits for locks a second at most, or as long as the session does where that is less, and
-/// fails then.
-pub fn with_lock_timeout<T>(work: impl FnOnce() -> T) -> T {
-    // SAFETY: reads a setting of the session, in milliseconds.
-    match unsafe { pg_sys::LockTimeout } {
-        1..1_000 => work(),
-        _ => with_setting(c"lock_timeout", c"1s", work),
-    }
+/// Runs `work`, in which a wait for a lock fails after so many milliseconds.
+pub(super) fn with_lock_timeout<T>(milliseconds: i32, work: impl FnOnce() -> T) -> T {
+    let value = CString::new(milliseconds.to_string()).expect("digits");
+    with_setting(c"lock_timeout", &value, work)
 }
 
 fn with_setting<T>(name: &CStr, value: &CStr, work: impl FnOnce() -> T) -> T {

@@ -17,11 +17,11 @@ use super::visibility::FeatureVisibility;
 use super::{identity, validate};
 use crate::caps::Budget;
 use crate::eligibility::check;
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::govern::switches::Switches;
+use crate::govern::waiting::{Awaited, waiting_a_second_for};
 use crate::pg::attempt::attempt;
 use crate::pg::column::FromColumn;
-use crate::pg::plan::with_lock_timeout;
 use crate::pg::{Session, Statement, clock, datum};
 
 thread_local! {
@@ -100,7 +100,11 @@ pub fn make_partitions() -> i32 {
 /// Partitions are made ahead here too, for servers without a worker. Making one takes a lock that a
 /// long report may hold up; the publish does not wait for that.
 fn try_to_make_partitions() {
-    if let Err(error) = attempt(|| with_lock_timeout(make_partitions)) {
+    let partitions = Awaited {
+        what: "the tables of traces, outcomes and events".into(),
+        by: "Other transactions read or write them.",
+    };
+    if let Err(error) = attempt(|| waiting_a_second_for(partitions, make_partitions)) {
         pgrx::warning!(
             "partitions were not made ahead: {}; later, SELECT decide.run_job('partitions')",
             error.message
@@ -125,7 +129,11 @@ pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Err
 fn settle_budgets(bundle: &Bundle) {
     let now = clock::now();
     for cap in bundle.caps.iter().filter(|cap| cap.per.is_budget()) {
-        with_lock_timeout(|| Budget(cap).settle(now));
+        let counters = Awaited {
+            what: format!("the counters of cap \"{}\"", printable(&cap.name)).into(),
+            by: "A transaction that has decided within that cap has not ended, or the table of counters is locked.",
+        };
+        waiting_a_second_for(counters, || Budget(cap).settle(now));
     }
 }
 

@@ -11,8 +11,8 @@ use super::identity;
 use super::publication::take_turn;
 use super::tables::FeatureRow;
 use crate::error::{Error, Fault, printable};
+use crate::govern::waiting::{Awaited, waiting_a_second_for};
 use crate::pg::identity::current_name;
-use crate::pg::plan::with_lock_timeout;
 use crate::pg::{Statement, datum, invalidation};
 
 thread_local! {
@@ -73,7 +73,13 @@ pub fn stage(name: &str) -> Result<Staging, Error> {
     check(name, cell)?;
     // Transactions that write a user's row with an older bundle end first, and others wait until this one
     // has committed: the backfill would overlook the row of a user that is made meanwhile.
-    with_lock_timeout(|| WRITERS.with(|statement| statement.write(&[], |_| {})));
+    let writers = Awaited {
+        what: "transactions that have tracked or decided".into(),
+        by: "They have written rows of users and not ended.",
+    };
+    waiting_a_second_for(writers, || {
+        WRITERS.with(|statement| statement.write(&[], |_| {}))
+    });
     STAGE.with(|statement| {
         statement.write(&[datum::int4(cell)], |row| {
             invalidation::announce(row.must::<pg_sys::Oid>(1))

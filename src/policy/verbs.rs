@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use super::{action_names, publish as publishing};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::as_owner;
+use crate::govern::waiting::Waiting;
 use crate::math::choice::{MIN_PROBABILITY, SELECTIONS};
 use crate::math::runs::expand;
 use crate::pg::call::Call;
@@ -15,7 +16,8 @@ use crate::pg::datum;
 fn publish(call: FunctionCallInfo) -> i64 {
     let call = Call::running(call);
     let owner = as_owner(&call, "publish");
-    publishing::publish(call.text(0), &owner.caller_name()).or_raise()
+    let publish = || publishing::publish(call.text(0), &owner.caller_name());
+    Waiting::of_verb("publish").run(publish).or_raise()
 }
 
 #[pg_extern(sql = false)]
@@ -23,7 +25,8 @@ fn rollback(call: FunctionCallInfo) {
     let call = Call::running(call);
     let bundle = call.int8(0).ok_or(Error::Null("bundle")).or_raise();
     let owner = as_owner(&call, "rollback");
-    publishing::rollback(bundle, call.text(1), &owner.caller_name()).or_raise();
+    let rollback = || publishing::rollback(bundle, call.text(1), &owner.caller_name());
+    Waiting::of_verb("rollback").run(rollback).or_raise();
 }
 
 #[pg_extern(sql = false)]

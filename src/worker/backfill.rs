@@ -7,9 +7,9 @@ use crate::observe::backfill;
 pub fn step() -> Result<Step, Error> {
     let done = backfill::step()?;
     Ok(Step {
-        rows: done.users,
         more: done.more,
         users_left: done.users_left,
+        ..Step::last(done.users)
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
-use super::job::{Run, Step};
+use super::job::{Run, Step, Steps};
 use crate::caps::{Budget, Cap, Level, Stripe};
 use crate::error::Error;
 use crate::math::identifier::time_ordered;
@@ -20,9 +20,39 @@ thread_local! {
         &[INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, UUIDOID, TEXTOID]) };
 }
 
+pub fn start() -> Steps {
+    let mut left = RowsLeft::default();
+    Box::new(move || {
+        let step = step(&mut left)?;
+        Ok(Step {
+            counters_left: left.0.len() as i64,
+            ..step
+        })
+    })
+}
+
+/// The rows of counters that the run has left out, since other transactions have locked them: the numbers of their caps
+/// and of the rows.
+#[derive(Default)]
+struct RowsLeft(BTreeSet<(i32, i32)>);
+
+impl RowsLeft {
+    /// Of the rows of a counter that were wanted, by their numbers, those that could be locked are not left out any
+    /// more, and the others are.
+    fn note(&mut self, cap: &Cap, wanted: impl Iterator<Item = i32>, locked: &[Stripe]) {
+        let locked: BTreeSet<i32> = locked.iter().map(|stripe| stripe.number).collect();
+        for number in wanted {
+            match locked.contains(&number) {
+                true => self.0.remove(&(cap.number, number)),
+                false => self.0.insert((cap.number, number)),
+            };
+        }
+    }
+}
+
 /// One budget that has reservations to look up, so that its rows are not locked for longer than that takes; or all
 /// budgets once, if none has.
-pub fn step() -> Result<Step, Error> {
+fn step(left: &mut RowsLeft) -> Result<Step, Error> {
     let bundle = match policy::live() {
         Err(Error::NothingPublished) => return Ok(Step::last(0)),
         bundle => bundle?,
@@ -30,13 +60,13 @@ pub fn step() -> Result<Step, Error> {
     for cap in bundle.caps.iter().filter(|cap| cap.per.is_budget()) {
         let now = clock::now();
         if let Some(kind) = &cap.counts {
-            let looked_up = look_up(cap, kind, now);
+            let looked_up = look_up(cap, kind, now, left);
             if looked_up > 0 {
                 return Ok(Step::with_more(looked_up));
             }
         }
         match Budget(cap).level(cap.level_window(cap.window(now).0), now) {
-            Level::Low if !cap.is_small() => divide(cap, now),
+            Level::Low if !cap.is_small() => divide(cap, now, left),
             Level::UsedUp => look_again(cap, now),
             _ => {}
         }
@@ -45,12 +75,18 @@ pub fn step() -> Result<Step, Error> {
 }
 
 pub fn report(run: &Run) -> String {
-    format!("{} reservations looked up", run.rows)
+    let rows = run.rows;
+    match run.counters_left {
+        0 => format!("{rows} reservations looked up"),
+        left => format!(
+            "{rows} reservations looked up; rows of counters left, since others have locked them: {left}"
+        ),
+    }
 }
 
 /// Counts the reservations that are over and that events have confirmed, and gives the others back. Rows that another
 /// transaction has locked are left for the next time.
-fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
+fn look_up(cap: &Cap, kind: &str, now: i64, left: &mut RowsLeft) -> i64 {
     let terms = cap.terms(now);
     let due = |stripe: &Stripe| -> Vec<(i64, i64, i64)> {
         let entries = ledger::entries(&stripe.ledger);
@@ -59,10 +95,13 @@ fn look_up(cap: &Cap, kind: &str, now: i64) -> i64 {
             .collect()
     };
     let committed = Budget(cap).stripes(Visibility::Committed, &terms);
-    if committed.iter().all(|stripe| due(stripe).is_empty()) {
+    let are_due = committed.iter().filter(|stripe| !due(stripe).is_empty());
+    let are_due: Vec<i32> = are_due.map(|stripe| stripe.number).collect();
+    if are_due.is_empty() {
         return 0;
     }
     let stripes = Budget(cap).lock_available();
+    left.note(cap, are_due.into_iter(), &stripes);
     let cells: BTreeSet<(i64, i64)> = stripes
         .iter()
         .flat_map(|stripe| {
@@ -132,7 +171,7 @@ fn look_again(cap: &Cap, now: i64) {
 
 /// Divides what is left among the rows that no transaction has locked, if that gives each enough: then sessions no
 /// longer read the counter before they choose.
-fn divide(cap: &Cap, now: i64) {
+fn divide(cap: &Cap, now: i64, rows_left: &mut RowsLeft) {
     let terms = cap.terms(now);
     let committed = Budget(cap).stripes(Visibility::Committed, &terms);
     let left: i64 = committed.iter().map(|stripe| stripe.free(&terms)).sum();
@@ -140,6 +179,7 @@ fn divide(cap: &Cap, now: i64) {
         return;
     }
     let mut stripes = Budget(cap).lock_available();
+    rows_left.note(cap, committed.iter().map(|stripe| stripe.number), &stripes);
     let used: Vec<i64> = stripes
         .iter()
         .map(|s| ledger::used(&s.ledger, &terms))

@@ -15,9 +15,9 @@ pub fn start() -> Steps {
 fn step(inbox: &mut InboxRun) -> Result<Step, Error> {
     let folded = inbox.fold(BATCH)?;
     Ok(Step {
-        rows: folded.events,
         more: folded.more,
         users_left: folded.users_left as i64,
+        ..Step::last(folded.events)
     })
 }
 

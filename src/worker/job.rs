@@ -25,6 +25,8 @@ pub struct Step {
     pub more: bool,
     /// How many users the run has left out so far, since other transactions have locked their rows.
     pub users_left: i64,
+    /// The same of rows of counters.
+    pub counters_left: i64,
 }
 
 impl Step {
@@ -34,6 +36,7 @@ impl Step {
             rows,
             more: false,
             users_left: 0,
+            counters_left: 0,
         }
     }
 
@@ -52,6 +55,7 @@ pub struct Run {
     pub started_at: i64,
     pub rows: i64,
     pub users_left: i64,
+    pub counters_left: i64,
     steps: Steps,
 }
 
@@ -62,6 +66,7 @@ impl Run {
             started_at,
             rows: 0,
             users_left: 0,
+            counters_left: 0,
             steps: (job.start)(),
         }
     }
@@ -71,6 +76,7 @@ impl Run {
         let step = (self.steps)()?;
         self.rows += step.rows;
         self.users_left = step.users_left;
+        self.counters_left = step.counters_left;
         Ok(step.more)
     }
 }

@@ -68,7 +68,7 @@ const JOBS: &[Job] = &[
         name: "budgets",
         every: "10 seconds",
         comment: "Gives back reservations that have expired, and divides what is left of budgets among their rows",
-        start: || Box::new(budgets::step),
+        start: budgets::start,
         report: budgets::report,
     },
     Job {

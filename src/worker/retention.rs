@@ -5,7 +5,7 @@ use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
 use super::job::{Run, Step};
-use crate::error::Error;
+use crate::error::{Error, LongWait};
 use crate::pg::attempt::attempt;
 use crate::pg::{Statement, clock, datum};
 use crate::{policy, settings};
@@ -17,6 +17,9 @@ thread_local! {
         "SELECT decide.expire_type($1, $2)", &[TEXTOID, TIMESTAMPTZOID]) };
 }
 
+/// As decide.expire and decide.expire_type have it, in milliseconds.
+const LOCK_TIMEOUT: i32 = 200;
+
 /// One partition, some rows of a default one, or the events of one type and day.
 pub fn step() -> Result<Step, Error> {
     let days = |days: Option<i64>| days.map(|days| days * clock::DAY);
@@ -27,11 +30,11 @@ pub fn step() -> Result<Step, Error> {
     let events = days(settings::event_retention());
     let by_contract = contracts.and_then(|contracts| contracts.longest_retention());
     let events = events.into_iter().chain(by_contract).min();
-    let mut lock_error = None;
+    let mut locked = None;
     // A lock on one table, or on the events of one type, does not keep the others from their retention.
-    let mut try_to = |expire: &dyn Fn() -> i64| match attempt(expire) {
+    let mut try_to = |what: String, expire: &dyn Fn() -> i64| match attempt(expire) {
         Err(error) if error.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
-            lock_error.get_or_insert(error);
+            locked.get_or_insert(what);
             0
         }
         Err(error) => error.raise(),
@@ -43,7 +46,8 @@ pub fn step() -> Result<Step, Error> {
         ("outcome", "decided_at", traces),
     ] {
         let Some(kept) = kept else { continue };
-        let rows = try_to(&|| expire(parent, key, clock::now() - kept));
+        let what = format!("an expired day of decide.{parent}");
+        let rows = try_to(what, &|| expire(parent, key, clock::now() - kept));
         if rows > 0 {
             return Ok(Step::with_more(rows));
         }
@@ -52,13 +56,21 @@ pub fn step() -> Result<Step, Error> {
         .into_iter()
         .flat_map(|contracts| contracts.retentions())
     {
-        let rows = try_to(&|| expire_type(kind, clock::now() - kept));
+        let what = format!("expired events of type \"{kind}\"");
+        let rows = try_to(what, &|| expire_type(kind, clock::now() - kept));
         if rows > 0 {
             return Ok(Step::with_more(rows));
         }
     }
-    if let Some(error) = lock_error {
-        error.raise();
+    if let Some(what) = locked {
+        return Err(Error::WaitedTooLong(LongWait {
+            who: "job \"retention\"".into(),
+            what: what.into(),
+            by: "Other transactions read or write the table, or have locked rows of it.",
+            setting: None,
+            milliseconds: LOCK_TIMEOUT,
+            then: "Then run the job again, or leave it to a worker.",
+        }));
     }
     Ok(Step::last(0))
 }

@@ -5,16 +5,17 @@ use pgrx::prelude::*;
 use super::job::Run;
 use super::{JOBS, find, record};
 use crate::error::{Error, OrRaise, printable};
-use crate::govern::acting::refuse_restricted;
+use crate::govern::acting::{refuse_read_only, refuse_restricted};
+use crate::govern::waiting::Waiting;
 use crate::pg::attempt::attempt;
 use crate::pg::call::Call;
-use crate::pg::plan::with_lock_timeout;
 use crate::pg::{Session, clock, datum, session};
 
 /// run_job(job): does it now, to its end, and answers in words what it did.
 #[pg_extern(sql = false)]
 fn run_job(job: Option<&str>) -> String {
     refuse_restricted("run_job");
+    refuse_read_only("run_job");
     run(job).or_raise()
 }
 
@@ -23,12 +24,11 @@ fn run(name: Option<&str>) -> Result<String, Error> {
     let job = find(name).ok_or_else(|| unknown(name))?;
     let _session = Session::open();
     let mut run = Run::new(job, clock::now());
-    let recorded = !session::is_read_only();
-    if recorded && !record::lock_job(job) {
+    if !record::lock_job(job) {
         return Err(Error::JobTaken(job.name));
     }
     let mut rest = "";
-    with_lock_timeout(|| {
+    Waiting::of_job(job.name).run_short(|| {
         loop {
             // What a step has allocated goes with it.
             let _step = Session::open();
@@ -51,9 +51,7 @@ fn run(name: Option<&str>) -> Result<String, Error> {
             }
             session::check_interrupts();
         }
-        if recorded {
-            record::success(&run, false);
-        }
+        record::success(&run, false);
         Ok((job.report)(&run) + rest)
     })
 }

@@ -122,6 +122,12 @@ CREATE ROLE regress_jobs_serve;
 SELECT decide.grant('regress_jobs_operate', 'operate'), decide.grant('regress_jobs_serve', 'serve');
 SET ROLE regress_jobs_operate;
 UPDATE decide.job SET every = '2 minutes', enabled = false WHERE job = 'fold';
+-- a new interval counts from the start of the last run, and at once
+UPDATE decide.job SET every = '2 hours' WHERE job = 'quarantine';
+UPDATE decide.job SET every = '3 seconds' WHERE job = 'partitions';
+UPDATE decide.job SET every = every WHERE job = 'retention';
+SELECT job, every, next_run - last_run AS next FROM decide.job_status WHERE job IN ('partitions', 'quarantine', 'retention', 'fold') ORDER BY 1;
+UPDATE decide.job SET every = '1 hour' WHERE job IN ('partitions', 'quarantine');
 UPDATE decide.job SET every = '0';
 UPDATE decide.job SET job = 'x';
 DELETE FROM decide.job;
@@ -151,13 +157,15 @@ SELECT decide.run_job('fold');
 DROP TRIGGER stumble ON decide.event_default;
 SELECT decide.run_job('fold');
 SELECT value FROM decide.features('joe');
--- nothing is recorded where nothing can be written
+-- where nothing can be written
 BEGIN READ ONLY;
 SELECT decide.run_job('quarantine');
 ROLLBACK;
 BEGIN READ ONLY;
 SELECT decide.run_job('retention');
-SELECT rows FROM decide.job_run WHERE job = 'retention';
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT decide.publish();
 ROLLBACK;
 DROP OWNED BY regress_jobs_operate, regress_jobs_serve;
 DROP ROLE regress_jobs_operate, regress_jobs_serve;

@@ -17,6 +17,7 @@ mod frequencies;
 mod fuzz;
 mod interruptions;
 mod lists;
+mod maintenance;
 mod modes;
 mod pacing;
 mod restore;
@@ -136,6 +137,10 @@ pub const ALL: &[(&str, Check)] = &[
     (
         "interruptions/by_a_lock_timeout_of_a_rule",
         interruptions::by_a_lock_timeout_of_a_rule,
+    ),
+    (
+        "maintenance/by_autovacuum_gains_nothing",
+        maintenance::by_autovacuum_gains_nothing,
     ),
     ("modes/hold_on_a_standby", modes::hold_on_a_standby),
     ("modes/need_no_preload", modes::need_no_preload),

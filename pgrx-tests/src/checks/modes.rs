@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use postgres::Client;
 
 use super::shop;
@@ -43,8 +43,28 @@ pub fn hold_on_a_standby(database: &Database) -> Result<()> {
             "after {change} the standby explains by {found}"
         );
     }
-    let refused = follower.batch_execute("SELECT decide.set_mode(NULL, 'paused', 'x')");
-    ensure!(refused.is_err(), "a standby sets a mode");
+    for call in [
+        "set_mode(NULL, 'paused', 'x')",
+        "kill('action', 'a1', 'x')",
+        "revive('action', 'a3', 'x')",
+        "publish('x')",
+        "rollback(1)",
+        "run_job('fold')",
+        "run_job('partitions')",
+        "backfill('clicks')",
+        "approve('m', 1)",
+    ] {
+        let refused = follower.batch_execute(&format!("SELECT decide.{call}"));
+        let refused = refused.err().context("a standby has changed something")?;
+        let error = refused.as_db_error().context("an error of the server")?;
+        let (verb, _) = call.split_once('(').context("a call")?;
+        ensure!(
+            error.code().code() == "25006"
+                && error.message() == format!("cannot execute {verb}() in a read-only transaction")
+                && error.hint().is_some_and(|hint| hint.contains("primary")),
+            "{call} on a standby: {error:?}"
+        );
+    }
     Ok(())
 }
 

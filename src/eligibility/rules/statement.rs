@@ -126,7 +126,7 @@ impl Rules {
     pub(super) fn prepare_single(&self, rule: usize) -> RuleStatement {
         let (statement, subjects) = self.statement(&[rule], &[], ActionRange::Given);
         let plan = Plan::prepare(&statement, &TYPES);
-        RuleStatement { plan, subjects }
+        RuleStatement::new(plan, subjects)
     }
 
     /// The statement of these rules, planned.
@@ -134,7 +134,7 @@ impl Rules {
         let (statement, subjects) = self.statement(rules, few, ActionRange::All);
         let plan = Plan::prepare(&statement, &TYPES);
         plan.make_ready();
-        RuleStatement { plan, subjects }
+        RuleStatement::new(plan, subjects)
     }
 
     /// The actions of sets so small that they are evaluated one by one.

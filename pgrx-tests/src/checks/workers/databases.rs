@@ -83,6 +83,12 @@ pub fn follow_the_settings(database: &Database) -> Result<()> {
         &mut second,
         "SELECT rows = 39 FROM decide.job_run WHERE job = 'partitions'",
     )?;
+    // a new interval, at the next visit and not only after the next run
+    second.batch_execute("UPDATE decide.job SET every = '1 second' WHERE job = 'partitions'")?;
+    until(
+        &mut second,
+        "SELECT rows = 0 FROM decide.job_run WHERE job = 'partitions'",
+    )?;
     let others = shop::count(&mut second, visited)?;
     ensure!(others == 1, "{} disabled jobs have run", others - 1);
     Ok(())
