@@ -68,6 +68,8 @@ SELECT cardinality(candidates) AS candidates, errors FROM decide.decision WHERE 
 SELECT * FROM left_behind;
 FETCH ALL FROM "left";
 ROLLBACK;
+-- committed, and nobody is notified
+SELECT count(*) FROM decide('ann', 'kept') WHERE reason IS NULL;
 BEGIN;
 DECLARE own CURSOR FOR SELECT i FROM generate_series(1, 3) AS i;
 SELECT setseed(0.25);
@@ -86,8 +88,9 @@ BEGIN READ ONLY;
 SELECT action, step, reason FROM decide.explain('ann', 'mixed') WHERE step <> 'choose' AND step <> 'shown' ORDER BY 1;
 SELECT * FROM left_behind;
 COMMIT;
--- outside of rules all of it goes on
+-- outside of rules all of it goes on; a notification that is heard would name this process
 SELECT calls('pg_advisory_lock(2)');
+UNLISTEN told;
 SELECT runs_it('NOTIFY told');
 SELECT runs_it('PREPARE left_behind AS SELECT 1');
 SELECT * FROM left_behind;
