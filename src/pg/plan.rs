@@ -90,7 +90,7 @@ impl Plan {
     }
 
     /// Whether, as it is planned now, it may call user-defined functions: itself, or for the checks of a domain. True
-    /// where that is not known. Takes as long as planning: to be asked once. Needs an open session.
+    /// where that is not known. Takes as long as planning: to be asked once.
     pub fn calls_user_functions(&self) -> bool {
         let planned = self.hold();
         let tree = planned.as_ref().and_then(Planned::tree);

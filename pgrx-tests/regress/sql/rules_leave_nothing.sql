@@ -86,8 +86,9 @@ BEGIN READ ONLY;
 SELECT action, step, reason FROM decide.explain('ann', 'mixed') WHERE step <> 'choose' AND step <> 'shown' ORDER BY 1;
 SELECT * FROM left_behind;
 COMMIT;
--- outside of rules all of it goes on
+-- outside of rules all of it goes on; a notification that is heard would name this process
 SELECT calls('pg_advisory_lock(2)');
+UNLISTEN told;
 SELECT runs_it('NOTIFY told');
 SELECT runs_it('PREPARE left_behind AS SELECT 1');
 SELECT * FROM left_behind;
