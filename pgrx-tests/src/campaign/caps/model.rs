@@ -11,6 +11,9 @@ const CELL: i64 = 8;
 /// Clocks are read a moment before what they are read for.
 const SLACK: i64 = SECOND / 1000;
 
+/// How far before a decision an event about what it showed may be dated: clocks differ.
+const TOLERANCE: i64 = 300 * SECOND;
+
 /// One exposure in one cap, or a decision's or an event's chance of one.
 #[derive(Clone)]
 pub struct Entry {
@@ -290,10 +293,13 @@ impl Model {
         }
     }
 
-    /// The job looks reservations of budgets up.
-    pub fn look_up(&mut self, t: i64) {
+    /// The job looks reservations up, of the budgets that are in force.
+    pub fn look_up(&mut self, policy: &Policy, t: i64) {
         for entry in &mut self.entries {
-            if let State::Held(held) = &mut entry.state {
+            let in_force = policy.caps[entry.cap].present;
+            if let State::Held(held) = &mut entry.state
+                && in_force
+            {
                 held.looks.push(t);
             }
         }
@@ -350,11 +356,14 @@ impl Model {
                 };
                 let (may_end, must_end) = held.ends(entry.at[0], true);
                 let waits = held.told.is_none() && !held.taken && event.received < must_end;
-                (of_it && waits).then_some((
+                let latest = event.at + TOLERANCE;
+                let made = entry.at[0] <= latest + SLACK;
+                let surely = event.received < may_end && entry.at[0] <= latest - SLACK;
+                (of_it && waits && made).then_some((
                     &mut entry.at,
                     &mut entry.amount,
                     held,
-                    event.received < may_end,
+                    surely,
                 ))
             });
             let in_scope = cap.bears_on(action, &policy.actions[action])

@@ -178,7 +178,7 @@ impl<'a> Game<'a> {
                 self.player
                     .client
                     .batch_execute("SELECT decide.run_job('budgets')")?;
-                self.model.look_up(before);
+                self.model.look_up(&self.policy, before);
                 Ok(())
             }
             Step::Sleep(ms) => {
