@@ -359,12 +359,7 @@ impl Model {
                 let latest = event.at + TOLERANCE;
                 let made = entry.at[0] <= latest + SLACK;
                 let surely = event.received < may_end && entry.at[0] <= latest - SLACK;
-                (of_it && waits && made).then_some((
-                    &mut entry.at,
-                    &mut entry.amount,
-                    held,
-                    surely,
-                ))
+                (of_it && waits && made).then_some((&mut entry.at, &mut entry.amount, held, surely))
             });
             let in_scope = cap.bears_on(action, &policy.actions[action])
                 && policy.actions[action].present
