@@ -8,6 +8,7 @@ use super::history::Span;
 use super::train::{TrainArgs, train as fit};
 use crate::error::{Error, OrRaise, printable};
 use crate::govern::acting::as_owner;
+use crate::govern::waiting::Waiting;
 use crate::math::model::Family;
 use crate::pg::call::Call;
 use crate::policy::is_name;
@@ -26,7 +27,8 @@ fn import_decisions(call: FunctionCallInfo) -> i64 {
         .raise();
     }
     let owner = as_owner(&call, "import_decisions");
-    super::import::import(source, origin, owner.caller()).or_raise()
+    let import = || super::import::import(source, origin, owner.caller());
+    Waiting::of_verb("import_decisions").run(import).or_raise()
 }
 
 /// train(model, surface, terms, …): the number of the new version.
@@ -90,7 +92,10 @@ fn train(
         refuse("holdout must be from 0 up and below 1")
     }
     let owner = as_owner(&Call::running(call), "train");
-    fit(&args, &owner.caller_name()).or_raise()
+    let caller = owner.caller_name();
+    Waiting::of_verb("train")
+        .run(|| fit(&args, &caller))
+        .or_raise()
 }
 
 /// approve(model, version).
@@ -100,7 +105,10 @@ fn approve(call: FunctionCallInfo) {
     let model = need(call.text(0), "model");
     let version = need(call.int4(1), "version");
     let owner = as_owner(&call, "approve");
-    approved(model, version, &owner.caller_name()).or_raise();
+    let caller = owner.caller_name();
+    Waiting::of_verb("approve")
+        .run(|| approved(model, version, &caller))
+        .or_raise();
 }
 
 /// An argument that must not be null.
