@@ -55,10 +55,39 @@ unsafe fn locker(tuple: pg_sys::HeapTuple) -> Option<Holder> {
         if mask & pg_sys::HEAP_XMAX_IS_MULTI != 0 {
             let lock_only = mask & pg_sys::HEAP_XMAX_LOCK_ONLY != 0;
             let group: pg_sys::MultiXactId = locker.into_inner().into();
-            return pg_sys::MultiXactIdIsRunning(group, lock_only).then_some(Holder::Group(group));
+            return is_of_others(group, lock_only).then_some(Holder::Group(group));
         }
-        let is_held = !pg_sys::TransactionIdIsCurrentTransactionId(locker)
-            && pg_sys::TransactionIdIsInProgress(locker);
-        is_held.then_some(Holder::Transaction(locker))
+        is_other(locker).then_some(Holder::Transaction(locker))
+    }
+}
+
+/// Whether another transaction, which goes on, is one of a group: savepoints of this one may be the others.
+///
+/// # Safety
+/// A group that stands in the header of a row.
+unsafe fn is_of_others(group: pg_sys::MultiXactId, lock_only: bool) -> bool {
+    // SAFETY: the server allocates so many members as it says, or none.
+    unsafe {
+        let mut members: *mut pg_sys::MultiXactMember = std::ptr::null_mut();
+        let count = pg_sys::GetMultiXactIdMembers(group, &mut members, false, lock_only);
+        if members.is_null() {
+            return false;
+        }
+        let all = std::slice::from_raw_parts(members, usize::try_from(count).unwrap_or(0));
+        let is_held = all.iter().any(|member| is_other(member.xid));
+        pg_sys::pfree(members.cast());
+        is_held
+    }
+}
+
+/// Whether it is a transaction that goes on, and not this one.
+///
+/// # Safety
+/// As that of the server's functions: within a transaction.
+unsafe fn is_other(transaction: pg_sys::TransactionId) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        !pg_sys::TransactionIdIsCurrentTransactionId(transaction)
+            && pg_sys::TransactionIdIsInProgress(transaction)
     }
 }
