@@ -21,7 +21,7 @@ thread_local! {
           WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
                            WHERE k.slot = $1 AND (k.window_start, k.level, k.until) < ($2, $3, $4) FOR UPDATE SKIP LOCKED)",
         &[INT4OID, INT8OID, INT2OID, INT8OID]) };
-    static REOPEN: Statement = const { Statement::new(
+    static CLEAR_LEVEL: Statement = const { Statement::new(
         "UPDATE decide.budget_level AS l SET level = 0, window_start = $2, until = $3 \
           WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
                            WHERE k.slot = $1 AND k.level > 0 FOR UPDATE SKIP LOCKED)", &[INT4OID, INT8OID, INT8OID]) };
@@ -43,7 +43,7 @@ struct BudgetCache {
     /// The change count at which the levels were read.
     changes: u64,
     announced: HashMap<i32, AnnouncedLevel>,
-    /// Until when this session has found nothing to be had.
+    /// Until when this session treats the budget as used up.
     exhausted_until: HashMap<i32, i64>,
     /// How often in a row the first row that it tried was free.
     times_free: HashMap<i32, u32>,
@@ -60,7 +60,7 @@ struct AnnouncedLevel {
     until: i64,
 }
 
-/// How many first tries in a row must find a row free for a session to take it for granted that one of many is.
+/// Consecutive first tries that must find a row free before a session no longer claims one before the draw.
 const USUALLY_FREE: u32 = 64;
 
 impl Budget<'_> {
@@ -87,7 +87,7 @@ impl Budget<'_> {
     }
 
     /// Notes that a wait of so many milliseconds has timed out.
-    pub fn note_vain_wait(&self, milliseconds: u32, now: i64) {
+    pub fn note_wait_timeout(&self, milliseconds: u32, now: i64) {
         let until = now.saturating_add(i64::from(milliseconds) * 1_000);
         CACHE.with_borrow_mut(|cache| cache.no_wait_until.insert(self.0.number, until));
     }
@@ -101,8 +101,8 @@ impl Budget<'_> {
         (0..rows).map(move |step| (first + step) % rows)
     }
 
-    /// Has this session try that row first.
-    pub fn begin_with(&self, stripe: i32) {
+    /// Sets the row that this session tries first.
+    pub fn set_first_row(&self, stripe: i32) {
         CACHE.with_borrow_mut(|cache| cache.first_row.insert(self.0.number, stripe));
     }
 
@@ -142,19 +142,19 @@ impl Budget<'_> {
         });
     }
 
-    /// Has this session take it for used up until that moment.
+    /// Treats the budget as used up, in this session, until that moment.
     pub fn set_exhausted_until(&self, until: i64) {
         CACHE.with_borrow_mut(|cache| cache.exhausted_until.insert(self.0.number, until));
     }
 
-    /// Takes back what was announced, unless another session is announcing something.
-    pub fn reopen(&self) {
+    /// Clears the announced level, unless another session is announcing one.
+    pub fn clear_level(&self) {
         let args = [
             datum::int4(self.0.number),
             datum::int8(i64::MIN),
             datum::int8(i64::MAX),
         ];
-        if REOPEN.with(|statement| statement.write(&args, |_| {})) > 0 {
+        if CLEAR_LEVEL.with(|statement| statement.write(&args, |_| {})) > 0 {
             WATCHED.with(WatchedTable::announce);
         }
     }
@@ -166,8 +166,8 @@ impl AnnouncedLevel {
     }
 }
 
-/// Reads what sessions have announced. Where others hold the table, every budget has plenty until the next change:
-/// taking from one finds out.
+/// Reads what sessions have announced. If others hold the table, every budget counts as plenty until the next change: a
+/// decision that takes from a budget then reads its counter.
 fn load(changes: u64) {
     let read = || {
         let mut announced = HashMap::new();

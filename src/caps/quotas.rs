@@ -45,7 +45,7 @@ impl Budget<'_> {
         SHARES.with(|statement| statement.write(&[number], count));
         if rows >= self.0.stripes_wanted && total == self.0.limit {
             // What is left may be enough by now: actions may have become cheaper.
-            return self.reopen();
+            return self.clear_level();
         }
         MAKE.with(|statement| {
             statement.write(&[number, datum::int4(self.0.stripes_wanted)], |_| {})
@@ -65,7 +65,7 @@ impl Budget<'_> {
         let quotas = ledger::shares(self.0.limit, &used);
         let args = [number, datum::array(&quotas), datum::timestamp(now)];
         SET_QUOTAS.with(|statement| statement.write(&args, |_| {}));
-        self.reopen();
+        self.clear_level();
     }
 
     /// The claims of all stripes, up to the first whose claim cannot be had in time: its row lock is waited for.

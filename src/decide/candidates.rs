@@ -77,7 +77,7 @@ fn ask(request: &Request<'_>, envelope: &Envelope, vector: &[f64]) -> Verdicts {
         user_key: datum::uuid(request.user_key),
         context: Some(request.context.datum()),
         features: vector,
-        in_full: !envelope.takes,
+        with_messages: !envelope.decides,
     };
     let rules = &request.surface.rules;
     let (skipped, until) = (&envelope.open_rules, &envelope.rules_until);

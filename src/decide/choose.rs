@@ -66,7 +66,7 @@ fn choose_within_caps(
 ) -> Result<(), Reason> {
     let slots = request.surface.slots;
     let time_left = envelope.time_left();
-    let mut reservation = Reservation::open(request, envelope.takes, time_left, options.user);
+    let mut reservation = Reservation::open(request, envelope.decides, time_left, options.user);
     let mut draws = 0;
     loop {
         session::check_interrupts();

@@ -67,7 +67,7 @@ pub struct Envelope {
     /// None where it is not enforced.
     budget: Option<Duration>,
     /// It is decided, not only explained.
-    pub takes: bool,
+    pub decides: bool,
     pub feature_source: FeatureSource,
     pub asking: Asking,
     /// Which rules are left out.
@@ -85,19 +85,19 @@ pub struct Envelope {
 
 impl Envelope {
     /// For a decision that began at that moment.
-    pub fn open(request: &Request<'_>, began: Instant, takes: bool) -> Envelope {
+    pub fn open(request: &Request<'_>, began: Instant, decides: bool) -> Envelope {
         let surface = request.surface;
         let budget = settings::enforce_latency_budget().then_some(surface.latency_budget);
         let by = |percent: u32| Deadline::at(budget.map(|all| began + all * percent / 100));
         let is_asked = request.mode_limits.mode != Mode::Paused;
         let (open_rules, probe) = match surface.rules.is_empty() {
             true => (OpenRules::default(), None),
-            false => breaker::open_rules(&surface.rules, request.now, takes && is_asked),
+            false => breaker::open_rules(&surface.rules, request.now, decides && is_asked),
         };
         Envelope {
             began,
             budget,
-            takes,
+            decides,
             feature_source: FeatureSource::UserRow,
             asking: match surface.rules.is_one_by_one() {
                 true => Asking::Each,
@@ -222,7 +222,7 @@ impl Envelope {
 
     /// Tells the breakers how the rules have done.
     fn report_to_breakers(&mut self, request: &Request<'_>) {
-        if self.takes
+        if self.decides
             && let Some(mut report) = self.rule_report.take()
         {
             if request.context.size() > ORDINARY_CONTEXT {

@@ -38,13 +38,12 @@ use crate::govern::modes::Mode;
 use crate::pg::Session;
 use crate::policy::{self, Bundle, Policy};
 
-/// Decides, and hands the decision to `then` in the same session. Where nothing is taken, nothing is written, but for
-/// the breakers of rules.
+/// Decides, and hands the decision to `then` in the same session. A decision that is only explained writes nothing.
 fn run<T>(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>) -> T) -> Result<T, Error> {
     buffers::with(|buffers| {
         let bundle = policy::current(args.now)?;
         let _session = Session::open();
-        let admitted = args.takes.then(envelope::admit).transpose();
+        let admitted = args.decides.then(envelope::admit).transpose();
         let decision = decide(args, &bundle, admitted.is_ok(), buffers)?;
         Ok(then(&decision))
     })
@@ -60,7 +59,7 @@ fn decide<'a>(
     let request = request::normalize(args, bundle)?;
     watch.lap(Stage::Request);
     buffers.clear(&request);
-    let mut envelope = Envelope::open(&request, watch.began(), args.takes && admitted);
+    let mut envelope = Envelope::open(&request, watch.began(), args.decides && admitted);
     let scored = match admitted {
         true => envelope.attempt(&request, |envelope| {
             buffers.clear(&request);
@@ -70,8 +69,9 @@ fn decide<'a>(
     };
     let scored = scored.unwrap_or_else(|error| {
         buffers.clear(&request);
-        Err(Reason::failed(&error, args.takes))
+        Err(Reason::failed(&error, args.decides))
     });
+    // The trace lists the candidates also where scoring has failed.
     let scored = scored.inspect_err(|_| buffers.draw.open_to(&buffers.candidates.eligible));
     let chosen = scored.and_then(|policy| {
         let options = Options {
@@ -94,7 +94,7 @@ fn decide<'a>(
         stage_us: watch.stage_us(),
         request,
     };
-    if args.takes {
+    if args.decides {
         trace::write(&decision, &mut buffers.columns);
     }
     Ok(decision)

@@ -23,7 +23,7 @@ pub struct DecideArgs<'a> {
     /// A seed to use instead of a new one.
     pub seed: Option<u64>,
     /// Whether what is chosen is taken from the counters of caps.
-    pub takes: bool,
+    pub decides: bool,
 }
 
 /// The request in one form.

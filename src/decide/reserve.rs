@@ -2,9 +2,9 @@
 //! [`Reservation`] goes through these states, in this order:
 //!
 //! 1. **Opened** ([`Reservation::open`]). The row of the user is the version that the features were read from, or
-//!    is locked. Of each budget of which others may hold all rows (it has few, is near its limit, is paced, or one of
-//!    its rows was found in use lately) as much as this decision can need is claimed ([`claims`]). All waits before
-//!    the draw are here. Then the moment is fixed, and with it the capacity of each cap.
+//!    is locked. A budget is contested if other transactions may hold all its rows: it has few, is near its limit, is
+//!    paced, or one of its rows was found in use lately. Of each contested budget, rows with enough capacity for any
+//!    draw are claimed ([`claims`]). All waits before the draw are here. Then the moment is fixed, and with it the capacity of each cap.
 //! 2. **Drawn** ([`Reservation::constrain`], [`Reservation::draw`]): among the candidates that each cap has
 //!    capacity for. Opened again where a soft cap gives way ([`Reservation::relax`]).
 //! 3. **Taken** ([`Reservation::take`]): the row of the user is written ([`user`]), then the rows of counters
@@ -16,10 +16,10 @@
 //!
 //! # Why the logged probabilities are exact
 //!
-//! The rule: *whether a candidate can be had is known before the draw, and what is drawn can be had*. Let C be
+//! The rule: *capacity is decided before the draw, and a drawn action is never refused*. Let C be
 //! the candidates left open by `constrain`, a function of what was read, claimed and waited for so far, and let the
 //! draw be a function of C, the scores and a seed that nothing before depends on. Then P(a | C) is what the trace
-//! says, as long as every draw becomes the answer, or as long as whether it does not depends on C alone. It does:
+//! says, if every draw becomes the answer, or if its acceptance depends on C alone, not on the action drawn. It does:
 //!
 //! - A cap of the user: the row is checked to be the newest version, or locked, whatever was drawn, also if nothing
 //!   is written to it. If another transaction was faster the reservation is opened again: an event of equal
@@ -28,9 +28,9 @@
 //! - A budget that was claimed: its rows cannot be changed by others until the claim is given back, and the capacity
 //!   is that of the claimed rows alone. So what is drawn is taken without a wait, by the same arithmetic.
 //! - A budget of many rows, far from its limit, of which this session has found its own row free 64 times in a row: a
-//!   free row is looked for after the draw, and one waited for if there is none (at most for `LONGEST_WAIT`). Only where
-//!   all rows were taken since its last decision by transactions that stay open is the draw lost, once. The first row
-//!   that is found in use ends that: from then on the budget is claimed again.
+//!   free row is looked for after the draw, and one waited for if there is none (at most for `LONGEST_WAIT`). A draw is
+//!   discarded only if long transactions have taken all rows since the session's last decision, and at most once: the
+//!   first row that is found in use has the budget claimed again from then on.
 //!
 //! # The moment
 //!
@@ -70,11 +70,11 @@ impl<'a> Reservation<'a> {
     /// what others may hold all of. The session must stay open until the counters are written.
     pub fn open(
         request: &'a Request<'a>,
-        takes: bool,
+        decides: bool,
         time_left: Option<Duration>,
         user: &UserRow,
     ) -> Reservation<'a> {
-        let mut reservation = Reservation::new(request, takes, time_left);
+        let mut reservation = Reservation::new(request, decides, time_left);
         reservation.open_user(user);
         reservation.find_capacities();
         reservation
@@ -188,7 +188,7 @@ impl<'a> Reservation<'a> {
         };
         self.enter(State::Opened);
         self.relaxed += 1;
-        // The row of a user that cannot be had cannot be written either.
+        // Busy and UnknownUser stay: relaxing the cap would not make the row of the user writable.
         if !matches!(
             self.capacities[index],
             Capacity::Busy | Capacity::UnknownUser
@@ -202,7 +202,7 @@ impl<'a> Reservation<'a> {
     /// Takes what was drawn from the counters; false where it must be drawn again, from what can be had now.
     pub fn take(&mut self, time_left: Option<Duration>, draw: &mut Draw) -> bool {
         self.must_be(State::Drawn);
-        if self.takes {
+        if self.decides {
             self.set_time_left(time_left);
             if !self.write_user(draw) {
                 self.open_again(draw);
@@ -213,11 +213,11 @@ impl<'a> Reservation<'a> {
             }
             if !self.take_stripes(draw) {
                 self.open_again(draw);
-                self.claims_all = true;
+                self.must_claim_all = true;
                 self.find_capacities();
                 return false;
             }
-            self.note_little();
+            self.announce_low_budgets();
         }
         self.enter(State::Taken);
         self.held.clear();
@@ -244,8 +244,8 @@ impl<'a> Reservation<'a> {
         self.held.clear();
     }
 
-    /// Counts no more what was taken: the next write says so where it was written. What was only read or claimed is let
-    /// go.
+    /// Restores the user row and the counter rows in memory to their state before the draw. Rows that were written are
+    /// marked to be written again; the others are released.
     fn undo(&mut self) {
         self.undo_stripes();
         self.undo_user();

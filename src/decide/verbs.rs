@@ -42,7 +42,7 @@ fn decide(call: &Call, user_id: Option<&str>) {
         Error::ReadOnly("decide").raise();
     }
     let args = DecideArgs {
-        takes: true,
+        decides: true,
         ..args(call, user_id, None)
     };
     run(&args, |decision| {
@@ -109,7 +109,7 @@ fn args<'a>(call: &'a Call, user_id: Option<&'a str>, seed: Option<u64>) -> Deci
         context: call.json(2).unwrap_or_else(Json::nothing),
         now: clock::now(),
         seed,
-        takes: false,
+        decides: false,
     }
 }
 

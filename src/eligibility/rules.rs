@@ -37,7 +37,7 @@ pub struct Rules {
     rules: Vec<Rule>,
     hashes: Vec<i64>,
     /// The transaction that published the bundle.
-    pub published_by: Cell<u32>,
+    pub published_in: Cell<u32>,
     /// The actions of each set as text, once a transaction had a snapshot that does not see the bundle.
     rows_of_sets: RefCell<Option<HashMap<i32, String>>>,
     combined: RefCell<Option<CombinedStatement>>,
@@ -76,7 +76,7 @@ struct CombinedStatement {
 /// A statement that evaluates rules.
 struct RuleStatement {
     plan: Plan,
-    /// Of each element of its array of booleans.
+    /// What each element of the returned boolean[] is about.
     subjects: Vec<Subject>,
     /// Whether it calls user-defined functions, as it was planned last.
     calls_user_functions: Cell<bool>,
@@ -182,11 +182,11 @@ pub struct Request<'a> {
     pub context: Arg<'a>,
     pub features: &'a [f64],
     /// Whether errors come with their messages, since nothing of the answer is kept.
-    pub in_full: bool,
+    pub with_messages: bool,
 }
 
 impl Rules {
-    /// `rules` with the plain ones first.
+    /// The caller passes plain rules before rules that look at the action.
     pub fn new(bundle: i64, surface: &str, features: &[String], rules: Vec<Rule>) -> Rules {
         Rules {
             bundle,
@@ -194,7 +194,7 @@ impl Rules {
             inputs: RuleInputs::new(features),
             hashes: rules.iter().map(|rule| fnv64a(&rule.text) as i64).collect(),
             rules,
-            published_by: Cell::default(),
+            published_in: Cell::default(),
             rows_of_sets: RefCell::default(),
             combined: RefCell::default(),
             single: RefCell::default(),
@@ -354,6 +354,7 @@ impl Rules {
     /// Plans a statement that is new or no longer valid. That happens once a session and its time is not
     /// counted, unless planning has failed before.
     fn plan(&self, until: &Deadline, work: impl FnOnce()) {
+        // An error in `work` leaves the flag as it is.
         if self.planning_failed.replace(true) {
             let _timer = until.timer();
             work();
@@ -457,7 +458,7 @@ impl Rules {
             Failure {
                 fault: RuleFault::of(rule, text, &caught, &error),
                 late: caught.timed_out,
-                error: match single.request.in_full && !caught.timed_out {
+                error: match single.request.with_messages && !caught.timed_out {
                     true => caught.in_full(),
                     false => error,
                 },

@@ -151,7 +151,7 @@ pub fn count(ledger: &mut Vec<i64>, (at, amount): (i64, i64), window: (i64, i64)
 }
 
 /// The same without knowing the terms: no entry is dropped, and entries are merged only if there are many.
-pub fn count_blindly(ledger: &mut Vec<i64>, (at, amount): (i64, i64)) {
+pub fn count_without_window(ledger: &mut Vec<i64>, (at, amount): (i64, i64)) {
     if amount > 0 {
         ledger.extend([at, amount, COUNTED]);
     }

@@ -54,11 +54,11 @@ pub struct Batch {
     pub locked_users: Vec<Uuid>,
 }
 
-/// Of how many users all that can be prepared is prepared at a time.
+/// Users whose events are prepared together, before any of their rows is locked.
 const PREPARED: usize = 1000;
 
 /// Takes in events of many users: user by user, in one order for all sessions, so that two of them cannot wait for
-/// each other. Rows are locked when nothing is left to do but to write them.
+/// each other. Features are computed before the row is locked; storing the events happens under the lock.
 pub fn put_all(ingest: &Ingest, mut events: Vec<Event<'_>>, wait: Wait) -> Batch {
     events.sort_by_key(|event| event.user_key);
     let users: Vec<&[Event]> = events.chunk_by(|a, b| a.user_key == b.user_key).collect();
@@ -136,7 +136,7 @@ fn put_prepared(
         additions.add(&fact, event.kind, bundle);
         outcome::store(event, bundle);
     }
-    // One of them may have been stored by hand meanwhile.
+    // Somebody may have inserted the same event into decide.event meanwhile: the row is computed again without it.
     if stored.len() < prepared.new.len() {
         add_all(before.version, &stored, bundle).write(user_key, locked);
     }

@@ -38,6 +38,7 @@ thread_local! {
 pub fn count(event: &Event<'_>, bundle: &Bundle, row: &mut UserRow) {
     match event.decision_id {
         Some(decision_id) if may_confirm(event) => count_decision(event, decision_id, bundle, row),
+        // It names a decision, but no cap counts this type.
         Some(_) => {}
         None => {
             for cap in bundle.counting(event.kind) {
@@ -82,7 +83,7 @@ fn count_decision(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle, row: &m
         let Some(counter) = Counter::of(reserved.cap, event.kind, bundle) else {
             continue;
         };
-        // While its own reservation is there, no event has confirmed it.
+        // While the reservation of this slot is in the ledger, no event has confirmed it.
         let block = ledger::block(&row.exposures, reserved.cap.into());
         let confirmed = !ledger::is_reserved(block, decision.decided_at, reserved.action.into())
             && {
@@ -146,9 +147,9 @@ impl Counter<'_> {
                 ledger::count(&mut block, counted, window, &terms);
             }
             Counter::Other { cell } => {
-                let ever = (i64::MIN, i64::MAX);
-                ledger::release(&mut block, reservation, ever, i64::MIN, *cell);
-                ledger::count_blindly(&mut block, counted);
+                let all_time = (i64::MIN, i64::MAX);
+                ledger::release(&mut block, reservation, all_time, i64::MIN, *cell);
+                ledger::count_without_window(&mut block, counted);
             }
         }
         ledger::put(&mut row.exposures, reserved.cap.into(), &block);
@@ -167,15 +168,15 @@ fn count_by_itself(event: &Event<'_>, cap: &Cap, bundle: &Bundle, row: &mut User
         None => cap.amounts.get(&number).copied(),
     };
     let Some(amount) = amount else { return };
-    let slot = cap.number.into();
-    let mut block = ledger::block(&row.exposures, slot).to_vec();
+    let cap_number = cap.number.into();
+    let mut block = ledger::block(&row.exposures, cap_number).to_vec();
     let terms = cap.terms(clock::now());
     // Clocks differ: the event may be dated before the decision.
     let latest = event.at.saturating_add(event.contract.future_tolerance);
     ledger::release_oldest(&mut block, (latest, amount, number.into()), &terms);
     let window = cap.window_of(event.at, &terms);
     ledger::count(&mut block, (event.at, amount), window, &terms);
-    ledger::put(&mut row.exposures, slot, &block);
+    ledger::put(&mut row.exposures, cap_number, &block);
 }
 
 /// Whether an event of the type has confirmed this action of the decision before.

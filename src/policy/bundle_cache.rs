@@ -192,7 +192,7 @@ fn load(number: i64, snapshot: Option<i64>, switches: Switches) -> Result<Bundle
             found = Some((row.must(1), row.must(2)));
         })
     });
-    let (text, published_by) = found.ok_or(Error::UnknownBundle(number))?;
+    let (text, published_in) = found.ok_or(Error::UnknownBundle(number))?;
     let content = serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
     let snapshot = match snapshot {
         None => None,
@@ -206,7 +206,7 @@ fn load(number: i64, snapshot: Option<i64>, switches: Switches) -> Result<Bundle
     match faults.0.first() {
         None => {
             for surface in bundle.surfaces.values() {
-                surface.rules.published_by.set(published_by as u32);
+                surface.rules.published_in.set(published_in as u32);
             }
             Ok(bundle)
         }

@@ -59,13 +59,13 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     identity::settle(None, caller)?;
     assign_cells(None)?;
     identity::show_names_of_caps();
-    run(&CAP_SLOTS);
-    run(&SECRET);
-    let text: String = one(&SNAPSHOT);
+    execute(&CAP_SLOTS);
+    execute(&SECRET);
+    let text: String = fetch_one(&SNAPSHOT);
     let content: Content =
         serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
-    let number = one::<i64>(&LAST_BUNDLE) + 1;
-    let bundle = check(number, &content)?;
+    let number = fetch_one::<i64>(&LAST_BUNDLE) + 1;
+    let bundle = check_content(number, &content)?;
     BUNDLE.with(|statement| {
         let args = [
             datum::int8(number),
@@ -82,7 +82,7 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
         });
     }
     // So that the planner knows how many actions each rule is evaluated for.
-    run(&ANALYZE);
+    execute(&ANALYZE);
     settle_budgets(&bundle);
     put_in_force(number, "publish", note, caller);
     try_to_make_partitions();
@@ -138,14 +138,14 @@ fn settle_budgets(bundle: &Bundle) {
 }
 
 /// All faults at once: of the tables, the rules and the models.
-fn check(number: i64, content: &Content) -> Result<Bundle, Error> {
+fn check_content(number: i64, content: &Content) -> Result<Bundle, Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
     let of_vector = |row: &&FeatureRow| {
         Feature::of(row).is_ok_and(|feature| feature.visibility() == FeatureVisibility::Vector)
     };
-    let seen_by_rules = content.features.iter().filter(of_vector);
-    let features: Vec<String> = seen_by_rules.map(|row| row.feature.clone()).collect();
+    let rule_features = content.features.iter().filter(of_vector);
+    let features: Vec<String> = rule_features.map(|row| row.feature.clone()).collect();
     let mut seen: BTreeMap<&str, Result<(), String>> = BTreeMap::new();
     for action in &content.actions {
         let Some(rule) = action.eligible_when.as_deref() else {
@@ -182,11 +182,11 @@ fn put_in_force(bundle: i64, kind: &str, note: Option<&str>, caller: &str) {
     settle_staged(bundle);
 }
 
-fn run(statement: &'static std::thread::LocalKey<Statement>) {
+fn execute(statement: &'static std::thread::LocalKey<Statement>) {
     statement.with(|statement| statement.write(&[], |_| {}));
 }
 
-fn one<T: for<'a> FromColumn<'a>>(statement: &'static std::thread::LocalKey<Statement>) -> T {
+fn fetch_one<T: for<'a> FromColumn<'a>>(statement: &'static std::thread::LocalKey<Statement>) -> T {
     let mut value = None;
     statement.with(|statement| statement.write(&[], |row| value = row.get(1)));
     value.expect("a statement that answers one row")

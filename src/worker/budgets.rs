@@ -25,7 +25,7 @@ pub fn start() -> Steps {
     Box::new(move || {
         let step = step(&mut left)?;
         Ok(Step {
-            counters_left: left.0.len() as i64,
+            stripes_skipped: left.0.len() as i64,
             ..step
         })
     })
@@ -76,7 +76,7 @@ fn step(left: &mut RowsLeft) -> Result<Step, Error> {
 
 pub fn report(run: &Run) -> String {
     let rows = run.rows;
-    match run.counters_left {
+    match run.stripes_skipped {
         0 => format!("{rows} reservations looked up"),
         left => format!(
             "{rows} reservations looked up; rows of counters left, since others have locked them: {left}"
@@ -165,7 +165,7 @@ fn look_again(cap: &Cap, now: i64) {
         .map(|stripe| stripe.free(&terms).max(0))
         .sum();
     if cap.least.is_some_and(|least| left >= least) {
-        Budget(cap).reopen();
+        Budget(cap).clear_level();
     }
 }
 
@@ -198,6 +198,6 @@ fn divide(cap: &Cap, now: i64, rows_left: &mut RowsLeft) {
             .iter()
             .all(|stripe| stripe.free(&terms) >= 2 * cap.low_water_mark())
     {
-        Budget(cap).reopen();
+        Budget(cap).clear_level();
     }
 }

@@ -15,7 +15,7 @@ pub struct Job {
     pub report: fn(&Run) -> String,
 }
 
-/// The steps of one run: each call does the next one. What they remember ends with the run.
+/// The steps of one run: each call does the next one. State that the closure captures lives for one run.
 pub type Steps = Box<dyn FnMut() -> Result<Step, Error>>;
 
 /// What a step did.
@@ -24,9 +24,9 @@ pub struct Step {
     /// Whether the run has another step to do.
     pub more: bool,
     /// How many users the run has left out so far, since other transactions have locked their rows.
-    pub users_left: i64,
-    /// The same of rows of counters.
-    pub counters_left: i64,
+    pub users_skipped: i64,
+    /// Stripes of budgets that the run has skipped, since other transactions have locked them.
+    pub stripes_skipped: i64,
 }
 
 impl Step {
@@ -35,8 +35,8 @@ impl Step {
         Step {
             rows,
             more: false,
-            users_left: 0,
-            counters_left: 0,
+            users_skipped: 0,
+            stripes_skipped: 0,
         }
     }
 
@@ -54,8 +54,8 @@ pub struct Run {
     pub job: &'static Job,
     pub started_at: i64,
     pub rows: i64,
-    pub users_left: i64,
-    pub counters_left: i64,
+    pub users_skipped: i64,
+    pub stripes_skipped: i64,
     steps: Steps,
 }
 
@@ -65,8 +65,8 @@ impl Run {
             job,
             started_at,
             rows: 0,
-            users_left: 0,
-            counters_left: 0,
+            users_skipped: 0,
+            stripes_skipped: 0,
             steps: (job.start)(),
         }
     }
@@ -75,8 +75,8 @@ impl Run {
     pub fn step(&mut self) -> Result<bool, Error> {
         let step = (self.steps)()?;
         self.rows += step.rows;
-        self.users_left = step.users_left;
-        self.counters_left = step.counters_left;
+        self.users_skipped = step.users_skipped;
+        self.stripes_skipped = step.stripes_skipped;
         Ok(step.more)
     }
 }

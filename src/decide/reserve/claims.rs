@@ -17,8 +17,8 @@ impl Reservation<'_> {
         }
         match self.level(cap) {
             Level::UsedUp => CounterState::UsedUp,
-            _ if !self.takes => self.read(cap),
-            Level::Plenty if !self.claims_all && Budget(cap).is_first_row_usually_free() => {
+            _ if !self.decides => self.read(cap),
+            Level::Plenty if !self.must_claim_all && Budget(cap).is_first_row_usually_free() => {
                 CounterState::Unclaimed
             }
             Level::Plenty => {
@@ -99,7 +99,7 @@ impl Reservation<'_> {
             if let Ok((stripe, version, claim)) = claimed
                 && stripe.free(&terms) >= enough
             {
-                budget.begin_with(number);
+                budget.set_first_row(number);
                 self.hold(index, stripe, version, claim);
                 return Some(state);
             }

@@ -45,7 +45,7 @@ pub struct Reservation<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) limits: &'a Limits,
     /// Whether counters are taken from; else they are only read.
-    pub(super) takes: bool,
+    pub(super) decides: bool,
     /// When the exposures are.
     pub(super) moment: i64,
     /// Others were waited for since the moment was taken, or have counted since.
@@ -61,7 +61,7 @@ pub struct Reservation<'a> {
     pub(super) exposures_before: Option<Vec<i64>>,
     pub(super) held: Vec<HeldRow>,
     /// What was drawn could not be taken once: from then on every budget is claimed before the draw.
-    pub(super) claims_all: bool,
+    pub(super) must_claim_all: bool,
     /// Milliseconds that it may wait before the draw, at most [`LOCK_WAIT_MS`], and that it has waited.
     pub(super) lock_wait_ms: u32,
     pub(super) waited_ms: u32,
@@ -73,7 +73,7 @@ impl<'a> Reservation<'a> {
     /// One that has found out nothing yet.
     pub(super) fn new(
         request: &'a Request<'a>,
-        takes: bool,
+        decides: bool,
         time_left: Option<Duration>,
     ) -> Reservation<'a> {
         let limits = &request.surface.limits;
@@ -81,7 +81,7 @@ impl<'a> Reservation<'a> {
             state: State::Opened,
             request,
             limits,
-            takes,
+            decides,
             moment: request.now,
             is_moment_stale: false,
             counters: Vec::with_capacity(limits.caps.len()),
@@ -91,7 +91,7 @@ impl<'a> Reservation<'a> {
             exposures: Vec::new(),
             exposures_before: None,
             held: Vec::new(),
-            claims_all: false,
+            must_claim_all: false,
             lock_wait_ms: LOCK_WAIT_MS,
             waited_ms: 0,
             wait_until: Instant::now(),
@@ -141,7 +141,7 @@ impl<'a> Reservation<'a> {
         let ledgers = self.held.iter().map(|row| &row.stripe.ledger[..]);
         let newest = ledgers.filter_map(ledger::newest).max();
         let is_behind = newest.is_some_and(|newest| newest > self.moment);
-        let renews = self.takes && (self.is_moment_stale || is_behind);
+        let renews = self.decides && (self.is_moment_stale || is_behind);
         if renews {
             self.moment = clock::now().max(self.moment);
             self.is_moment_stale = false;

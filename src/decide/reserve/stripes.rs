@@ -141,7 +141,7 @@ impl Reservation<'_> {
             let has_enough = budget.capacity(&stripe, self.moment) >= need.amount;
             // One that runs low is left to others, until all do.
             if has_enough && stripe.free(&terms) >= cap.low_water_mark() {
-                budget.begin_with(number);
+                budget.set_first_row(number);
                 self.hold(need.cap, stripe, version, None);
                 return Some(self.held.len() - 1);
             }
@@ -203,7 +203,7 @@ impl Reservation<'_> {
     }
 
     /// Tells other sessions of budgets that run out.
-    pub(super) fn note_little(&self) {
+    pub(super) fn announce_low_budgets(&self) {
         let now = self.moment;
         for row in self.held.iter().filter(|row| row.before.is_some()) {
             let cap = self.cap(row.cap);

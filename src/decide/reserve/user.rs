@@ -13,7 +13,7 @@ impl Reservation<'_> {
     /// taken.
     pub(super) fn open_user(&mut self, row: &UserRow) {
         match row.version {
-            Some(version) if self.takes && self.counts_in_user_row() => {
+            Some(version) if self.decides && self.counts_in_user_row() => {
                 self.exposures.extend(&row.exposures);
                 self.user = Some(RowLock::Optimistic(version));
             }
@@ -28,7 +28,7 @@ impl Reservation<'_> {
         }
         let key = self.request.user_key;
         let mut row = UserRow::default();
-        if self.takes {
+        if self.decides {
             let locked = row.lock_within(key, self.lock_wait_ms);
             self.user = locked.map(RowLock::Held);
             self.is_moment_stale = true;
@@ -47,7 +47,7 @@ impl Reservation<'_> {
         if !self.request.knows_user() {
             return Capacity::UnknownUser;
         }
-        if self.takes && self.user.is_none() {
+        if self.decides && self.user.is_none() {
             return Capacity::Busy;
         }
         let block = ledger::block(&self.exposures, cap.number.into());

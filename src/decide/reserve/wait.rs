@@ -30,7 +30,7 @@ impl Reservation<'_> {
             return false;
         }
         if self.waited_ms >= self.lock_wait_ms || Instant::now() >= self.wait_until {
-            budget.note_vain_wait(self.waited_ms, clock::now());
+            budget.note_wait_timeout(self.waited_ms, clock::now());
             return false;
         }
         let wanted = |number: i32| {

@@ -168,7 +168,7 @@ impl Rules {
         let is_set = |rule: &Rule| rule.set.is_some();
         if self.rows_of_sets.borrow().is_some()
             || !self.rules.iter().any(is_set)
-            || session::sees(self.published_by.get())
+            || session::sees(self.published_in.get())
         {
             return;
         }

@@ -101,7 +101,7 @@ fn a_cap_that_is_not_in_force_keeps_what_it_had() {
     let mut ledger = Vec::new();
     for at in 0..500 {
         ledger.extend([at / 50, 1, 7]);
-        count_blindly(&mut ledger, (1000 - at, 1));
+        count_without_window(&mut ledger, (1000 - at, 1));
     }
     let counted: Vec<_> = entries(&ledger)
         .filter(|entry| entry.2 == COUNTED)
