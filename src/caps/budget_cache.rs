@@ -49,9 +49,18 @@ struct BudgetCache {
     times_free: HashMap<i32, u32>,
     /// The row that it tries first.
     first_row: HashMap<i32, i32>,
-    /// Until when it does not wait for a row, since a wait has timed out.
-    no_wait_until: HashMap<i32, i64>,
+    /// Since a wait has timed out.
+    wait_pauses: HashMap<i32, WaitPause>,
 }
+
+/// Until when, and for how many decisions at most, this session does not wait for a row of a budget.
+struct WaitPause {
+    until: i64,
+    decisions: u32,
+}
+
+/// Decisions without a wait after one that has timed out.
+const PAUSED_DECISIONS: u32 = 4;
 
 /// What some session has said of a budget, for a window and until a moment.
 struct AnnouncedLevel {
@@ -79,17 +88,30 @@ impl Budget<'_> {
         });
     }
 
-    /// Whether this session may wait for a row: not for as long after a timeout as that wait took. So sessions that are
-    /// too many for a budget spend half of their time waiting for it at most.
+    /// Whether this session may wait for a row: not for as long after a timeout as that wait took, nor for so many
+    /// decisions. So sessions that are too many for a budget spend half of their time waiting for it at most, and one
+    /// that was late once misses few rows that pass from hand to hand.
     pub fn may_wait(&self, now: i64) -> bool {
-        let until = CACHE.with_borrow(|cache| cache.no_wait_until.get(&self.0.number).copied());
-        until.is_none_or(|until| now >= until)
+        CACHE.with_borrow_mut(|cache| {
+            let Some(pause) = cache.wait_pauses.get_mut(&self.0.number) else {
+                return true;
+            };
+            if now >= pause.until || pause.decisions == 0 {
+                cache.wait_pauses.remove(&self.0.number);
+                return true;
+            }
+            pause.decisions -= 1;
+            false
+        })
     }
 
     /// Notes that a wait of so many milliseconds has timed out.
     pub fn note_wait_timeout(&self, milliseconds: u32, now: i64) {
-        let until = now.saturating_add(i64::from(milliseconds) * 1_000);
-        CACHE.with_borrow_mut(|cache| cache.no_wait_until.insert(self.0.number, until));
+        let pause = WaitPause {
+            until: now.saturating_add(i64::from(milliseconds) * 1_000),
+            decisions: PAUSED_DECISIONS,
+        };
+        CACHE.with_borrow_mut(|cache| cache.wait_pauses.insert(self.0.number, pause));
     }
 
     /// The numbers of the rows in the order in which this session tries them. Which is first depends on the session
