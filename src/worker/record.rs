@@ -17,14 +17,14 @@ thread_local! {
         &[TEXTARRAYOID]) };
     static SUCCESS: Statement = const { Statement::new(
         "WITH before AS (SELECT b.failures FROM decide.job_run AS b WHERE b.job = $1) \
-         INSERT INTO decide.job_run AS r (job, started_at, duration, rows, succeeded_at, users_skipped, next_run) \
+         INSERT INTO decide.job_run AS r (job, started_at, duration, rows, succeeded_at, users_left, next_run) \
          SELECT j.job, $2, pg_catalog.clock_timestamp() - $2, $3, CASE WHEN NOT $4 THEN $2 END, $5, \
                 CASE WHEN $4 THEN pg_catalog.clock_timestamp() ELSE $2 + j.every END \
            FROM decide.job AS j WHERE j.job = $1 \
          ON CONFLICT (job) DO UPDATE \
             SET started_at = excluded.started_at, duration = excluded.duration, rows = excluded.rows, \
                 succeeded_at = COALESCE(excluded.succeeded_at, r.succeeded_at), \
-                error = NULL, failures = 0, users_skipped = excluded.users_skipped, next_run = excluded.next_run \
+                error = NULL, failures = 0, users_left = excluded.users_left, next_run = excluded.next_run \
          RETURNING (SELECT b.failures FROM before AS b) > 0",
         &[TEXTOID, TIMESTAMPTZOID, INT8OID, BOOLOID, INT8OID]) };
     static FAILURE: Statement = const { Statement::new(
