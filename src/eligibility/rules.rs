@@ -239,12 +239,10 @@ impl Rules {
         skipped: &OpenRules,
         until: &Deadline,
     ) -> Verdicts {
-        let role = match rule_role() {
-            Ok(role) => role,
+        let (role, mut verdicts) = match self.begin() {
+            Ok(begun) => begun,
             Err(reason) => return self.all_failed(&reason),
         };
-        self.provide_actions();
-        let mut verdicts = self.no_verdicts();
         if let Some(rule) = skipped.probed {
             let until = until.share(2);
             let single = SingleRule {
@@ -296,12 +294,10 @@ impl Rules {
         skipped: &OpenRules,
         until: &Deadline,
     ) -> Verdicts {
-        let role = match rule_role() {
-            Ok(role) => role,
+        let (role, mut verdicts) = match self.begin() {
+            Ok(begun) => begun,
             Err(reason) => return self.all_failed(&reason),
         };
-        self.provide_actions();
-        let mut verdicts = self.no_verdicts();
         for rule in (0..self.rules.len()).filter(|&rule| !skipped.skips(rule)) {
             let part = until.share(self.rules.len() - rule);
             let part = if until.is_over() { until } else { &part };
@@ -322,6 +318,13 @@ impl Rules {
     pub fn all_failed(&self, reason: &str) -> Verdicts {
         let bound = self.rules.iter().flat_map(|rule| &rule.actions);
         Verdicts::all_failed(reason, bound.copied())
+    }
+
+    /// The role that rules run as, and verdicts to be filled; or why no rule can run.
+    fn begin(&self) -> Result<(pg_sys::Oid, Verdicts), String> {
+        let role = rule_role()?;
+        self.provide_actions();
+        Ok((role, self.no_verdicts()))
     }
 
     fn no_verdicts(&self) -> Verdicts {

@@ -29,7 +29,7 @@ pub struct BackfillStep {
     pub users: i64,
     pub more: bool,
     /// How many users are left for later, since other transactions have locked their rows.
-    pub users_skipped: i64,
+    pub users_left: i64,
 }
 
 /// Stages the feature, or computes the next part of its past; answers in words how far it is.
@@ -63,7 +63,7 @@ pub fn step() -> Result<BackfillStep, Error> {
     };
     let done = fill(slot)?;
     let another = || policy::next_to_fill().is_some();
-    let more = done.more || done.users_skipped == 0 && done.users > 0 && another();
+    let more = done.more || done.users_left == 0 && done.users > 0 && another();
     Ok(BackfillStep { more, ..done })
 }
 
@@ -107,7 +107,7 @@ fn fill(slot: i32) -> Result<BackfillStep, Error> {
     Ok(BackfillStep {
         users: done,
         more: !all_seen && few,
-        users_skipped: to.left.len() as i64,
+        users_left: to.left.len() as i64,
     })
 }
 

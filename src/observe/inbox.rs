@@ -44,7 +44,7 @@ pub struct Folded {
     /// Whether there are more.
     pub more: bool,
     /// Of how many users the run has left events in the inbox so far.
-    pub users_skipped: usize,
+    pub users_left: usize,
 }
 
 /// One run through the inbox, batch by batch.
@@ -73,7 +73,7 @@ impl InboxRun {
         let mut events = self.lock(most);
         let Some(last) = events.iter().map(|event| event.received_at).max() else {
             return Ok(Folded {
-                users_skipped: self.locked_users.len(),
+                users_left: self.locked_users.len(),
                 ..Folded::default()
             });
         };
@@ -96,7 +96,7 @@ impl InboxRun {
         Ok(Folded {
             events: events.len() as i64,
             more: full && self.locked_users.len() < MOST_LOCKED,
-            users_skipped: self.locked_users.len(),
+            users_left: self.locked_users.len(),
         })
     }
 

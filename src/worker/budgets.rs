@@ -25,7 +25,7 @@ pub fn start() -> Steps {
     Box::new(move || {
         let step = step(&mut left)?;
         Ok(Step {
-            stripes_skipped: left.0.len() as i64,
+            stripes_left: left.0.len() as i64,
             ..step
         })
     })
@@ -76,7 +76,7 @@ fn step(left: &mut RowsLeft) -> Result<Step, Error> {
 
 pub fn report(run: &Run) -> String {
     let rows = run.rows;
-    match run.stripes_skipped {
+    match run.stripes_left {
         0 => format!("{rows} reservations looked up"),
         left => format!(
             "{rows} reservations looked up; rows of counters left, since others have locked them: {left}"

@@ -16,14 +16,14 @@ fn step(inbox: &mut InboxRun) -> Result<Step, Error> {
     let folded = inbox.fold(BATCH)?;
     Ok(Step {
         more: folded.more,
-        users_skipped: folded.users_skipped as i64,
+        users_left: folded.users_left as i64,
         ..Step::last(folded.events)
     })
 }
 
 pub fn report(run: &Run) -> String {
     let events = run.rows;
-    match run.users_skipped {
+    match run.users_left {
         0 => format!("{events} events folded"),
         left => format!("{events} events folded, those of {left} users left"),
     }

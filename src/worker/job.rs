@@ -24,9 +24,9 @@ pub struct Step {
     /// Whether the run has another step to do.
     pub more: bool,
     /// How many users the run has left out so far, since other transactions have locked their rows.
-    pub users_skipped: i64,
+    pub users_left: i64,
     /// Stripes of budgets that the run has skipped, since other transactions have locked them.
-    pub stripes_skipped: i64,
+    pub stripes_left: i64,
 }
 
 impl Step {
@@ -35,8 +35,8 @@ impl Step {
         Step {
             rows,
             more: false,
-            users_skipped: 0,
-            stripes_skipped: 0,
+            users_left: 0,
+            stripes_left: 0,
         }
     }
 
@@ -54,8 +54,8 @@ pub struct Run {
     pub job: &'static Job,
     pub started_at: i64,
     pub rows: i64,
-    pub users_skipped: i64,
-    pub stripes_skipped: i64,
+    pub users_left: i64,
+    pub stripes_left: i64,
     steps: Steps,
 }
 
@@ -65,8 +65,8 @@ impl Run {
             job,
             started_at,
             rows: 0,
-            users_skipped: 0,
-            stripes_skipped: 0,
+            users_left: 0,
+            stripes_left: 0,
             steps: (job.start)(),
         }
     }
@@ -75,8 +75,8 @@ impl Run {
     pub fn step(&mut self) -> Result<bool, Error> {
         let step = (self.steps)()?;
         self.rows += step.rows;
-        self.users_skipped = step.users_skipped;
-        self.stripes_skipped = step.stripes_skipped;
+        self.users_left = step.users_left;
+        self.stripes_left = step.stripes_left;
         Ok(step.more)
     }
 }

@@ -80,7 +80,7 @@ pub fn success(run: &Run, more: bool) -> bool {
             datum::timestamp(run.started_at),
             datum::int8(run.rows),
             datum::bool(more),
-            datum::int8(run.users_skipped),
+            datum::int8(run.users_left),
         ];
         statement.write(&args, |row| recovered = row.get(1).unwrap_or(false))
     });
