@@ -1,14 +1,16 @@
 //! Caps as decisions hold them: which actions each binds, by how much, over which window.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
+use super::limits::Amounts;
 use crate::math::ledger::Terms;
 use crate::pg::{Statement, datum};
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID};
 
 /// Who shares a cap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Per {
     User,
     All,
@@ -57,7 +59,7 @@ impl Per {
 }
 
 /// Over which time it counts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Span {
     Forever,
     /// The last so many microseconds.
@@ -80,7 +82,7 @@ impl Span {
 }
 
 /// How a budget is spread over its window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pacing {
     None,
     Even,
@@ -128,6 +130,7 @@ impl Pacing {
 }
 
 /// A cap; of one that limits each value of an attribute by itself, one of its values.
+#[derive(Serialize, Deserialize)]
 pub struct Cap {
     /// By which counters and traces know it.
     pub number: i32,
@@ -155,10 +158,11 @@ pub struct Cap {
     /// Where it holds; None is everywhere.
     pub surface: Option<String>,
     /// What an exposure of each action that it binds takes, by the action's number.
-    pub amounts: HashMap<i32, i64>,
+    pub amounts: Amounts,
     /// The largest of them, at least 1, and the least that is more than nothing.
     pub largest: i64,
     pub least: Option<i64>,
+    #[serde(skip)]
     pub last_window: LastWindow,
 }
 
@@ -296,8 +300,13 @@ impl Cap {
 
     /// The amount of an exposure of that action on that surface; None where the cap does not bind it.
     pub fn amount(&self, action: i32, surface: &str) -> Option<i64> {
-        let here = self.surface.as_deref().is_none_or(|only| only == surface);
-        here.then(|| self.amounts.get(&action).copied()).flatten()
+        let here = self.binds_on(surface);
+        here.then(|| self.amounts.get(action)).flatten()
+    }
+
+    /// Whether it holds on a surface.
+    pub fn binds_on(&self, surface: &str) -> bool {
+        self.surface.as_deref().is_none_or(|only| only == surface)
     }
 
     /// Whether decisions always read the counter before they choose: its stripes have few units each, or there is one

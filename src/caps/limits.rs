@@ -2,15 +2,20 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 use super::cap::Cap;
+use crate::math::slab::Slab;
 
 /// The caps that bear on a surface.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Limits {
     /// By their index in the bundle, in order of their numbers.
     pub caps: Vec<usize>,
-    /// Per action of the surface: indexes among `caps`, and amounts.
-    pub of_action: Vec<Vec<(usize, i64)>>,
+    /// Where the needs of each action of the surface end; nothing where there is no cap.
+    ends: Slab<u32>,
+    needs: Slab<Need>,
     /// The largest amount that an action here takes, per cap.
     pub largest: Vec<i64>,
     /// Indexes of the soft ones, in the order in which they give way.
@@ -19,27 +24,36 @@ pub struct Limits {
     pub of_users: bool,
 }
 
+/// What an exposure of an action takes of a cap.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Need {
+    /// Units, more than nothing.
+    amount: i64,
+    /// The index of the cap among those of the surface.
+    cap: u64,
+}
+
 impl Limits {
-    /// What bears on the actions of a surface, given by their numbers.
+    /// What bears on the actions of a surface, given by their numbers, ascending.
     pub fn of(surface: &str, actions: &[i32], caps: &[Cap]) -> Limits {
-        let mut limits = Limits {
-            of_action: vec![Vec::new(); actions.len()],
-            ..Limits::default()
-        };
-        for (i, cap) in caps.iter().enumerate() {
-            let amounts: Vec<(usize, i64)> = actions
-                .iter()
-                .enumerate()
-                .filter_map(|(a, &action)| Some((a, cap.amount(action, surface)?)))
-                .filter(|&(_, amount)| amount > 0) // what takes nothing is not limited
-                .collect();
-            let Some(largest) = amounts.iter().map(|&(_, amount)| amount).max() else {
+        let mut limits = Limits::default();
+        let mut needs: Vec<(usize, Need)> = Vec::new();
+        let binding = caps.iter().enumerate();
+        for (i, cap) in binding.filter(|(_, cap)| cap.binds_on(surface)) {
+            let index = limits.caps.len();
+            let mut largest = None;
+            for &Amount { number, amount, .. } in &cap.amounts.0 {
+                // What takes nothing is not limited.
+                if let (true, Ok(action)) = (amount > 0, actions.binary_search(&number)) {
+                    largest = largest.max(Some(amount));
+                    let cap = index as u64;
+                    needs.push((action, Need { amount, cap }));
+                }
+            }
+            let Some(largest) = largest else {
                 continue;
             };
-            let index = limits.caps.len();
-            for (a, amount) in amounts {
-                limits.of_action[a].push((index, amount));
-            }
             limits.caps.push(i);
             limits.largest.push(largest);
             limits.of_users |= cap.per.is_of_user();
@@ -47,11 +61,76 @@ impl Limits {
                 limits.soft.push(index);
             }
         }
+        if !needs.is_empty() {
+            // By action, and in order of the caps within each.
+            needs.sort_by_key(|&(action, _)| action);
+            let mut ends = vec![0u32; actions.len()];
+            for &(action, _) in &needs {
+                ends[action] += 1;
+            }
+            let mut total = 0;
+            for end in &mut ends {
+                total += *end;
+                *end = total;
+            }
+            limits.ends = ends.into();
+            limits.needs = needs.into_iter().map(|(_, need)| need).collect();
+        }
         limits.soft.sort_by_key(|&index| {
             let cap = &caps[limits.caps[index]];
             (cap.relax_order, cap.number)
         });
         limits
+    }
+
+    /// What an action of the surface takes, by its index there: indexes among `caps`, and amounts.
+    pub fn of_action(&self, action: usize) -> impl Iterator<Item = (usize, i64)> {
+        let ends = &self.ends[..];
+        let first = action.checked_sub(1).and_then(|before| ends.get(before));
+        let range = first.map_or(0, |&first| first as usize)
+            ..ends.get(action).map_or(0, |&end| end as usize);
+        let needs = self.needs.get(range).unwrap_or_default();
+        needs.iter().map(|need| (need.cap as usize, need.amount))
+    }
+}
+
+/// What an exposure of each action takes of a cap, by the action's number.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Amounts(Slab<Amount>);
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Amount {
+    amount: i64,
+    number: i32,
+    unused: i32,
+}
+
+impl Amounts {
+    /// Of the actions with these numbers, in units.
+    pub fn of(amounts: impl Iterator<Item = (i32, i64)>) -> Amounts {
+        let amounts = amounts.map(|(number, amount)| Amount {
+            amount,
+            number,
+            unused: 0,
+        });
+        let mut amounts: Vec<Amount> = amounts.collect();
+        amounts.sort_unstable_by_key(|of| of.number);
+        Amounts(amounts.into())
+    }
+
+    /// That of an action; None where the cap does not limit it.
+    pub fn get(&self, number: i32) -> Option<i64> {
+        let index = self.0.binary_search_by_key(&number, |of| of.number);
+        index.ok().map(|index| self.0[index].amount)
+    }
+
+    pub fn numbers(&self) -> impl Iterator<Item = i32> {
+        self.0.iter().map(|of| of.number)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = i64> {
+        self.0.iter().map(|of| of.amount)
     }
 }
 

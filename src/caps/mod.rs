@@ -11,7 +11,7 @@ mod stripes;
 
 pub use budget_cache::Level;
 pub use cap::{Cap, Pacing, Per, Span};
-pub use limits::{Limits, counted_by};
+pub use limits::{Amounts, Limits, counted_by};
 pub use pacing::{Price, announce_prices, prices};
 pub use quotas::count_stripes;
 pub use stripes::{Budget, Stripe};

@@ -42,16 +42,16 @@ pub fn find(
     let verdicts = (!surface.rules.is_empty())
         .then(|| envelope.depend_on(Dependency::Rules, || ask(request, envelope, vector)));
     for (i, action) in surface.actions.iter().enumerate() {
-        let verdict = match (&verdicts, action.rule) {
+        let verdict = match (&verdicts, action.rule()) {
             (Some(verdicts), Some(rule)) => verdicts.of(rule, action.number),
             _ => Verdict::Holds,
         };
         let why = match verdict {
-            _ if action.killed => Blocked::Killed,
+            _ if request.bundle.killed.takes_out(action) => Blocked::Killed,
             _ if request.now < action.starts => Blocked::NotStarted,
             _ if request.now >= action.ends => Blocked::Ended,
             _ if action
-                .rule
+                .rule()
                 .is_some_and(|rule| envelope.open_rules.skips(rule)) =>
             {
                 Blocked::Breaker

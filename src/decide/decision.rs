@@ -39,9 +39,13 @@ impl<'a> Decision<'a> {
 
     /// What went wrong on the way.
     pub fn errors(&self) -> Vec<Option<String>> {
-        let actions = &self.request.surface.actions;
+        let request = &self.request;
+        let name = |action: usize| {
+            let action = &request.surface.actions[action];
+            request.bundle.actions.name(action)
+        };
         let of_rules = self.candidates.rule_errors.iter();
-        let of_rules = of_rules.map(|of| format!("{}: {}", actions[of.action].name, of.error));
+        let of_rules = of_rules.map(|of| format!("{}: {}", name(of.action), of.error));
         let mut errors: Vec<Option<String>> = Vec::new();
         errors.extend(self.features.source_note.map(|note| Some(note.to_owned())));
         errors.extend(of_rules.map(Some));

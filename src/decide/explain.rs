@@ -12,12 +12,13 @@ use crate::pg::datum::{self, Arg};
 pub fn explain(args: &DecideArgs<'_>, call: &Call) {
     run(args, |decision| {
         let surface = decision.request.surface;
+        let actions = &decision.request.bundle.actions;
         let mut rows = call.rows();
         push_open(decision, &mut rows);
         push_blocked(decision, &mut rows);
         if decision.reason == Some(Reason::Paused) {
             for action in &surface.actions {
-                let row = left_out(&action.name, "mode", "the surface is paused", None);
+                let row = left_out(actions.name(action), "mode", "the surface is paused", None);
                 rows.push(row);
             }
         }
@@ -27,7 +28,7 @@ pub fn explain(args: &DecideArgs<'_>, call: &Call) {
         let reason = reason.to_string();
         for slot in decision.draw.filled()..surface.slots {
             let number = datum::int4(slot as i32 + 1);
-            let fallback = &surface.fallback.name;
+            let fallback = actions.name(&surface.fallback);
             rows.push(left_out(fallback, "fallback", &reason, number));
         }
     })
@@ -37,6 +38,7 @@ pub fn explain(args: &DecideArgs<'_>, call: &Call) {
 /// Those that could be had: with score and probability in the first slot.
 fn push_open(decision: &Decision<'_>, rows: &mut Rows) {
     let (surface, draw) = (decision.request.surface, decision.draw);
+    let actions = &decision.request.bundle.actions;
     let slate = &draw.slate;
     let passed_over = match &decision.reason {
         Some(reason) if draw.filled() == 0 => reason.to_string(),
@@ -54,7 +56,7 @@ fn push_open(decision: &Decision<'_>, rows: &mut Rows) {
             None => ("choose", datum::text(&passed_over)),
         };
         rows.push([
-            datum::text(&surface.actions[action].name),
+            datum::text(actions.name(&surface.actions[action])),
             score.and_then(|&score| datum::float8(score.into())),
             probability.and_then(|&probability| datum::float8(probability)),
             datum::text(step),
@@ -73,7 +75,9 @@ fn push_blocked(decision: &Decision<'_>, rows: &mut Rows) {
             Some(failed) => format!("{reason}: {}", failed.error),
             None => reason.to_owned(),
         };
-        let action = &decision.request.surface.actions[blocked.action].name;
+        let request = &decision.request;
+        let action = &request.surface.actions[blocked.action];
+        let action = request.bundle.actions.name(action);
         rows.push(left_out(action, step, &reason, None));
     }
 }

@@ -129,7 +129,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         _ if trace.mode() == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
         Ok(policy) => {
-            scores.apply_model(policy, surface, &fields, &features);
+            scores.apply_model(&bundle, surface, &fields, &features);
             scores.take_off_prices(policy, surface, &bundle);
             scores.write(&draw.open, &mut draw.scores);
             redraw(policy, surface, &trace, &mut draw);

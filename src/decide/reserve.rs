@@ -131,8 +131,8 @@ impl<'a> Reservation<'a> {
         if self.moment >= self.request.surface.actions[action].ends {
             return Some(Blocked::Ended);
         }
-        let mut needs = self.limits.of_action[action].iter();
-        let &(index, _) = needs.find(|&&(index, amount)| !self.capacities[index].allows(amount))?;
+        let mut needs = self.limits.of_action(action);
+        let (index, _) = needs.find(|&(index, amount)| !self.capacities[index].allows(amount))?;
         Some(match self.capacities[index] {
             Capacity::Contested(_) | Capacity::Busy => Blocked::Busy,
             Capacity::UnknownUser => Blocked::UnknownUser,
@@ -161,15 +161,15 @@ impl<'a> Reservation<'a> {
             if slot + 1 == slots {
                 return;
             }
-            for &(index, amount) in &self.limits.of_action[open[picked]] {
+            for (index, amount) in self.limits.of_action(open[picked]) {
                 if self.capacities[index] != Capacity::Plenty {
                     left[index] = left[index].saturating_sub(amount);
                 }
             }
             is_gone[picked] = true;
             for (candidate, &action) in open.iter().enumerate() {
-                let mut needs = self.limits.of_action[action].iter();
-                if !is_gone[candidate] && needs.any(|&(index, amount)| left[index] < amount) {
+                let mut needs = self.limits.of_action(action);
+                if !is_gone[candidate] && needs.any(|(index, amount)| left[index] < amount) {
                     is_gone[candidate] = true;
                     gone.push(candidate);
                     dropped.push(Dropped {

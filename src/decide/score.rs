@@ -37,7 +37,7 @@ pub fn score_candidates(
     scores: &mut Scores,
 ) {
     let (surface, bundle) = (request.surface, request.bundle);
-    scores.apply_model(policy, surface, &request.fields, features);
+    scores.apply_model(bundle, surface, &request.fields, features);
     caps::prices(bundle.caps_of(surface), &mut scores.prices);
     scores.take_off_prices(policy, surface, bundle);
 }
@@ -59,21 +59,19 @@ impl Scores {
     /// Without a model, for a selection that needs none, every score is 0.
     pub fn apply_model(
         &mut self,
-        policy: &Policy,
+        bundle: &Bundle,
         surface: &Surface,
         fields: &[Value<'_>],
         features: &Features,
     ) {
         self.of_actions.clear();
         self.of_actions.resize(surface.actions.len(), 0.0);
-        let Some(model) = &policy.model else {
+        let Some(scorer) = bundle.scorer(surface) else {
             return;
         };
         self.fill_inputs(surface.affinities.len, features);
-        model
-            .scorer
-            .vector(&self.inputs, fields, &mut self.coordinates);
-        model.scorer.score(&self.coordinates, &mut self.of_actions);
+        scorer.vector(&self.inputs, fields, &mut self.coordinates);
+        scorer.score(&self.coordinates, &mut self.of_actions);
     }
 
     /// Takes off each score the price of the units that its action takes: Σ λ · amount. Where no model was asked there
@@ -89,9 +87,10 @@ impl Scores {
                 continue;
             };
             let scale = bundle.caps[limits.caps[index]].scale as f64;
-            for (score, needs) in self.of_actions.iter_mut().zip(&limits.of_action) {
-                if let Some((_, amount)) = needs.iter().find(|(of, _)| *of == index) {
-                    *score = to_f32(f64::from(*score) - lambda * (*amount as f64 / scale));
+            for (action, score) in self.of_actions.iter_mut().enumerate() {
+                let mut needs = limits.of_action(action);
+                if let Some((_, amount)) = needs.find(|&(of, _)| of == index) {
+                    *score = to_f32(f64::from(*score) - lambda * (amount as f64 / scale));
                 }
             }
         }

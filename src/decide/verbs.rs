@@ -47,14 +47,15 @@ fn decide(call: &Call, user_id: Option<&str>) {
     };
     run(&args, |decision| {
         let mut rows = call.rows();
-        let surface = decision.request.surface;
+        let request = &decision.request;
+        let (surface, actions) = (request.surface, &request.bundle.actions);
         let id = datum::uuid(decision.id);
         let reason = decision.reason.as_ref().map(ToString::to_string);
         let reason = datum::optional_text(reason.as_deref());
         for (slot, shown) in decision.answer.slots().iter().enumerate() {
             rows.push([
                 datum::int4(slot as i32 + 1),
-                datum::text(&shown.action(surface).name),
+                datum::text(actions.name(shown.action(surface))),
                 datum::float8(shown.probability),
                 id,
                 reason.filter(|_| shown.is_fallback()),

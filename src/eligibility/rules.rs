@@ -13,11 +13,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use pgrx::pg_sys;
+use serde::{Deserialize, Serialize};
 
 use super::deadline::{Deadline, timed_out};
 use super::scope::{RuleInputs, rule_role};
 use super::verdict::{OpenRules, RuleFault, Verdicts};
 use crate::math::hash::fnv64a;
+use crate::math::slab::Slab;
 use crate::pg::attempt::attempt;
 use crate::pg::confined::confined;
 use crate::pg::datum::{self, Arg};
@@ -30,6 +32,7 @@ use crate::pg::{Plan, array, identity, session};
 const MOST_FAILURES: usize = 50;
 
 /// The rules of one surface.
+#[derive(Serialize, Deserialize)]
 pub struct Rules {
     bundle: i64,
     surface: String,
@@ -37,15 +40,21 @@ pub struct Rules {
     rules: Vec<Rule>,
     hashes: Vec<i64>,
     /// The transaction that published the bundle.
+    #[serde(skip)]
     pub published_in: Cell<u32>,
     /// The actions of each set as text, once a transaction had a snapshot that does not see the bundle.
+    #[serde(skip)]
     rows_of_sets: RefCell<Option<HashMap<i32, String>>>,
+    #[serde(skip)]
     combined: RefCell<Option<CombinedStatement>>,
     /// By the index of the rule.
+    #[serde(skip)]
     single: RefCell<HashMap<usize, RuleStatement>>,
     /// Whether rules are evaluated one by one, since together they have timed out.
+    #[serde(skip)]
     one_by_one: Cell<bool>,
     /// Whether planning has failed: then its time is counted.
+    #[serde(skip)]
     planning_failed: Cell<bool>,
 }
 
@@ -168,12 +177,13 @@ impl Verdicts {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub struct Rule {
     pub text: String,
     /// Its number in `decide.bundle_action`, if it looks at the action.
     pub set: Option<i32>,
     /// The numbers of the actions that it binds, in order.
-    pub actions: Vec<i32>,
+    pub actions: Slab<i32>,
 }
 
 /// What a rule may read.

@@ -1,5 +1,6 @@
 //! What a rule may read, and the role that it runs as.
 
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 use pgrx::pg_sys::{self, FLOAT8ARRAYOID, INT4OID, JSONBOID, UUIDOID};
@@ -13,6 +14,7 @@ use crate::settings;
 pub(super) const TYPES: [pg_sys::Oid; 5] = [UUIDOID, JSONBOID, FLOAT8ARRAYOID, INT4OID, INT4OID];
 
 /// The rows that a rule may read: `request(user_key, context)` and `features`, a column per feature.
+#[derive(Serialize, Deserialize)]
 pub struct RuleInputs {
     request: String,
     features: String,

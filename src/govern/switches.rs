@@ -119,6 +119,21 @@ impl Switches {
         self.since <= now && now < self.until
     }
 
+    /// The names of what is killed of a kind.
+    pub fn killed(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        let killed = self.killed.iter();
+        killed.filter(move |(of, _)| *of == kind).map(|(_, name)| name.as_str())
+    }
+
+    /// Writes down what models depend on: the same texts for the same features and coefficients.
+    pub fn write_of_models(&self, text: &mut String) {
+        let features = self.killed(Kind::Feature).map(|name| format!("|f:{name}"));
+        let coefficients = self.coefficients.iter().map(|of| format!("|c:{of:?}"));
+        let mut killed: Vec<String> = features.chain(coefficients).collect();
+        killed.sort_unstable();
+        text.extend(killed);
+    }
+
     pub fn kill(&self, kind: Kind, name: &str) -> bool {
         !self.killed.is_empty() && self.killed.contains(&(kind, name.to_owned()))
     }

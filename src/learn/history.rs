@@ -121,7 +121,7 @@ impl History {
             .collect::<Result<_, _>>()?;
         let actions = bundles.iter().map(|bundle| {
             let surface = bundle.surfaces.get(span.surface);
-            let listed = surface.map_or(&[][..], |surface| &surface.actions);
+            let listed = surface.map_or(&[][..], |surface| &surface.actions[..]);
             listed
                 .iter()
                 .enumerate()
@@ -172,7 +172,7 @@ impl History {
                 mask: &FeatureMask::of(&bundle.features, &switches),
             };
             let entities = bundle.entities.iter();
-            let entities = entities.map(|&i| values.of(i, &action.name, &self.surface));
+            let entities = entities.map(|&i| values.of(i, bundle.actions.name(action), &self.surface));
             self.rows[i].entities = entities.collect();
         }
         Ok(())
@@ -200,8 +200,7 @@ impl History {
     fn affinity(&self, example: &Example, name: &str) -> Value<'_> {
         let bundle = &self.bundles[example.bundle];
         let offset = self.surface(example).and_then(|surface| {
-            let action = *self.actions[example.bundle].get(&example.action)?;
-            surface.offset_of_affinity(bundle, name, action)
+            surface.offset_of_affinity(bundle, name, self.action(example)?)
         });
         let mut pairs = example.affinities.as_chunks::<2>().0.iter();
         let found = offset.and_then(|offset| pairs.find(|pair| pair[0] == offset as f64));
@@ -233,7 +232,7 @@ impl History {
             }
             Source::Action | Source::Attribute(_) | Source::Surface(_) => {
                 let action = self.action(example);
-                match action.map_or(Value::Missing, |action| policy::attribute(action, source)) {
+                match action.map_or(Value::Missing, |action| bundle.actions.fact(action, source)) {
                     Value::Missing => self.entity(example, source),
                     value => value,
                 }

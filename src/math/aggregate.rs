@@ -31,6 +31,7 @@ mod window;
 
 use super::decay::Decayed;
 use cell::{moment, number};
+use serde::{Deserialize, Serialize};
 
 /// What fills a cell to which nothing was ever written.
 pub const NEVER: f64 = f64::NEG_INFINITY;
@@ -39,7 +40,7 @@ pub const NEVER: f64 = f64::NEG_INFINITY;
 pub const MAX_ROW: usize = 1 << 20;
 
 /// What is kept.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Kind {
     /// How many events, each fading.
     DecayedCount,
@@ -83,7 +84,7 @@ pub enum Kind {
 }
 
 /// A kind and how long it remembers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Aggregate {
     /// What is kept.
     pub kind: Kind,
@@ -94,7 +95,7 @@ pub struct Aggregate {
 }
 
 /// Which part of a rate an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Side {
     /// The numerator.
     Hit,

@@ -8,10 +8,11 @@ pub use selection::{
 };
 pub use slate::Slate;
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A selection rule with a floor under each probability.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// The rule.
     pub selection: Selection,

@@ -19,6 +19,7 @@
 //! | `identifier` | UUIDs that say when a decision was made |
 //! | `ledger` | what was taken from a cap, over calendar and sliding windows, and reserved |
 //! | `runs` | ascending numbers in little space |
+//! | `slab` | long arrays that an image holds for many processes |
 //!
 //! # The same bits everywhere
 //! A decision is replayed bit for bit, on another machine and by another build. So everything on its path
@@ -39,6 +40,7 @@ pub mod pacing;
 pub mod random;
 pub mod runs;
 pub mod scorer;
+pub mod slab;
 pub mod train;
 
 /// The sum of `values`, always in the same order: eight running sums, the i-th over the positions that leave i when

@@ -17,7 +17,11 @@ mod panels;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 use super::model::{Encoding, Family, Value};
+use super::slab::Slab;
 pub use coordinate::Coordinate;
 use panels::Panels;
 
@@ -25,23 +29,24 @@ use panels::Panels;
 pub const MAX_CELLS: usize = 1 << 26;
 
 /// A compiled model. Immutable; scoring with it does not allocate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scorer {
     family: Family,
     actions: usize,
     inputs: usize,
-    parts: Vec<RequestPart>,
+    parts: Slab<RequestPart>,
     /// The factors of all parts, one part after the other.
     factors: Vec<(Encoding, FactIndex)>,
     /// The weights of the coordinates that are the same for every action: the first ones of x.
-    common: Vec<f32>,
+    common: Slab<f32>,
     /// The weights of the others, for each action.
     own: Panels,
 }
 
 /// The request part of one or more terms: where its coordinates begin, and where its factors end. No factors: the
 /// constant 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 struct RequestPart {
     base: u32,
     end: u32,
@@ -58,7 +63,7 @@ pub enum Position {
 }
 
 /// Where in the request a fact is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum FactIndex {
     Feature(u32),
     Context(u32),

@@ -103,7 +103,7 @@ fn fill(slot: i32) -> Result<BackfillStep, Error> {
     }
     let few = to.left.len() < MOST_LEFT;
     let all = all_seen && to.left.is_empty();
-    policy::filled_to(slot, &to, all, index < bundle.own);
+    policy::filled_to(slot, &to, all, index < bundle.own());
     Ok(BackfillStep {
         users: done,
         more: !all_seen && few,

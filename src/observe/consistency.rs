@@ -174,8 +174,8 @@ fn compare_one(
         for (offset, value) in bundle.affinity_of(affinity, &row.keyed, now) {
             agreement.note(traced.remove(&offset), Some(value));
         }
-        for offset in affinity.offsets.values() {
-            agreement.note(traced.remove(offset), None);
+        for offset in affinity.offsets() {
+            agreement.note(traced.remove(&offset), None);
         }
     }
 }

@@ -165,7 +165,7 @@ fn count_by_itself(event: &Event<'_>, cap: &Cap, bundle: &Bundle, row: &mut User
     };
     let amount = match event.surface {
         Some(surface) => cap.amount(number, surface),
-        None => cap.amounts.get(&number).copied(),
+        None => cap.amounts.get(number),
     };
     let Some(amount) = amount else { return };
     let cap_number = cap.number.into();

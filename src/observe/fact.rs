@@ -44,8 +44,9 @@ impl<'a> Fact<'a> {
                 Origin::Stored => self.attribute(&stored_name(name)),
                 Origin::Incoming(bundle) => {
                     let action = self.action.and_then(|action| bundle.actions.get(action));
-                    let attribute = action.and_then(|action| action.attributes.get(name));
-                    attribute.map_or(Value::Missing, |attribute| attribute.value())
+                    action.map_or(Value::Missing, |action| {
+                        bundle.actions.attribute(action, name)
+                    })
                 }
             },
         }

@@ -25,6 +25,7 @@ mod heap;
 pub mod holder;
 mod hot_chain;
 pub mod identity;
+pub mod image;
 pub mod invalidation;
 pub mod json;
 pub mod lock_timeout;
@@ -56,6 +57,7 @@ pub fn init() {
     timeout::init();
     confined::init();
     admission::init();
+    image::init();
 }
 
 #[cfg(any(test, feature = "pg_test"))]

@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use pgrx::pg_sys::{self, INT8OID};
 
-use super::bundle::Bundle;
+use super::bundle::{Bundle, Compiled};
+use super::bundle_image::{self, BundleKey};
 use super::compile::compile;
 use super::entity_snapshot::{self, EntitySnapshot, is_fresh};
 use super::faults::Faults;
 use super::publication::bundle_in_force;
+use super::scorers::{ModelInputs, Scorers};
 use super::staging::add_staged;
 use crate::caps::count_stripes;
 use crate::error::Error;
@@ -30,7 +32,7 @@ thread_local! {
         &[],
     ) };
     static CONTENT: Statement = const { Statement::new(
-        "SELECT b.content::text, b.xmin::text::bigint FROM decide.bundle AS b WHERE b.bundle = $1",
+        "SELECT b.content::text FROM decide.bundle AS b WHERE b.bundle = $1",
         &[INT8OID],
     ) };
 }
@@ -43,6 +45,7 @@ struct LiveBundle {
     switched: u64,
     /// The newest snapshot at that time, used or not.
     newest: Option<i64>,
+    key: BundleKey,
     bundle: Rc<Bundle>,
 }
 
@@ -105,17 +108,18 @@ fn cached(now: i64, is_good: impl Fn(&LiveBundle) -> bool) -> Result<Rc<Bundle>,
         let number = bundle_in_force().ok_or(Error::NothingPublished)?;
         let newest = entity_snapshot::newest();
         let fresh = newest.filter(|&at| is_fresh(at));
-        let same = known.filter(|kept| {
+        let key = BundleKey::of(number)?;
+        let known = known.filter(|kept| kept.key == key);
+        let same = known.as_ref().filter(|kept| {
             kept.published == published
-                && kept.bundle.number == number
-                && kept.bundle.snapshot == fresh
+                && kept.bundle.snapshot == fresh.filter(|_| !kept.bundle.entities.is_empty())
                 && kept.has_switches_of(now)
         });
         let bundle = match same {
-            Some(kept) => kept.bundle,
+            Some(kept) => kept.bundle.clone(),
             None => {
-                let mut bundle = load(number, fresh, Switches::read(None, now))?;
-                add_staged(&mut bundle)?;
+                let compiled = known.map(|kept| kept.bundle.compiled().clone());
+                let bundle = load_live(&key, compiled, fresh, now)?;
                 count_stripes(&bundle.caps);
                 Rc::new(bundle)
             }
@@ -125,10 +129,78 @@ fn cached(now: i64, is_good: impl Fn(&LiveBundle) -> bool) -> Result<Rc<Bundle>,
             snapshots,
             switched,
             newest,
+            key,
             bundle: bundle.clone(),
         }));
         Ok(bundle)
     })
+}
+
+/// The bundle in force: what was compiled of it is mapped, unless this session has it already.
+fn load_live(
+    key: &BundleKey,
+    compiled: Option<Rc<Compiled>>,
+    snapshot: Option<i64>,
+    now: i64,
+) -> Result<Bundle, Error> {
+    let compiled = match compiled {
+        Some(compiled) => compiled,
+        None => {
+            let compiled = bundle_image::compiled(key, || compile_content(key.number))?;
+            ready(compiled, key)
+        }
+    };
+    let switches = Switches::read(None, now);
+    let snapshot = snapshot.filter(|_| !compiled.entities.is_empty());
+    let scorers = match compiled.has_models() {
+        false => Scorers::default(),
+        true => bundle_image::models(key, snapshot, &switches, || {
+            compile_models(key.number, &compiled, snapshot, &switches)
+        })?,
+    };
+    let mut bundle = Bundle::new(key.number, compiled, scorers, snapshot, switches);
+    add_staged(&mut bundle)?;
+    Ok(bundle)
+}
+
+fn ready(compiled: Compiled, key: &BundleKey) -> Rc<Compiled> {
+    for surface in compiled.surfaces.values() {
+        surface.rules.published_in.set(key.published_in);
+    }
+    Rc::new(compiled)
+}
+
+/// Makes the images of a bundle that the running transaction puts in force, as sessions will look for them.
+pub fn prepare_images(number: i64, compiled: &Rc<Compiled>) -> Result<(), Error> {
+    let key = BundleKey::written(number)?;
+    let in_force = bundle_in_force().map(BundleKey::of).transpose()?;
+    let now = clock::now();
+    let switches = Switches::read(None, now);
+    let snapshot = entity_snapshot::newest().filter(|&at| is_fresh(at));
+    let snapshot = snapshot.filter(|_| !compiled.entities.is_empty());
+    let scorers = match compiled.has_models() {
+        false => None,
+        true => Some(compile_models(number, compiled, snapshot, &switches)?),
+    };
+    let models = scorers.as_ref().map(|scorers| (scorers, snapshot, &switches));
+    bundle_image::prepare(&key, compiled, models, in_force.as_ref());
+    Ok(())
+}
+
+/// Makes the image of the models of the bundle in force with a snapshot that the running transaction writes.
+pub fn prepare_models(bundle: &Bundle, taken_at: i64, snapshot: &EntitySnapshot) -> Result<(), Error> {
+    if !bundle.has_models() {
+        return Ok(());
+    }
+    let key = BundleKey::of(bundle.number)?;
+    let switches = Switches::read(None, clock::now());
+    let inputs = ModelInputs {
+        snapshot: Some(snapshot),
+        switches: &switches,
+    };
+    let scorers = without_faults(|faults| Scorers::compile(bundle, inputs, faults))?;
+    bundle_image::prepare_models(&key, &scorers, Some(taken_at), &switches);
+    Ok(())
 }
 
 /// What a decision was made with, as its trace names it.
@@ -185,31 +257,51 @@ pub fn with_inputs(inputs: DecisionInputs) -> Result<Rc<Bundle>, Error> {
     Ok(bundle)
 }
 
+/// Any bundle by its number. What is compiled of it is not kept for other sessions.
 fn load(number: i64, snapshot: Option<i64>, switches: Switches) -> Result<Bundle, Error> {
-    let mut found: Option<(String, i64)> = None;
+    let key = BundleKey::of(number)?;
+    let compiled = match bundle_image::compiled_before(&key) {
+        Some(compiled) => compiled,
+        None => compile_content(number)?,
+    };
+    let compiled = ready(compiled, &key);
+    let scorers = compile_models(number, &compiled, snapshot, &switches)?;
+    Ok(Bundle::new(number, compiled, scorers, snapshot, switches))
+}
+
+fn compile_content(number: i64) -> Result<Compiled, Error> {
+    let mut found: Option<String> = None;
     CONTENT.with(|statement| {
-        statement.read(&[datum::int8(number)], |row| {
-            found = Some((row.must(1), row.must(2)));
-        })
+        statement.read(&[datum::int8(number)], |row| found = Some(row.must(1)))
     });
-    let (text, published_in) = found.ok_or(Error::UnknownBundle(number))?;
+    let text = found.ok_or(Error::UnknownBundle(number))?;
     let content = serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
+    without_faults(|faults| compile(number, &content, faults))
+}
+
+fn compile_models(
+    number: i64,
+    compiled: &Compiled,
+    snapshot: Option<i64>,
+    switches: &Switches,
+) -> Result<Scorers, Error> {
     let snapshot = match snapshot {
         None => None,
-        Some(at) => {
-            let values = EntitySnapshot::read(at)?;
-            Some((at, values.ok_or(Error::UnknownSnapshot(number))?))
-        }
+        Some(at) => Some(EntitySnapshot::read(at)?.ok_or(Error::UnknownSnapshot(number))?),
     };
+    let inputs = ModelInputs {
+        snapshot: snapshot.as_ref(),
+        switches,
+    };
+    without_faults(|faults| Scorers::compile(compiled, inputs, faults))
+}
+
+/// Faults were found when the bundle was published: one of now is damage.
+fn without_faults<T>(work: impl FnOnce(&mut Faults) -> T) -> Result<T, Error> {
     let mut faults = Faults::default();
-    let bundle = compile(number, &content, snapshot.as_ref(), switches, &mut faults);
+    let made = work(&mut faults);
     match faults.0.first() {
-        None => {
-            for surface in bundle.surfaces.values() {
-                surface.rules.published_in.set(published_in as u32);
-            }
-            Ok(bundle)
-        }
+        None => Ok(made),
         Some(fault) => Err(Error::Damaged(fault.to_string())),
     }
 }

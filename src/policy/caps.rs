@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::faults::Faults;
 use super::tables::{ActionRow, CapRow, Content};
 use crate::caps::cap::{LEAST_STRIPES, LastWindow, MOST_PACED, MOST_STRIPES, SHARE};
-use crate::caps::{Cap, Pacing, Per, Span};
+use crate::caps::{Amounts, Cap, Pacing, Per, Span};
 
 /// Units of a cost of 1.
 const COST: f64 = 1e6;
@@ -22,13 +22,15 @@ const MOST_UNITS: i64 = i64::MAX / 2;
 /// The caps of a bundle; what is wrong with them is among the faults.
 pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
     let mut caps = Vec::new();
+    let mut texts = HashMap::new();
     for row in &content.caps {
-        match cap(row, content) {
+        let bound = bound(row, content, &mut texts);
+        match cap(row, content, &bound) {
             Ok(cap) => caps.push(cap),
             Err(reason) => faults.add("decide.cap", &row.cap, reason),
         }
-        let bound = content.actions.iter().filter(|action| binds(row, action));
-        for action in bound.filter(|action| row.unit == "cost" && !is_countable(action.cost)) {
+        let is_wrong = |action: &ActionRow| row.unit == "cost" && !is_countable(action.cost);
+        for action in bound.into_iter().filter(|action| is_wrong(action)) {
             let reason = format!(
                 "cost {}: cap \"{}\" counts cost, in millionths, of at most {MOST_COST} an exposure",
                 action.cost, row.cap
@@ -40,7 +42,30 @@ pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
     caps
 }
 
-fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
+/// The texts of an attribute, one for each action, by the name of the attribute.
+type AttributeTexts<'a> = HashMap<&'a str, Vec<Option<String>>>;
+
+/// The actions that a cap limits, wherever they are shown. Many caps look at the same attribute: `texts` keeps what was
+/// read of it.
+fn bound<'a>(
+    row: &'a CapRow,
+    content: &'a Content,
+    texts: &mut AttributeTexts<'a>,
+) -> Vec<&'a ActionRow> {
+    let actions = content.actions.iter();
+    let Some(attribute) = &row.attribute else {
+        return actions.filter(|action| binds(row, action, |_| None)).collect();
+    };
+    let of_attribute = |action: &ActionRow| attribute_text(action, attribute);
+    let texts = texts
+        .entry(attribute)
+        .or_insert_with(|| content.actions.iter().map(of_attribute).collect());
+    let bound = actions.zip(texts);
+    let bound = bound.filter(|(action, text)| binds(row, action, |_| text.as_deref()));
+    bound.map(|(action, _)| action).collect()
+}
+
+fn cap(row: &CapRow, content: &Content, bound: &[&ActionRow]) -> Result<Cap, String> {
     let per = Per::named(&row.per).ok_or_else(|| {
         let names = Per::ALL.map(Per::as_str).join(", ");
         format!("per \"{}\" is none of {names}", row.per)
@@ -52,11 +77,9 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         Some(least) => Some(in_units(least, scale, "min_count")?),
         None => None,
     };
-    let bound = content.actions.iter().filter(|action| binds(row, action));
     let amount = |action: &ActionRow| if is_cost { units(action.cost) } else { 1 };
-    let amounts: HashMap<i32, i64> = bound
-        .map(|action| (action.number, amount(action)))
-        .collect();
+    let bound = bound.iter();
+    let amounts = Amounts::of(bound.map(|action| (action.number, amount(action))));
     let pacing = Pacing::named(&row.pacing).ok_or_else(|| {
         let names = Pacing::ALL.map(Pacing::as_str).join(", ");
         format!("pacing \"{}\" is none of {names}", row.pacing)
@@ -117,8 +140,8 @@ fn cap(row: &CapRow, content: &Content) -> Result<Cap, String> {
         stripes_wanted: stripes,
         stripes: Cell::new(stripes),
         surface: row.surface.clone(),
-        largest: amounts.values().copied().max().unwrap_or(1).max(1),
-        least: amounts.values().copied().filter(|&n| n > 0).min(),
+        largest: amounts.all().max().unwrap_or(1).max(1),
+        least: amounts.all().filter(|&n| n > 0).min(),
         amounts,
         last_window: LastWindow::default(),
     })
@@ -172,8 +195,8 @@ fn units(cost: f64) -> i64 {
     whole.clamp(0.0, MOST_COST * COST) as i64
 }
 
-/// Whether the cap limits that action, wherever it is shown.
-fn binds(row: &CapRow, action: &ActionRow) -> bool {
+/// Whether the cap limits that action, wherever it is shown; `text` gives the text of its attribute of a name.
+fn binds<'a>(row: &CapRow, action: &ActionRow, text: impl Fn(&str) -> Option<&'a str>) -> bool {
     let of_campaign = row.campaign.is_none() || row.campaign == action.campaign;
     let of_action = row
         .action
@@ -184,7 +207,7 @@ fn binds(row: &CapRow, action: &ActionRow) -> bool {
             return true;
         };
         let wanted = row.attribute_value.as_ref().or(row.value.as_ref());
-        wanted.is_some() && attribute_text(action, attribute).as_ref() == wanted
+        wanted.is_some() && text(attribute) == wanted.map(String::as_str)
     };
     of_campaign && of_action && has_value()
 }
@@ -219,8 +242,13 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
                 .surface
                 .as_ref()
                 .is_none_or(|only| *only == surface.surface);
+            let binds = |action: &ActionRow| {
+                let attribute = row.attribute.as_deref();
+                let text = attribute.and_then(|name| attribute_text(action, name));
+                binds(row, action, |_| text.as_deref())
+            };
             if let Some(action) =
-                fallback.filter(|action| names_it && is_here && binds(row, action))
+                fallback.filter(|action| names_it && is_here && binds(action))
             {
                 let reason = format!(
                     "it limits \"{}\", the fallback_action of surface \"{}\", which is shown without limit",

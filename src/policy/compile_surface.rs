@@ -3,29 +3,24 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::action::{Action, key_of_action};
+use super::action::{Action, Actions};
 use super::bundle::{Affinities, Affinity, Surface};
-use super::entity_snapshot::EntitySnapshot;
 use super::feature::Feature;
 use super::tables::{ActionRow, Content, SurfaceRow};
-use super::visibility::{FeatureMask, FeatureVisibility, visible_as};
+use super::visibility::{FeatureVisibility, visible_as};
 use crate::caps::{Cap, Limits};
 use crate::eligibility::{Rule, Rules, looks_at_action};
-use crate::govern::switches::Switches;
 
 /// A latency budget beyond this one is cut to it.
 const LONGEST_LATENCY_BUDGET: Duration = Duration::from_secs(86_400);
 
 /// The parts of a bundle that its surfaces are compiled from.
 pub struct Parts<'a> {
-    pub actions: &'a HashMap<&'a str, Action>,
+    pub actions: &'a Actions,
     pub features: &'a [Feature],
     pub vector: &'a [usize],
     pub sets: &'a HashMap<&'a str, i32>,
     pub caps: &'a [Cap],
-    pub snapshot: Option<&'a EntitySnapshot>,
-    pub mask: &'a FeatureMask,
-    pub switches: &'a Switches,
 }
 
 /// The surface of a row without its policy; None if it has no fallback, which is a fault that was found before.
@@ -35,15 +30,15 @@ pub fn surface(
     content: &Content,
     parts: &Parts<'_>,
 ) -> Option<Surface> {
-    let fallback = parts.actions.get(row.fallback_action.as_deref()?)?.clone();
-    let here: Vec<&ActionRow> = content
-        .actions
-        .iter()
-        .filter(|action| action.surfaces.is_empty() || action.surfaces.contains(&row.surface))
-        .collect();
+    let fallback = *parts.actions.get(row.fallback_action.as_deref()?)?;
+    let is_here = |action: &ActionRow| {
+        action.surfaces.is_empty() || action.surfaces.contains(&row.surface)
+    };
+    let rows = content.actions.iter().enumerate();
+    let here: Vec<(usize, &ActionRow)> = rows.filter(|(_, action)| is_here(action)).collect();
     let mut texts: Vec<&str> = here
         .iter()
-        .filter_map(|a| a.eligible_when.as_deref())
+        .filter_map(|(_, a)| a.eligible_when.as_deref())
         .collect();
     texts.sort_unstable_by_key(|text| (looks_at_action(text), *text));
     texts.dedup();
@@ -54,23 +49,17 @@ pub fn surface(
         .collect();
     let mut listed: Vec<Action> = here
         .iter()
-        .map(|row| {
-            let rule = row
-                .eligible_when
-                .as_deref()
-                .and_then(|text| numbers_of_rules.get(text))
-                .copied();
-            Action {
-                rule,
-                ..parts.actions[row.action.as_str()].clone()
-            }
+        .map(|(index, row)| {
+            let rule = row.eligible_when.as_deref();
+            let rule = rule.and_then(|text| numbers_of_rules.get(text)).copied();
+            parts.actions.at(*index).with_rule(rule)
         })
         .collect();
     listed.sort_unstable_by_key(|action| action.number);
     let numbers: Vec<i32> = listed.iter().map(|action| action.number).collect();
     let mut bound = vec![Vec::new(); texts.len()];
     for action in &listed {
-        if let Some(rule) = action.rule {
+        if let Some(rule) = action.rule() {
             bound[rule].push(action.number);
         }
     }
@@ -80,14 +69,15 @@ pub fn surface(
         .map(|(text, actions)| Rule {
             text: (*text).to_owned(),
             set: parts.sets.get(text).copied(),
-            actions,
+            actions: actions.into(),
         })
         .collect();
     let vector = parts.vector.iter().map(|&i| &parts.features[i]);
     let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
-    let affinities = affinities(&row.surface, &listed, parts.features);
+    let affinities = affinities(&row.surface, &listed, parts);
     let limits = Limits::of(&row.surface, &numbers, parts.caps);
     Some(Surface {
+        index: 0,
         limits,
         name: row.surface.clone(),
         slots: row.slots,
@@ -95,7 +85,7 @@ pub fn surface(
             .min(LONGEST_LATENCY_BUDGET),
         fallback,
         context_fields: row.context_fields.clone(),
-        actions: listed,
+        actions: listed.into(),
         rules: Rules::new(bundle, &row.surface, &names, rules),
         affinities,
         policy: None,
@@ -103,23 +93,23 @@ pub fn surface(
 }
 
 /// An offset for each key of each feature that is kept per key and that an action here has.
-fn affinities(surface: &str, actions: &[Action], features: &[Feature]) -> Affinities {
+fn affinities(surface: &str, actions: &[Action], parts: &Parts<'_>) -> Affinities {
     let mut all = Affinities::default();
-    for feature in visible_as(features, FeatureVisibility::PerKey) {
-        let Some(keyed) = &features[feature].key else {
+    for feature in visible_as(parts.features, FeatureVisibility::PerKey) {
+        let Some(keyed) = &parts.features[feature].key else {
             continue;
         };
         let mut offsets = HashMap::new();
         for key in actions
             .iter()
-            .filter_map(|action| key_of_action(&keyed.path, action, surface))
+            .filter_map(|action| parts.actions.key(&keyed.path, action, surface))
         {
             offsets.entry(key).or_insert_with(|| {
                 all.len += 1;
                 all.len - 1
             });
         }
-        all.kept.push(Affinity { feature, offsets });
+        all.kept.push(Affinity::new(feature, offsets));
     }
     all
 }

@@ -1,5 +1,6 @@
 //! Contracts: what events of each type must look like, as decide.event_type says it.
 
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
@@ -10,6 +11,7 @@ use super::tables::{Content, EventTypeRow};
 use crate::pg::clock::DAY;
 
 /// The contracts in force.
+#[derive(Serialize, Deserialize)]
 pub struct Contracts {
     /// The versions of each type that are taken in. With no type at all, every type is, as `open`.
     types: HashMap<String, Vec<Contract>>,
@@ -19,6 +21,7 @@ pub struct Contracts {
 }
 
 /// One version of a type of event. Times are in microseconds.
+#[derive(Serialize, Deserialize)]
 pub struct Contract {
     pub version: i16,
     pub fields: Vec<FieldRule>,
@@ -35,7 +38,7 @@ pub struct Contract {
 }
 
 /// What must be true of one field.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct FieldRule {
     /// As it is called in the contract and in reasons.
     pub path: String,
@@ -46,7 +49,7 @@ pub struct FieldRule {
 }
 
 /// The type of a field, with its range.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub enum Kind {
     Any,
     Text {

@@ -43,16 +43,21 @@ impl EntitySnapshot {
         let Some((content, cells)) = texts else {
             return Ok(None);
         };
+        EntitySnapshot::parse(&content, &cells).map(Some)
+    }
+
+    /// From the values and the cells of features, as a row has them.
+    pub fn parse(content: &str, cells: &str) -> Result<EntitySnapshot, Error> {
         let damaged = |error: serde_json::Error| Error::Damaged(error.to_string());
         type Values = HashMap<String, f64>;
         let content: HashMap<String, HashMap<String, Values>> =
-            serde_json::from_str(&content).map_err(damaged)?;
-        let cells: HashMap<String, usize> = serde_json::from_str(&cells).map_err(damaged)?;
+            serde_json::from_str(content).map_err(damaged)?;
+        let cells: HashMap<String, usize> = serde_json::from_str(cells).map_err(damaged)?;
         let features = content.into_values().flatten();
         let values = features
             .filter_map(|(feature, values)| Some((*cells.get(&feature)?, values)))
             .collect();
-        Ok(Some(EntitySnapshot { values }))
+        Ok(EntitySnapshot { values })
     }
 
     /// What it says of an action or a surface.

@@ -1,5 +1,6 @@
 //! Features as tracking and deciding use them, from their rows in decide.feature.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Document;
 
 use super::aggregate::{AggregateRule, Takes, aggregate};
@@ -9,6 +10,7 @@ use crate::math::aggregate::Aggregate;
 use crate::math::keyed;
 
 /// A number kept from events.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Feature {
     pub name: String,
     pub entity: Entity,
@@ -27,7 +29,7 @@ pub struct Feature {
 }
 
 /// Whose number it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Entity {
     User,
     Action,
@@ -35,7 +37,7 @@ pub enum Entity {
 }
 
 /// What one event adds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Amount {
     /// One.
     One,
@@ -46,14 +48,14 @@ pub enum Amount {
 }
 
 /// Kept for each key that is found at a path, for the heaviest `limit` of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keyed {
     pub path: Path,
     pub limit: usize,
 }
 
 /// Where in an event to look.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Path {
     Value,
     Action,
@@ -65,20 +67,20 @@ pub enum Path {
 }
 
 /// What must be true of the value at a path for an event to count.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Condition {
     pub path: Path,
     pub test: Test,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Test {
     OneOf(Vec<Scalar>),
     Between(f64, f64),
 }
 
 /// A text or a number; booleans are 1 and 0.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Scalar {
     Number(f64),
     Text(String),

@@ -1,16 +1,18 @@
 //! Publishing: all policy tables, or nothing, become the bundle in force at commit.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID};
 
-use super::bundle::Bundle;
-use super::bundle_cache::by_number;
+use super::bundle::Compiled;
+use super::bundle_cache::{by_number, prepare_images};
 use super::compile::{compile, rule_sets};
 use super::faults::Faults;
 use super::feature::Feature;
 use super::feature_cells::assign_cells;
 use super::publication::{self, take_turn};
+use super::scorers::{ModelInputs, Scorers};
 use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
 use super::visibility::FeatureVisibility;
@@ -65,7 +67,7 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     let content: Content =
         serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
     let number = fetch_one::<i64>(&LAST_BUNDLE) + 1;
-    let bundle = check_content(number, &content)?;
+    let bundle = Rc::new(check_content(number, &content)?);
     BUNDLE.with(|statement| {
         let args = [
             datum::int8(number),
@@ -84,6 +86,7 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     // So that the planner knows how many actions each rule is evaluated for.
     execute(&ANALYZE);
     settle_budgets(&bundle);
+    prepare_images(number, &bundle)?;
     put_in_force(number, "publish", note, caller);
     try_to_make_partitions();
     Ok(number)
@@ -120,13 +123,15 @@ pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Err
     if known == 0 {
         return Err(Error::UnknownBundle(bundle));
     }
-    settle_budgets(&*by_number(bundle)?);
+    let compiled = by_number(bundle)?.compiled().clone();
+    settle_budgets(&compiled);
+    prepare_images(bundle, &compiled)?;
     put_in_force(bundle, "rollback", note, caller);
     Ok(())
 }
 
 /// Brings the counters of budgets in line with their limits; waits for decisions that hold one.
-fn settle_budgets(bundle: &Bundle) {
+fn settle_budgets(bundle: &Compiled) {
     let now = clock::now();
     for cap in bundle.caps.iter().filter(|cap| cap.per.is_budget()) {
         let counters = Awaited {
@@ -138,7 +143,7 @@ fn settle_budgets(bundle: &Bundle) {
 }
 
 /// All faults at once: of the tables, the rules and the models.
-fn check_content(number: i64, content: &Content) -> Result<Bundle, Error> {
+fn check_content(number: i64, content: &Content) -> Result<Compiled, Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
     let of_vector = |row: &&FeatureRow| {
@@ -162,7 +167,12 @@ fn check_content(number: i64, content: &Content) -> Result<Bundle, Error> {
             );
         }
     }
-    let bundle = compile(number, content, None, Switches::default(), &mut faults);
+    let bundle = compile(number, content, &mut faults);
+    let inputs = ModelInputs {
+        snapshot: None,
+        switches: &Switches::default(),
+    };
+    Scorers::compile(&bundle, inputs, &mut faults);
     for cap in &bundle.caps {
         if let Err(error) = attempt(|| cap.window(clock::now())) {
             faults.add("decide.cap", &cap.name, error.message);

@@ -1,9 +1,11 @@
 //! What a bundle's features say of a user at a moment, from the cells that are kept of them.
 
+use serde::{Deserialize, Serialize};
 use super::feature::Feature;
 use crate::math::aggregate::Aggregate;
 
 /// What it takes to read a feature of the vector, and no more: every decision reads all of them.
+#[derive(Serialize, Deserialize)]
 pub struct Reading {
     /// Its index in the bundle's features.
     pub feature: usize,

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::action::attributes;
 use super::caps;
 use super::faults::Faults;
 use super::feature::Feature;
@@ -55,8 +54,6 @@ pub fn check(content: &Content, faults: &mut Faults) {
             }
         }
     }
-    let of_actions = content.features.iter().filter(|row| row.entity == "action");
-    let of_actions: HashSet<&str> = of_actions.map(|row| row.feature.as_str()).collect();
     for action in &content.actions {
         for surface in action
             .surfaces
@@ -68,19 +65,6 @@ pub fn check(content: &Content, faults: &mut Faults) {
                 &action.action,
                 format!("surface \"{surface}\" is not in decide.surface"),
             );
-        }
-        match attributes(action) {
-            Err(reason) => faults.add("decide.action", &action.action, reason),
-            Ok(attributes) => {
-                for name in attributes
-                    .keys()
-                    .filter(|name| of_actions.contains(name.as_str()))
-                {
-                    let reason =
-                        format!("attributes: \"{name}\" is the name of a feature of actions");
-                    faults.add("decide.action", &action.action, reason);
-                }
-            }
         }
     }
     for feature in &content.features {

@@ -10,7 +10,7 @@ use super::job::{Run, Step};
 use crate::error::Error;
 use crate::math::aggregate::{cells_at, cells_at_mut};
 use crate::pg::{Statement, array, clock, datum, invalidation};
-use crate::policy::{self, Bundle, Entity, Feature};
+use crate::policy::{self, Bundle, Entity, EntitySnapshot, Feature};
 use crate::settings;
 
 thread_local! {
@@ -53,7 +53,7 @@ pub fn step() -> Result<Step, Error> {
     }
     let rows = match policy::live() {
         Err(Error::NothingPublished) => 0,
-        bundle => write_snapshot(&*bundle?),
+        bundle => write_snapshot(&*bundle?)?,
     };
     expire();
     Ok(Step::last(rows))
@@ -129,16 +129,16 @@ fn merge<'a>(features: impl IntoIterator<Item = &'a Feature>, into: &mut Vec<f64
 
 /// Writes the values of now, unless they are those of the newest snapshot and that will not grow too
 /// old for decisions; answers how many there are in it.
-fn write_snapshot(bundle: &Bundle) -> i64 {
+fn write_snapshot(bundle: &Bundle) -> Result<i64, Error> {
     if bundle.entities.is_empty() {
-        return 0;
+        return Ok(0);
     }
     let now = clock::now();
     let (content, count) = values(bundle, &all(bundle), now);
     let slots = bundle.entities.iter().map(|&i| &bundle.features[i]);
     let slots: BTreeMap<&str, usize> = slots.map(|f| (f.name.as_str(), f.cell)).collect();
-    let [content, slots] = [content, json!(slots)].map(|json| json.to_string());
-    let [content, slots] = [&content, &slots].map(|text| datum::text(text));
+    let texts = [content, json!(slots)].map(|json| json.to_string());
+    let [content, slots] = [&texts[0], &texts[1]].map(|text| datum::text(text));
     let mut newest = None;
     NEWEST.with(|statement| {
         statement.write(&[content, slots], |row| {
@@ -147,7 +147,7 @@ fn write_snapshot(bundle: &Bundle) -> i64 {
     });
     let still_young = |at| settings::snapshot_max_age().is_none_or(|most| now - at < most / 2);
     if newest.is_some_and(|(at, same)| same && still_young(at)) {
-        return 0;
+        return Ok(0);
     }
     // Also where the clock was set back the newest is the last.
     let taken_at = newest.map_or(now, |(at, _)| now.max(at + 1));
@@ -158,7 +158,10 @@ fn write_snapshot(bundle: &Bundle) -> i64 {
         slots,
     ];
     WRITE.with(|statement| statement.write(&row, |row| invalidation::announce(row.must::<Oid>(1))));
-    count
+    let [content, slots] = &texts;
+    let snapshot = EntitySnapshot::parse(content, slots)?;
+    policy::prepare_models(bundle, taken_at, &snapshot)?;
+    Ok(count)
 }
 
 type Rows = HashMap<(Entity, String), Vec<f64>>;

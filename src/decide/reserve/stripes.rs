@@ -54,7 +54,7 @@ impl Reservation<'_> {
     fn needs(&self, draw: &Draw) -> Vec<Need> {
         let mut needs = Vec::new();
         for (slot, &pick) in draw.slate.picks.iter().enumerate() {
-            for &(cap, amount) in &self.limits.of_action[draw.open[pick]] {
+            for (cap, amount) in self.limits.of_action(draw.open[pick]) {
                 let (per, counts) = (self.cap(cap).per, &self.cap(cap).counts);
                 if per.is_budget() || per.is_of_user() && counts.is_some() {
                     needs.push(Need { cap, slot, amount });

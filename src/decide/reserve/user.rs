@@ -106,7 +106,7 @@ impl Reservation<'_> {
         let mut changed = false;
         for &pick in &draw.slate.picks {
             let action = draw.open[pick];
-            for &(index, amount) in &self.limits.of_action[action] {
+            for (index, amount) in self.limits.of_action(action) {
                 let cap = self.cap(index);
                 if !cap.per.is_of_user() {
                     continue;

@@ -1,9 +1,10 @@
 //! The selection rules: this list is the only one.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A rule that turns scores into probabilities.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Selection {
     /// Every open candidate alike.
     Uniform,

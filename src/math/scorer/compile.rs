@@ -111,9 +111,9 @@ impl Scorer {
             family: model.family,
             actions,
             inputs,
-            parts,
+            parts: parts.into(),
             factors,
-            common: common_weights,
+            common: common_weights.into(),
             own: Panels::cut(&rows, actions),
         })
     }

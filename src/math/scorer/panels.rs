@@ -1,7 +1,10 @@
 //! A matrix of weights cut into panels of neighbouring actions, so that one pass over the request vector reads each
 //! panel from its beginning to its end and keeps its sums in the processor's registers.
 
+use serde::{Deserialize, Serialize};
+
 use super::coordinate::Coordinate;
+use crate::slab::Slab;
 
 /// Columns of a wide panel: eight registers of four sums, which every x86-64 and ARM64 processor has.
 const WIDE: usize = 32;
@@ -10,11 +13,11 @@ const WIDE: usize = 32;
 const NARROW: usize = 4;
 
 /// One row for each coordinate, one column for each action.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Panels {
     coordinates: usize,
     /// Panel by panel, and in each one coordinate by coordinate.
-    weights: Vec<f32>,
+    weights: Slab<f32>,
 }
 
 impl Panels {
@@ -34,7 +37,7 @@ impl Panels {
         }
         Panels {
             coordinates,
-            weights,
+            weights: weights.into(),
         }
     }
 

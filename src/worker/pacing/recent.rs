@@ -145,8 +145,8 @@ impl CapDecisions {
             .collect();
         let amounts: Vec<f64> = cap
             .amounts
-            .values()
-            .map(|&n| n as f64)
+            .all()
+            .map(|n| n as f64)
             .filter(|n| *n > 0.0)
             .collect();
         let amount = match amounts.len() {

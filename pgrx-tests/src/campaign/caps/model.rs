@@ -181,7 +181,9 @@ impl Held {
         let told = self.told.is_some();
         let perhaps = told || self.perhaps.is_some();
         if per_user {
-            return ([told, perhaps], [told || waits[0], perhaps || waits[1]]);
+            // What took it perhaps may count in another window.
+            let remains = waits[0] && self.perhaps.is_none();
+            return ([told, perhaps], [told || remains, perhaps || waits[1]]);
         }
         let counted = self
             .told

@@ -1,0 +1,313 @@
+//! Images: what was compiled once, in a file that all sessions map read-only.
+//!
+//! The files are in the directory of the server's temporary statistics, which neither a base backup nor pg_rewind nor
+//! pg_upgrade copies, and which every server has, with or without `shared_preload_libraries`; a file belongs to one
+//! database, whose OID is in its name. They hold derived data: one that is missing, torn, of another build of the library
+//! or of another platform is made anew, and nothing is read of it before its checksum is right.
+//!
+//! A file is written under another name and renamed when it is whole. A session that has mapped one keeps it, also when
+//! it is removed.
+
+use std::cell::RefCell;
+use std::ffi::{c_int, c_void};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use memmap2::Mmap;
+use pgrx::{pg_guard, pg_sys};
+use xxhash_rust::xxh3::Xxh3;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use super::session;
+use crate::math::slab::{ALIGNMENT, Arena};
+
+// Of the server, which pgrx does not declare (`common/file_perm.h`, the same since version 11).
+unsafe extern "C" {
+    static pg_file_create_mode: c_int;
+}
+
+/// Where the files are, in the data directory, in which every backend runs.
+const DIRECTORY: &str = "pg_stat_tmp";
+
+/// What their names begin with; the OID of the database, a dot and the name of the image follow.
+const PREFIX: &str = "pg_decide.";
+
+/// What the names of files end with that are not whole.
+const UNFINISHED: &str = ".tmp";
+
+/// The file that a session locks while it writes or removes images.
+const LOCK: &str = "lock";
+
+/// The largest image. What is larger is compiled by each session for itself.
+const MOST_BYTES: usize = 1 << 30;
+
+/// What every file begins with.
+#[derive(FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Header {
+    magic: [u8; 8],
+    /// Of the name, the lengths and all that follows.
+    checksum: u64,
+    /// The library that wrote it.
+    build: u64,
+    /// Bytes of the record, which follows the header, and of the arena behind it, which is aligned.
+    record: u64,
+    arena: u64,
+    unused: [u64; 3],
+}
+
+const MAGIC: [u8; 8] = *b"pgdecide";
+const HEADER: usize = size_of::<Header>();
+const BUILD: u64 = build(env!("PG_DECIDE_BUILD"));
+
+const fn build(digits: &str) -> u64 {
+    match u64::from_str_radix(digits, 16) {
+        Ok(build) => build,
+        Err(_) => panic!("the build script gives a number"),
+    }
+}
+
+/// An image that this session has mapped.
+pub struct Image {
+    map: Rc<Mmap>,
+    record: usize,
+    arena: usize,
+}
+
+impl Image {
+    /// The image of a name, if there is one and it is whole.
+    pub fn open(name: &str) -> Option<Image> {
+        let file = File::open(path(name)).ok()?;
+        // SAFETY: what changes a file that is mapped changes what is read of it; the files belong to the server's own
+        // user, and nobody of ours writes to one that has its name. Other users of the operating system cannot.
+        let map = unsafe { Mmap::map(&file) }.ok()?;
+        let (header, rest) = Header::read_from_prefix(&map).ok()?;
+        let (record, arena) = (
+            usize::try_from(header.record).ok()?,
+            usize::try_from(header.arena).ok()?,
+        );
+        let first = arena_offset(record)?;
+        let is_whole = header.magic == MAGIC
+            && header.build == BUILD
+            && first.checked_add(arena)? == map.len()
+            && header.checksum == checksum(name, record, arena, &[rest]);
+        is_whole.then(|| Image {
+            map: Rc::new(map),
+            record,
+            arena,
+        })
+    }
+
+    /// The record, in which slabs stand by their offsets.
+    pub fn record(&self) -> &[u8] {
+        &self.map[HEADER..HEADER + self.record]
+    }
+
+    /// The slabs.
+    pub fn arena(&self) -> Arena {
+        let bytes = &self.map[self.map.len() - self.arena..];
+        // SAFETY: the bytes stay where they are, mapped, as long as the owner lives that goes with them.
+        let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
+        Arena {
+            bytes,
+            owner: self.map.clone(),
+        }
+    }
+}
+
+/// Where the arena begins behind a record of that many bytes.
+fn arena_offset(record: usize) -> Option<usize> {
+    HEADER
+        .checked_add(record)?
+        .checked_next_multiple_of(ALIGNMENT)
+}
+
+fn checksum(name: &str, record: usize, arena: usize, parts: &[&[u8]]) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(std::env::consts::ARCH.as_bytes());
+    hash.update(name.as_bytes());
+    hash.update(&(record as u64).to_ne_bytes());
+    hash.update(&(arena as u64).to_ne_bytes());
+    for part in parts {
+        hash.update(part);
+    }
+    hash.digest()
+}
+
+/// The right to write and remove the images of this database; one session has it at a time.
+pub struct Turn {
+    _locked: File,
+}
+
+impl Turn {
+    /// Waits for it for so long at most. None where it was not had in time, or where no file can be written.
+    pub fn take(longest: Duration) -> Option<Turn> {
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(mode())
+            .open(path(LOCK))
+            .ok()?;
+        let until = Instant::now() + longest;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Some(Turn { _locked: file }),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    session::check_interrupts();
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Writes an image, so that other sessions find it from now on. An error says why not.
+    pub fn write(&self, name: &str, record: &[u8], arena: &[u8]) -> io::Result<()> {
+        let first = arena_offset(record.len()).filter(|first| first + arena.len() <= MOST_BYTES);
+        let first = first.ok_or_else(|| io::Error::other("it would be larger than 1 GB"))?;
+        let padding = &[0; ALIGNMENT][..first - HEADER - record.len()];
+        let header = Header {
+            magic: MAGIC,
+            checksum: checksum(name, record.len(), arena.len(), &[record, padding, arena]),
+            build: BUILD,
+            record: record.len() as u64,
+            arena: arena.len() as u64,
+            unused: [0; 3],
+        };
+        let unfinished = path(&format!("{name}.{}{UNFINISHED}", session::process()));
+        let write = || {
+            let mut file = OpenOptions::new()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .mode(mode())
+                .open(&unfinished)?;
+            for part in [header.as_bytes(), record, padding, arena] {
+                file.write_all(part)?;
+            }
+            fs::rename(&unfinished, path(name))
+        };
+        let written = write();
+        if written.is_err() {
+            // What could not be written may be there in part.
+            let _ = fs::remove_file(&unfinished);
+        }
+        written
+    }
+
+    /// Removes the images of this database that are not to be kept, what was left of writing others, and the images of
+    /// databases that there are no more. `keeps` is given the name of an image, and how long ago it was written.
+    pub fn sweep(&self, keeps: impl Fn(&str, Duration) -> bool) {
+        let Ok(entries) = fs::read_dir(DIRECTORY) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let file = entry.file_name();
+            let Some((database, name)) = file.to_str().and_then(parts) else {
+                continue;
+            };
+            let written = entry.metadata().and_then(|data| data.modified());
+            let age = written.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
+            let is_garbage = match database == this_database() {
+                true => {
+                    name != LOCK
+                        && (name.ends_with(UNFINISHED)
+                            || !age.is_ok_and(|age| keeps(name, age)))
+                }
+                false => !database_exists(database),
+            };
+            if is_garbage {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// Images of the running transaction, and the subtransactions that wrote them.
+    static WRITTEN: RefCell<Vec<(u32, PathBuf)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Registers the callbacks. Once per process, from `_PG_init`.
+pub fn init() {
+    // SAFETY: the callbacks live as long as the process, and are guarded, so that no panic crosses into C.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(transaction_ended), std::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(subtransaction_ended), std::ptr::null_mut());
+    }
+}
+
+/// Removes an image again if the running transaction, or subtransaction, is undone.
+pub fn remove_on_abort(name: &str) {
+    let entry = (session::subtransaction(), path(name));
+    WRITTEN.with_borrow_mut(|written| written.push(entry));
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
+    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
+    match event {
+        XACT_EVENT_ABORT => remove_written(|_| true),
+        // What was prepared may still be undone: then its images are swept away some day.
+        XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => WRITTEN.with_borrow_mut(Vec::clear),
+        _ => {}
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn subtransaction_ended(
+    event: pg_sys::SubXactEvent::Type,
+    undone: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _arg: *mut c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        // Subtransactions within one have larger numbers; those beside it that are over have smaller ones.
+        remove_written(|subtransaction| subtransaction >= undone);
+    }
+}
+
+/// Removes what the transaction has written in those subtransactions.
+fn remove_written(of: impl Fn(u32) -> bool) {
+    WRITTEN.with_borrow_mut(|written| {
+        for (_, path) in written.extract_if(.., |(by, _)| of(*by)) {
+            let _ = fs::remove_file(path);
+        }
+    });
+}
+
+fn path(name: &str) -> PathBuf {
+    Path::new(DIRECTORY).join(format!("{PREFIX}{}.{name}", this_database()))
+}
+
+/// The database and the image of the name of a file.
+fn parts(file: &str) -> Option<(u32, &str)> {
+    let (database, name) = file.strip_prefix(PREFIX)?.split_once('.')?;
+    Some((database.parse().ok()?, name))
+}
+
+fn this_database() -> u32 {
+    // SAFETY: reads what is set as long as there is a session.
+    unsafe { pg_sys::MyDatabaseId }.to_u32()
+}
+
+fn database_exists(database: u32) -> bool {
+    let oid = pg_sys::Datum::from(pg_sys::Oid::from(database));
+    let none = pg_sys::Datum::from(0);
+    // SAFETY: a look into a system catalog, within a transaction, with the key that this cache has.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::DATABASEOID;
+        pg_sys::SearchSysCacheExists(cache as i32, oid, none, none, none)
+    }
+}
+
+/// The permissions of the server's own files.
+fn mode() -> u32 {
+    // SAFETY: reads what the server has set at its start.
+    (unsafe { pg_file_create_mode }) as u32
+}

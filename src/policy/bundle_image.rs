@@ -1,0 +1,189 @@
+//! Bundles and their models as images: written when they come into force, or by who finds none, and mapped by all.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use pgrx::pg_sys::INT8OID;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::bundle::Compiled;
+use super::scorers::Scorers;
+use crate::error::Error;
+use crate::govern::switches::Switches;
+use crate::math::slab;
+use crate::pg::image::{Image, Turn, remove_on_abort};
+use crate::pg::{Statement, datum};
+
+thread_local! {
+    static FIND: Statement = const { Statement::new(
+        "SELECT b.xmin::text::bigint, b.published_at FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
+}
+
+/// How long a session waits for another that makes the image which it needs; then it compiles for itself.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long the images of models are kept that are not the newest: sessions change from one to the next.
+const MODELS_KEPT: Duration = Duration::from_secs(600);
+
+/// Which bundle it is. A number may come twice, where publishing it was undone or the extension was made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BundleKey {
+    pub number: i64,
+    /// The transaction that published it.
+    pub published_in: u32,
+    pub published_at: i64,
+}
+
+impl BundleKey {
+    /// That of a row of decide.bundle. Needs to see what the running transaction has written.
+    pub fn written(number: i64) -> Result<BundleKey, Error> {
+        BundleKey::find(number, true)
+    }
+
+    pub fn of(number: i64) -> Result<BundleKey, Error> {
+        BundleKey::find(number, false)
+    }
+
+    fn find(number: i64, own: bool) -> Result<BundleKey, Error> {
+        let mut found: Option<BundleKey> = None;
+        let mut note = |row: crate::pg::Row<'_>| {
+            found = Some(BundleKey {
+                number,
+                published_in: row.must::<i64>(1) as u32,
+                published_at: row.timestamp(2).unwrap_or(0),
+            })
+        };
+        let args = [datum::int8(number)];
+        FIND.with(|statement| match own {
+            true => statement.write(&args, &mut note),
+            false => statement.read(&args, &mut note),
+        });
+        found.ok_or(Error::UnknownBundle(number))
+    }
+
+    /// The name of the image of the bundle.
+    fn name(&self) -> String {
+        let BundleKey {
+            number,
+            published_in,
+            published_at,
+        } = self;
+        format!("bundle.{number}.{published_in}.{published_at:x}")
+    }
+
+    /// The name of the image of its models, which depends on all that they look at.
+    fn name_of_models(&self, snapshot: Option<i64>, switches: &Switches) -> String {
+        let mut inputs = String::new();
+        write!(inputs, "{snapshot:?}").expect("writing to memory");
+        switches.write_of_models(&mut inputs);
+        let hash = crate::math::hash::mix(crate::math::hash::fnv64a(&inputs));
+        format!("{}.models.{hash:x}", self.name())
+    }
+
+    /// What the names of its images begin with.
+    fn owns(&self, image: &str) -> bool {
+        let name = self.name();
+        image == name || image.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.'))
+    }
+}
+
+/// What was compiled of a bundle: from its image, or by `compile`, which reads its content; then the image is made.
+pub fn compiled(
+    key: &BundleKey,
+    compile: impl FnOnce() -> Result<Compiled, Error>,
+) -> Result<Compiled, Error> {
+    shared(&key.name(), compile)
+}
+
+/// The same of its models.
+pub fn models(
+    key: &BundleKey,
+    snapshot: Option<i64>,
+    switches: &Switches,
+    compile: impl FnOnce() -> Result<Scorers, Error>,
+) -> Result<Scorers, Error> {
+    shared(&key.name_of_models(snapshot, switches), compile)
+}
+
+/// From an image that is there already.
+pub fn compiled_before(key: &BundleKey) -> Option<Compiled> {
+    open(&key.name())
+}
+
+/// From its image; else one session compiles and writes it, while others wait for that.
+fn shared<T: Serialize + DeserializeOwned>(
+    name: &str,
+    compile: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    if let Some(found) = open(name) {
+        return Ok(found);
+    }
+    let turn = Turn::take(LONGEST_WAIT);
+    if let Some(found) = turn.as_ref().and_then(|_| open(name)) {
+        return Ok(found);
+    }
+    let made = compile()?;
+    let Some(turn) = turn else {
+        return Ok(made);
+    };
+    write(&turn, name, &made);
+    // What was made is given back, and the image is used as by all others.
+    Ok(open(name).unwrap_or(made))
+}
+
+/// Writes the images of a bundle that comes into force when this transaction commits, and removes those that nobody
+/// needs any more: all but these and those of the bundle that is in force.
+pub fn prepare(
+    key: &BundleKey,
+    compiled: &Compiled,
+    models: Option<(&Scorers, Option<i64>, &Switches)>,
+    in_force: Option<&BundleKey>,
+) {
+    let Some(turn) = Turn::take(LONGEST_WAIT) else {
+        return;
+    };
+    turn.sweep(|image, _| key.owns(image) || in_force.is_some_and(|key| key.owns(image)));
+    let add = |name: &str, write: &dyn Fn(&Turn, &str)| {
+        if Image::open(name).is_none() {
+            write(&turn, name);
+            remove_on_abort(name);
+        }
+    };
+    add(&key.name(), &|turn, name| write(turn, name, compiled));
+    if let Some((scorers, snapshot, switches)) = models {
+        let name = key.name_of_models(snapshot, switches);
+        add(&name, &|turn, name| write(turn, name, scorers));
+    }
+}
+
+/// Writes the image of models that the running transaction makes those of now, and removes older ones.
+pub fn prepare_models(key: &BundleKey, models: &Scorers, snapshot: Option<i64>, switches: &Switches) {
+    let Some(turn) = Turn::take(LONGEST_WAIT) else {
+        return;
+    };
+    let name = key.name_of_models(snapshot, switches);
+    let of_bundle = key.name();
+    turn.sweep(|image, age| image == of_bundle || !key.owns(image) || age < MODELS_KEPT);
+    write(&turn, &name, models);
+    remove_on_abort(&name);
+}
+
+fn open<T: DeserializeOwned>(name: &str) -> Option<T> {
+    let image = Image::open(name)?;
+    slab::read(image.arena(), || postcard::from_bytes(image.record())).ok()
+}
+
+/// Writes an image. Where that fails each session compiles for itself, and the server's log says why.
+fn write<T: Serialize>(turn: &Turn, name: &str, made: &T) {
+    let (record, arena) = slab::written(|| postcard::to_allocvec(made));
+    let written = match record {
+        Ok(record) => turn.write(name, &record, &arena).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(reason) = written {
+        pgrx::log!(
+            "pg_decide: the image {name} could not be written: {reason}; each session compiles the bundle for itself"
+        );
+    }
+}

@@ -1,0 +1,171 @@
+//! The models of a bundle, each compiled for the actions of its surface, at one snapshot of features and without what
+//! is killed.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::action::Action;
+use super::bundle::{Compiled, Model, Surface};
+use super::entity_snapshot::{self, EntitySnapshot, EntityValues};
+use super::faults::Faults;
+use super::model_version;
+use super::visibility::FeatureMask;
+use crate::govern::switches::Switches;
+use crate::math::model::{LinearModel, ModelError, Source, Value};
+use crate::math::scorer::{Position, Scorer};
+
+/// By the index of the surface.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Scorers(Vec<Option<Scorer>>);
+
+/// What models look at besides the bundle.
+#[derive(Clone, Copy)]
+pub struct ModelInputs<'a> {
+    pub snapshot: Option<&'a EntitySnapshot>,
+    pub switches: &'a Switches,
+}
+
+/// Model versions that have been read, or what is wrong with them; several surfaces share one.
+type Models = HashMap<String, Result<Option<LinearModel>, String>>;
+
+impl Scorers {
+    /// Compiles the models of all surfaces; what is wrong with them is among the faults.
+    pub fn compile(bundle: &Compiled, inputs: ModelInputs<'_>, faults: &mut Faults) -> Scorers {
+        let mask = FeatureMask::of(&bundle.own_features, inputs.switches);
+        let mut models = Models::new();
+        let mut scorers = Vec::new();
+        scorers.resize_with(bundle.surfaces.len(), || None);
+        let mut surfaces: Vec<&Surface> = bundle.surfaces.values().collect();
+        surfaces.sort_unstable_by_key(|surface| surface.index);
+        for surface in surfaces {
+            let Some(policy) = &surface.policy else {
+                continue;
+            };
+            let Some(model) = &policy.model else {
+                continue;
+            };
+            let parts = Parts {
+                bundle,
+                surface,
+                snapshot: inputs.snapshot,
+                mask: &mask,
+            };
+            match parts.scorer(model, inputs.switches, &mut models) {
+                Ok(scorer) => scorers[surface.index] = Some(scorer),
+                Err(reason) => faults.add("decide.policy", &policy.name, reason),
+            }
+        }
+        Scorers(scorers)
+    }
+
+    /// That of a surface, if it has a model.
+    pub fn of(&self, surface: &Surface) -> Option<&Scorer> {
+        self.0.get(surface.index)?.as_ref()
+    }
+}
+
+/// What the model of a surface is compiled from.
+struct Parts<'a> {
+    bundle: &'a Compiled,
+    surface: &'a Surface,
+    snapshot: Option<&'a EntitySnapshot>,
+    mask: &'a FeatureMask,
+}
+
+impl Parts<'_> {
+    fn scorer(
+        &self,
+        model: &Model,
+        switches: &Switches,
+        models: &mut Models,
+    ) -> Result<Scorer, String> {
+        let Model {
+            name,
+            version,
+            label,
+        } = model;
+        let model = models
+            .entry(label.clone())
+            .or_insert_with(|| model_version::read(name, *version, switches))
+            .as_ref()
+            .map_err(|reason| format!("model {label}: {reason}"))?
+            .as_ref()
+            .ok_or(format!("model \"{name}\" has no version {version}"))?;
+        let surface = self.surface;
+        let unfit = |reason: ModelError| {
+            format!(
+                "model {label} does not fit surface \"{}\": {reason}",
+                surface.name
+            )
+        };
+        self.check_features_of_surfaces(model).map_err(unfit)?;
+        Scorer::compile(
+            model,
+            surface.actions.len(),
+            &|i, source| self.fact(&surface.actions[i], source),
+            &|source| self.position(source),
+            &|field| surface.context_fields.iter().position(|f| f == field),
+        )
+        .map_err(unfit)
+    }
+
+    /// Whether all that a model takes for features of surfaces are.
+    fn check_features_of_surfaces(&self, model: &LinearModel) -> Result<(), ModelError> {
+        for term in &model.terms {
+            let mut sources = term.factors.iter().map(|factor| &factor.source);
+            let unknown = sources.find(|source| {
+                matches!(source, Source::Surface(_))
+                    && entity_snapshot::named(source, &self.bundle.own_features).is_none()
+            });
+            if let Some(source) = unknown {
+                return Err(ModelError::UnknownSource {
+                    term: term.to_string(),
+                    source: source.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What a model sees of an action: an attribute, or else a feature of the action or of the surface.
+    fn fact(&self, action: &Action, source: &Source) -> Value<'_> {
+        let actions = &self.bundle.actions;
+        match actions.fact(action, source) {
+            Value::Missing => {
+                let values = EntityValues {
+                    features: &self.bundle.own_features,
+                    snapshot: self.snapshot,
+                    mask: self.mask,
+                };
+                entity_snapshot::fact(source, values, actions.name(action), &self.surface.name)
+            }
+            value => value,
+        }
+    }
+
+    /// Where a fact of the user stands among the inputs of a model: the vector, then a flag for each of
+    /// its features that is missing, then what is kept per key.
+    fn position(&self, source: &Source) -> Option<Position> {
+        let (name, is_flag) = match source {
+            Source::User(name) => (name, false),
+            Source::Missing(name) => (name, true),
+            _ => return None,
+        };
+        let length = self.bundle.vector.len();
+        if let Some(index) = self.bundle.index_in_vector(name) {
+            let flags = if is_flag { length } else { 0 };
+            return Some(Position::At(flags + index));
+        }
+        let features = &self.bundle.own_features;
+        let mut kept = self.surface.affinities.kept.iter();
+        let affinity = kept.find(|kept| features[kept.feature].name == *name)?;
+        let path = &features[affinity.feature].key.as_ref()?.path;
+        let first = 2 * length;
+        let offset = |action: &Action| {
+            let key = self.bundle.actions.key(path, action, &self.surface.name)?;
+            Some(first + affinity.offset(key)?)
+        };
+        (!is_flag).then(|| Position::ByAction(self.surface.actions.iter().map(offset).collect()))
+    }
+}
