@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::Amounts;
+use super::amounts::Amounts;
 use crate::math::ledger::Terms;
 use crate::pg::{Statement, datum};
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID};

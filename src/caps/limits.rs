@@ -43,7 +43,7 @@ impl Limits {
         for (i, cap) in binding.filter(|(_, cap)| cap.binds_on(surface)) {
             let index = limits.caps.len();
             let mut largest = None;
-            for &Amount { number, amount, .. } in &cap.amounts.0 {
+            for (number, amount) in cap.amounts.all() {
                 // What takes nothing is not limited.
                 if let (true, Ok(action)) = (amount > 0, actions.binary_search(&number)) {
                     largest = largest.max(Some(amount));
@@ -91,46 +91,6 @@ impl Limits {
             ..ends.get(action).map_or(0, |&end| end as usize);
         let needs = self.needs.get(range).unwrap_or_default();
         needs.iter().map(|need| (need.cap as usize, need.amount))
-    }
-}
-
-/// What an exposure of each action takes of a cap, by the action's number.
-#[derive(Default, Serialize, Deserialize)]
-pub struct Amounts(Slab<Amount>);
-
-#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
-#[repr(C)]
-struct Amount {
-    amount: i64,
-    number: i32,
-    unused: i32,
-}
-
-impl Amounts {
-    /// Of the actions with these numbers, in units.
-    pub fn of(amounts: impl Iterator<Item = (i32, i64)>) -> Amounts {
-        let amounts = amounts.map(|(number, amount)| Amount {
-            amount,
-            number,
-            unused: 0,
-        });
-        let mut amounts: Vec<Amount> = amounts.collect();
-        amounts.sort_unstable_by_key(|of| of.number);
-        Amounts(amounts.into())
-    }
-
-    /// That of an action; None where the cap does not limit it.
-    pub fn get(&self, number: i32) -> Option<i64> {
-        let index = self.0.binary_search_by_key(&number, |of| of.number);
-        index.ok().map(|index| self.0[index].amount)
-    }
-
-    pub fn numbers(&self) -> impl Iterator<Item = i32> {
-        self.0.iter().map(|of| of.number)
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = i64> {
-        self.0.iter().map(|of| of.amount)
     }
 }
 

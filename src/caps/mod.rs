@@ -1,6 +1,7 @@
 //! Caps and budgets: what each binds and over which window, the rows that count for all users, how delivery is
 //! spread over a window, and at which price.
 
+mod amounts;
 mod budget_cache;
 pub mod cap;
 mod limits;
@@ -9,9 +10,10 @@ mod quotas;
 mod simulate;
 mod stripes;
 
+pub use amounts::Amounts;
 pub use budget_cache::Level;
 pub use cap::{Cap, Pacing, Per, Span};
-pub use limits::{Amounts, Limits, counted_by};
+pub use limits::{Limits, counted_by};
 pub use pacing::{Price, announce_prices, prices};
 pub use quotas::count_stripes;
 pub use stripes::{Budget, Stripe};

@@ -78,6 +78,9 @@ impl Budget<'_> {
 
 /// Notes in each cap how many rows its counter has.
 pub fn count_stripes(caps: &[Cap]) {
+    if !caps.iter().any(|cap| cap.per.is_budget()) {
+        return;
+    }
     let mut counts: HashMap<i32, i32> = HashMap::new();
     COUNT.with(|statement| {
         statement.read(&[], |row| {

@@ -122,7 +122,9 @@ impl Switches {
     /// The names of what is killed of a kind.
     pub fn killed(&self, kind: Kind) -> impl Iterator<Item = &str> {
         let killed = self.killed.iter();
-        killed.filter(move |(of, _)| *of == kind).map(|(_, name)| name.as_str())
+        killed
+            .filter(move |(of, _)| *of == kind)
+            .map(|(_, name)| name.as_str())
     }
 
     /// Writes down what models depend on: the same texts for the same features and coefficients.

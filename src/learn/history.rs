@@ -172,7 +172,8 @@ impl History {
                 mask: &FeatureMask::of(&bundle.features, &switches),
             };
             let entities = bundle.entities.iter();
-            let entities = entities.map(|&i| values.of(i, bundle.actions.name(action), &self.surface));
+            let entities =
+                entities.map(|&i| values.of(i, bundle.actions.name(action), &self.surface));
             self.rows[i].entities = entities.collect();
         }
         Ok(())
@@ -199,9 +200,9 @@ impl History {
     /// What was kept of the user under the key of the action that was shown.
     fn affinity(&self, example: &Example, name: &str) -> Value<'_> {
         let bundle = &self.bundles[example.bundle];
-        let offset = self.surface(example).and_then(|surface| {
-            surface.offset_of_affinity(bundle, name, self.action(example)?)
-        });
+        let offset = self
+            .surface(example)
+            .and_then(|surface| surface.offset_of_affinity(bundle, name, self.action(example)?));
         let mut pairs = example.affinities.as_chunks::<2>().0.iter();
         let found = offset.and_then(|offset| pairs.find(|pair| pair[0] == offset as f64));
         number(found.map(|pair| &pair[1]))

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use chrono::{DateTime, Datelike};
 use pgrx::pg_sys;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -27,6 +28,12 @@ pub const DAY: i64 = 86_400_000_000;
 pub fn now() -> i64 {
     // SAFETY: reads the clock, takes nothing and touches no state.
     unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
+/// Year, month and day of a moment, in UTC.
+pub fn date_of(at: i64) -> Option<(i32, u32, u32)> {
+    let date = DateTime::from_timestamp_micros(to_unix_micros(at))?.date_naive();
+    Some((date.year(), date.month(), date.day()))
 }
 
 /// Microseconds since 1970 of a moment in Postgres's count.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use pgrx::pg_sys::{self, OIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
 use super::invalidation::{self, Watch};
+use super::plain_partition::{self, PlainPartition};
 use super::plan::on_latest_snapshot;
 use super::{Statement, clock, datum};
 
@@ -92,6 +93,28 @@ impl Daily {
     }
 
     fn look_up(&self, at: i64, changes: u64) -> Option<Day> {
+        if let Some(plain) = self.find_plain(at) {
+            invalidation::watch(self.watch, plain.table);
+            invalidation::watch(self.watch, plain.partition);
+            // What was changed before it was locked is looked up again.
+            return (invalidation::changes(self.watch) == changes).then_some(Day {
+                partition: plain.partition,
+                primary_key: plain.primary_key,
+                watch: self.watch,
+                changes,
+            });
+        }
+        self.look_up_by_statement(at, changes)
+    }
+
+    fn find_plain(&self, at: i64) -> Option<PlainPartition> {
+        let (year, month, day) = clock::date_of(at)?;
+        let name = format!("{}_{year:04}{month:02}{day:02}", self.table);
+        let begins = at - at.rem_euclid(clock::DAY);
+        plain_partition::find(self.table, &name, begins, &self.key)
+    }
+
+    fn look_up_by_statement(&self, at: i64, changes: u64) -> Option<Day> {
         let mut found = None;
         let names = self.key.map(|(name, _)| Some(name));
         let types = self.key.map(|(_, of_type)| of_type);

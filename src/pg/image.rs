@@ -8,6 +8,7 @@
 //! A file is written under another name and renamed when it is whole. A session that has mapped one keeps it, also when
 //! it is removed.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -23,7 +24,6 @@ use xxhash_rust::xxh3::Xxh3;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::session;
-use crate::math::slab::{ALIGNMENT, Arena};
 
 // Of the server, which pgrx does not declare (`common/file_perm.h`, the same since version 11).
 unsafe extern "C" {
@@ -32,6 +32,9 @@ unsafe extern "C" {
 
 /// Where the files are, in the data directory, in which every backend runs.
 const DIRECTORY: &str = "pg_stat_tmp";
+
+/// Where the arena of an image begins: at a multiple of so many bytes.
+pub const ALIGNMENT: usize = 64;
 
 /// What their names begin with; the OID of the database, a dot and the name of the image follow.
 const PREFIX: &str = "pg_decide.";
@@ -107,15 +110,12 @@ impl Image {
         &self.map[HEADER..HEADER + self.record]
     }
 
-    /// The slabs.
-    pub fn arena(&self) -> Arena {
+    /// The arena, and what keeps it mapped: the bytes must not be looked at any longer than that lives.
+    pub fn arena(&self) -> (&'static [u8], Rc<dyn Any>) {
         let bytes = &self.map[self.map.len() - self.arena..];
         // SAFETY: the bytes stay where they are, mapped, as long as the owner lives that goes with them.
         let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
-        Arena {
-            bytes,
-            owner: self.map.clone(),
-        }
+        (bytes, self.map.clone())
     }
 }
 
@@ -216,8 +216,7 @@ impl Turn {
             let is_garbage = match database == this_database() {
                 true => {
                     name != LOCK
-                        && (name.ends_with(UNFINISHED)
-                            || !age.is_ok_and(|age| keeps(name, age)))
+                        && (name.ends_with(UNFINISHED) || !age.is_ok_and(|age| keeps(name, age)))
                 }
                 false => !database_exists(database),
             };

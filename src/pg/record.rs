@@ -151,7 +151,7 @@ pub(super) unsafe fn is_shape(shape: pg_sys::TupleDesc, columns: &[Column]) -> b
 
 /// # Safety
 /// The shape must be alive for `'a` and have that attribute, counted from 0.
-unsafe fn attribute<'a>(
+pub(super) unsafe fn attribute<'a>(
     shape: pg_sys::TupleDesc,
     index: usize,
 ) -> &'a pg_sys::FormData_pg_attribute {
@@ -167,7 +167,7 @@ unsafe fn attribute<'a>(
     }
 }
 
-fn is_named(attribute: &pg_sys::FormData_pg_attribute, name: &str) -> bool {
+pub(super) fn is_named(attribute: &pg_sys::FormData_pg_attribute, name: &str) -> bool {
     // SAFETY: a name of the catalog ends with a zero.
     let own = unsafe { std::ffi::CStr::from_ptr(attribute.attname.data.as_ptr()) };
     !attribute.attisdropped && own.to_bytes() == name.as_bytes()

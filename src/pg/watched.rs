@@ -1,27 +1,21 @@
 //! A table of which each session keeps a copy, read again once the table has changed.
 
-use pgrx::pg_sys::{self, TEXTOID};
+use pgrx::pg_sys;
 
-use super::datum;
+use super::catalog;
 use super::invalidation::{self, Watch};
-use super::plan::{Statement, on_latest_snapshot};
+use super::plan::on_latest_snapshot;
 
 /// A table of which this session keeps a copy. Lives in a `thread_local!`.
 pub struct WatchedTable {
     watch: Watch,
     name: &'static str,
-    /// Answers its oid.
-    oid: Statement,
 }
 
 impl WatchedTable {
     /// The table of that name, with its schema.
     pub const fn new(watch: Watch, name: &'static str) -> WatchedTable {
-        WatchedTable {
-            watch,
-            name,
-            oid: Statement::new("SELECT $1::pg_catalog.regclass::pg_catalog.oid", &[TEXTOID]),
-        }
+        WatchedTable { watch, name }
     }
 
     /// Changes so far, as far as this session has heard.
@@ -44,9 +38,6 @@ impl WatchedTable {
     }
 
     fn oid(&self) -> pg_sys::Oid {
-        let mut oid = pg_sys::InvalidOid;
-        let args = [datum::text(self.name)];
-        self.oid.read(&args, |row| oid = row.must(1));
-        oid
+        catalog::table(self.name.trim_start_matches("decide."))
     }
 }

@@ -126,7 +126,11 @@ impl Actions {
             by_name: Index::of(&names),
             names,
             renamed: renamed.into(),
-            campaigns: content.campaigns.iter().map(|row| row.campaign.clone()).collect(),
+            campaigns: content
+                .campaigns
+                .iter()
+                .map(|row| row.campaign.clone())
+                .collect(),
             attributes: Attributes::of(&content.actions, faults),
         }
     }
@@ -161,7 +165,12 @@ impl Actions {
     /// The names of the attributes of the action with that index.
     pub fn attributes_of(&self, index: usize) -> impl Iterator<Item = &str> {
         let rows = self.attributes.of_action(index).unwrap_or_default().iter();
-        rows.filter_map(|row| self.attributes.names.get(row.name as usize).map(String::as_str))
+        rows.filter_map(|row| {
+            self.attributes
+                .names
+                .get(row.name as usize)
+                .map(String::as_str)
+        })
     }
 
     /// What a model sees of an action's own.
@@ -222,14 +231,18 @@ impl Attributes {
     }
 
     fn of_action(&self, action: usize) -> Option<&[AttributeRow]> {
-        let first = action.checked_sub(1).and_then(|before| self.ends.get(before));
+        let first = action
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before));
         let first = first.map_or(0, |&first| first as usize);
         self.all.get(first..*self.ends.get(action)? as usize)
     }
 
     fn get(&self, action: usize, name: &str) -> Value<'_> {
         let found = || {
-            let name = self.names.binary_search_by(|known| known.as_str().cmp(name));
+            let name = self
+                .names
+                .binary_search_by(|known| known.as_str().cmp(name));
             let name = name.ok()? as u32;
             self.of_action(action)?.iter().find(|row| row.name == name)
         };

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use pgrx::pg_sys::{self, INT8OID};
+use pgrx::pg_sys::INT8OID;
 
-use super::bundle::{Bundle, Compiled};
+use super::bundle::Bundle;
 use super::bundle_image::{self, BundleKey};
 use super::compile::compile;
+use super::compiled::Compiled;
 use super::entity_snapshot::{self, EntitySnapshot, is_fresh};
 use super::faults::Faults;
 use super::publication::bundle_in_force;
@@ -16,6 +17,7 @@ use super::staging::add_staged;
 use crate::caps::count_stripes;
 use crate::error::Error;
 use crate::govern::switches::Switches;
+use crate::pg::catalog::table;
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Session, Statement, clock, datum};
@@ -25,12 +27,7 @@ thread_local! {
     /// The last other bundle that was read by its number.
     static OTHER: RefCell<Option<OtherBundle>> = const { RefCell::new(None) };
 
-    static WATCHED: Statement = const { Statement::new(
-        "SELECT 'decide.publication'::pg_catalog.regclass::pg_catalog.oid, \
-                'decide.entity_snapshot'::pg_catalog.regclass::pg_catalog.oid, \
-                'decide.switch_change'::pg_catalog.regclass::pg_catalog.oid",
-        &[],
-    ) };
+    static IN_FORCE: Statement = const { Statement::new(include_str!("in_force.sql"), &[]) };
     static CONTENT: Statement = const { Statement::new(
         "SELECT b.content::text FROM decide.bundle AS b WHERE b.bundle = $1",
         &[INT8OID],
@@ -47,6 +44,37 @@ struct LiveBundle {
     newest: Option<i64>,
     key: BundleKey,
     bundle: Rc<Bundle>,
+}
+
+/// What is in force, by one statement.
+struct InForce {
+    key: BundleKey,
+    /// When the newest values of features of actions and surfaces were taken.
+    snapshot: Option<i64>,
+    /// Whether a kill switch was ever used, and whether a feature is staged.
+    has_switches: bool,
+    has_staged: bool,
+}
+
+impl InForce {
+    fn read() -> Result<InForce, Error> {
+        let mut found = None;
+        IN_FORCE.with(|statement| {
+            statement.read(&[], |row| {
+                found = Some(InForce {
+                    key: BundleKey {
+                        number: row.must(1),
+                        published_in: row.must::<i64>(2) as u32,
+                        published_at: row.timestamp(3).unwrap_or(0),
+                    },
+                    snapshot: row.timestamp(4),
+                    has_switches: row.must(5),
+                    has_staged: row.must(6),
+                })
+            })
+        });
+        found.ok_or(Error::NothingPublished)
+    }
 }
 
 /// A bundle, and the change count at which it was read.
@@ -93,22 +121,17 @@ fn cached(now: i64, is_good: impl Fn(&LiveBundle) -> bool) -> Result<Rc<Bundle>,
         return Ok(kept.bundle.clone());
     }
     let _session = Session::open();
-    WATCHED.with(|statement| {
-        statement.read(&[], |row| {
-            invalidation::watch(Watch::Publication, row.must::<pg_sys::Oid>(1));
-            invalidation::watch(Watch::Snapshot, row.must::<pg_sys::Oid>(2));
-            invalidation::watch(Watch::Switch, row.must::<pg_sys::Oid>(3));
-        })
-    });
+    invalidation::watch(Watch::Publication, table("publication"));
+    invalidation::watch(Watch::Snapshot, table("entity_snapshot"));
+    invalidation::watch(Watch::Switch, table("switch_change"));
     // A commit from here on moves the counts again.
     let published = invalidation::changes(Watch::Publication);
     let snapshots = invalidation::changes_seen(Watch::Snapshot);
     let switched = invalidation::changes_seen(Watch::Switch);
     on_latest_snapshot(|| {
-        let number = bundle_in_force().ok_or(Error::NothingPublished)?;
-        let newest = entity_snapshot::newest();
+        let in_force = InForce::read()?;
+        let (key, newest) = (in_force.key, in_force.snapshot);
         let fresh = newest.filter(|&at| is_fresh(at));
-        let key = BundleKey::of(number)?;
         let known = known.filter(|kept| kept.key == key);
         let same = known.as_ref().filter(|kept| {
             kept.published == published
@@ -119,7 +142,7 @@ fn cached(now: i64, is_good: impl Fn(&LiveBundle) -> bool) -> Result<Rc<Bundle>,
             Some(kept) => kept.bundle.clone(),
             None => {
                 let compiled = known.map(|kept| kept.bundle.compiled().clone());
-                let bundle = load_live(&key, compiled, fresh, now)?;
+                let bundle = load_live(&in_force, compiled, fresh, now)?;
                 count_stripes(&bundle.caps);
                 Rc::new(bundle)
             }
@@ -138,11 +161,12 @@ fn cached(now: i64, is_good: impl Fn(&LiveBundle) -> bool) -> Result<Rc<Bundle>,
 
 /// The bundle in force: what was compiled of it is mapped, unless this session has it already.
 fn load_live(
-    key: &BundleKey,
+    in_force: &InForce,
     compiled: Option<Rc<Compiled>>,
     snapshot: Option<i64>,
     now: i64,
 ) -> Result<Bundle, Error> {
+    let key = &in_force.key;
     let compiled = match compiled {
         Some(compiled) => compiled,
         None => {
@@ -150,7 +174,10 @@ fn load_live(
             ready(compiled, key)
         }
     };
-    let switches = Switches::read(None, now);
+    let switches = match in_force.has_switches {
+        false => Switches::default(),
+        true => Switches::read(None, now),
+    };
     let snapshot = snapshot.filter(|_| !compiled.entities.is_empty());
     let scorers = match compiled.has_models() {
         false => Scorers::default(),
@@ -159,7 +186,9 @@ fn load_live(
         })?,
     };
     let mut bundle = Bundle::new(key.number, compiled, scorers, snapshot, switches);
-    add_staged(&mut bundle)?;
+    if in_force.has_staged {
+        add_staged(&mut bundle)?;
+    }
     Ok(bundle)
 }
 
@@ -182,13 +211,19 @@ pub fn prepare_images(number: i64, compiled: &Rc<Compiled>) -> Result<(), Error>
         false => None,
         true => Some(compile_models(number, compiled, snapshot, &switches)?),
     };
-    let models = scorers.as_ref().map(|scorers| (scorers, snapshot, &switches));
+    let models = scorers
+        .as_ref()
+        .map(|scorers| (scorers, snapshot, &switches));
     bundle_image::prepare(&key, compiled, models, in_force.as_ref());
     Ok(())
 }
 
 /// Makes the image of the models of the bundle in force with a snapshot that the running transaction writes.
-pub fn prepare_models(bundle: &Bundle, taken_at: i64, snapshot: &EntitySnapshot) -> Result<(), Error> {
+pub fn prepare_models(
+    bundle: &Bundle,
+    taken_at: i64,
+    snapshot: &EntitySnapshot,
+) -> Result<(), Error> {
     if !bundle.has_models() {
         return Ok(());
     }
@@ -271,9 +306,8 @@ fn load(number: i64, snapshot: Option<i64>, switches: Switches) -> Result<Bundle
 
 fn compile_content(number: i64) -> Result<Compiled, Error> {
     let mut found: Option<String> = None;
-    CONTENT.with(|statement| {
-        statement.read(&[datum::int8(number)], |row| found = Some(row.must(1)))
-    });
+    CONTENT
+        .with(|statement| statement.read(&[datum::int8(number)], |row| found = Some(row.must(1))));
     let text = found.ok_or(Error::UnknownBundle(number))?;
     let content = serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
     without_faults(|faults| compile(number, &content, faults))

@@ -7,18 +7,20 @@ use pgrx::pg_sys::INT8OID;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::bundle::Compiled;
+use super::compiled::Compiled;
 use super::scorers::Scorers;
 use crate::error::Error;
 use crate::govern::switches::Switches;
 use crate::math::slab;
-use crate::pg::image::{Image, Turn, remove_on_abort};
+use crate::pg::image::{self, Image, Turn, remove_on_abort};
 use crate::pg::{Statement, datum};
 
 thread_local! {
     static FIND: Statement = const { Statement::new(
         "SELECT b.xmin::text::bigint, b.published_at FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
 }
+
+const _: () = assert!(image::ALIGNMENT % slab::ALIGNMENT == 0);
 
 /// How long a session waits for another that makes the image which it needs; then it compiles for itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -84,7 +86,10 @@ impl BundleKey {
     /// What the names of its images begin with.
     fn owns(&self, image: &str) -> bool {
         let name = self.name();
-        image == name || image.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.'))
+        image == name
+            || image
+                .strip_prefix(&name)
+                .is_some_and(|rest| rest.starts_with('.'))
     }
 }
 
@@ -158,7 +163,12 @@ pub fn prepare(
 }
 
 /// Writes the image of models that the running transaction makes those of now, and removes older ones.
-pub fn prepare_models(key: &BundleKey, models: &Scorers, snapshot: Option<i64>, switches: &Switches) {
+pub fn prepare_models(
+    key: &BundleKey,
+    models: &Scorers,
+    snapshot: Option<i64>,
+    switches: &Switches,
+) {
     let Some(turn) = Turn::take(LONGEST_WAIT) else {
         return;
     };
@@ -171,14 +181,18 @@ pub fn prepare_models(key: &BundleKey, models: &Scorers, snapshot: Option<i64>, 
 
 fn open<T: DeserializeOwned>(name: &str) -> Option<T> {
     let image = Image::open(name)?;
-    slab::read(image.arena(), || postcard::from_bytes(image.record())).ok()
+    let (bytes, owner) = image.arena();
+    let arena = slab::Arena { bytes, owner };
+    slab::read(arena, || postcard::from_bytes(image.record())).ok()
 }
 
 /// Writes an image. Where that fails each session compiles for itself, and the server's log says why.
 fn write<T: Serialize>(turn: &Turn, name: &str, made: &T) {
     let (record, arena) = slab::written(|| postcard::to_allocvec(made));
     let written = match record {
-        Ok(record) => turn.write(name, &record, &arena).map_err(|error| error.to_string()),
+        Ok(record) => turn
+            .write(name, &record, &arena)
+            .map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(reason) = written {

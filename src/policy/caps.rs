@@ -54,7 +54,9 @@ fn bound<'a>(
 ) -> Vec<&'a ActionRow> {
     let actions = content.actions.iter();
     let Some(attribute) = &row.attribute else {
-        return actions.filter(|action| binds(row, action, |_| None)).collect();
+        return actions
+            .filter(|action| binds(row, action, |_| None))
+            .collect();
     };
     let of_attribute = |action: &ActionRow| attribute_text(action, attribute);
     let texts = texts
@@ -140,8 +142,8 @@ fn cap(row: &CapRow, content: &Content, bound: &[&ActionRow]) -> Result<Cap, Str
         stripes_wanted: stripes,
         stripes: Cell::new(stripes),
         surface: row.surface.clone(),
-        largest: amounts.all().max().unwrap_or(1).max(1),
-        least: amounts.all().filter(|&n| n > 0).min(),
+        largest: amounts.values().max().unwrap_or(1).max(1),
+        least: amounts.values().filter(|&n| n > 0).min(),
         amounts,
         last_window: LastWindow::default(),
     })
@@ -247,9 +249,7 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
                 let text = attribute.and_then(|name| attribute_text(action, name));
                 binds(row, action, |_| text.as_deref())
             };
-            if let Some(action) =
-                fallback.filter(|action| names_it && is_here && binds(action))
-            {
+            if let Some(action) = fallback.filter(|action| names_it && is_here && binds(action)) {
                 let reason = format!(
                     "it limits \"{}\", the fallback_action of surface \"{}\", which is shown without limit",
                     action.action, surface.surface

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::action::Actions;
-use super::bundle::{Compiled, Model, Policy};
 use super::caps;
 use super::compile_surface::{Parts, surface};
+use super::compiled::{Compiled, Model, Policy};
 use super::contract::contracts;
 use super::faults::Faults;
 use super::feature::Feature;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::action::{Action, Actions};
-use super::bundle::{Affinities, Affinity, Surface};
+use super::compiled::{Affinities, Affinity, Surface};
 use super::feature::Feature;
 use super::tables::{ActionRow, Content, SurfaceRow};
 use super::visibility::{FeatureVisibility, visible_as};
@@ -31,9 +31,8 @@ pub fn surface(
     parts: &Parts<'_>,
 ) -> Option<Surface> {
     let fallback = *parts.actions.get(row.fallback_action.as_deref()?)?;
-    let is_here = |action: &ActionRow| {
-        action.surfaces.is_empty() || action.surfaces.contains(&row.surface)
-    };
+    let is_here =
+        |action: &ActionRow| action.surfaces.is_empty() || action.surfaces.contains(&row.surface);
     let rows = content.actions.iter().enumerate();
     let here: Vec<(usize, &ActionRow)> = rows.filter(|(_, action)| is_here(action)).collect();
     let mut texts: Vec<&str> = here

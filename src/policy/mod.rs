@@ -9,6 +9,7 @@ mod bundle_image;
 mod caps;
 mod compile;
 mod compile_surface;
+mod compiled;
 mod context;
 mod contract;
 mod entity_snapshot;
@@ -34,8 +35,9 @@ mod visibility;
 
 pub use action::Action;
 pub use action_names::must_be_short;
-pub use bundle::{Bundle, Policy, Surface};
+pub use bundle::Bundle;
 pub use bundle_cache::{DecisionInputs, by_number, current, live, prepare_models, with_inputs};
+pub use compiled::{Policy, Surface};
 pub use context::{context_text, context_value, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};
 pub use entity_snapshot::{EntitySnapshot, EntityValues, ever_kept, named as entity_feature};

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID};
 
-use super::bundle::Compiled;
 use super::bundle_cache::{by_number, prepare_images};
 use super::compile::{compile, rule_sets};
+use super::compiled::Compiled;
 use super::faults::Faults;
 use super::feature::Feature;
 use super::feature_cells::assign_cells;

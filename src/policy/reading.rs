@@ -1,8 +1,8 @@
 //! What a bundle's features say of a user at a moment, from the cells that are kept of them.
 
-use serde::{Deserialize, Serialize};
 use super::feature::Feature;
 use crate::math::aggregate::Aggregate;
+use serde::{Deserialize, Serialize};
 
 /// What it takes to read a feature of the vector, and no more: every decision reads all of them.
 #[derive(Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
-use super::bundle::{Compiled, Model, Surface};
+use super::compiled::{Compiled, Model, Surface};
 use super::entity_snapshot::{self, EntitySnapshot, EntityValues};
 use super::faults::Faults;
 use super::model_version;

@@ -25,7 +25,9 @@ impl Killed {
         let campaigns = switches.killed(Kind::Campaign);
         Killed {
             actions: killed,
-            campaigns: campaigns.filter_map(|name| actions.campaign(name)).collect(),
+            campaigns: campaigns
+                .filter_map(|name| actions.campaign(name))
+                .collect(),
         }
     }
 
@@ -33,6 +35,8 @@ impl Killed {
     pub fn takes_out(&self, action: &Action) -> bool {
         self.actions.binary_search(&action.number).is_ok()
             || !self.campaigns.is_empty()
-                && action.campaign().is_some_and(|campaign| self.campaigns.contains(&campaign))
+                && action
+                    .campaign()
+                    .is_some_and(|campaign| self.campaigns.contains(&campaign))
     }
 }

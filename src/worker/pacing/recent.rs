@@ -145,7 +145,7 @@ impl CapDecisions {
             .collect();
         let amounts: Vec<f64> = cap
             .amounts
-            .all()
+            .values()
             .map(|n| n as f64)
             .filter(|n| *n > 0.0)
             .collect();

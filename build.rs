@@ -10,7 +10,9 @@ fn main() {
         println!("cargo::rerun-if-changed={root}");
         add(Path::new(root), &mut hasher);
     }
-    std::env::var("TARGET").unwrap_or_default().hash(&mut hasher);
+    std::env::var("TARGET")
+        .unwrap_or_default()
+        .hash(&mut hasher);
     println!("cargo::rustc-env=PG_DECIDE_BUILD={:016x}", hasher.finish());
 }
 
