@@ -1,18 +1,23 @@
 //! A day's partition that is as the extension made it, found without a statement: a session needs it for its first
 //! decision, and at midnight.
 
-use pgrx::pg_sys::{self, SysCacheIdentifier::INDEXRELID, SysCacheIdentifier::RELOID};
+use pgrx::pg_sys;
+use pgrx::pg_sys::SysCacheIdentifier::{INDEXRELID, RELOID, RULERELNAME};
 
 use super::catalog::relation;
 use super::clock::DAY;
 use super::record::{attribute, is_named};
 
-// Of the server, which pgrx does not declare (`catalog/partition.h` and `catalog/pg_inherits.h`, the same since
-// version 14).
+// Of the server, which pgrx does not declare (`catalog/partition.h`, `catalog/pg_inherits.h`; the
+// same since version 14).
 unsafe extern "C-unwind" {
     fn get_partition_parent(partition: pg_sys::Oid, even_if_detached: bool) -> pg_sys::Oid;
     fn PartitionHasPendingDetach(partition: pg_sys::Oid) -> bool;
 }
+
+/// The column `ev_type` of pg_rewrite, and what it says of a rule on INSERT.
+const EV_TYPE: i16 = 4;
+const ON_INSERT: u8 = b'3';
 
 /// A table, the partition of a day, and its primary key.
 pub(super) struct PlainPartition {
@@ -78,9 +83,33 @@ unsafe fn is_plain_table(partition: pg_sys::Relation, table: pg_sys::Oid, day: i
     }
 }
 
-/// Whether a table has nothing that only the executor would heed.
-fn heeds_nothing(class: &pg_sys::FormData_pg_class) -> bool {
-    !class.relhastriggers && !class.relrowsecurity && class.relchecks == 0 && !class.relhasrules
+/// Whether a table has nothing that only the executor would heed when a row is added.
+///
+/// # Safety
+/// Within a transaction.
+unsafe fn heeds_nothing(class: &pg_sys::FormData_pg_class) -> bool {
+    let is_plain = !class.relhastriggers && !class.relrowsecurity && class.relchecks == 0;
+    // SAFETY: the caller's promise.
+    is_plain && (!class.relhasrules || !unsafe { has_rule_on_insert(class.oid) })
+}
+
+/// # Safety
+/// Within a transaction.
+unsafe fn has_rule_on_insert(table: pg_sys::Oid) -> bool {
+    let none = pg_sys::Datum::from(0);
+    // SAFETY: the caller's promise; the rows of the list are looked at before it is released.
+    unsafe {
+        let list = pg_sys::SearchSysCacheList(RULERELNAME as i32, 1, table.into(), none, none);
+        let rules = (*list).members.as_slice((*list).n_members as usize);
+        let is_on_insert = rules.iter().any(|&rule| {
+            let mut is_null = true;
+            let rule = &raw mut (*rule).tuple;
+            let event = pg_sys::SysCacheGetAttr(RULERELNAME as i32, rule, EV_TYPE, &mut is_null);
+            event.value() as u8 == ON_INSERT
+        });
+        pg_sys::ReleaseCatCacheList(list);
+        is_on_insert
+    }
 }
 
 /// From when to when a partition has rows, if that is one range of times.

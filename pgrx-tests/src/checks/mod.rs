@@ -15,6 +15,7 @@ mod envelope;
 mod extension;
 mod frequencies;
 mod fuzz;
+mod images;
 mod interruptions;
 mod lists;
 mod maintenance;
@@ -75,6 +76,20 @@ pub const ALL: &[(&str, Check)] = &[
     (
         "fuzz/quarantines_every_bad_event",
         fuzz::quarantines_every_bad_event,
+    ),
+    (
+        "images/are_made_by_publishing",
+        images::are_made_by_publishing,
+    ),
+    (
+        "images/are_not_read_unless_whole",
+        images::are_not_read_unless_whole,
+    ),
+    ("images/can_be_done_without", images::can_be_done_without),
+    ("images/survive_crashes", images::survive_crashes),
+    (
+        "images/go_with_their_database",
+        images::go_with_their_database,
     ),
     ("entities/count_exactly", entities::count_exactly),
     (
