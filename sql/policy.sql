@@ -145,7 +145,7 @@ COMMENT ON COLUMN decide.cap.relax_order IS 'Which soft cap gives way first: the
 COMMENT ON COLUMN decide.cap.time_zone IS 'Time zone of calendar windows';
 COMMENT ON COLUMN decide.cap.week_start IS 'Day on which a window of weeks starts: 1 is Monday, 7 Sunday';
 COMMENT ON COLUMN decide.cap.hold IS 'How long an exposure stays reserved for its event, where a type of event is counted; at most 1,000 years';
-COMMENT ON COLUMN decide.cap.stripes IS 'Into how many rows its counter is split, 1 to 256 (null: by its size)';
+COMMENT ON COLUMN decide.cap.stripes IS 'Into how many rows its counter is split, 1 to 256 (null: by its size and max_connections)';
 COMMENT ON COLUMN decide.cap.max_count IS 'How many within the window; at most 4,611,686,018,427,387,903, and 4,611,686,018,427 of cost';
 COMMENT ON COLUMN decide.cap.min_count IS 'How many should at least be delivered within the window: a soft goal, for which scores get a bonus (null: no goal)';
 COMMENT ON COLUMN decide.cap.window_length IS 'Length of the window (null: for ever); at most 1,000 years';

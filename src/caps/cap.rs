@@ -188,8 +188,18 @@ const CELLS_OF_WINDOW: i64 = 64;
 /// one long transaction does not stop a campaign, and at most.
 pub const SHARE: i64 = 64;
 pub const LEAST_STRIPES: i64 = 4;
-pub const MOST_STRIPES: i64 = 32;
+/// The most stripes where sessions are few, and where the budget is paced.
+const FEW_SESSIONS: i64 = 32;
 pub const MOST_PACED: i64 = 4;
+
+/// The most that a counter can have.
+const MOST_STRIPES: i64 = 256;
+
+/// How many stripes a large budget has, by the number of connections that the server takes: a transaction holds the
+/// stripe that it has taken from until its commit is on disk, and each session begins with a stripe of its own.
+pub fn most_stripes(connections: i64) -> i64 {
+    connections.clamp(FEW_SESSIONS, MOST_STRIPES)
+}
 
 /// From so many stripes on, other sessions do not hold all of them for longer than a moment.
 const MANY_STRIPES: i32 = 16;

@@ -42,6 +42,12 @@ pub fn subtransaction() -> u32 {
     unsafe { pg_sys::GetCurrentSubTransactionId() }
 }
 
+/// How many connections the server takes.
+pub fn max_connections() -> i64 {
+    // SAFETY: reads a setting that the server has had since its start.
+    i64::from(unsafe { pg_sys::MaxConnections })
+}
+
 /// Whether row security applies; else a statement over a table that has it fails.
 pub fn has_row_security() -> bool {
     // SAFETY: reads a setting of the session.

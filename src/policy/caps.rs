@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 
 use super::faults::Faults;
 use super::tables::{ActionRow, CapRow, Content};
-use crate::caps::cap::{LEAST_STRIPES, LastWindow, MOST_PACED, MOST_STRIPES, SHARE};
+use crate::caps::cap::{LEAST_STRIPES, LastWindow, MOST_PACED, SHARE, most_stripes};
 use crate::caps::{Amounts, Cap, Pacing, Per, Span};
+use crate::pg::session;
 
 /// Units of a cost of 1.
 const COST: f64 = 1e6;
@@ -113,7 +114,7 @@ fn cap(row: &CapRow, content: &Content, bound: &[&ActionRow]) -> Result<Cap, Str
         ));
     }
     let most = match pacing.is_paced() {
-        false => MOST_STRIPES,
+        false => most_stripes(session::max_connections()),
         true => MOST_PACED,
     };
     let stripes = row.stripes.unwrap_or_else(|| {
