@@ -6,7 +6,7 @@ CREATE TABLE decide.pacing (
   window_end timestamptz NOT NULL,
   target double precision NOT NULL,
   delivered double precision NOT NULL,
-  lambda double precision NOT NULL DEFAULT 0,
+  price double precision NOT NULL DEFAULT 0,
   throttled double precision NOT NULL DEFAULT 0,
   spread double precision NOT NULL DEFAULT 0,
   rate double precision NOT NULL DEFAULT 0,
@@ -19,7 +19,7 @@ COMMENT ON COLUMN decide.pacing.window_start IS 'First moment of its window (-in
 COMMENT ON COLUMN decide.pacing.window_end IS 'End of it (infinity: it has none)';
 COMMENT ON COLUMN decide.pacing.target IS 'How much should have been delivered by stepped_at: exposures, or cost';
 COMMENT ON COLUMN decide.pacing.delivered IS 'How much was delivered, reservations included';
-COMMENT ON COLUMN decide.pacing.lambda IS 'Price of a unit: what is subtracted from the score of an action per unit that it takes; a negative price is a bonus';
+COMMENT ON COLUMN decide.pacing.price IS 'Price of a unit: what is subtracted from the score of an action per unit that it takes; a negative price is a bonus';
 COMMENT ON COLUMN decide.pacing.throttled IS 'Share of the decisions since the last step that found its gate shut';
 COMMENT ON COLUMN decide.pacing.spread IS 'Standard deviation of the competing scores, per unit: prices are multiples of it';
 COMMENT ON COLUMN decide.pacing.rate IS 'Units a second, lately';
@@ -32,7 +32,7 @@ CREATE TABLE decide.pacing_log (
   window_start timestamptz NOT NULL,
   target double precision NOT NULL,
   delivered double precision NOT NULL,
-  lambda double precision NOT NULL,
+  price double precision NOT NULL,
   throttled double precision NOT NULL,
   PRIMARY KEY (slot, at)
 );
@@ -42,7 +42,7 @@ COMMENT ON COLUMN decide.pacing_log.at IS 'When';
 COMMENT ON COLUMN decide.pacing_log.window_start IS 'First moment of the window that it was in';
 COMMENT ON COLUMN decide.pacing_log.target IS 'How much should have been delivered by then';
 COMMENT ON COLUMN decide.pacing_log.delivered IS 'How much was delivered';
-COMMENT ON COLUMN decide.pacing_log.lambda IS 'Price of a unit';
+COMMENT ON COLUMN decide.pacing_log.price IS 'Price of a unit';
 COMMENT ON COLUMN decide.pacing_log.throttled IS 'Share of the decisions since the last entry that found its gate shut';
 
 CREATE TABLE decide.traffic_profile (
@@ -90,7 +90,7 @@ WITH counter AS (
 SELECT t.cap, t.value, t.slot, t.unit, t.max_count, t.min_count, t.window_start, t.window_end, t.spent, t.reserved,
        GREATEST(t.max_count - t.spent - t.reserved, 0) AS free,
        (t.spent + t.reserved) / NULLIF(t.max_count, 0) AS delivered_share,
-       t.pacing, CASE WHEN t.pacing <> 'none' THEN p.target END AS target, p.lambda AS price, p.throttled, p.stepped_at,
+       t.pacing, CASE WHEN t.pacing <> 'none' THEN p.target END AS target, p.price, p.throttled, p.stepped_at,
        CASE WHEN p.rate > 0 THEN (
          SELECT f.at FROM (SELECT pg_catalog.now() + LEAST(GREATEST(t.max_count - t.spent - t.reserved, 0) / p.rate, 3e9) * interval '1 second') AS f (at)
           WHERE f.at < t.window_end)

@@ -10,18 +10,17 @@ use super::plan::{Statement, on_latest_snapshot};
 pub struct WatchedTable {
     watch: Watch,
     name: &'static str,
-    /// Answers its oid.
-    oid: Statement,
+}
+
+thread_local! {
+    static OID: Statement = const { Statement::new(
+        "SELECT $1::pg_catalog.regclass::pg_catalog.oid", &[TEXTOID]) };
 }
 
 impl WatchedTable {
     /// The table of that name, with its schema.
     pub const fn new(watch: Watch, name: &'static str) -> WatchedTable {
-        WatchedTable {
-            watch,
-            name,
-            oid: Statement::new("SELECT $1::pg_catalog.regclass::pg_catalog.oid", &[TEXTOID]),
-        }
+        WatchedTable { watch, name }
     }
 
     /// Changes so far, as far as this session has heard.
@@ -46,7 +45,7 @@ impl WatchedTable {
     fn oid(&self) -> pg_sys::Oid {
         let mut oid = pg_sys::InvalidOid;
         let args = [datum::text(self.name)];
-        self.oid.read(&args, |row| oid = row.must(1));
+        OID.with(|statement| statement.read(&args, |row| oid = row.must(1)));
         oid
     }
 }

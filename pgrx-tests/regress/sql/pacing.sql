@@ -42,7 +42,7 @@ SELECT count(*), bool_and(delivered = 2) FROM decide.pacing_log;
 UPDATE decide.budget_stripe SET allowed = 500, paced_at = clock_timestamp();
 \c -
 SELECT * FROM shown(2);
-UPDATE decide.pacing SET lambda = 0.6;
+UPDATE decide.pacing SET price = 0.6;
 SELECT decide.run_job('pacing');
 SELECT * FROM shown(3);
 SELECT action, round(score::numeric, 4) AS score FROM decide.explain('ann', 'home') ORDER BY action;
@@ -53,7 +53,7 @@ SELECT bool_and(abs(p - 1) < 1e-9) FROM (SELECT (SELECT sum(x) FROM unnest(proba
 UPDATE decide.cap SET unit = 'cost';
 SELECT decide.publish('by cost');
 SELECT decide.run_job('pacing');
-UPDATE decide.pacing SET lambda = 0.25 WHERE slot = (SELECT max(slot) FROM decide.cap_slot);
+UPDATE decide.pacing SET price = 0.25 WHERE slot = (SELECT max(slot) FROM decide.cap_slot);
 SELECT decide.run_job('pacing');
 SELECT action, round(score::numeric, 3) AS score FROM decide.explain('ann', 'home') WHERE step <> 'cap' ORDER BY action;
 UPDATE decide.budget_stripe SET allowed = 1e9, paced_at = clock_timestamp();
@@ -63,13 +63,13 @@ SELECT action, round(score::numeric, 3) AS score FROM decide.explain('ann', 'hom
 UPDATE decide.action SET attributes = '{"worth": 0.2}' WHERE action = 'promo';
 UPDATE decide.cap SET unit = 'count', pacing = 'none', min_count = 800;
 SELECT decide.publish('goal');
-UPDATE decide.pacing SET lambda = 0;
+UPDATE decide.pacing SET price = 0;
 SELECT decide.run_job('pacing');
 \c -
 SELECT * FROM shown(5);
 SELECT decide.run_job('pacing');
 SELECT min_count, price < 0 AND price > -1e-6 AS bonus FROM decide.budget;
-UPDATE decide.pacing SET lambda = -1;
+UPDATE decide.pacing SET price = -1;
 SELECT * FROM shown(1);
 SELECT decide.run_job('pacing');
 SELECT action, round(score::numeric, 4) AS score FROM decide.explain('ann', 'home') ORDER BY action;
