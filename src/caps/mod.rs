@@ -3,6 +3,7 @@
 
 mod budget_cache;
 pub mod cap;
+mod catalog;
 mod limits;
 mod pacing;
 mod quotas;

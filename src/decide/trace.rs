@@ -128,7 +128,7 @@ fn some_of<T>(values: &[T]) -> Option<&[T]> {
 mod tests {
     use pgrx::prelude::*;
 
-    use super::Trace;
+    use crate::decide::trace::Trace;
     use crate::pg::record::assert_columns_of;
 
     #[pg_test]

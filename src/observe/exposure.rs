@@ -23,10 +23,12 @@ thread_local! {
         &[UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, INT4OID]) };
     static TYPES: Statement = const { Statement::new(
         "SELECT DISTINCT s.definition ->> 'counts' FROM decide.cap_slot AS s \
-          WHERE s.definition ->> 'per' = 'user' AND s.definition ->> 'counts' <> 'decision'", &[]) };
+           JOIN decide.cap_catalog() AS k ON k.per = s.definition ->> 'per' AND k.counted_in = 'user_state' \
+          WHERE s.definition ->> 'counts' <> 'decision'", &[]) };
     static CELL: Statement = const { Statement::new(
         "SELECT s.cell_us FROM decide.cap_slot AS s \
-          WHERE s.slot = $1 AND s.definition ->> 'per' = 'user' AND s.definition ->> 'counts' = $2",
+           JOIN decide.cap_catalog() AS k ON k.per = s.definition ->> 'per' AND k.counted_in = 'user_state' \
+          WHERE s.slot = $1 AND s.definition ->> 'counts' = $2",
         &[INT4OID, TEXTOID]) };
     /// The event types that caps per user count, or have ever counted.
     static COUNTED: Cached<Vec<String>> = const {

@@ -156,7 +156,7 @@ fn plain(field: Field<'_>) -> Option<Value> {
 mod tests {
     use pgrx::prelude::*;
 
-    use super::EventRow;
+    use crate::observe::store::EventRow;
     use crate::pg::record::assert_columns_of;
 
     #[pg_test]

@@ -47,10 +47,10 @@ fn say(partition: pg_sys::Oid, fault: &str) {
         CStr::from_ptr(name).to_string_lossy().into_owned()
     };
     let code = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-    let message = format!("partition decide.{name}: rows are added and found in the slower way");
+    let message = "rows of a partition are added and found in the slower way";
     ErrorReport::new(code, message, "pg_decide")
         .set_detail(format!(
-            "The partition is not as the extension made it: {fault}."
+            "decide.{name} is not as the extension made it: {fault}."
         ))
         .set_hint(
             "Undo what was altered, if decisions and events are to cost what they did before.",

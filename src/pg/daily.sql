@@ -3,7 +3,8 @@
 -- and with nothing added to it, or to the table, that only the executor would heed. Else what keeps them from that.
 SELECT p.oid, c.oid, x.indexrelid,
        CASE WHEN c.relkind <> 'r' OR c.relpersistence <> 'p' OR a.amname <> 'heap' THEN 'it is not a plain table'
-            WHEN c.relhastriggers OR p.relhastriggers THEN 'it has a trigger, or had one before its last VACUUM'
+            WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid IN (c.oid, p.oid) AND g.tgenabled <> 'D')
+              THEN 'it has a trigger'
             WHEN c.relrowsecurity OR p.relrowsecurity THEN 'it has row security'
             WHEN c.relchecks + p.relchecks > 0 THEN 'it has a check constraint'
             WHEN ARRAY(SELECT f.attname FROM pg_catalog.pg_attribute AS f

@@ -245,7 +245,9 @@ pub fn assert_columns_of(table: &str, columns: &[Column]) {
 pub struct Insert {
     table: &'static str,
     columns: &'static [Column],
-    /// Nothing is added where this query finds a row; its own parameters follow those of the columns.
+    /// Nothing is added where there is a row with the same key.
+    once: bool,
+    /// Nor where this query finds a row; its own parameters follow those of the columns.
     unless: Option<(&'static str, &'static [pg_sys::Oid])>,
     plan: OnceCell<Plan>,
 }
@@ -255,19 +257,26 @@ impl Insert {
         Insert {
             table,
             columns,
+            once: false,
             unless: None,
             plan: OnceCell::new(),
         }
     }
 
-    /// Adds nothing where the query finds a row, or where there is one with the same key.
+    /// Adds nothing where there is a row with the same key.
+    pub const fn once(mut self) -> Insert {
+        self.once = true;
+        self
+    }
+
+    /// The same, and nothing where the query finds a row.
     pub const fn unless(
         mut self,
         query: &'static str,
         parameters: &'static [pg_sys::Oid],
     ) -> Insert {
         self.unless = Some((query, parameters));
-        self
+        self.once()
     }
 
     /// Runs it and answers how many rows were added.
@@ -282,8 +291,11 @@ impl Insert {
                 values.join(", ")
             );
             if let Some((query, parameters)) = self.unless {
-                sql += &format!(" WHERE NOT EXISTS ({query}) ON CONFLICT DO NOTHING");
+                sql += &format!(" WHERE NOT EXISTS ({query})");
                 types.extend(parameters);
+            }
+            if self.once {
+                sql += " ON CONFLICT DO NOTHING";
             }
             Plan::prepare(&sql, &types)
         });
