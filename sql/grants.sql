@@ -25,12 +25,12 @@ AS $$
    WHERE (access = 'serve' AND v.name IN ('decide', 'track'))
       OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'candidate_names', 'decided_at', 'slot_probabilities',
                                             'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown',
-                                            'selection_catalog'))
+                                            'selection_catalog', 'cap_catalog'))
       OR (access = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
-            'import_decisions', 'track_table', 'untrack_table', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
-            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'exposure_entries', 'decided_at',
-            'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog'))
+            'import_decisions', 'track_table', 'untrack_table', 'make_triggers', 'drop_triggers', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
+            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
+            'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
     WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
@@ -98,6 +98,18 @@ COMMENT ON FUNCTION decide.role_of(name, text) IS
   'The role of a name, once decide.role_access is up to date; an error if there is no such role or access';
 
 CREATE FUNCTION decide.grant(role name, access text) RETURNS void
+LANGUAGE c
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'grant_access_wrapper';
+COMMENT ON FUNCTION decide.grant(name, text) IS
+  'Gives a role the rights of one access: serve (decide and track), analyse (read decisions), operate (edit and publish policy), rules (run eligibility rules)';
+CREATE FUNCTION decide.revoke(role name, access text) RETURNS void
+LANGUAGE c
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'revoke_access_wrapper';
+COMMENT ON FUNCTION decide.revoke(name, text) IS 'Takes the rights of one access from a role, but for those that another access of it takes';
+
+CREATE FUNCTION decide.grant_rights(role name, access text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -109,13 +121,12 @@ BEGIN
   FOR needed IN SELECT * FROM decide.access_rights(access) LOOP
     EXECUTE format('GRANT %s ON %s TO %I', needed.rights, needed.object, role);
   END LOOP;
-  INSERT INTO decide.role_access AS r (role, access) VALUES ("grant".role, "grant".access) ON CONFLICT DO NOTHING;
+  INSERT INTO decide.role_access AS r (role, access) VALUES (grant_rights.role, grant_rights.access) ON CONFLICT DO NOTHING;
 END
 $$;
-COMMENT ON FUNCTION decide.grant(name, text) IS
-  'Gives a role the rights of one access: serve (decide and track), analyse (read decisions), operate (edit and publish policy), rules (run eligibility rules)';
+COMMENT ON FUNCTION decide.grant_rights(name, text) IS 'What decide.grant does, without a limit of its own to waits for locks';
 
-CREATE FUNCTION decide.revoke(role name, access text) RETURNS void
+CREATE FUNCTION decide.revoke_rights(role name, access text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -123,10 +134,10 @@ DECLARE
   needed record;
   known CONSTANT oid := decide.role_of(role, access);
 BEGIN
-  DELETE FROM decide.role_access AS r WHERE r.role_id = known AND r.access = "revoke".access;
+  DELETE FROM decide.role_access AS r WHERE r.role_id = known AND r.access = revoke_rights.access;
   -- What another access of the role takes stays.
   FOR needed IN
-    SELECT n.rights, n.object FROM decide.access_rights("revoke".access) AS n
+    SELECT n.rights, n.object FROM decide.access_rights(revoke_rights.access) AS n
     EXCEPT
     SELECT k.rights, k.object FROM decide.role_access AS o, decide.access_rights(o.access) AS k WHERE o.role_id = known
   LOOP
@@ -134,7 +145,7 @@ BEGIN
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION decide.revoke(name, text) IS 'Takes the rights of one access from a role, but for those that another access of it takes';
+COMMENT ON FUNCTION decide.revoke_rights(name, text) IS 'What decide.revoke does, without a limit of its own to waits for locks';
 
 -- The former names. The second parameter is a name here, so that a call with a text or a literal is never ambiguous:
 -- it takes the functions above, and only `job => …` takes these.

@@ -97,8 +97,15 @@ COMMENT ON COLUMN decide.name_change.identity IS 'Number of what was renamed, in
 COMMENT ON COLUMN decide.name_change.old IS 'Name before';
 COMMENT ON COLUMN decide.name_change.new IS 'Name since';
 
--- Runs with the rights of its caller, who edits policy tables.
+-- These run with the rights of their caller, who edits policy tables.
 CREATE FUNCTION decide.rename(kind text, old text, new text) RETURNS void
+LANGUAGE c
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rename_wrapper';
+COMMENT ON FUNCTION decide.rename(text, text, text) IS
+  'Gives a surface, campaign, action, cap, feature or policy another name, in all policy tables that contain it; in force once published, with the same counters';
+
+CREATE FUNCTION decide.rename_rows(kind text, old text, new text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -147,5 +154,4 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION decide.rename(text, text, text) IS
-  'Gives a surface, campaign, action, cap, feature or policy another name, in all policy tables that contain it; in force once published, with the same counters';
+COMMENT ON FUNCTION decide.rename_rows(text, text, text) IS 'What decide.rename does, without a limit of its own to waits for locks';

@@ -160,6 +160,13 @@ $$;
 COMMENT ON FUNCTION decide.cap_window(timestamptz, interval, text, int) IS
   'The calendar window that a moment is in: months from January, days from midnight, weeks from week_start (1: Monday), parts of a day from midnight; in local time of the zone';
 
+CREATE FUNCTION decide.cap_catalog() RETURNS TABLE (per text, counted_in text)
+LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 3
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cap_catalog_wrapper';
+COMMENT ON FUNCTION decide.cap_catalog() IS
+  'Every kind of cap, and the table of the schema decide in which its exposures are counted (null: within one answer)';
+
 CREATE TABLE decide.budget_stripe (
   slot int NOT NULL,
   stripe int NOT NULL,

@@ -83,9 +83,10 @@ WITH counter AS (
    GROUP BY c.slot
 ), taken AS (
   SELECT c.*, COALESCE(n.spent, 0)::double precision / u.scale AS spent, COALESCE(n.reserved, 0)::double precision / u.scale AS reserved
-    FROM decide.cap_in_force AS c LEFT JOIN counter AS n USING (slot)
+    FROM decide.cap_in_force AS c
+    JOIN decide.cap_catalog() AS k ON k.per = c.per AND k.counted_in = 'budget_stripe'
+    LEFT JOIN counter AS n USING (slot)
    CROSS JOIN LATERAL (SELECT CASE c.unit WHEN 'cost' THEN 1e6 ELSE 1 END::double precision) AS u (scale)
-   WHERE c.per = 'all'
 )
 SELECT t.cap, t.value, t.slot, t.unit, t.max_count, t.min_count, t.window_start, t.window_end, t.spent, t.reserved,
        GREATEST(t.max_count - t.spent - t.reserved, 0) AS free,

@@ -229,25 +229,11 @@ $$;
 COMMENT ON FUNCTION decide.events_sql(jsonb, jsonb, text, text, boolean) IS
   'SQL for the events of a statement, by user, in arrays of up to 1,000, or in one if they are not many';
 
+-- Of the error no message is kept: it may have somebody's data in it.
 CREATE FUNCTION decide.quarantine_rows(relation text, type text, rows bigint, state text) RETURNS void
-LANGUAGE plpgsql
+LANGUAGE c VOLATILE STRICT
 SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  -- No message: it may have somebody's data in it.
-  reason CONSTANT text := format('mapping_failed: %s', state);
-BEGIN
-  INSERT INTO decide.quarantine (quarantine_id, received_at, reasons, payload)
-  VALUES ((lpad(to_hex((EXTRACT(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || '7'
-           || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid,
-          clock_timestamp(), ARRAY[reason],
-          jsonb_build_object('table', relation, 'type', type, 'rows', rows));
-EXCEPTION
-  WHEN serialization_failure OR deadlock_detected THEN RAISE;
-  WHEN OTHERS THEN
-    RAISE WARNING 'table %: rows that have not become events: %: %', relation, rows, reason;
-END
-$$;
+AS 'MODULE_PATHNAME', 'quarantine_rows_wrapper';
 COMMENT ON FUNCTION decide.quarantine_rows(text, text, bigint, text) IS
   'Records in the quarantine that rows of a table could not become events, and why; warns if that fails too';
 
@@ -350,6 +336,19 @@ COMMENT ON COLUMN decide.tracked_tables.triggers IS 'Triggers of the table that 
 COMMENT ON COLUMN decide.tracked_tables.enabled IS 'True if none of them has been disabled';
 
 CREATE FUNCTION decide.track_table(relation regclass, mapping jsonb) RETURNS void
+LANGUAGE c
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'track_table_wrapper';
+COMMENT ON FUNCTION decide.track_table(regclass, jsonb) IS
+  'Makes events of the rows of a table, in the transaction that writes them; another mapping of the same type replaces the first';
+CREATE FUNCTION decide.untrack_table(relation regclass, type text DEFAULT NULL) RETURNS void
+LANGUAGE c
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'untrack_table_wrapper';
+COMMENT ON FUNCTION decide.untrack_table(regclass, text) IS
+  'Ends the tracking of a table, or of its events of one type; events that were made stay';
+
+CREATE FUNCTION decide.make_triggers(relation regclass, mapping jsonb) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -384,15 +383,14 @@ BEGIN
                    CASE operation WHEN 'update' THEN 'OLD TABLE AS old_rows' END, whole, decide.column_types(relation, whole));
   END LOOP;
   FOR stale IN SELECT n FROM decide.tracked_tables AS t, unnest(t.triggers) AS n
-                WHERE t.relation = track_table.relation AND t.type = whole ->> 'type' AND n <> ALL (kept) LOOP
+                WHERE t.relation = make_triggers.relation AND t.type = whole ->> 'type' AND n <> ALL (kept) LOOP
     EXECUTE format('DROP TRIGGER %I ON %s', stale, relation);
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION decide.track_table(regclass, jsonb) IS
-  'Makes events of the rows of a table, in the transaction that writes them; another mapping of the same type replaces the first';
+COMMENT ON FUNCTION decide.make_triggers(regclass, jsonb) IS 'What decide.track_table does, without a limit of its own to waits for locks';
 
-CREATE FUNCTION decide.untrack_table(relation regclass, type text DEFAULT NULL) RETURNS void
+CREATE FUNCTION decide.drop_triggers(relation regclass, type text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -404,7 +402,7 @@ BEGIN
     RAISE EXCEPTION 'relation must not be null' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   SELECT array_agg(n) INTO stale FROM decide.tracked_tables AS t, unnest(t.triggers) AS n
-   WHERE t.relation = untrack_table.relation AND t.type = COALESCE(untrack_table.type, t.type);
+   WHERE t.relation = drop_triggers.relation AND t.type = COALESCE(drop_triggers.type, t.type);
   IF stale IS NULL THEN
     RAISE EXCEPTION '%', format(CASE WHEN type IS NULL THEN 'table %s is not tracked' ELSE 'table %s is not tracked as "%s"' END, relation, left(type, 200))
       USING ERRCODE = 'undefined_object', HINT = 'decide.tracked_tables lists what is.';
@@ -414,5 +412,4 @@ BEGIN
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION decide.untrack_table(regclass, text) IS
-  'Ends the tracking of a table, or of its events of one type; events that were made stay';
+COMMENT ON FUNCTION decide.drop_triggers(regclass, text) IS 'What decide.untrack_table does, without a limit of its own to waits for locks';

@@ -178,7 +178,8 @@ SELECT u.user_key, c.cap, c.value, c.max_count,
        c.window_start, c.window_end, pg_catalog.max(e.at) AS last_at
   FROM decide.user_state AS u
  CROSS JOIN LATERAL decide.exposure_entries(u.exposures) AS e
-  JOIN decide.cap_in_force AS c ON c.slot = e.slot AND c.per = 'user'
+  JOIN decide.cap_in_force AS c ON c.slot = e.slot
+  JOIN decide.cap_catalog() AS k ON k.per = c.per AND k.counted_in = 'user_state'
  CROSS JOIN LATERAL (SELECT CASE c.unit WHEN 'cost' THEN 1000000.0::double precision ELSE 1 END) AS s (scale)
  WHERE e.at >= c.window_start AND (e.at < c.window_end OR e.state > 0 OR c.counts = 'decision')
  GROUP BY u.user_key, c.cap, c.value, c.max_count, s.scale, c.window_start, c.window_end;

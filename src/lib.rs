@@ -15,7 +15,7 @@
 //! | `policy` | tables → validated → bundle → cached by each backend; the row of a user, as bundles lay it out | eligibility, caps, govern, math, pg, error, settings |
 //! | `observe` | event → contract → once → features, outcomes; quarantine | policy, caps, govern, math, pg, error, settings |
 //! | `decide` | the pipeline of a decision; one file a stage | policy, eligibility, caps, govern, math, pg, error, settings |
-//! | `learn` | decisions made elsewhere, and models trained from traces | policy, govern, math, pg, error, settings |
+//! | `learn` | decisions made elsewhere, and models trained from traces | observe, policy, govern, math, pg, error, settings |
 //! | `worker` | launcher, workers and jobs; every job is a function too | all |
 //!
 //! A test of the developer's crate holds the table, and that no files import each other in a circle.

@@ -9,11 +9,12 @@ use pgrx::pg_sys::{INT2OID, INT4OID, INT8OID};
 use super::stripes::Budget;
 use crate::pg::attempt::best_effort;
 use crate::pg::invalidation::Watch;
-use crate::pg::{Statement, WatchedTable, datum, session};
+use crate::pg::{Cached, Statement, datum, session};
 
 thread_local! {
-    static CACHE: RefCell<BudgetCache> = RefCell::default();
-    static WATCHED: WatchedTable = const { WatchedTable::new(Watch::Budget, "decide.budget_level") };
+    static LEVELS: Cached<Levels> = const { Cached::new(Watch::Budget, "decide.budget_level") };
+    static CONTENTION: RefCell<HashMap<i32, Contention>> = RefCell::default();
+
     static LOAD: Statement = const { Statement::new(
         "SELECT l.slot, l.window_start, l.level, l.until FROM decide.budget_level AS l WHERE l.level > 0", &[]) };
     static ANNOUNCE: Statement = const { Statement::new(
@@ -37,20 +38,23 @@ pub enum Level {
     UsedUp = 2,
 }
 
-/// What a session knows, by the number of the cap.
+/// How full budgets are, by the number of the cap.
 #[derive(Default)]
-struct BudgetCache {
-    /// The change count at which the levels were read.
-    changes: u64,
+struct Levels {
     announced: HashMap<i32, AnnouncedLevel>,
-    /// Until when this session treats the budget as used up.
+    /// Until when this session treats the budget as used up, or until something is announced.
     exhausted_until: HashMap<i32, i64>,
+}
+
+/// What a session has seen of others at the counter rows of a budget.
+#[derive(Default)]
+struct Contention {
     /// How often in a row the first row that it tried was free.
-    times_free: HashMap<i32, u32>,
+    times_free: u32,
     /// The row that it tries first.
-    first_row: HashMap<i32, i32>,
+    first_row: Option<i32>,
     /// Since a wait has timed out.
-    wait_pauses: HashMap<i32, WaitPause>,
+    wait_pause: Option<WaitPause>,
 }
 
 /// Until when, and for how many decisions at most, this session does not wait for a row of a budget.
@@ -76,15 +80,17 @@ impl Budget<'_> {
     /// Whether the first of many rows that this session tries has been free time and again, so that it need not make
     /// sure of one before the choice.
     pub fn is_first_row_usually_free(&self) -> bool {
-        let tries = CACHE.with_borrow(|cache| cache.times_free.get(&self.0.number).copied());
-        self.0.has_many_rows() && tries.is_some_and(|tries| tries >= USUALLY_FREE)
+        self.0.has_many_rows() && self.contention(|seen| seen.times_free >= USUALLY_FREE)
     }
 
     /// Notes whether the first row that was tried was free.
     pub fn note_first_row(&self, free: bool) {
-        CACHE.with_borrow_mut(|cache| {
-            let tries = cache.times_free.entry(self.0.number).or_default();
-            *tries = if free { tries.saturating_add(1) } else { 0 };
+        self.contention(|seen| {
+            seen.times_free = if free {
+                seen.times_free.saturating_add(1)
+            } else {
+                0
+            };
         });
     }
 
@@ -92,16 +98,15 @@ impl Budget<'_> {
     /// decisions. So sessions that are too many for a budget spend half of their time waiting for it at most, and one
     /// that was late once misses few rows that pass from hand to hand.
     pub fn may_wait(&self, now: i64) -> bool {
-        CACHE.with_borrow_mut(|cache| {
-            let Some(pause) = cache.wait_pauses.get_mut(&self.0.number) else {
-                return true;
-            };
-            if now >= pause.until || pause.decisions == 0 {
-                cache.wait_pauses.remove(&self.0.number);
-                return true;
+        self.contention(|seen| match &mut seen.wait_pause {
+            Some(pause) if now < pause.until && pause.decisions > 0 => {
+                pause.decisions -= 1;
+                false
             }
-            pause.decisions -= 1;
-            false
+            over => {
+                *over = None;
+                true
+            }
         })
     }
 
@@ -111,42 +116,44 @@ impl Budget<'_> {
             until: now.saturating_add(i64::from(milliseconds) * 1_000),
             decisions: PAUSED_DECISIONS,
         };
-        CACHE.with_borrow_mut(|cache| cache.wait_pauses.insert(self.0.number, pause));
+        self.contention(|seen| seen.wait_pause = Some(pause));
     }
 
     /// The numbers of the rows in the order in which this session tries them. Which is first depends on the session
     /// alone and not on what is chosen, so sessions do not meet while they are few.
     pub fn rows_in_order(&self) -> impl Iterator<Item = i32> + use<> {
         let rows = self.0.stripes.get();
-        let first = CACHE.with_borrow(|cache| cache.first_row.get(&self.0.number).copied());
+        let first = self.contention(|seen| seen.first_row);
         let first = first.unwrap_or_else(|| session::number().rem_euclid(rows.max(1)));
         (0..rows).map(move |step| (first + step) % rows)
     }
 
     /// Sets the row that this session tries first.
     pub fn set_first_row(&self, stripe: i32) {
-        CACHE.with_borrow_mut(|cache| cache.first_row.insert(self.0.number, stripe));
+        self.contention(|seen| seen.first_row = Some(stripe));
+    }
+
+    /// Hands on what this session has seen at its rows.
+    fn contention<T>(&self, then: impl FnOnce(&mut Contention) -> T) -> T {
+        CONTENTION.with_borrow_mut(|seen| then(seen.entry(self.0.number).or_default()))
     }
 
     /// How full it is, as far as this session knows.
     pub fn level(&self, window_start: i64, now: i64) -> Level {
-        let changes = WATCHED.with(WatchedTable::changes);
-        if CACHE.with_borrow(|cache| cache.changes != changes) {
-            load(changes);
-        }
-        CACHE.with_borrow(|cache| {
-            let exhausted = cache.exhausted_until.get(&self.0.number);
+        let level = |levels: &Levels| {
+            let exhausted = levels.exhausted_until.get(&self.0.number);
             if exhausted.is_some_and(|&until| now < until) {
                 return Level::UsedUp;
             }
-            let announced = cache.announced.get(&self.0.number);
+            let announced = levels.announced.get(&self.0.number);
             match announced.filter(|announced| announced.window_start == window_start) {
                 Some(announced) if announced.is_used_up() && now < announced.until => Level::UsedUp,
                 Some(_) => Level::Low,
                 None if self.0.is_small() => Level::Low,
                 None => Level::Plenty,
             }
-        })
+        };
+        LEVELS.with(|kept| kept.with(load, level))
     }
 
     /// Tells all sessions how full it is, unless another session is doing so or has the table.
@@ -159,14 +166,17 @@ impl Budget<'_> {
         ];
         best_effort(|| {
             if ANNOUNCE.with(|statement| statement.write(&args, |_| {})) > 0 {
-                WATCHED.with(WatchedTable::announce);
+                LEVELS.with(Cached::announce);
             }
         });
     }
 
     /// Treats the budget as used up, in this session, until that moment.
     pub fn set_exhausted_until(&self, until: i64) {
-        CACHE.with_borrow_mut(|cache| cache.exhausted_until.insert(self.0.number, until));
+        let note = |levels: &mut Levels| {
+            levels.exhausted_until.insert(self.0.number, until);
+        };
+        LEVELS.with(|kept| kept.change(note));
     }
 
     /// Clears the announced level, unless another session is announcing one.
@@ -177,7 +187,7 @@ impl Budget<'_> {
             datum::int8(i64::MAX),
         ];
         if CLEAR_LEVEL.with(|statement| statement.write(&args, |_| {})) > 0 {
-            WATCHED.with(WatchedTable::announce);
+            LEVELS.with(Cached::announce);
         }
     }
 }
@@ -190,7 +200,7 @@ impl AnnouncedLevel {
 
 /// Reads what sessions have announced. If others hold the table, every budget counts as plenty until the next change: a
 /// decision that takes from a budget then reads its counter.
-fn load(changes: u64) {
+fn load() -> Levels {
     let read = || {
         let mut announced = HashMap::new();
         LOAD.with(|statement| {
@@ -205,11 +215,8 @@ fn load(changes: u64) {
         });
         announced
     };
-    let loaded = best_effort(|| WATCHED.with(|table| table.read(read)));
-    let (changes, announced) = loaded.unwrap_or((changes, HashMap::new()));
-    CACHE.with_borrow_mut(|cache| {
-        cache.changes = changes;
-        cache.announced = announced;
-        cache.exhausted_until.clear();
-    });
+    Levels {
+        announced: best_effort(read).unwrap_or_default(),
+        exhausted_until: HashMap::new(),
+    }
 }

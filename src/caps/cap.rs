@@ -33,27 +33,46 @@ impl Per {
         Per::ALL.into_iter().find(|per| per.as_str() == name)
     }
 
+    /// Where exposures are counted.
+    pub fn counted_in(self) -> CountedIn {
+        match self {
+            Per::User => CountedIn::UserRow,
+            Per::All => CountedIn::Stripes,
+            Per::Decision => CountedIn::Answer,
+        }
+    }
+
     /// Whether it is counted in the rows of a counter.
     pub fn is_budget(self) -> bool {
-        match self {
-            Per::All => true,
-            Per::User | Per::Decision => false,
-        }
+        self.counted_in() == CountedIn::Stripes
     }
 
     /// Whether it is counted in the row of a user.
     pub fn is_of_user(self) -> bool {
-        match self {
-            Per::User => true,
-            Per::All | Per::Decision => false,
-        }
+        self.counted_in() == CountedIn::UserRow
     }
 
     /// Whether it is counted within one answer, and nowhere kept.
     pub fn is_of_decision(self) -> bool {
+        self.counted_in() == CountedIn::Answer
+    }
+}
+
+/// Where exposures are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountedIn {
+    UserRow,
+    Stripes,
+    Answer,
+}
+
+impl CountedIn {
+    /// The table; None where nothing is kept.
+    pub fn table(self) -> Option<&'static str> {
         match self {
-            Per::Decision => true,
-            Per::User | Per::All => false,
+            CountedIn::UserRow => Some("user_state"),
+            CountedIn::Stripes => Some("budget_stripe"),
+            CountedIn::Answer => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 mod amounts;
 mod budget_cache;
 pub mod cap;
+mod catalog;
 mod limits;
 mod pacing;
 mod quotas;

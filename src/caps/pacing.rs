@@ -1,6 +1,5 @@
 //! Pacing: how much of a counter row may be taken by now, and at which price.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::cap::{Cap, Pacing, Span};
@@ -8,11 +7,10 @@ use super::stripes::{Budget, Stripe};
 use crate::math::ledger;
 use crate::math::pacing::{Curve, Gate, Pace, phase};
 use crate::pg::invalidation::Watch;
-use crate::pg::{Statement, WatchedTable, array};
+use crate::pg::{Cached, Statement, array};
 
 thread_local! {
-    static CACHE: RefCell<PacingCache> = RefCell::default();
-    static WATCHED: WatchedTable = const { WatchedTable::new(Watch::Pacing, "decide.pacing") };
+    static PACING: Cached<HashMap<i32, Paced>> = const { Cached::new(Watch::Pacing, "decide.pacing") };
     static LOAD: Statement = const { Statement::new(
         "SELECT p.slot, p.lambda, p.forecast FROM decide.pacing AS p", &[]) };
 }
@@ -20,38 +18,33 @@ thread_local! {
 /// How long a session takes it for granted that a budget is exhausted, in microseconds.
 const LONGEST_EXHAUSTED: i64 = 10_000_000;
 
-/// What the job has found out, as this session knows it.
-#[derive(Default)]
-struct PacingCache {
-    changes: u64,
-    /// Price of a unit and forecast, by the number of the cap.
-    budgets: HashMap<i32, (f64, Option<Curve>)>,
+/// What the job has found out about a budget.
+struct Paced {
+    /// Of a unit.
+    price: f64,
+    forecast: Option<Curve>,
 }
 
-/// Hands on what the job has found out.
-fn with_cache<T>(then: impl FnOnce(&PacingCache) -> T) -> T {
-    let changes = WATCHED.with(WatchedTable::changes);
-    if CACHE.with_borrow(|cache| cache.changes != changes) {
-        load();
-    }
-    CACHE.with_borrow(then)
+/// Hands on what the job has found out, by the number of the cap.
+fn with_pacing<T>(then: impl FnOnce(&HashMap<i32, Paced>) -> T) -> T {
+    PACING.with(|kept| kept.with(load, then))
 }
 
-fn load() {
+fn load() -> HashMap<i32, Paced> {
     let mut budgets = HashMap::new();
-    let read = || {
-        LOAD.with(|statement| {
-            statement.read(&[], |row| {
-                let mut points = Vec::new();
-                row.datum(3).map(|kept| array::read_into(kept, &mut points));
-                let lambda: f64 = row.must(2);
-                let lambda = if lambda.is_finite() { lambda } else { 0.0 };
-                budgets.insert(row.must::<i32>(1), (lambda, Curve::forecast(&points)));
-            })
+    LOAD.with(|statement| {
+        statement.read(&[], |row| {
+            let mut points = Vec::new();
+            row.datum(3).map(|kept| array::read_into(kept, &mut points));
+            let price: f64 = row.must(2);
+            let paced = Paced {
+                price: if price.is_finite() { price } else { 0.0 },
+                forecast: Curve::forecast(&points),
+            };
+            budgets.insert(row.must::<i32>(1), paced);
         })
-    };
-    let (changes, _) = WATCHED.with(|table| table.read(read));
-    CACHE.set(PacingCache { changes, budgets });
+    });
+    budgets
 }
 
 /// What a unit of a budget costs: it is taken off the scores of the actions that need one.
@@ -59,7 +52,7 @@ fn load() {
 pub struct Price {
     /// The number of the cap.
     pub cap: i32,
-    pub lambda: f64,
+    pub per_unit: f64,
 }
 
 /// The prices of these caps that are not 0.
@@ -68,13 +61,15 @@ pub fn prices<'a>(caps: impl Iterator<Item = &'a Cap>, out: &mut Vec<Price>) {
     if budgets.peek().is_none() {
         return;
     }
-    with_cache(|cache| {
+    with_pacing(|paced| {
         for cap in budgets {
-            if let Some(&(lambda, _)) = cache.budgets.get(&cap.number)
-                && lambda != 0.0
+            if let Some(&Paced { price, .. }) = paced.get(&cap.number)
+                && price != 0.0
             {
-                let cap = cap.number;
-                out.push(Price { cap, lambda });
+                out.push(Price {
+                    cap: cap.number,
+                    per_unit: price,
+                });
             }
         }
     });
@@ -82,7 +77,7 @@ pub fn prices<'a>(caps: impl Iterator<Item = &'a Cap>, out: &mut Vec<Price>) {
 
 /// Has all sessions read decide.pacing again.
 pub fn announce_prices() {
-    WATCHED.with(WatchedTable::announce);
+    PACING.with(Cached::announce);
 }
 
 impl Cap {
@@ -108,9 +103,9 @@ impl Cap {
         match self.pacing {
             Pacing::None | Pacing::Even => then(&Curve::Even),
             Pacing::Frontloaded => then(&Curve::Frontloaded),
-            Pacing::Forecast => with_cache(|cache| {
-                let budget = cache.budgets.get(&self.number);
-                let curve = budget.and_then(|(_, curve)| curve.as_ref());
+            Pacing::Forecast => with_pacing(|paced| {
+                let budget = paced.get(&self.number);
+                let curve = budget.and_then(|budget| budget.forecast.as_ref());
                 then(curve.unwrap_or(&Curve::Even))
             }),
         }

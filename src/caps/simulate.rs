@@ -26,7 +26,7 @@ fn simulate_pacing(call: pg_sys::FunctionCallInfo) {
             datum::int8(tick.delivered as i64),
             datum::int4(tick.traffic as i32),
             datum::int4(tick.refused as i32),
-            datum::float8(tick.lambda),
+            datum::float8(tick.price),
             datum::float8(tick.value),
         ]);
     }

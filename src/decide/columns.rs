@@ -21,7 +21,7 @@ pub struct Columns {
     pub affinities: Vec<f64>,
     pub dropped: Vec<i32>,
     pub holds: Vec<i64>,
-    pub duals: Vec<f64>,
+    pub prices: Vec<f64>,
 }
 
 impl Columns {
@@ -53,8 +53,8 @@ impl Columns {
         });
         refill(&mut self.holds, holds);
         let prices = decision.scores.prices.iter();
-        let pairs = prices.flat_map(|price| [price.cap.into(), price.lambda]);
-        refill(&mut self.duals, pairs);
+        let pairs = prices.flat_map(|price| [price.cap.into(), price.per_unit]);
+        refill(&mut self.prices, pairs);
     }
 }
 
@@ -83,9 +83,9 @@ pub fn affinities(column: &[f64]) -> Vec<AffinityValue> {
 /// Back from the column `duals`.
 pub fn prices(column: &[f64]) -> Vec<Price> {
     let pairs = column.as_chunks::<2>().0.iter();
-    let prices = pairs.map(|&[cap, lambda]| Price {
+    let prices = pairs.map(|&[cap, per_unit]| Price {
         cap: cap as i32,
-        lambda,
+        per_unit,
     });
     prices.collect()
 }

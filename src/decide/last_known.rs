@@ -1,7 +1,7 @@
 //! What this backend has last seen of users, for the moment in which their rows cannot be read. It is forgotten
 //! once rows of users are deleted: who does that tells all sessions, at commit, by a rule of the table.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use uuid::Uuid;
 
@@ -22,28 +22,27 @@ struct Seen {
     row: UserRow,
 }
 
-/// The newest change of tables of users that this backend has heard of, and when.
-#[derive(Clone, Copy)]
-struct Heard {
+/// Rows of users as they were read, and the newest change of tables of users that this backend has heard of.
+#[derive(Default)]
+struct LastKnown {
     changes: u64,
-    at: i64,
+    heard_at: i64,
+    users: Vec<Seen>,
 }
 
 thread_local! {
-    static SEEN: RefCell<Vec<Seen>> = const { RefCell::new(Vec::new()) };
-    static HEARD: Cell<Heard> = const { Cell::new(Heard { changes: 0, at: 0 }) };
+    static LAST_KNOWN: RefCell<LastKnown> = RefCell::default();
 }
 
-/// Forgets all, if rows were deleted meanwhile, or the table was altered.
-fn listen(changes: u64) -> Heard {
-    let mut heard = HEARD.get();
-    if heard.changes != changes {
-        let at = clock::now();
-        heard = Heard { changes, at };
-        HEARD.set(heard);
-        SEEN.with_borrow_mut(|seen| seen.fill_with(Seen::default));
+impl LastKnown {
+    /// Forgets all, if rows were deleted meanwhile, or the table was altered.
+    fn hear(&mut self, changes: u64) {
+        if self.changes != changes {
+            self.changes = changes;
+            self.heard_at = clock::now();
+            self.users.fill_with(Seen::default);
+        }
     }
-    heard
 }
 
 /// Where a user is kept.
@@ -54,15 +53,15 @@ fn index(user_key: Uuid) -> usize {
 /// Keeps a row that was just read, unless the snapshot may be older than what was heard of since; memory is taken
 /// once for each index.
 pub fn keep(user_key: Uuid, now: i64, row: &UserRow) {
-    let heard = listen(invalidation::changes_seen(Watch::Keyed));
-    if session::statement_began() <= heard.at {
-        return;
-    }
-    SEEN.with_borrow_mut(|seen| {
-        if seen.is_empty() {
-            seen.resize_with(USERS, Seen::default);
+    LAST_KNOWN.with_borrow_mut(|known| {
+        known.hear(invalidation::changes_seen(Watch::Keyed));
+        if session::statement_began() <= known.heard_at {
+            return;
         }
-        let seen = &mut seen[index(user_key)];
+        if known.users.is_empty() {
+            known.users.resize_with(USERS, Seen::default);
+        }
+        let seen = &mut known.users[index(user_key)];
         seen.user_key = user_key;
         seen.at = now;
         seen.row.become_like(row);
@@ -71,15 +70,16 @@ pub fn keep(user_key: Uuid, now: i64, row: &UserRow) {
 
 /// Copies the row as it was last seen, if that is not long ago; else an empty one. Whether it was seen.
 pub fn recall(user_key: Uuid, row: &mut UserRow) -> bool {
-    listen(invalidation::changes(Watch::Keyed));
+    let changes = invalidation::changes(Watch::Keyed);
     let oldest = clock::now().saturating_sub(GOOD_FOR);
-    SEEN.with_borrow(|seen| {
-        let kept = seen.get(index(user_key));
-        let kept = kept.filter(|seen| seen.user_key == user_key && seen.at >= oldest);
-        match kept {
+    LAST_KNOWN.with_borrow_mut(|known| {
+        known.hear(changes);
+        let seen = known.users.get(index(user_key));
+        let seen = seen.filter(|seen| seen.user_key == user_key && seen.at >= oldest);
+        match seen {
             Some(seen) => row.become_like(&seen.row),
             None => row.become_like(&UserRow::default()),
         }
-        kept.is_some()
+        seen.is_some()
     })
 }

@@ -74,13 +74,13 @@ impl Scores {
         scorer.score(&self.coordinates, &mut self.of_actions);
     }
 
-    /// Takes off each score the price of the units that its action takes: Σ λ · amount. Where no model was asked there
+    /// Takes off each score the price of the units that its action takes: Σ price · amount. Where no model was asked there
     /// is nothing to compare prices with.
     pub fn take_off_prices(&mut self, policy: &Policy, surface: &Surface, bundle: &Bundle) {
         if policy.model.is_none() {
             self.prices.clear();
         }
-        for &Price { cap, lambda } in &self.prices {
+        for &Price { cap, per_unit } in &self.prices {
             let limits = &surface.limits;
             let is_priced = |&i: &usize| bundle.caps[i].number == cap;
             let Some(index) = limits.caps.iter().position(is_priced) else {
@@ -90,7 +90,7 @@ impl Scores {
             for (action, score) in self.of_actions.iter_mut().enumerate() {
                 let mut needs = limits.of_action(action);
                 if let Some((_, amount)) = needs.find(|&(of, _)| of == index) {
-                    *score = to_f32(f64::from(*score) - lambda * (amount as f64 / scale));
+                    *score = to_f32(f64::from(*score) - per_unit * (amount as f64 / scale));
                 }
             }
         }

@@ -107,7 +107,7 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns) {
         relaxed: some_of(&draw.relaxed),
         holds: some_of(&columns.holds),
         switches: bundle.switches.number,
-        duals: some_of(&columns.duals),
+        duals: some_of(&columns.prices),
         features_at: (request.now != draw.moment).then_some(Timestamp(request.now)),
     };
     let row = trace.args();
@@ -121,4 +121,18 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns) {
 /// What there is; null where there is nothing.
 fn some_of<T>(values: &[T]) -> Option<&[T]> {
     (!values.is_empty()).then_some(values)
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+
+    use crate::decide::trace::Trace;
+    use crate::pg::record::assert_columns_of;
+
+    #[pg_test]
+    fn a_trace_lists_the_columns_of_its_table() {
+        assert_columns_of("trace", Trace::COLUMNS);
+    }
 }

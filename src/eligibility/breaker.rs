@@ -16,20 +16,16 @@ use super::rules::Rules;
 use super::verdict::{OpenRules, RuleFault, RuleReport};
 use crate::pg::attempt::best_effort;
 use crate::pg::invalidation::Watch;
-use crate::pg::{Statement, WatchedTable, datum, session};
+use crate::pg::{Cached, Statement, datum, session};
 use crate::settings;
 
 /// Longest pause before an open breaker is tried again, in microseconds.
 const LONGEST_PAUSE: i64 = 300_000_000;
 
 thread_local! {
-    static CACHE: RefCell<BreakerCache> = RefCell::default();
-    /// Failures in a row, by the rule's hash.
-    static FAILURES: RefCell<HashMap<i64, FailureCount>> = RefCell::default();
-    /// Rules that this session skips by itself, by their hashes, and until when.
-    static PAUSED: RefCell<HashMap<i64, i64>> = RefCell::default();
+    static BREAKERS: Cached<Breakers> = const { Cached::new(Watch::Breaker, "decide.breaker") };
+    static OWN: RefCell<OwnFailures> = RefCell::default();
 
-    static WATCHED: WatchedTable = const { WatchedTable::new(Watch::Breaker, "decide.breaker") };
     static READ: Statement = const { Statement::new(
         "SELECT b.rule_hash, b.probe_at, b.openings = 0 FROM decide.breaker AS b", &[]) };
     static OPEN: Statement = const { Statement::new(
@@ -60,18 +56,25 @@ thread_local! {
         &[INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID]) };
 }
 
-/// How long a cache with open breakers is used, in microseconds; so changes that people make by hand are seen.
-const CACHE_LIFETIME: i64 = 1_000_000;
+/// How long open breakers are used as they were read, in microseconds; so changes that people make by hand are seen.
+const LIFETIME: i64 = 1_000_000;
 
-/// The breakers, as of a change count and a moment.
+/// The breakers of all sessions.
 #[derive(Default)]
-struct BreakerCache {
-    changes: u64,
-    at: i64,
+struct Breakers {
     /// When each rule that is skipped may be probed, by its hash.
     open: HashMap<i64, i64>,
     /// Rules that have failed for some session only.
     suspected: HashSet<i64>,
+}
+
+/// What this session has seen of rules, by their hashes.
+#[derive(Default)]
+struct OwnFailures {
+    /// In a row.
+    failures: HashMap<i64, FailureCount>,
+    /// Those that it skips by itself, and until when.
+    paused: HashMap<i64, i64>,
 }
 
 #[derive(Default)]
@@ -90,13 +93,12 @@ pub struct Probe {
 /// probed, unless another session probes it. Costs nothing while no breaker is open.
 pub fn open_rules(rules: &Rules, now: i64, may_write: bool) -> (OpenRules, Option<Probe>) {
     let mut skipped = OpenRules::default();
-    refresh(now);
     add_paused(rules, &mut skipped.rules, now);
-    let due = CACHE.with_borrow(|cache| {
-        if cache.open.is_empty() {
+    let due = with_breakers(now, |breakers| {
+        if breakers.open.is_empty() {
             return None;
         }
-        let at = |rule: usize| cache.open.get(&rules.hashes()[rule]);
+        let at = |rule: usize| breakers.open.get(&rules.hashes()[rule]);
         let open = (0..rules.len()).filter(|&rule| at(rule).is_some());
         let open: Vec<usize> = open.collect();
         skipped.rules.retain(|rule| !open.contains(rule));
@@ -114,49 +116,41 @@ pub fn open_rules(rules: &Rules, now: i64, may_write: bool) -> (OpenRules, Optio
 
 /// Adds the rules that this session skips by itself until their pause is over.
 fn add_paused(rules: &Rules, skipped: &mut Vec<usize>, now: i64) {
-    PAUSED.with_borrow_mut(|paused| {
-        if paused.is_empty() {
+    OWN.with_borrow_mut(|own| {
+        if own.paused.is_empty() {
             return;
         }
-        paused.retain(|_, until| now < *until);
-        let is_paused = |&rule: &usize| paused.contains_key(&rules.hashes()[rule]);
+        own.paused.retain(|_, until| now < *until);
+        let is_paused = |&rule: &usize| own.paused.contains_key(&rules.hashes()[rule]);
         skipped.extend((0..rules.len()).filter(is_paused));
     });
 }
 
-/// Reads the table where something has changed.
-fn refresh(now: i64) {
-    let changes = WATCHED.with(WatchedTable::changes);
-    let is_current = |cache: &BreakerCache| {
-        cache.changes == changes && (cache.open.is_empty() || now - cache.at < CACHE_LIFETIME)
+/// Hands on the breakers, read where something has changed. Where that cannot be done now, they are as they were, and
+/// the next decision tries again.
+fn with_breakers<T>(now: i64, then: impl FnOnce(&Breakers) -> T) -> T {
+    let make = |before: Option<Breakers>| match best_effort(read) {
+        Some(breakers) if breakers.open.is_empty() => (breakers, i64::MAX),
+        Some(breakers) => (breakers, now.saturating_add(LIFETIME)),
+        None => (before.unwrap_or_default(), now),
     };
-    if CACHE.with_borrow(is_current) {
-        return;
-    }
-    let read = || {
-        let (mut open, mut suspected) = (HashMap::new(), HashSet::new());
-        READ.with(|statement| {
-            statement.read(&[], |row| match row.must(3) {
-                true => {
-                    suspected.insert(row.must(1));
-                }
-                false => {
-                    open.insert(row.must(1), row.timestamp(2).unwrap_or(i64::MAX));
-                }
-            })
-        });
-        (open, suspected)
-    };
-    if let Some((changes, (open, suspected))) =
-        best_effort(|| WATCHED.with(|table| table.read(read)))
-    {
-        CACHE.set(BreakerCache {
-            changes,
-            at: now,
-            open,
-            suspected,
-        });
-    }
+    BREAKERS.with(|kept| kept.with_until(now, make, then))
+}
+
+fn read() -> Breakers {
+    let mut breakers = Breakers::default();
+    READ.with(|statement| {
+        statement.read(&[], |row| match row.must(3) {
+            true => {
+                breakers.suspected.insert(row.must(1));
+            }
+            false => {
+                let probe_at = row.timestamp(2).unwrap_or(i64::MAX);
+                breakers.open.insert(row.must(1), probe_at);
+            }
+        })
+    });
+    breakers
 }
 
 fn claim(rule: usize, hash: i64, now: i64) -> Option<Probe> {
@@ -190,10 +184,13 @@ pub fn record(
             None => close(rules.hashes()[probe.rule]),
         }
     }
-    let is_suspected = |hash: i64| CACHE.with_borrow(|cache| cache.suspected.contains(&hash));
+    let last_read = |about: &dyn Fn(&Breakers) -> bool| {
+        BREAKERS.with(|kept| kept.last(|breakers| about(breakers)).unwrap_or_default())
+    };
+    let is_suspected = |hash: i64| last_read(&|breakers| breakers.suspected.contains(&hash));
     if faults.is_empty()
-        && FAILURES.with_borrow(HashMap::is_empty)
-        && CACHE.with_borrow(|cache| cache.suspected.is_empty())
+        && OWN.with_borrow(|own| own.failures.is_empty())
+        && !last_read(&|breakers| !breakers.suspected.is_empty())
     {
         return;
     }
@@ -203,7 +200,7 @@ pub fn record(
             Some(fault) => count(rules.text(rule), hash, fault, now),
             None if inconclusive.contains(&rule) => {}
             None => {
-                FAILURES.with_borrow_mut(|counts| counts.remove(&hash));
+                OWN.with_borrow_mut(|own| own.failures.remove(&hash));
                 if is_suspected(hash) {
                     unsuspect(hash);
                 }
@@ -214,20 +211,22 @@ pub fn record(
 
 fn count(text: &str, hash: i64, fault: &RuleFault, now: i64) {
     let most = settings::breaker_failures();
-    let full = FAILURES.with_borrow_mut(|counts| {
-        let count = counts.entry(hash).or_default();
+    let full = OWN.with_borrow_mut(|own| {
+        let count = own.failures.entry(hash).or_default();
         count.failures += 1;
         count.slow += i32::from(fault.slow);
         let full = most > 0 && count.failures >= most;
-        full.then(|| counts.remove(&hash)).flatten()
+        full.then(|| own.failures.remove(&hash)).flatten()
     });
     let Some(count) = full else { return };
     let sessions = settings::breaker_sessions();
     if sessions > 1 {
         // After the pause one more failure pauses it again.
-        FAILURES.with_borrow_mut(|counts| counts.entry(hash).or_default().failures = most - 1);
         let until = now.saturating_add(settings::breaker_pause());
-        PAUSED.with_borrow_mut(|paused| paused.insert(hash, until));
+        OWN.with_borrow_mut(|own| {
+            own.failures.entry(hash).or_default().failures = most - 1;
+            own.paused.insert(hash, until);
+        });
     }
     change_and_announce(|| {
         let args = [
@@ -279,7 +278,7 @@ fn pause(openings: i32) -> i64 {
 fn change_and_announce(change: impl FnOnce() -> u64) {
     best_effort(|| {
         if change() > 0 {
-            WATCHED.with(WatchedTable::announce);
+            BREAKERS.with(Cached::announce);
         }
     });
 }

@@ -3,10 +3,14 @@
 use pgrx::pg_sys;
 
 use super::scope::{RuleInputs, TYPES, looks_at_action, rule_role};
-use crate::pg::attempt::attempt;
+use crate::pg::attempt::attempt_for;
 use crate::pg::confined::confined;
 use crate::pg::plan::{Access, with_standard_strings};
 use crate::pg::{Plan, identity, rule_text, session};
+
+/// Timeout of a check, in milliseconds. The planner calls functions that the rule names, and meanwhile nobody else can
+/// publish.
+const LONGEST: u32 = 1_000;
 
 /// What is wrong with a rule, if anything: it must be one boolean expression that reads only, and
 /// the rule role must have the rights that it takes.
@@ -22,7 +26,7 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
             false => format!("SELECT (\n{text}\n) FROM {rows}"),
         }
     };
-    attempt(|| {
+    attempt_for(LONGEST, || {
         if !with_standard_strings(|| rule_text::is_one_expression(text)) {
             return Err("it is not one expression".to_owned());
         }
@@ -42,13 +46,13 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
             );
         }
         // Starting the statement, without a row, checks the rights.
-        let plan = Plan::prepare(
-            &format!("{} LIMIT 0", expression(&RuleInputs::new(features))),
-            &TYPES,
-        );
+        let statement = format!("{} LIMIT 0", expression(&RuleInputs::new(features)));
         let nothing = [None; TYPES.len()];
-        confined(|| plan.run(Access::Read, &nothing, |_| {}));
+        confined(|| Plan::prepare(&statement, &TYPES).run(Access::Read, &nothing, |_| {}));
         Ok(())
     })
-    .unwrap_or_else(|error| Err(error.message))
+    .unwrap_or_else(|error| match error.timed_out {
+        true => Err(format!("to plan it takes more than {LONGEST} ms")),
+        false => Err(error.message),
+    })
 }

@@ -21,7 +21,7 @@ use super::verdict::{OpenRules, RuleFault, Verdicts};
 use crate::math::hash::fnv64a;
 use crate::math::slab::Slab;
 use crate::pg::attempt::attempt;
-use crate::pg::confined::confined;
+use crate::pg::confined::{confined, refusing};
 use crate::pg::datum::{self, Arg};
 use crate::pg::expression::DirectExpressions;
 use crate::pg::plan::{Access, with_english_messages, with_server_planner};
@@ -149,7 +149,7 @@ impl RuleStatement {
     fn confine(&self, work: impl FnOnce()) {
         match self.calls_user_functions.get() {
             true => confined(work),
-            false => work(),
+            false => refusing(work),
         }
     }
 
@@ -277,7 +277,7 @@ impl Rules {
         }
         if let Some(statement) = &*combined {
             let args = self.args(request, i32::MIN, i32::MAX);
-            let mut run = || {
+            let run = || {
                 let timer = until.timer();
                 match statement.rest {
                     Some(_) => with_server_planner(|| statement.run(&args, &mut verdicts)),
@@ -289,7 +289,7 @@ impl Rules {
             };
             match &statement.rest {
                 Some(rest) => rest.confine(run),
-                None => run(),
+                None => refusing(run),
             }
         }
         verdicts.holds.sort_unstable();
@@ -446,7 +446,7 @@ impl Rules {
             let mut plans = self.single.borrow_mut();
             if !plans.get(&rule).is_some_and(RuleStatement::is_ready) {
                 self.plan(single.until, || {
-                    let prepare = || self.prepare_single(rule);
+                    let prepare = || confined(|| self.prepare_single(rule));
                     let statement = plans.entry(rule).or_insert_with(prepare);
                     with_english_messages(|| statement.make_ready());
                 });

@@ -3,16 +3,14 @@
 //! `decide.mode_change` keeps every change. Of a surface's changes the newest holds until it expires by
 //! the clock, and so does the newest of those for all surfaces; the stricter of the two is in force.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
 
 use super::turn;
 use crate::error::{Error, printable};
 use crate::pg::invalidation::Watch;
-use crate::pg::{Session, Statement, WatchedTable, datum};
+use crate::pg::{Cached, Session, Statement, datum};
 use crate::settings;
 
 /// From the freest to the strictest.
@@ -57,7 +55,7 @@ pub struct ModeLimits {
 impl ModeLimits {
     /// Reads nothing while no mode is changed, and never writes.
     pub fn at(surface: &str, now: i64) -> ModeLimits {
-        match strictest(&settings_in_force(), surface, now) {
+        match IN_FORCE.with(|kept| kept.with(read, |set| strictest(set, surface, now))) {
             Mode::Normal => ModeLimits::of(Mode::Normal, 1.0, 1.0, 1.0),
             mode => ModeLimits::of(
                 mode,
@@ -88,9 +86,8 @@ impl ModeLimits {
 }
 
 thread_local! {
-    static CACHE: RefCell<Option<Cached>> = const { RefCell::new(None) };
+    static IN_FORCE: Cached<Vec<Setting>> = const { Cached::new(Watch::Mode, "decide.mode_change") };
 
-    static WATCHED: WatchedTable = const { WatchedTable::new(Watch::Mode, "decide.mode_change") };
     static READ: Statement = const { Statement::new(
         "SELECT DISTINCT ON (m.surface) m.surface, m.mode, m.until \
            FROM decide.mode_change AS m ORDER BY m.surface, m.number DESC", &[]) };
@@ -115,13 +112,6 @@ thread_local! {
         &[TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID]) };
 }
 
-/// The modes in force, and the count of changes as of which they were read.
-#[derive(Clone)]
-struct Cached {
-    changes: u64,
-    settings: Rc<[Setting]>,
-}
-
 /// The newest change of one surface, or of all, that does not set it to normal.
 struct Setting {
     surface: Option<String>,
@@ -136,36 +126,22 @@ fn strictest(settings: &[Setting], surface: &str, now: i64) -> Mode {
     here.map(|of| of.mode).max().unwrap_or_default()
 }
 
-fn settings_in_force() -> Rc<[Setting]> {
-    let changes = WATCHED.with(WatchedTable::changes);
-    if let Some(cached) = CACHE.with_borrow(Option::clone)
-        && cached.changes == changes
-    {
-        return cached.settings;
-    }
-    let _session = Session::open();
+/// The modes in force.
+fn read() -> Vec<Setting> {
     let mut settings = Vec::new();
-    let read = || {
-        READ.with(|statement| {
-            statement.read(&[], |row| {
-                let mode = Mode::named(row.must(2)).unwrap_or_default();
-                if mode != Mode::Normal {
-                    let (surface, until) = (row.get(1), row.timestamp(3));
-                    settings.push(Setting {
-                        surface,
-                        mode,
-                        until,
-                    });
-                }
-            })
+    READ.with(|statement| {
+        statement.read(&[], |row| {
+            let mode = Mode::named(row.must(2)).unwrap_or_default();
+            if mode != Mode::Normal {
+                let (surface, until) = (row.get(1), row.timestamp(3));
+                settings.push(Setting {
+                    surface,
+                    mode,
+                    until,
+                });
+            }
         })
-    };
-    let (changes, _) = WATCHED.with(|table| table.read(read));
-    let settings: Rc<[Setting]> = settings.into();
-    CACHE.set(Some(Cached {
-        changes,
-        settings: settings.clone(),
-    }));
+    });
     settings
 }
 
@@ -194,7 +170,7 @@ pub fn set(
         });
     }
     change(surface, mode, why, until, caller);
-    WATCHED.with(WatchedTable::announce);
+    IN_FORCE.with(Cached::announce);
     Ok(())
 }
 
@@ -230,7 +206,7 @@ pub fn follow(renamed: &[(&str, &str)], caller: &str) -> Result<(), Error> {
         let SurfaceMode { mode, why, until } = &modes[*old];
         change(Some(new), mode, why, *until, caller);
     }
-    WATCHED.with(WatchedTable::announce);
+    IN_FORCE.with(Cached::announce);
     Ok(())
 }
 

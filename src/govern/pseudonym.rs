@@ -3,7 +3,6 @@
 //! The pseudonym of a user is HMAC-SHA-256 of the text form of their user_id under the key in
 //! `decide.secret`, cut to 16 bytes and marked as a UUID of version 8. 42 and '42' are one user.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use hmac::{Hmac, Mac};
@@ -11,9 +10,8 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::pg::invalidation::{self, Watch};
-use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Session, Statement};
+use crate::pg::invalidation::Watch;
+use crate::pg::{Cached, Statement};
 
 /// The key, ready to hash.
 pub struct Key {
@@ -23,7 +21,7 @@ pub struct Key {
 }
 
 thread_local! {
-    static KEY: RefCell<Option<(u64, Rc<Key>)>> = const { RefCell::new(None) };
+    static KEY: Cached<Rc<Key>> = const { Cached::new(Watch::Publication, "decide.publication") };
     static SECRET: Statement = const { Statement::new(
         "SELECT s.key FROM decide.secret AS s WHERE s.secret = 'user_key'", &[]) };
 }
@@ -57,18 +55,14 @@ impl Key {
 
 /// The key of this database. It is drawn at the first publish.
 pub fn key() -> Result<Rc<Key>, Error> {
-    let changes = invalidation::changes_seen(Watch::Publication);
-    if let Some((seen, key)) = KEY.with_borrow(Option::clone)
-        && seen == changes
-    {
-        return Ok(key);
-    }
-    let _session = Session::open();
+    KEY.with(|kept| kept.try_with(read, Rc::clone))
+}
+
+fn read() -> Result<Rc<Key>, Error> {
     let mut secret: Option<Vec<u8>> = None;
-    on_latest_snapshot(|| SECRET.with(|statement| statement.read(&[], |row| secret = row.get(1))));
-    let key = Rc::new(Key::new(&secret.ok_or(Error::NothingPublished)?));
-    KEY.set(Some((changes, key.clone())));
-    Ok(key)
+    SECRET.with(|statement| statement.read(&[], |row| secret = row.get(1)));
+    let secret = secret.ok_or(Error::NothingPublished)?;
+    Ok(Rc::new(Key::new(&secret)))
 }
 
 /// Longest user_id, in bytes.

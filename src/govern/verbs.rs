@@ -1,14 +1,22 @@
 //! The SQL functions of this room.
 
-use pgrx::pg_sys::FunctionCallInfo;
+use pgrx::pg_sys::{FunctionCallInfo, TEXTOID};
 use pgrx::prelude::*;
 
 use super::acting::as_owner;
-use super::waiting::Waiting;
+use super::waiting::{Waiting, run_in_sql};
 use super::{modes, pseudonym, switches};
 use crate::error::{Error, OrRaise};
 use crate::pg::call::Call;
 use crate::pg::invalidation::{self, Watch};
+use crate::pg::{Statement, datum};
+
+thread_local! {
+    static GRANT: Statement = const { Statement::new(
+        "SELECT decide.grant_rights($1::name, $2)", &[TEXTOID, TEXTOID]) };
+    static REVOKE: Statement = const { Statement::new(
+        "SELECT decide.revoke_rights($1::name, $2)", &[TEXTOID, TEXTOID]) };
+}
 
 #[pg_extern(sql = false)]
 fn user_key_text(user_id: Option<&str>) -> pgrx::Uuid {
@@ -85,6 +93,22 @@ fn revive(call: FunctionCallInfo) {
     let owner = as_owner(&call, "revive");
     let revive = || switches::revive(kind, name, why(&call, 2), &owner.caller_name());
     Waiting::of_verb("revive").run(revive).or_raise();
+}
+
+/// grant(role, access).
+#[pg_extern(sql = false)]
+fn grant_access(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let args = [call.name(0), call.text(1)].map(datum::optional_text);
+    run_in_sql("grant", &GRANT, &args);
+}
+
+/// revoke(role, access).
+#[pg_extern(sql = false)]
+fn revoke_access(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let args = [call.name(0), call.text(1)].map(datum::optional_text);
+    run_in_sql("revoke", &REVOKE, &args);
 }
 
 fn given<'a>(call: &'a Call, argument: usize, what: &'static str) -> &'a str {

@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::thread::LocalKey;
 
+use super::acting::refuse_read_only;
 use crate::error::{Error, LongWait};
+use crate::pg::datum::Arg;
 use crate::pg::lock_timeout::{self, LockTimeout};
+use crate::pg::{Session, Statement};
 
 /// What is waited for, and which transactions have locked it.
 #[derive(Clone, Debug)]
@@ -86,6 +90,17 @@ impl Waiting {
         };
         Error::WaitedTooLong(wait).raise()
     }
+}
+
+/// Runs a verb of operators whose work a function in SQL does, with the rights of the caller: on the primary server,
+/// and within the limits of [`Waiting::of_verb`].
+pub fn run_in_sql(verb: &'static str, call: &'static LocalKey<Statement>, args: &[Arg<'_>]) {
+    refuse_read_only(verb);
+    let run = || {
+        let _session = Session::open();
+        call.with(|statement| statement.write(args, |_| {}))
+    };
+    Waiting::of_verb(verb).run(run);
 }
 
 /// Runs `work` with that timeout of each wait for a lock, at no cost where nobody waits; `waiting` is asked for the

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{self, FLOAT8OID, INT4OID, OIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use pgrx::pg_sys::{self, OIDOID, TEXTOID, TIMESTAMPTZOID};
 use uuid::Uuid;
 
 use crate::error::{Error, printable};
 use crate::govern::pseudonym::{self, Key};
 use crate::math::identifier::time_ordered;
+use crate::observe::Outcome;
 use crate::pg::clock::{self, chance, to_unix_micros};
 use crate::pg::json::Json;
 use crate::pg::plan::{Access, Cursor};
@@ -56,10 +57,6 @@ thread_local! {
            FROM (SELECT ($1 AT TIME ZONE 'UTC')::pg_catalog.date AS day) AS d",
         &[TIMESTAMPTZOID]) };
     static TRACE: Insert = const { Insert::new("decide.trace", ImportedTrace::COLUMNS) };
-    static OUTCOME: Statement = const { Statement::new(
-        "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value, number) \
-         VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)",
-        &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID]) };
 }
 
 /// Columns that a source must have, and those that it may have, with their types.
@@ -218,20 +215,21 @@ fn store(logged: &Logged, origin: &str, bundle: &Bundle, numbers: &mut HashMap<S
         context_values: &logged.context_values,
     };
     TRACE.with(|insert| insert.run(&trace.args()));
-    let Some(reward) = logged.reward else { return };
-    OUTCOME.with(|statement| {
-        let args = [
-            datum::uuid(logged.user_key),
-            datum::uuid(decision_id),
-            datum::text("imported"),
-            datum::timestamp(logged.decided_at),
-            datum::text(&logged.reward_type),
-            datum::text(&logged.action),
-            datum::float8(reward),
-            datum::int4(number),
-        ];
-        statement.write(&args, |_| {})
-    });
+    if logged.reward.is_none() {
+        return;
+    }
+    let outcome = Outcome {
+        user_key: logged.user_key,
+        decision_id,
+        event_id: "imported",
+        decided_at: Timestamp(logged.decided_at),
+        at: Timestamp(logged.decided_at),
+        r#type: &logged.reward_type,
+        action: Some(&logged.action),
+        value: logged.reward,
+        number: Some(number),
+    };
+    outcome.add();
 }
 
 fn new_number(action: &str) -> i32 {

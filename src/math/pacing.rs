@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `curve` | which share of a budget should be spent by which part of its window |
 //! | `gate` | the limiter on the path of a decision: how much may have been taken by now |
-//! | `dual` | the price of a unit, which a control loop moves until demand meets the curve |
+//! | `price` | the price of a unit, which a control loop moves until demand meets the curve |
 //! | `profile` | the traffic of each hour of the week, learned, and the curve that follows it |
 //! | `day` | a day of traffic, simulated with all of the above |
 //!
@@ -15,14 +15,14 @@
 
 mod curve;
 mod day;
-mod dual;
 mod gate;
+mod price;
 mod profile;
 
 pub use curve::Curve;
 pub use day::{Day, Shape, Tick};
-pub use dual::{Dual, Feedback, Line};
 pub use gate::{Gate, Pace, phase};
+pub use price::{Feedback, Line, Price};
 pub use profile::{HOURS, Profile};
 
 /// The time constant with which the lag of a budget behind its line fades, as a share of the window. In the last [`CLOSING`] time constants it shrinks, so that no lag is left at the end.

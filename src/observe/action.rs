@@ -1,7 +1,5 @@
 //! Which action an event means: actions have numbers, and may be renamed.
 
-use std::cell::Cell;
-
 use pgrx::pg_sys::{INT4ARRAYOID, TEXTOID, TIMESTAMPTZOID};
 use uuid::Uuid;
 
@@ -9,9 +7,9 @@ use super::contract::Event;
 use super::decision::Decision;
 use crate::math::identifier::moment_of;
 use crate::pg::clock::from_unix_micros;
-use crate::pg::invalidation::{self, Watch};
+use crate::pg::invalidation::Watch;
 use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Statement, datum};
+use crate::pg::{Cached, Statement, datum};
 use crate::policy::Bundle;
 
 thread_local! {
@@ -19,8 +17,10 @@ thread_local! {
         "SELECT decide.number_shown($1, $2, $3)", &[INT4ARRAYOID, TIMESTAMPTZOID, TEXTOID]) };
     static RENAMED: Statement = const { Statement::new(
         "SELECT pg_catalog.max(c.at) FROM decide.name_change AS c WHERE c.kind = 'action'", &[]) };
-    /// A count of changes, and when an action was renamed last as of then.
-    static RENAMED_AT: Cell<(u64, i64)> = const { Cell::new((0, i64::MIN)) };
+    /// When an action was renamed last.
+    static RENAMED_AT: Cached<i64> = const {
+        Cached::new(Watch::Publication, "decide.publication")
+    };
     static NUMBER: Statement = const { Statement::new(
         "SELECT decide.number_of_action($1)", &[TEXTOID]) };
 }
@@ -57,17 +57,13 @@ pub fn number_in(decision: &Decision, action: &str, bundle: &Bundle) -> Option<i
 
 /// Whether an action was renamed after that moment.
 fn is_renamed_since(moment: i64) -> bool {
-    let changes = invalidation::changes_seen(Watch::Publication);
-    if RENAMED_AT.get().0 != changes {
-        let mut at = i64::MIN;
-        on_latest_snapshot(|| {
-            RENAMED.with(|statement| {
-                statement.read(&[], |row| at = row.timestamp(1).unwrap_or(i64::MIN))
-            })
-        });
-        RENAMED_AT.set((changes, at));
-    }
-    RENAMED_AT.get().1 > moment
+    RENAMED_AT.with(|kept| kept.with(renamed_at, |&at| at > moment))
+}
+
+fn renamed_at() -> i64 {
+    let mut at = None;
+    RENAMED.with(|statement| statement.read(&[], |row| at = row.timestamp(1)));
+    at.unwrap_or(i64::MIN)
 }
 
 /// The number of an action by its name of now.

@@ -2,8 +2,6 @@
 //! the amounts, the actions and the moment are those of its trace, whatever else the event says and whatever the
 //! policy has become. An event without a decision counts by its own action and surface.
 
-use std::cell::RefCell;
-
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
@@ -12,9 +10,9 @@ use super::contract::Event;
 use super::decision::{Decision, Reserved};
 use crate::caps::Cap;
 use crate::math::ledger;
-use crate::pg::invalidation::{self, Watch};
+use crate::pg::invalidation::Watch;
 use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Statement, clock, datum};
+use crate::pg::{Cached, Statement, clock, datum};
 use crate::policy::{Bundle, UserRow};
 
 thread_local! {
@@ -25,13 +23,17 @@ thread_local! {
         &[UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, INT4OID]) };
     static TYPES: Statement = const { Statement::new(
         "SELECT DISTINCT s.definition ->> 'counts' FROM decide.cap_slot AS s \
-          WHERE s.definition ->> 'per' = 'user' AND s.definition ->> 'counts' <> 'decision'", &[]) };
+           JOIN decide.cap_catalog() AS k ON k.per = s.definition ->> 'per' AND k.counted_in = 'user_state' \
+          WHERE s.definition ->> 'counts' <> 'decision'", &[]) };
     static CELL: Statement = const { Statement::new(
         "SELECT s.cell_us FROM decide.cap_slot AS s \
-          WHERE s.slot = $1 AND s.definition ->> 'per' = 'user' AND s.definition ->> 'counts' = $2",
+           JOIN decide.cap_catalog() AS k ON k.per = s.definition ->> 'per' AND k.counted_in = 'user_state' \
+          WHERE s.slot = $1 AND s.definition ->> 'counts' = $2",
         &[INT4OID, TEXTOID]) };
-    /// A count of changes, and the event types that caps per user count or have ever counted as of then.
-    static COUNTED: RefCell<(u64, Vec<String>)> = const { RefCell::new((0, Vec::new())) };
+    /// The event types that caps per user count, or have ever counted.
+    static COUNTED: Cached<Vec<String>> = const {
+        Cached::new(Watch::Publication, "decide.publication")
+    };
 }
 
 /// Counts a new event in the caps of its user. The outcome must not be stored yet.
@@ -51,18 +53,14 @@ pub fn count(event: &Event<'_>, bundle: &Bundle, row: &mut UserRow) {
 /// Whether the event may confirm an exposure that some cap counts: then the trace of its decision is read, and the
 /// outcomes stored before it.
 pub fn may_confirm(event: &Event<'_>) -> bool {
-    let changes = invalidation::changes_seen(Watch::Publication);
-    event.decision_id.is_some()
-        && COUNTED.with_borrow_mut(|(seen, types)| {
-            if *seen != changes {
-                types.clear();
-                on_latest_snapshot(|| {
-                    TYPES.with(|statement| statement.read(&[], |row| types.push(row.must(1))))
-                });
-                *seen = changes;
-            }
-            types.iter().any(|counted| counted == event.kind)
-        })
+    let is_counted = |types: &Vec<String>| types.iter().any(|counted| counted == event.kind);
+    event.decision_id.is_some() && COUNTED.with(|kept| kept.with(counted_types, is_counted))
+}
+
+fn counted_types() -> Vec<String> {
+    let mut types = Vec::new();
+    TYPES.with(|statement| statement.read(&[], |row| types.push(row.must(1))));
+    types
 }
 
 /// Counts the slots of a decision that the event is about: the one with its action, or all of them. A slot that an

@@ -9,9 +9,7 @@ use crate::math::keyed::key_of;
 use crate::pg::{Statement, datum, session};
 
 thread_local! {
-    /// Keys whose texts are known to be stored.
-    static KNOWN: RefCell<HashSet<u64>> = RefCell::default();
-    static UNCOMMITTED: RefCell<Uncommitted> = RefCell::default();
+    static STORED: RefCell<StoredKeys> = RefCell::default();
     static STORE: Statement = const { Statement::new(
         "INSERT INTO decide.feature_key (key_hash, key) SELECT $1, pg_catalog.left($2, 200) \
           WHERE NOT EXISTS (SELECT 1 FROM decide.feature_key AS k WHERE k.key_hash = $1)",
@@ -20,6 +18,30 @@ thread_local! {
 
 /// Most keys that a backend remembers to have seen.
 const MOST: usize = 100_000;
+
+/// Keys whose texts are known to be stored.
+#[derive(Default)]
+struct StoredKeys {
+    committed: HashSet<u64>,
+    uncommitted: Uncommitted,
+}
+
+impl StoredKeys {
+    fn has(&mut self, key: u64) -> bool {
+        self.committed.contains(&key) || self.uncommitted.has(key)
+    }
+
+    /// Notes a key that this transaction has stored, or has found stored.
+    fn note(&mut self, key: u64, stored: bool) {
+        if self.uncommitted.note(key, stored) {
+            return;
+        }
+        if self.committed.len() >= MOST {
+            self.committed.clear();
+        }
+        self.committed.insert(key);
+    }
+}
 
 /// The keys that this transaction has stored or found: it may yet roll back, as a whole or to a savepoint.
 #[derive(Default)]
@@ -61,22 +83,11 @@ impl Uncommitted {
 pub fn remember(keys: Vec<String>) {
     for text in keys {
         let key = key_of(&text);
-        if KNOWN.with_borrow(|known| known.contains(&key))
-            || UNCOMMITTED.with_borrow_mut(|keys| keys.has(key))
-        {
+        if STORED.with_borrow_mut(|keys| keys.has(key)) {
             continue;
         }
-        let stored = STORE.with(|statement| {
-            statement.write(&[datum::int8(key as i64), datum::text(&text)], |_| {})
-        });
-        if UNCOMMITTED.with_borrow_mut(|keys| keys.note(key, stored == 1)) {
-            continue;
-        }
-        KNOWN.with_borrow_mut(|known| {
-            if known.len() >= MOST {
-                known.clear();
-            }
-            known.insert(key)
-        });
+        let args = [datum::int8(key as i64), datum::text(&text)];
+        let stored = STORE.with(|statement| statement.write(&args, |_| {}));
+        STORED.with_borrow_mut(|keys| keys.note(key, stored == 1));
     }
 }

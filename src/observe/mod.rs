@@ -40,6 +40,7 @@ use contract::{Arrival, Event, Invalid, Reason};
 use entity::Additions;
 use fact::Fact;
 use lock_timeout::waiting_for_user;
+pub use outcome::Outcome;
 use receipt::{Counts, Receipt};
 
 use crate::error::Error;

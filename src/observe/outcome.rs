@@ -1,19 +1,38 @@
 //! Outcomes: events joined to the decisions that they follow from.
 
-use pgrx::pg_sys::{FLOAT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use uuid::Uuid;
 
 use super::action;
 use super::contract::Event;
 use crate::math::identifier::moment_of;
 use crate::pg::clock::from_unix_micros;
-use crate::pg::{Statement, datum};
+use crate::pg::record::{Insert, Timestamp, insert_row};
 use crate::policy::Bundle;
 
+insert_row! {
+    /// A row of decide.outcome: its columns, in their order.
+    pub struct Outcome<'a> {
+        user_key: Uuid,
+        decision_id: Uuid,
+        event_id: &'a str,
+        decided_at: Timestamp,
+        at: Timestamp,
+        r#type: &'a str,
+        action: Option<&'a str>,
+        value: Option<f64>,
+        number: Option<i32>,
+    }
+}
+
 thread_local! {
-    static OUTCOME: Statement = const { Statement::new(
-        "INSERT INTO decide.outcome (user_key, decision_id, event_id, decided_at, at, type, action, value, number) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
-        &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, FLOAT8OID, INT4OID]) };
+    static OUTCOME: Insert = const { Insert::new("decide.outcome", Outcome::COLUMNS).once() };
+}
+
+impl Outcome<'_> {
+    /// Adds it, unless that event has given the decision an outcome before.
+    pub fn add(&self) {
+        OUTCOME.with(|insert| insert.run(&self.args()));
+    }
 }
 
 /// Stores the outcome of the decision that the event names, if it names one.
@@ -21,20 +40,30 @@ pub fn store(event: &Event<'_>, bundle: &Bundle) {
     let Some(decision_id) = event.decision_id else {
         return;
     };
-    let number = action::number(event, decision_id, bundle);
-    let decided_at = moment_of(decision_id).map_or(0, from_unix_micros);
-    OUTCOME.with(|statement| {
-        let args = [
-            datum::uuid(event.user_key),
-            datum::uuid(decision_id),
-            datum::text(&event.event_id),
-            datum::timestamp(decided_at),
-            datum::timestamp(event.at),
-            datum::text(event.kind),
-            datum::optional_text(event.action),
-            event.value.and_then(datum::float8),
-            number.and_then(datum::int4),
-        ];
-        statement.write(&args, |_| {})
-    });
+    let outcome = Outcome {
+        user_key: event.user_key,
+        decision_id,
+        event_id: &event.event_id,
+        decided_at: Timestamp(moment_of(decision_id).map_or(0, from_unix_micros)),
+        at: Timestamp(event.at),
+        r#type: event.kind,
+        action: event.action,
+        value: event.value,
+        number: action::number(event, decision_id, bundle),
+    };
+    outcome.add();
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+
+    use crate::observe::outcome::Outcome;
+    use crate::pg::record::assert_columns_of;
+
+    #[pg_test]
+    fn an_outcome_lists_the_columns_of_its_table() {
+        assert_columns_of("outcome", Outcome::COLUMNS);
+    }
 }

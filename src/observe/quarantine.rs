@@ -1,19 +1,24 @@
 //! The quarantine: invalid events are kept, to be looked at and repaired.
 
-use pgrx::pg_sys::{JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use pgrx::pg_sys::{INT8OID, JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use super::contract::Invalid;
 use crate::math::identifier::time_ordered;
-use crate::pg::clock::{chance, to_unix_micros};
+use crate::pg::attempt::attempt_unless_locked;
+use crate::pg::clock::{chance, now, to_unix_micros};
 use crate::pg::json::Json;
-use crate::pg::{Statement, datum};
+use crate::pg::{Session, Statement, datum};
 
 thread_local! {
     static KEEP: Statement = const { Statement::new(
         "INSERT INTO decide.quarantine (quarantine_id, received_at, user_key, reasons, payload, event_type) \
          VALUES ($1, $2, $3, $4, $5 - 'user_id', $6)",
         &[UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTARRAYOID, JSONBOID, TEXTOID]) };
+    static KEEP_ROWS: Statement = const { Statement::new(
+        "INSERT INTO decide.quarantine (quarantine_id, received_at, reasons, payload) \
+         VALUES ($1, $2, ARRAY[$3], pg_catalog.jsonb_build_object('table', $4, 'type', $5, 'rows', $6))",
+        &[UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, INT8OID]) };
     static REPAIR: Statement = const { Statement::new(include_str!("repaired.sql"), &[UUIDOID, JSONBOID]) };
     static UPDATE: Statement = const { Statement::new(
         "UPDATE decide.quarantine AS q \
@@ -46,6 +51,28 @@ pub fn keep(invalid: &Invalid<'_>, received: i64) {
         ];
         statement.write(&args, |_| {})
     });
+}
+
+/// Keeps that rows of a table could not become events, and the SQLSTATE of the error that prevented it. Warns where that
+/// cannot be kept either.
+pub fn keep_rows(relation: &str, kind: &str, rows: i64, state: &str) {
+    let reason = format!("mapping_failed: {state}");
+    let _session = Session::open();
+    let kept = attempt_unless_locked(|| {
+        let received = now();
+        let args = [
+            datum::uuid(time_ordered(to_unix_micros(received), chance())),
+            datum::timestamp(received),
+            datum::text(&reason),
+            datum::text(relation),
+            datum::text(kind),
+            datum::int8(rows),
+        ];
+        KEEP_ROWS.with(|statement| statement.write(&args, |_| {}))
+    });
+    if kept.is_err() {
+        pgrx::warning!("table {relation}: rows that have not become events: {rows}: {reason}");
+    }
 }
 
 /// Keeps on an event that is invalid again, with the reasons that are left.

@@ -150,3 +150,17 @@ fn plain(field: Field<'_>) -> Option<Value> {
         _ => None,
     }
 }
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+
+    use crate::observe::store::EventRow;
+    use crate::pg::record::assert_columns_of;
+
+    #[pg_test]
+    fn an_event_lists_the_columns_of_its_table() {
+        assert_columns_of("event", EventRow::COLUMNS);
+    }
+}

@@ -1,19 +1,26 @@
 //! The SQL functions of this room.
 
-use pgrx::pg_sys::FunctionCallInfo;
+use pgrx::pg_sys::{FunctionCallInfo, JSONBOID, OIDOID, TEXTOID};
 use pgrx::prelude::*;
 
 use super::batch::take_all;
 use super::contract::{Arrival, EventUser, Invalid, Reason, Sender};
 use super::lock_timeout::with_lock_timeout;
 use super::receipt::Receipt;
-use super::{Ingest, backfill as filling, consistency, reject, release, text};
+use super::{Ingest, backfill as filling, consistency, quarantine, reject, release, text};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::{refuse_read_only, refuse_restricted};
-use crate::govern::waiting::Waiting;
+use crate::govern::waiting::{Waiting, run_in_sql};
 use crate::pg::call::Call;
 use crate::pg::json::{Document, Json};
-use crate::pg::{Session, clock, datum};
+use crate::pg::{Session, Statement, clock, datum};
+
+thread_local! {
+    static MAKE_TRIGGERS: Statement = const { Statement::new(
+        "SELECT decide.make_triggers($1::pg_catalog.regclass, $2)", &[OIDOID, JSONBOID]) };
+    static DROP_TRIGGERS: Statement = const { Statement::new(
+        "SELECT decide.drop_triggers($1::pg_catalog.regclass, $2)", &[OIDOID, TEXTOID]) };
+}
 
 /// track(event, strict): what became of it.
 #[pg_extern(sql = false)]
@@ -68,6 +75,36 @@ fn take_rows(call: FunctionCallInfo) {
     let take = || take_all(events, false, Sender::TrackedTable);
     let counts = with_lock_timeout("track", take).or_raise();
     call.rows().push(counts.columns().map(datum::int8));
+}
+
+/// quarantine_rows(relation, type, rows, state).
+#[pg_extern(sql = false)]
+fn quarantine_rows(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let given = |number| call.text(number).unwrap_or_default();
+    let (relation, kind, state) = (given(0), given(1), given(3));
+    let rows = call.int8(2).unwrap_or_default();
+    with_lock_timeout("track", || {
+        quarantine::keep_rows(relation, kind, rows, state)
+    });
+}
+
+/// track_table(relation, mapping).
+#[pg_extern(sql = false)]
+fn track_table(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let mapping = call.json(1).map(|mapping| mapping.datum());
+    let args = [call.oid(0).and_then(datum::oid), mapping];
+    run_in_sql("track_table", &MAKE_TRIGGERS, &args);
+}
+
+/// untrack_table(relation, type).
+#[pg_extern(sql = false)]
+fn untrack_table(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let of_type = datum::optional_text(call.text(1));
+    let args = [call.oid(0).and_then(datum::oid), of_type];
+    run_in_sql("untrack_table", &DROP_TRIGGERS, &args);
 }
 
 /// Takes in one event of a client, a document or the reason why it is none.

@@ -1,27 +1,33 @@
 //! Adding a row to a table without the executor: for the one row that every decision writes.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use pgrx::pg_sys;
 
+use super::altered;
 use super::daily::Day;
-use super::heap::debug_check_types;
-use super::record::{Column, is_shape};
-use super::value::{Arg, laid_out};
+use super::heap::debug_check_column;
+use super::record::{Column, Layout, layout};
+use super::value::Arg;
 
 /// The partitions that this backend has last written to.
 const LAST_WRITTEN: usize = 4;
 
 thread_local! {
-    /// Each as of a count of changes, and whether it has the columns of the rows.
-    static COMPARED: Cell<[(pg_sys::Oid, u64, bool); LAST_WRITTEN]> = const {
-        Cell::new([(pg_sys::InvalidOid, 0, false); LAST_WRITTEN])
-    };
+    static COMPARED: RefCell<Vec<Compared>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Where a partition has the columns of the rows, as of a count of changes; or why it takes no such rows.
+struct Compared {
+    partition: pg_sys::Oid,
+    changes: u64,
+    layout: Result<Layout, Rc<str>>,
 }
 
 /// Adds a row to a partition, for later statements of the transaction to see; whether it did: not if
-/// the partition is gone meanwhile, was altered, or has other columns than the row. The row must belong into
-/// the partition.
+/// the partition is gone meanwhile, was altered, or does not have the columns of the row. It may have them in any
+/// order, and more columns that are null then. The row must belong into the partition.
 ///
 /// Only for tables that are plain: stored as a heap, without triggers, check constraints or rules
 /// on INSERT, and with indexes on columns only. The rights of the current role are not asked: it is
@@ -38,16 +44,23 @@ pub fn append<const N: usize>(day: Day, columns: &[Column], row: &[Arg<'_>; N]) 
             return false;
         }
         let shape = (*relation).rd_att;
-        if !(*(*relation).rd_rel).relispartition
-            || !day.still_holds()
-            || !has_columns(day, shape, columns)
-        {
+        let holds = (*(*relation).rd_rel).relispartition && day.still_holds();
+        let layout = holds.then(|| layout_of(day, shape, columns)).flatten();
+        let Some(layout) = layout else {
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             return false;
-        }
+        };
         assert!(columns.len() == N, "a row of {N} columns");
-        debug_check_types(shape, row);
-        let (mut values, mut nulls) = laid_out(row);
+        let mut values = [pg_sys::Datum::from(0); Layout::WIDEST];
+        let mut nulls = [true; Layout::WIDEST];
+        for (value, &index) in row.iter().zip(&layout.indexes) {
+            let index = usize::from(index);
+            debug_check_column(shape, value, index as i32 + 1);
+            if let Some(value) = value {
+                values[index] = value.datum();
+                nulls[index] = false;
+            }
+        }
         let tuple = pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr());
         pg_sys::CatalogTupleInsert(relation, tuple);
         #[cfg(not(feature = "pg15"))]
@@ -59,24 +72,34 @@ pub fn append<const N: usize>(day: Day, columns: &[Column], row: &[Arg<'_>; N]) 
     true
 }
 
-/// Whether the partition has these columns; compared when it is first written to, and after each change.
+/// Where the partition has these columns; compared when it is first written to, and after each change. None if it takes
+/// no rows of them.
 ///
 /// # Safety
 /// The shape must be that of the open partition.
-unsafe fn has_columns(day: Day, shape: pg_sys::TupleDesc, columns: &[Column]) -> bool {
-    let mut compared = COMPARED.get();
-    let known = compared
-        .iter()
-        .find(|(partition, changes, _)| (*partition, *changes) == (day.partition, day.changes));
-    if let Some(&(_, _, same)) = known {
-        return same;
-    }
-    // SAFETY: the caller's promise.
-    let same = unsafe { is_shape(shape, columns) };
-    compared.rotate_right(1);
-    compared[0] = (day.partition, day.changes, same);
-    COMPARED.set(compared);
-    same
+unsafe fn layout_of(day: Day, shape: pg_sys::TupleDesc, columns: &[Column]) -> Option<Layout> {
+    let is_of_day =
+        |kept: &&Compared| (kept.partition, kept.changes) == (day.partition, day.changes);
+    let known =
+        COMPARED.with_borrow(|all| all.iter().find(is_of_day).map(|kept| kept.layout.clone()));
+    let layout = known.unwrap_or_else(|| {
+        // SAFETY: the caller's promise.
+        let layout = unsafe { layout(shape, columns) }.map_err(Rc::from);
+        COMPARED.with_borrow_mut(|all| {
+            all.truncate(LAST_WRITTEN - 1);
+            all.insert(
+                0,
+                Compared {
+                    partition: day.partition,
+                    changes: day.changes,
+                    layout: layout.clone(),
+                },
+            );
+        });
+        layout
+    });
+    let noted = layout.inspect_err(|fault| altered::note(day.partition, fault));
+    noted.ok()
 }
 
 /// Room ahead: a table that only grows is extended by several pages at once, which costs a fraction

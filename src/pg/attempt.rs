@@ -62,6 +62,13 @@ pub fn attempt_for<T>(milliseconds: u32, work: impl FnOnce() -> T) -> Result<T, 
     })
 }
 
+/// The same where a wait for a lock that has lasted too long is an error of the caller as well.
+pub fn attempt_unless_locked<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
+    subtransaction(work, |code| {
+        is_the_callers(code) || code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE
+    })
+}
+
 /// The same for work beside the decision: also a serialization failure of it is nobody else's.
 pub fn attempt_aside<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     subtransaction(work, |code| {

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use uuid::Uuid;
 
 use super::array;
-use super::column::{self, FromColumn, Timestamp};
+use super::column::{self, FromColumn, Name, Timestamp};
 use super::heap::debug_check_types;
 use super::json::Json;
 use super::spi::SessionMark;
@@ -72,6 +72,11 @@ impl Call {
     /// A text argument, copied only if it was compressed.
     pub fn text(&self, number: usize) -> Option<&str> {
         self.get(number)
+    }
+
+    /// An argument of the type name.
+    pub fn name(&self, number: usize) -> Option<&str> {
+        self.get(number).map(|Name(name)| name)
     }
 
     pub fn int8(&self, number: usize) -> Option<i64> {

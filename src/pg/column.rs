@@ -1,5 +1,7 @@
 //! Values out: what columns of rows, and arguments of functions, can be read as.
 
+use std::ffi::CStr;
+
 use pgrx::{FromDatum, pg_sys};
 use uuid::Uuid;
 
@@ -94,6 +96,19 @@ impl FromColumn<'_> for Timestamp {
 
     unsafe fn read(datum: pg_sys::Datum) -> Option<Timestamp> {
         Some(Timestamp(datum.value() as i64))
+    }
+}
+
+/// A value of the type name.
+pub struct Name<'a>(pub &'a str);
+
+impl<'a> FromColumn<'a> for Name<'a> {
+    const TYPES: &'static [pg_sys::Oid] = &[pg_sys::NAMEOID];
+
+    unsafe fn read(datum: pg_sys::Datum) -> Option<Name<'a>> {
+        // SAFETY: the caller's promise; a name ends with a zero.
+        let name = unsafe { CStr::from_ptr(datum.cast_mut_ptr()) };
+        name.to_str().ok().map(Name)
     }
 }
 

@@ -3,9 +3,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use pgrx::pg_sys::{self, OIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
+use super::altered;
 use super::invalidation::{self, Watch};
 use super::plain_partition::{self, PlainPartition};
 use super::plan::on_latest_snapshot;
@@ -51,7 +53,17 @@ impl Day {
 #[derive(Default)]
 struct Known {
     changes: u64,
-    days: HashMap<i64, Option<Day>>,
+    days: HashMap<i64, Found>,
+}
+
+/// What is known of a day.
+#[derive(Clone)]
+enum Found {
+    /// It has no partition.
+    Nothing,
+    Plain(Day),
+    /// Rows are added to its partition and found in it with the executor alone, and why.
+    Altered(pg_sys::Oid, Rc<str>),
 }
 
 /// Most days that a backend remembers of a table.
@@ -71,17 +83,25 @@ impl Daily {
         let changes = invalidation::changes_seen(self.watch);
         let known = KNOWN.with_borrow(|known| {
             let known = known.get(self.table)?;
-            (known.changes == changes).then(|| known.days.get(&day).copied())?
+            (known.changes == changes).then(|| known.days.get(&day).cloned())?
         });
-        known.unwrap_or_else(|| {
+        let found = known.unwrap_or_else(|| {
             // Whatever changes from here on is looked up again.
             let found = on_latest_snapshot(|| self.look_up(at, changes));
-            self.remember(day, found, changes);
+            self.remember(day, found.clone(), changes);
             found
-        })
+        });
+        match found {
+            Found::Plain(day) => Some(day),
+            Found::Nothing => None,
+            Found::Altered(partition, fault) => {
+                altered::note(partition, &fault);
+                None
+            }
+        }
     }
 
-    fn remember(&self, day: i64, found: Option<Day>, changes: u64) {
+    fn remember(&self, day: i64, found: Found, changes: u64) {
         KNOWN.with_borrow_mut(|known| {
             let known = known.entry(self.table).or_default();
             if known.changes != changes || known.days.len() >= MOST {
@@ -92,17 +112,19 @@ impl Daily {
         });
     }
 
-    fn look_up(&self, at: i64, changes: u64) -> Option<Day> {
+    fn look_up(&self, at: i64, changes: u64) -> Found {
         if let Some(plain) = self.find_plain(at) {
             invalidation::watch(self.watch, plain.table);
             invalidation::watch(self.watch, plain.partition);
             // What was changed before it was locked is looked up again.
-            return (invalidation::changes(self.watch) == changes).then_some(Day {
-                partition: plain.partition,
-                primary_key: plain.primary_key,
-                watch: self.watch,
-                changes,
-            });
+            if invalidation::changes(self.watch) == changes {
+                return Found::Plain(Day {
+                    partition: plain.partition,
+                    primary_key: plain.primary_key,
+                    watch: self.watch,
+                    changes,
+                });
+            }
         }
         self.look_up_by_statement(at, changes)
     }
@@ -114,8 +136,8 @@ impl Daily {
         plain_partition::find(self.table, &name, begins, &self.key)
     }
 
-    fn look_up_by_statement(&self, at: i64, changes: u64) -> Option<Day> {
-        let mut found = None;
+    fn look_up_by_statement(&self, at: i64, changes: u64) -> Found {
+        let mut found = Found::Nothing;
         let names = self.key.map(|(name, _)| Some(name));
         let types = self.key.map(|(_, of_type)| of_type);
         let args = [
@@ -127,18 +149,19 @@ impl Daily {
         PARTITION.with(|statement| {
             statement.read(&args, |row| {
                 invalidation::watch(self.watch, row.must(1));
-                let partition: Option<pg_sys::Oid> = row.get(2);
-                if let Some(partition) = partition {
-                    invalidation::watch(self.watch, partition);
-                }
-                found = partition.zip(row.get(3));
+                let Some(partition) = row.get(2) else { return };
+                invalidation::watch(self.watch, partition);
+                found = match row.get::<String>(4) {
+                    Some(fault) => Found::Altered(partition, fault.into()),
+                    None => Found::Plain(Day {
+                        partition,
+                        primary_key: row.must(3),
+                        watch: self.watch,
+                        changes,
+                    }),
+                };
             })
         });
-        found.map(|(partition, primary_key)| Day {
-            partition,
-            primary_key,
-            watch: self.watch,
-            changes,
-        })
+        found
     }
 }

@@ -73,7 +73,7 @@ pub(super) unsafe fn debug_check_types(shape: pg_sys::TupleDesc, row: &[Arg<'_>]
 
 /// # Safety
 /// As above.
-unsafe fn debug_check_column(shape: pg_sys::TupleDesc, value: &Arg<'_>, column: i32) {
+pub(super) unsafe fn debug_check_column(shape: pg_sys::TupleDesc, value: &Arg<'_>, column: i32) {
     if cfg!(debug_assertions) {
         // SAFETY: the caller's promise.
         let of_type = unsafe { pg_sys::SPI_gettypeid(shape, column) };

@@ -38,7 +38,7 @@ impl From<(i32, i32)> for Key {
 
 impl Key {
     /// As a scan takes it, and how many columns it has.
-    fn scan_keys(self) -> ([pg_sys::ScanKeyData; 2], i32) {
+    fn scan_keys(self) -> ([pg_sys::ScanKeyData; 2], usize) {
         let mut keys = [pg_sys::ScanKeyData::default(); 2];
         match self {
             Key::Uuid(key) => {
@@ -354,8 +354,7 @@ thread_local! {
 /// Hands the row with that key to `then`.
 ///
 /// # Safety
-/// The relation must be open, the index be one on its first columns, of the key's types, and the
-/// snapshot be active or registered.
+/// As below; the index must be one on the first columns, of the key's types.
 pub(super) unsafe fn find(
     relation: pg_sys::Relation,
     index: pg_sys::Oid,
@@ -364,6 +363,22 @@ pub(super) unsafe fn find(
     then: impl FnOnce(TableRow<'_>),
 ) {
     let (mut keys, columns) = key.scan_keys();
+    // SAFETY: the caller's promise.
+    unsafe { find_by(relation, index, snapshot, &mut keys[..columns], then) }
+}
+
+/// Hands the first row that fits these keys to `then`, if there is one.
+///
+/// # Safety
+/// The relation must be open, the keys be those of the index, and the snapshot be active or registered.
+pub(super) unsafe fn find_by(
+    relation: pg_sys::Relation,
+    index: pg_sys::Oid,
+    snapshot: pg_sys::Snapshot,
+    keys: &mut [pg_sys::ScanKeyData],
+    then: impl FnOnce(TableRow<'_>),
+) {
+    let columns = keys.len() as i32;
     // SAFETY: the caller's promise; the row is looked at before the scan ends.
     unsafe {
         let scan =

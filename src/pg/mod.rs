@@ -10,9 +10,11 @@
 #![allow(unsafe_code)]
 
 pub mod admission;
+mod altered;
 pub mod append;
 pub mod array;
 pub mod attempt;
+pub mod cached;
 pub mod call;
 pub mod catalog;
 pub mod claim;
@@ -45,13 +47,13 @@ mod spi;
 pub mod timeout;
 mod value;
 pub mod version;
-pub mod watched;
+mod watched;
 pub mod worker;
 
+pub use cached::Cached;
 pub use plan::{Plan, Statement};
 pub use row::Row;
 pub use spi::Session;
-pub use watched::WatchedTable;
 
 /// Once per process, from `_PG_init`, when the settings are defined.
 pub fn init() {

@@ -4,7 +4,7 @@ use pgrx::{IntoDatum, pg_sys};
 use uuid::Uuid;
 
 use super::daily::Day;
-use super::lookup::{equal_uuid, newest};
+use super::lookup::{equal_uuid, find_by, newest};
 use super::row::TableRow;
 
 /// Whether one of the partitions has a row whose first three columns, those of its primary key, are
@@ -71,19 +71,10 @@ unsafe fn has(
             Opened::Altered => return None,
         };
         let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-        let found = pg_sys::RelationGetNumberOfBlocksInFork(relation, main) > 0 && {
-            let scan = pg_sys::systable_beginscan(
-                relation,
-                day.primary_key,
-                true,
-                snapshot,
-                keys.len() as i32,
-                keys.as_mut_ptr(),
-            );
-            let found = !pg_sys::systable_getnext(scan).is_null();
-            pg_sys::systable_endscan(scan);
-            found
-        };
+        let mut found = false;
+        if pg_sys::RelationGetNumberOfBlocksInFork(relation, main) > 0 {
+            find_by(relation, day.primary_key, snapshot, keys, |_| found = true);
+        }
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         Some(found)
     }
@@ -111,19 +102,7 @@ pub fn find_in_day(
         let at = pg_sys::Datum::from(at);
         pg_sys::ScanKeyInit(&mut keys[2], 3, equal, pg_sys::F_TIMESTAMPTZ_EQ.into(), at);
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let scan = pg_sys::systable_beginscan(
-            relation,
-            day.primary_key,
-            true,
-            snapshot,
-            keys.len() as i32,
-            keys.as_mut_ptr(),
-        );
-        let tuple = pg_sys::systable_getnext(scan);
-        if !tuple.is_null() {
-            then(TableRow::new(tuple, relation));
-        }
-        pg_sys::systable_endscan(scan);
+        find_by(relation, day.primary_key, snapshot, &mut keys, then);
         pg_sys::UnregisterSnapshot(snapshot);
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
     }

@@ -95,14 +95,12 @@ impl Plan {
         let planned = self.hold();
         let tree = planned.as_ref().and_then(Planned::tree);
         tree.is_none_or(|tree| {
-            // SAFETY: the plan is held. The server notes which functions a plan depends on, but for its own; checks of
-            // domains are in no plan, and the text of it names the nodes that look them up.
+            // SAFETY: the plan is held. The server notes which functions a plan depends on, but for its own. Checks of
+            // domains are in no plan, and run for values of all types that contain them.
             unsafe {
                 let depends = PgList::<pg_sys::PlanInvalItem>::from_pg((*tree).invalItems);
                 let text = CStr::from_ptr(pg_sys::nodeToString(tree.cast()));
-                let of_domain = b"{COERCETODOMAIN ";
-                let mut parts = text.to_bytes().windows(of_domain.len());
-                !depends.is_empty() || parts.any(|part| part == of_domain)
+                !depends.is_empty() || names_user_type(text.to_bytes())
             }
         })
     }
@@ -178,6 +176,25 @@ impl Plan {
         }
         (values, nulls)
     }
+}
+
+/// Whether the text of a plan names a type that is not the server's own: after a field like `:resulttype` or
+/// `:coltypes`, which has a number, or a list of them.
+fn names_user_type(plan: &[u8]) -> bool {
+    let mut words = plan.split(|&byte| byte == b' ');
+    let mut of_types = false;
+    words.any(|word| {
+        match word {
+            [b':', name @ ..] => of_types = name.windows(4).any(|part| part == b"type"),
+            [b'{', ..] => of_types = false,
+            _ => {}
+        }
+        let digits = word.strip_suffix(b")").unwrap_or(word);
+        let number = str::from_utf8(digits)
+            .ok()
+            .and_then(|word| word.parse::<u32>().ok());
+        of_types && number.is_some_and(|oid| oid >= pg_sys::FirstNormalObjectId)
+    })
 }
 
 const MOST: usize = 40;

@@ -28,6 +28,19 @@ fn settings() -> Vec<Setting> {
     use pg_sys::config_group::{
         QUERY_TUNING_COST, QUERY_TUNING_GEQO, QUERY_TUNING_METHOD, QUERY_TUNING_OTHER,
     };
+    settings_that(|setting, name| {
+        setting.context == pg_sys::GucContext::PGC_USERSET
+            && (matches!(
+                setting.group,
+                QUERY_TUNING_METHOD | QUERY_TUNING_COST | QUERY_TUNING_GEQO | QUERY_TUNING_OTHER
+            ) || OTHERS.contains(&name))
+    })
+}
+
+/// The settings of the server that are such, given with their names. They live as long as the process.
+pub(super) fn settings_that(
+    are: impl Fn(&pg_sys::config_generic, &CStr) -> bool,
+) -> Vec<*mut pg_sys::config_generic> {
     // SAFETY: an array of the server's own, of the length that it says; names are C strings.
     unsafe {
         #[cfg(feature = "pg15")]
@@ -38,18 +51,11 @@ fn settings() -> Vec<Setting> {
             (pg_sys::get_guc_variables(&mut count), count)
         };
         let all = std::slice::from_raw_parts(all, count as usize);
-        let ours = |setting: &&Setting| {
+        let such = |setting: &&Setting| {
             let setting = &***setting;
-            setting.context == pg_sys::GucContext::PGC_USERSET
-                && (matches!(
-                    setting.group,
-                    QUERY_TUNING_METHOD
-                        | QUERY_TUNING_COST
-                        | QUERY_TUNING_GEQO
-                        | QUERY_TUNING_OTHER
-                ) || OTHERS.contains(&CStr::from_ptr(setting.name)))
+            are(setting, CStr::from_ptr(setting.name))
         };
-        all.iter().filter(ours).copied().collect()
+        all.iter().filter(such).copied().collect()
     }
 }
 

@@ -5,6 +5,7 @@
 //! when a partition is first written to, and whenever a row is read.
 
 use std::cell::OnceCell;
+use std::ffi::CStr;
 use std::marker::PhantomData;
 
 use pgrx::pg_sys;
@@ -131,22 +132,64 @@ pub fn field<T: Stored>(row: &Row<'_>, (index, column): (usize, &Column)) -> Opt
     Some(T::read(row, at as i32 + 1))
 }
 
-/// Whether a table has exactly these columns, in this order, so that a row of their values is a row of it.
+/// Where a table has the columns of rows that are written to it.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    /// The index of each column in the table.
+    pub indexes: [u8; Layout::WIDEST],
+}
+
+impl Layout {
+    /// Most columns that such a table may have, dropped ones included.
+    pub const WIDEST: usize = 64;
+}
+
+/// Where a table has these columns, in whatever order; or why rows of their values are no rows of it. Other columns of
+/// the table must be such that a row without a value for them has null.
 ///
 /// # Safety
 /// The shape must be that of an open relation.
-pub(super) unsafe fn is_shape(shape: pg_sys::TupleDesc, columns: &[Column]) -> bool {
+pub(super) unsafe fn layout(
+    shape: pg_sys::TupleDesc,
+    columns: &[Column],
+) -> Result<Layout, String> {
     // SAFETY: the caller's promise.
-    unsafe {
-        (*shape).natts as usize == columns.len()
-            && columns.iter().enumerate().all(|(i, column)| {
-                let attribute = attribute(shape, i);
-                attribute.atttypid == column.kind
-                    && is_named(attribute, column.name)
-                    && attribute.attgenerated == 0
-                    && (column.required || !attribute.attnotnull)
-            })
+    let natts = unsafe { (*shape).natts as usize };
+    if natts > Layout::WIDEST || columns.len() > Layout::WIDEST {
+        return Err(format!("it has more than {} columns", Layout::WIDEST));
     }
+    let mut indexes = [0; Layout::WIDEST];
+    let mut is_written = [false; Layout::WIDEST];
+    for (column, found) in columns.iter().zip(&mut indexes) {
+        let name = column.name;
+        // SAFETY: indexes below natts.
+        let index = (0..natts).find(|&i| is_named(unsafe { attribute(shape, i) }, name));
+        let index = index.ok_or_else(|| format!("it has no column \"{name}\""))?;
+        // SAFETY: the same.
+        let attribute = unsafe { attribute(shape, index) };
+        if attribute.atttypid != column.kind {
+            return Err(format!("its column \"{name}\" has another type"));
+        }
+        if attribute.attgenerated != 0 || attribute.attnotnull && !column.required {
+            return Err(format!(
+                "its column \"{name}\" is generated, or must not be null"
+            ));
+        }
+        *found = index as u8;
+        is_written[index] = true;
+    }
+    for index in (0..natts).filter(|&i| !is_written[i]) {
+        // SAFETY: the same.
+        let other = unsafe { attribute(shape, index) };
+        let is_null = other.attgenerated == 0 && other.attidentity == 0;
+        if !other.attisdropped && (other.atthasdef || other.attnotnull || !is_null) {
+            return Err(format!(
+                "it has a column \"{}\" that is not null by default",
+                name_of(other)
+            ));
+        }
+    }
+    Ok(Layout { indexes })
 }
 
 /// # Safety
@@ -168,16 +211,43 @@ pub(super) unsafe fn attribute<'a>(
 }
 
 pub(super) fn is_named(attribute: &pg_sys::FormData_pg_attribute, name: &str) -> bool {
+    !attribute.attisdropped && c_name(attribute).to_bytes() == name.as_bytes()
+}
+
+fn name_of(attribute: &pg_sys::FormData_pg_attribute) -> String {
+    c_name(attribute).to_string_lossy().into_owned()
+}
+
+fn c_name(attribute: &pg_sys::FormData_pg_attribute) -> &CStr {
     // SAFETY: a name of the catalog ends with a zero.
-    let own = unsafe { std::ffi::CStr::from_ptr(attribute.attname.data.as_ptr()) };
-    !attribute.attisdropped && own.to_bytes() == name.as_bytes()
+    unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) }
+}
+
+/// In tests: that a table of the schema decide has these columns, of these types, in this order, and no others.
+#[cfg(any(test, feature = "pg_test"))]
+pub fn assert_columns_of(table: &str, columns: &[Column]) {
+    let _session = super::Session::open();
+    let sql = "SELECT a.attname::text, a.atttypid FROM pg_catalog.pg_attribute AS a \
+                WHERE a.attrelid = ('decide.' || $1)::pg_catalog.regclass AND a.attnum > 0 ORDER BY a.attnum";
+    let plan = Plan::prepare(sql, &[pg_sys::TEXTOID]);
+    let mut stored: Vec<(String, pg_sys::Oid)> = Vec::new();
+    plan.run(Access::Read, &[datum::text(table)], |row| {
+        stored.push((row.must(1), row.must(2)));
+    });
+    let listed: Vec<_> = columns
+        .iter()
+        .map(|c| (c.name.to_owned(), c.kind))
+        .collect();
+    assert_eq!(listed, stored, "the columns of decide.{table}");
 }
 
 /// The INSERT of a whole row of a table, by the names of its columns. Lives in a `thread_local!`.
 pub struct Insert {
     table: &'static str,
     columns: &'static [Column],
-    /// Nothing is added where this query finds a row; its own parameters follow those of the columns.
+    /// Nothing is added where there is a row with the same key.
+    once: bool,
+    /// Nor where this query finds a row; its own parameters follow those of the columns.
     unless: Option<(&'static str, &'static [pg_sys::Oid])>,
     plan: OnceCell<Plan>,
 }
@@ -187,19 +257,26 @@ impl Insert {
         Insert {
             table,
             columns,
+            once: false,
             unless: None,
             plan: OnceCell::new(),
         }
     }
 
-    /// Adds nothing where the query finds a row, or where there is one with the same key.
+    /// Adds nothing where there is a row with the same key.
+    pub const fn once(mut self) -> Insert {
+        self.once = true;
+        self
+    }
+
+    /// The same, and nothing where the query finds a row.
     pub const fn unless(
         mut self,
         query: &'static str,
         parameters: &'static [pg_sys::Oid],
     ) -> Insert {
         self.unless = Some((query, parameters));
-        self
+        self.once()
     }
 
     /// Runs it and answers how many rows were added.
@@ -214,8 +291,11 @@ impl Insert {
                 values.join(", ")
             );
             if let Some((query, parameters)) = self.unless {
-                sql += &format!(" WHERE NOT EXISTS ({query}) ON CONFLICT DO NOTHING");
+                sql += &format!(" WHERE NOT EXISTS ({query})");
                 types.extend(parameters);
+            }
+            if self.once {
+                sql += " ON CONFLICT DO NOTHING";
             }
             Plan::prepare(&sql, &types)
         });

@@ -210,6 +210,32 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_plan_tells_whether_it_may_call_functions_of_users() {
+        Spi::run("CREATE DOMAIN public.small AS int CHECK (VALUE < 10); CREATE TYPE public.pair AS (x public.small)").unwrap();
+        let may = |sql: &str| {
+            let _session = Session::open();
+            let plan = Plan::prepare(sql, &[pg_sys::TEXTOID]);
+            plan.make_ready();
+            plan.calls_user_functions()
+        };
+        for sql in [
+            "SELECT $1::float8 > 1 AND EXISTS (SELECT FROM pg_class AS c WHERE c.relname = $1)",
+            "SELECT EXISTS (SELECT FROM decide.bundle_action AS a WHERE a.attributes ->> 'x' = $1)",
+        ] {
+            assert!(!may(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT $1::int::public.small IS NULL",
+            "SELECT $1::public.pair IS NULL",
+            "SELECT $1::public.small[] IS NULL",
+            "SELECT jsonb_populate_record(NULL::public.pair, $1::jsonb) IS NULL",
+            "SELECT EXISTS (SELECT FROM jsonb_to_record($1::jsonb) AS r (x public.small))",
+        ] {
+            assert!(may(sql), "{sql}");
+        }
+    }
+
+    #[pg_test]
     fn what_reads_nothing_needs_no_executor() {
         let _session = Session::open();
         let of_all = "$1 > 1, EXISTS (SELECT FROM pg_class WHERE relname = $2), NULL, $2 LIKE 'x%', \

@@ -1,16 +1,15 @@
 //! The names of actions by the numbers that traces have, kept by each backend.
 
-use std::cell::RefCell;
-
 use crate::error::Error;
 use crate::math::runs::MOST;
-use crate::pg::invalidation::{self, Watch};
-use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Session, Statement};
+use crate::pg::invalidation::Watch;
+use crate::pg::{Cached, Statement};
 
 thread_local! {
-    /// The change count at which they were read, and the names by number.
-    static NAMES: RefCell<(u64, Vec<Option<String>>)> = const { RefCell::new((0, Vec::new())) };
+    /// By number.
+    static NAMES: Cached<Vec<Option<String>>> = const {
+        Cached::new(Watch::Publication, "decide.publication")
+    };
     static ALL: Statement = const { Statement::new(
         "SELECT n.number, n.action FROM decide.action_number AS n", &[]) };
 }
@@ -25,15 +24,15 @@ pub fn must_be_short(length: usize) -> Result<(), Error> {
 
 /// The names of several numbers, as a text[]; read anew if one of them is not known yet.
 pub fn names_of(numbers: &[i32]) -> Vec<Option<String>> {
-    NAMES.with_borrow_mut(|(seen, names)| {
-        let changes = invalidation::changes_seen(Watch::Publication);
-        let is_known = |&number: &i32| known(names, number).is_some();
-        if *seen != changes || !numbers.iter().all(is_known) {
-            *names = read();
-            *seen = changes;
+    NAMES.with(|kept| {
+        let is_known = |names: &Vec<_>| numbers.iter().all(|&n| known(names, n).is_some());
+        if !kept.with(read, is_known) {
+            kept.forget();
         }
-        let name = |&number: &i32| known(names, number).cloned();
-        numbers.iter().map(name).collect()
+        let name = |names: &Vec<_>, number| known(names, number).cloned();
+        kept.with(read, |names| {
+            numbers.iter().map(|&n| name(names, n)).collect()
+        })
     })
 }
 
@@ -43,16 +42,13 @@ fn known(names: &[Option<String>], number: i32) -> Option<&String> {
 
 fn read() -> Vec<Option<String>> {
     let mut names = Vec::new();
-    let _session = Session::open();
-    on_latest_snapshot(|| {
-        ALL.with(|statement| {
-            statement.read(&[], |row| {
-                let number = usize::try_from(row.must::<i32>(1)).unwrap_or(0);
-                if names.len() <= number {
-                    names.resize(number + 1, None);
-                }
-                names[number] = row.get::<String>(2);
-            })
+    ALL.with(|statement| {
+        statement.read(&[], |row| {
+            let number = usize::try_from(row.must::<i32>(1)).unwrap_or(0);
+            if names.len() <= number {
+                names.resize(number + 1, None);
+            }
+            names[number] = row.get::<String>(2);
         })
     });
     names

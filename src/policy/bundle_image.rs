@@ -20,7 +20,7 @@ thread_local! {
         "SELECT b.xmin::text::bigint, b.published_at FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
 }
 
-const _: () = assert!(image::ALIGNMENT % slab::ALIGNMENT == 0);
+const _: () = assert!(image::ALIGNMENT.is_multiple_of(slab::ALIGNMENT));
 
 /// How long a session waits for another that makes the image which it needs; then it compiles for itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);

@@ -1,16 +1,21 @@
 //! The SQL functions of this room.
 
-use pgrx::pg_sys::FunctionCallInfo;
+use pgrx::pg_sys::{FunctionCallInfo, TEXTOID};
 use pgrx::prelude::*;
 
 use super::{action_names, publish as publishing};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::as_owner;
-use crate::govern::waiting::Waiting;
+use crate::govern::waiting::{Waiting, run_in_sql};
 use crate::math::choice::{MIN_PROBABILITY, SELECTIONS};
 use crate::math::runs::expand;
 use crate::pg::call::Call;
-use crate::pg::datum;
+use crate::pg::{Statement, datum};
+
+thread_local! {
+    static RENAME: Statement = const { Statement::new(
+        "SELECT decide.rename_rows($1, $2, $3)", &[TEXTOID, TEXTOID, TEXTOID]) };
+}
 
 #[pg_extern(sql = false)]
 fn publish(call: FunctionCallInfo) -> i64 {
@@ -27,6 +32,14 @@ fn rollback(call: FunctionCallInfo) {
     let owner = as_owner(&call, "rollback");
     let rollback = || publishing::rollback(bundle, call.text(1), &owner.caller_name());
     Waiting::of_verb("rollback").run(rollback).or_raise();
+}
+
+/// rename(kind, old, new).
+#[pg_extern(sql = false)]
+fn rename(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let args = [call.text(0), call.text(1), call.text(2)].map(datum::optional_text);
+    run_in_sql("rename", &RENAME, &args);
 }
 
 #[pg_extern(sql = false)]

@@ -11,7 +11,7 @@ use super::job::{Run, Step};
 use crate::caps::{self, Budget, Cap};
 use crate::error::Error;
 use crate::math::ledger;
-use crate::math::pacing::{Dual, Feedback, Line};
+use crate::math::pacing::{Feedback, Line, Price};
 use crate::pg::lookup::Visibility;
 use crate::pg::{Statement, array, clock, datum};
 use crate::policy::{self, Bundle};
@@ -54,7 +54,7 @@ const LATELY: f64 = 600.0;
 struct LastStep {
     window_start: i64,
     delivered: f64,
-    lambda: f64,
+    price: f64,
     spread: f64,
     rate: f64,
     forecast: Vec<f64>,
@@ -68,7 +68,7 @@ struct PacingRow {
     window_end: i64,
     target: f64,
     delivered: f64,
-    lambda: f64,
+    price: f64,
     throttled: f64,
     spread: f64,
     rate: f64,
@@ -107,8 +107,7 @@ pub fn step() -> Result<Step, Error> {
             continue;
         }
         let row = step_budget(cap, last, &recent, &bundle, now);
-        changed |=
-            last.is_none_or(|last| last.lambda != row.lambda || last.forecast != row.forecast);
+        changed |= last.is_none_or(|last| last.price != row.price || last.forecast != row.forecast);
         row.write();
         rows += 1;
     }
@@ -136,7 +135,7 @@ fn last_steps() -> HashMap<i32, LastStep> {
             let last = LastStep {
                 window_start: row.timestamp(2).unwrap_or(i64::MIN),
                 delivered: row.must(3),
-                lambda: row.must(4),
+                price: row.must(4),
                 spread: row.must(5),
                 rate: row.must(6),
                 forecast,
@@ -169,7 +168,7 @@ fn step_budget(
     let stepped_at = before.map_or(starts, |last| last.stepped_at).min(now);
     let taken = delivered - before.map_or(0.0, |last| last.delivered);
     let decisions = recent.of(cap, bundle);
-    let lambda = last.map_or(0.0, |last| last.lambda);
+    let per_unit = last.map_or(0.0, |last| last.price);
     let spread = decisions
         .spread(cap)
         .or(last.map(|last| last.spread))
@@ -195,10 +194,10 @@ fn step_budget(
         goal: cap.goal.map(line),
     };
     // Without known scores there is nothing to compare a price with.
-    let lambda = match last {
+    let price = match last {
         Some(_) if !cap.has_line() => 0.0,
-        Some(_) if spread > 0.0 => Dual { lambda }.step(&feedback).lambda,
-        _ => lambda,
+        Some(_) if spread > 0.0 => Price { per_unit }.step(&feedback).per_unit,
+        _ => per_unit,
     };
     let forecast = match last {
         _ if !cap.pacing.needs_forecast() => Vec::new(),
@@ -218,7 +217,7 @@ fn step_budget(
         window_end: ends,
         target,
         delivered,
-        lambda,
+        price,
         throttled: refused,
         spread,
         rate: rate(before, taken, now),
@@ -247,7 +246,7 @@ impl PacingRow {
             datum::timestamp(self.window_end),
             datum::float8(self.target),
             datum::float8(self.delivered),
-            datum::float8(self.lambda),
+            datum::float8(self.price),
             datum::float8(self.throttled),
             datum::float8(self.spread),
             datum::float8(self.rate),

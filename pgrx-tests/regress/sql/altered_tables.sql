@@ -68,10 +68,22 @@ UPDATE decide.policy SET policy = 'THE POLICY';
 SELECT decide.publish();
 SELECT count(*) FROM decide('al', 'home');
 SELECT surface, policy FROM decide.trace ORDER BY decision_id DESC LIMIT 1;
+-- with them in another order, or with one more that may be null, decisions go on without the executor; else the log says so
+CREATE PROCEDURE decide_often() LANGUAGE plpgsql AS $$ BEGIN PERFORM decide('al', 'home') FROM generate_series(1, 100); END $$;
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+SET client_min_messages = log;
+CALL decide_often();
+ALTER TABLE decide.trace ADD COLUMN remark text;
+CALL decide_often();
+SELECT surface, policy, remark FROM decide.trace ORDER BY decision_id DESC LIMIT 1;
 ALTER TABLE decide.trace ADD COLUMN note text DEFAULT 'none';
-SELECT count(*) FROM decide('al', 'home');
+CALL decide_often();
+CALL decide_often();
+RESET client_min_messages;
+\set VERBOSITY default
 SELECT surface, policy, note FROM decide.trace ORDER BY decision_id DESC LIMIT 1;
-ALTER TABLE decide.trace DROP COLUMN note;
+ALTER TABLE decide.trace DROP COLUMN note, DROP COLUMN remark;
 SELECT agrees, difference FROM decide.trace AS t, decide.replay(t.decision_id) ORDER BY t.decision_id DESC LIMIT 2;
 
 -- the table of users: more columns stay as they are

@@ -80,6 +80,28 @@ BEGIN READ ONLY;
 SELECT track('{}'::jsonb);
 \echo :SQLSTATE
 ROLLBACK;
+-- all verbs that write say the same, also those whose work functions in SQL do
+DO $$
+DECLARE
+  verb text;
+  detail text;
+  hint text;
+BEGIN
+  SET TRANSACTION READ ONLY;
+  FOREACH verb IN ARRAY ARRAY[
+    $v$decide.rename('action', 'a', 'b')$v$, $v$decide.grant('postgres', 'serve')$v$, $v$decide.grant('postgres', job => 'serve')$v$,
+    $v$decide.revoke('postgres', 'serve')$v$, $v$decide.track_table('pg_class', '{}')$v$, $v$decide.untrack_table('pg_class')$v$,
+    'decide.publish()', 'decide.rollback(1)', $v$decide.backfill('x')$v$, $v$decide.run_job('fold')$v$]
+  LOOP
+    BEGIN
+      EXECUTE 'SELECT ' || verb;
+    EXCEPTION WHEN OTHERS THEN
+      GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+      RAISE NOTICE '% % | % | %', SQLSTATE, SQLERRM, detail, hint;
+    END;
+  END LOOP;
+END
+$$;
 
 -- other functions
 SELECT * FROM decide.replay('01920000-0000-7000-8000-000000000000');

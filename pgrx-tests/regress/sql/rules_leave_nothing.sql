@@ -14,13 +14,25 @@ CREATE FUNCTION locks_in_sql() RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT 
 -- what is called while the statement is planned
 CREATE FUNCTION estimates(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ DECLARE c refcursor := 'estimated'; BEGIN OPEN c FOR SELECT 1; PERFORM pg_notify('planned', ''); RETURN true; END $$;
 CREATE DOMAIN checked AS int CHECK (public.calls('pg_try_advisory_lock(' || VALUE || ')'));
+-- types whose values are checked by it, and one that is checked only once the rule is published
+CREATE TYPE composed AS (x public.checked);
+CREATE DOMAIN late AS int;
+CREATE TYPE late_composed AS (x public.late);
+-- what belongs to the caller
+CREATE FUNCTION fetches() RETURNS boolean LANGUAGE plpgsql STABLE AS $$ DECLARE c refcursor := 'own'; r record; BEGIN FETCH c INTO r; RETURN true; END $$;
+CREATE FUNCTION moves() RETURNS boolean LANGUAGE plpgsql STABLE AS $$ DECLARE c refcursor := 'own'; BEGIN MOVE LAST FROM c; RETURN true; END $$;
+CREATE FUNCTION fetches_held() RETURNS boolean LANGUAGE plpgsql STABLE AS $$ DECLARE c refcursor := 'own held'; r record; BEGIN FETCH c INTO r; RETURN true; END $$;
+CREATE FUNCTION closes() RETURNS boolean LANGUAGE plpgsql STABLE AS $$ DECLARE c refcursor := 'own'; BEGIN CLOSE c; RETURN true; END $$;
+CREATE FUNCTION in_context() RETURNS boolean LANGUAGE plpgsql STABLE AS $$ DECLARE c text; BEGIN GET DIAGNOSTICS c = PG_CONTEXT; RETURN c LIKE '%ann%'; END $$;
+-- a timer of the server's, from version 17 on
+CREATE FUNCTION ends_session() RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN PERFORM set_config('transaction_timeout', '1ms', false), pg_sleep(0.1); RETURN true; EXCEPTION WHEN OTHERS THEN RETURN true; END $$;
 CREATE TABLE stock (sku int);
 INSERT INTO stock VALUES (1);
 GRANT SELECT ON stock TO regress_leaving_rules;
 CREATE VIEW viewed AS SELECT public.calls('pg_try_advisory_lock(80)') AS answer FROM public.stock;
 GRANT SELECT ON viewed TO regress_leaving_rules;
 
-INSERT INTO decide.surface (surface, fallback_action, latency_budget) VALUES ('kept', 'nothing', '10 s'), ('refused', 'nothing', '10 s'), ('mixed', 'nothing', '10 s');
+INSERT INTO decide.surface (surface, fallback_action, latency_budget) VALUES ('kept', 'nothing', '10 s'), ('refused', 'nothing', '10 s'), ('mixed', 'nothing', '10 s'), ('refused too', 'nothing', '10 s'), ('of the caller', 'nothing', '10 s');
 INSERT INTO decide.action (action, surfaces, eligible_when) VALUES
   ('nothing', '{kept}', NULL),
   -- undone with the subtransaction
@@ -34,6 +46,16 @@ INSERT INTO decide.action (action, surfaces, eligible_when) VALUES
   ('unlock all', '{refused}', $$public.calls('pg_advisory_unlock_all()')$$), ('from', '{refused}', $$public.calls('x FROM pg_advisory_lock(7) AS x')$$),
   ('in sql', '{refused}', 'public.locks_in_sql()'), ('domain', '{refused}', 'features.clicks::int::public.checked IS NOT NULL'),
   ('view', '{refused}', 'EXISTS (SELECT FROM public.viewed AS v WHERE v.answer)'),
+  ('composite', '{refused too}', $$('(' || (81 + features.clicks::int) || ')')::public.composed IS NOT NULL$$), ('array', '{refused too}', $$('{' || (82 + features.clicks::int) || '}')::public.checked[] IS NOT NULL$$),
+  ('populated', '{refused too}', $$jsonb_populate_record(NULL::public.composed, jsonb_build_object('x', 83 + features.clicks::int)) IS NOT NULL$$),
+  ('record', '{refused too}', $$EXISTS (SELECT FROM jsonb_to_record(jsonb_build_object('x', 84 + features.clicks::int)) AS r (x public.checked))$$),
+  ('literal', '{refused too}', $$'(85)'::public.late_composed IS NOT NULL$$),
+  ('seed setting', '{refused too}', $$public.calls('set_config(''seed'', ''0.5'', false)')$$), ('SET seed', '{refused too}', $$public.runs('SET seed = 0.5')$$),
+  ('fetch', '{of the caller}', 'public.fetches()'), ('move', '{of the caller}', 'public.moves()'), ('FETCH', '{of the caller}', $$public.runs('FETCH own')$$),
+  ('fetch held', '{of the caller}', 'public.fetches_held()'), ('close', '{of the caller}', 'public.closes()'),
+  ('query', '{of the caller}', $$public.calls('current_query()')$$), ('cursors', '{of the caller}', $$public.calls('count(*) FROM pg_cursors')$$),
+  ('statements', '{of the caller}', $$public.calls('count(*) FROM pg_prepared_statements')$$), ('context', '{of the caller}', 'public.in_context()'),
+  ('timeout', '{kept}', 'public.ends_session()'),
   ('seed', '{refused}', $$public.calls('setseed(0.5)')$$), ('message', '{refused}', $$public.calls('pg_logical_emit_message(false, ''p'', ''x'')')$$),
   ('NOTIFY', '{refused}', $$public.runs('NOTIFY told')$$), ('UNLISTEN', '{refused}', $$public.runs('UNLISTEN *')$$), ('LISTEN', '{refused}', $$public.runs('LISTEN told')$$),
   ('PREPARE', '{refused}', $$public.runs('PREPARE left_behind AS SELECT 1')$$), ('DEALLOCATE', '{refused}', $$public.runs('DEALLOCATE ALL')$$),
@@ -52,6 +74,7 @@ BEGIN;
 SELECT decide.publish();
 SELECT * FROM left_behind;
 COMMIT;
+ALTER DOMAIN late ADD CHECK (public.calls('pg_try_advisory_lock(' || VALUE || ')'));
 
 -- the caller has some of each
 LISTEN told;
@@ -77,10 +100,31 @@ SELECT count(*) FROM decide('ann', 'refused') WHERE reason IS NULL;
 SELECT count(*) FROM decide('ann', 'refused') WHERE reason IS NULL;
 SELECT unnest(errors) AS error, count(*) FROM decide.decision WHERE surface = 'refused' GROUP BY 1 ORDER BY 1;
 SELECT action, reason FROM decide.explain('ann', 'refused') WHERE step = 'rule' ORDER BY 1;
+SELECT count(*) FROM decide('ann', 'refused too') WHERE reason IS NULL;
+SELECT count(*) FROM decide('ann', 'refused too') WHERE reason IS NULL;
+SELECT unnest(errors) AS error, count(*) FROM decide.decision WHERE surface = 'refused too' GROUP BY 1 ORDER BY 1;
+SELECT action, reason FROM decide.explain('ann', 'refused too') WHERE step = 'rule' ORDER BY 1;
 SELECT * FROM left_behind;
 FETCH own;
 SELECT round(random()::numeric, 6) = (SELECT round(r::numeric, 6) FROM (SELECT setseed(0.25), random() AS r OFFSET 0) AS s) AS same_numbers;
 COMMIT;
+-- neither are the caller's cursors and statements for rules, whether the decision is the caller's statement or one within a function
+CREATE FUNCTION decides() RETURNS bigint LANGUAGE plpgsql AS $$ DECLARE n bigint; i record; BEGIN FOR i IN SELECT 1 LOOP EXECUTE $q$SELECT count(*) FROM decide('ann', 'of the caller') WHERE reason IS NULL$q$ INTO n; END LOOP; RETURN n; END $$;
+BEGIN;
+DECLARE "own held" CURSOR WITH HOLD FOR SELECT i FROM generate_series(1, 3) AS i;
+COMMIT;
+BEGIN;
+DECLARE own CURSOR FOR SELECT i FROM generate_series(1, 3) AS i;
+FETCH own;
+FETCH "own held";
+SELECT count(*) FROM decide('ann', 'of the caller') WHERE reason IS NULL;
+SELECT decides();
+SELECT unnest(errors) AS error, count(*) FROM decide.decision WHERE surface = 'of the caller' GROUP BY 1 ORDER BY 1;
+SELECT action, step, reason FROM decide.explain('ann', 'of the caller') ORDER BY 1;
+FETCH own;
+FETCH "own held";
+COMMIT;
+CLOSE "own held";
 -- one that is refused keeps no other out, and in a read-only transaction explain says the same
 SELECT count(*) FROM decide('ann', 'mixed') WHERE reason IS NULL;
 SELECT cardinality(candidates) AS candidates, errors FROM decide.decision WHERE surface = 'mixed';

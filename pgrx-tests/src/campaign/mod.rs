@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::HumanDuration;
 
-use load::Size;
+use load::{Scenario, Size};
 
 use crate::extension;
 use crate::install::{Profile, Target};
@@ -59,10 +59,10 @@ enum Campaign {
 
 impl Options {
     /// The scenarios that are wanted, by their names.
-    fn wanted<'a, T>(&self, all: &'a [T], name: impl Fn(&T) -> &str) -> Result<Vec<&'a T>> {
-        let wants = |scenario: &&T| {
+    fn wanted<'a>(&self, all: &'a [Scenario]) -> Result<Vec<&'a Scenario>> {
+        let wants = |scenario: &&Scenario| {
             let mut only = self.only.iter();
-            self.only.is_empty() || only.any(|part| name(scenario).contains(part.as_str()))
+            self.only.is_empty() || only.any(|part| scenario.name.contains(part.as_str()))
         };
         let scenarios: Vec<_> = all.iter().filter(wants).collect();
         ensure!(!scenarios.is_empty(), "no scenario has such a name");
@@ -96,7 +96,7 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
     let begun = Instant::now();
     let failed = match options.campaign {
         Campaign::Bias => {
-            let scenarios = options.wanted(bias::SCENARIOS, |scenario| scenario.name)?;
+            let scenarios = options.wanted(bias::SCENARIOS)?;
             bias::campaign(&server, &scenarios, options.size(600_000))?
         }
         Campaign::Caps => {
@@ -108,7 +108,7 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
             caps::campaign(&server, seeds)?
         }
         Campaign::Windows => {
-            let scenarios = options.wanted(windows::SCENARIOS, |scenario| scenario.name)?;
+            let scenarios = options.wanted(windows::SCENARIOS)?;
             windows::campaign(&server, &scenarios, options.size(200_000))?
         }
     };

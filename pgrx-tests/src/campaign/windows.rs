@@ -1,9 +1,9 @@
 //! Windows of caps: by the moments that traces tell, none holds more than its limit, whoever waited for whom.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use postgres::Client;
 
-use super::load::{Load, Size};
+use super::load::{Scenario, Size, run_each};
 use crate::table::Table;
 use crate::temporary::{Database, TemporaryServer};
 
@@ -53,49 +53,40 @@ const MOMENTS: &str = "
            pg_catalog.count(*) FILTER (WHERE decide.decided_at(t.decision_id) <> t.decided_at)
       FROM decide.trace AS t CROSS JOIN LATERAL decide.cap_window(t.decided_at, '0.1 s', 'UTC', 1) AS w";
 
-/// One way to meet each other.
-pub struct Scenario {
-    pub name: &'static str,
-    what: &'static str,
-    script: &'static str,
-    options: &'static str,
-    durable: bool,
-    share: f64,
-}
+/// What all of them have.
+const USUAL: Scenario = Scenario {
+    setup: POLICY,
+    script: FEW_USERS,
+    ..Scenario::USUAL
+};
 
 /// All of them.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "few_users",
         what: "four users",
-        script: FEW_USERS,
-        options: "",
-        durable: false,
-        share: 1.0,
+        ..USUAL
     },
     Scenario {
         name: "few_users_durable",
         what: "four users, and commits that wait for the disk",
-        script: FEW_USERS,
-        options: "",
         durable: true,
         share: 0.15,
+        ..USUAL
     },
     Scenario {
         name: "few_users_repeatable_read",
         what: "four users, in REPEATABLE READ",
-        script: FEW_USERS,
         options: r"-c default_transaction_isolation=repeatable\ read",
-        durable: false,
         share: 0.5,
+        ..USUAL
     },
     Scenario {
         name: "rows_of_users_held",
         what: "four users whose rows are kept for up to 30 ms after a tenth of the decisions",
         script: HELD,
-        options: "",
-        durable: false,
         share: 0.3,
+        ..USUAL
     },
 ];
 
@@ -124,67 +115,34 @@ pub fn campaign(
     scenarios: &[&Scenario],
     size: Size,
 ) -> Result<Vec<String>> {
-    let mut failed = Vec::new();
-    for scenario in scenarios {
-        println!("\n{}: {}", scenario.name, scenario.what);
-        let database = server.create_database()?;
-        let outcome = scenario.decide(&database, size).and_then(|tps| {
-            let rows = windows(&mut database.connect()?)?;
-            println!("  {tps:.0} decisions a second");
-            let mut table = Table::new(&["cap", ">windows", ">full", ">over", ">most"]);
-            for row in &rows {
-                let numbers = [row.windows, row.full, row.over, row.most];
-                let [windows, full, over, most] = numbers.map(|number| number.to_string());
-                table.row([row.cap.clone(), windows, full, over, most]);
-            }
-            table.print("  ");
-            judge(&mut database.connect()?, &rows)
-        });
-        if let Err(error) = outcome {
-            println!("  FAILED: {error:#}");
-            println!(
-                "  again: cargo dev campaign windows --pg {} --only {} --decisions {} --clients {}",
-                server.install.major, scenario.name, size.decisions, size.clients
-            );
-            failed.push(format!("{}: {error:#}", scenario.name));
+    run_each(server, "windows", scenarios, size, |database, scenario| {
+        scenario.set_up(database, "")?;
+        let tps = scenario.decide(database, size)?;
+        let rows = windows(&mut database.connect()?)?;
+        println!("  {tps:.0} decisions a second");
+        let mut table = Table::new(&["cap", ">windows", ">full", ">over", ">most"]);
+        for row in &rows {
+            let numbers = [row.windows, row.full, row.over, row.most];
+            let [windows, full, over, most] = numbers.map(|number| number.to_string());
+            table.row([row.cap.clone(), windows, full, over, most]);
         }
-    }
-    Ok(failed)
+        table.print("  ");
+        judge(&mut database.connect()?, &rows)
+    })
 }
 
 /// The small form: one scenario as a check.
 pub fn check(database: &Database, name: &str) -> Result<()> {
-    let scenario = SCENARIOS
-        .iter()
-        .find(|scenario| scenario.name == name)
-        .with_context(|| format!("there is no scenario {name}"))?;
+    let scenario = Scenario::find(SCENARIOS, name)?;
     let size = Size {
         decisions: 30_000,
         clients: 8,
     };
+    scenario.set_up(database, "")?;
     scenario.decide(database, size)?;
     let mut client = database.connect()?;
     let rows = windows(&mut client)?;
     judge(&mut client, &rows)
-}
-
-impl Scenario {
-    /// Sets it up and lets pgbench decide.
-    fn decide(&self, database: &Database, size: Size) -> Result<f64> {
-        database.connect()?.batch_execute(POLICY)?;
-        let load = Load {
-            name: self.name,
-            script: self.script,
-            options: self.options,
-            new_sessions: false,
-            durable: self.durable,
-            size: Size {
-                decisions: (size.decisions as f64 * self.share) as u64,
-                ..size
-            },
-        };
-        load.run(database)
-    }
 }
 
 /// Counts the windows of each cap.

@@ -167,6 +167,34 @@ pub fn name_every_selection(database: &Database) -> Result<()> {
     Ok(())
 }
 
+/// Every kind of cap is one that decide.cap takes, and that the comment on its column describes.
+pub fn name_every_kind_of_cap(database: &Database) -> Result<()> {
+    let row = database.connect()?.query_one(
+        "SELECT ARRAY(SELECT per FROM decide.cap_catalog()),
+                (SELECT pg_get_constraintdef(c.oid) FROM pg_constraint AS c
+                  WHERE c.conrelid = 'decide.cap'::regclass AND c.conname = 'cap_per_check'),
+                (SELECT col_description(a.attrelid, a.attnum) FROM pg_attribute AS a
+                  WHERE a.attrelid = 'decide.cap'::regclass AND a.attname = 'per')",
+        &[],
+    )?;
+    let kinds: Vec<String> = row.get(0);
+    let (check, comment): (&str, &str) = (row.get(1), row.get(2));
+    let taken: Vec<&str> = check.split('\'').skip(1).step_by(2).collect();
+    ensure!(
+        taken == kinds,
+        "decide.cap takes {taken:?}, and there are {kinds:?}"
+    );
+    let parts = comment.split("; ");
+    let described: Vec<&str> = parts
+        .filter_map(|part| Some(part.split_once(": ")?.0))
+        .collect();
+    ensure!(
+        described == kinds,
+        "decide.cap.per describes {described:?}, and there are {kinds:?}"
+    );
+    Ok(())
+}
+
 fn page(name: &str) -> Result<String> {
     let path = Workspace::find()?.root().join("docs").join(name);
     Ok(fs::read_to_string(path)?)

@@ -69,6 +69,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("docs/name_every_setting", lists::name_every_setting),
     ("docs/name_every_aggregate", lists::name_every_aggregate),
     ("docs/name_every_selection", lists::name_every_selection),
+    ("docs/name_every_kind_of_cap", lists::name_every_kind_of_cap),
     (
         "docs/tutorial_and_operations_run",
         docs::tutorial_and_operations_run,

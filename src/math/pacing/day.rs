@@ -1,7 +1,7 @@
 //! Simulates a window of traffic with the gates and the price that decisions use. The clock is passed in; equal seeds give
 //! equal days.
 
-use super::{CATCH_UP, Curve, Dual, Feedback, Gate, Line, Pace, phase};
+use super::{CATCH_UP, Curve, Feedback, Gate, Line, Pace, Price, phase};
 use crate::random::Draws;
 
 /// Steps of a window, in each of which traffic is constant and the price moves once.
@@ -102,7 +102,7 @@ pub struct Tick {
     /// How many of them the gates refused.
     pub refused: u32,
     /// The price.
-    pub lambda: f64,
+    pub price: f64,
     /// The total value of what was delivered.
     pub value: f64,
 }
@@ -127,7 +127,7 @@ impl Day {
             delivered: 0.0,
             traffic: 0,
             refused: 0,
-            lambda: 0.0,
+            price: 0.0,
             value: 0.0,
         };
         let mut due = 0.0;
@@ -149,7 +149,7 @@ impl Day {
                 let within = (f64::from(request) + draws.unit()) / f64::from(tick.traffic);
                 let now = self.moment((slot as f64 + within) / SLOTS as f64);
                 let worth = worth(&mut draws);
-                if self.priced && worth <= tick.lambda {
+                if self.priced && worth <= tick.price {
                     continue;
                 }
                 let first = (draws.unit() * rows.len() as f64) as usize;
@@ -164,7 +164,7 @@ impl Day {
             let x = (slot + 1) as f64 / SLOTS as f64;
             tick.target = f64::from(budget) * self.curve.share(x);
             if self.priced {
-                tick.lambda = self.price(&rows, &before, &tick);
+                tick.price = self.price(&rows, &before, &tick);
             }
             ticks.push(tick);
         }
@@ -253,7 +253,10 @@ impl Day {
             spread: 1.0,
             goal: None,
         };
-        Dual { lambda: now.lambda }.step(&seen).lambda
+        let price = Price {
+            per_unit: now.price,
+        };
+        price.step(&seen).per_unit
     }
 
     fn moment(&self, x: f64) -> i64 {

@@ -82,13 +82,13 @@ impl RecentDecisions {
         SCORES.with(|statement| {
             statement.write(&from(now - SCORES_OF), |row| {
                 let surface: String = row.must(1);
-                let (mut runs, mut duals) = (Vec::new(), Vec::new());
+                let (mut runs, mut prices) = (Vec::new(), Vec::new());
                 row.datum(2).map(|kept| array::read_into(kept, &mut runs));
-                row.datum(4).map(|kept| array::read_into(kept, &mut duals));
+                row.datum(4).map(|kept| array::read_into(kept, &mut prices));
                 let scores: Vec<f32> = row.get(3).unwrap_or_default();
                 let candidates = expand(&runs).zip(&scores);
                 let own = candidates.map(|(number, &score)| {
-                    f64::from(score) + prices(&duals, number, &surface, bundle)
+                    f64::from(score) + taken_off(&prices, number, &surface, bundle)
                 });
                 let own: Vec<f64> = own.collect();
                 recent.scores.entry(surface).or_default().extend(own);
@@ -159,14 +159,14 @@ impl CapDecisions {
 }
 
 /// The prices that were subtracted from the score of an action.
-fn prices(duals: &[f64], number: i32, surface: &str, bundle: &Bundle) -> f64 {
-    let pairs = duals.as_chunks::<2>().0.iter();
-    let off = pairs.filter_map(|&[number_of_cap, lambda]| {
+fn taken_off(prices: &[f64], number: i32, surface: &str, bundle: &Bundle) -> f64 {
+    let pairs = prices.as_chunks::<2>().0.iter();
+    let off = pairs.filter_map(|&[number_of_cap, price]| {
         let cap = bundle
             .caps
             .iter()
             .find(|cap| f64::from(cap.number) == number_of_cap)?;
-        Some(lambda * cap.amount(number, surface)? as f64 / cap.scale as f64)
+        Some(price * cap.amount(number, surface)? as f64 / cap.scale as f64)
     });
     off.sum()
 }

@@ -9,8 +9,6 @@ use postgres::error::SqlState;
 
 use crate::temporary::Database;
 
-pub type Companion = fn(&Database, &AtomicBool) -> Result<()>;
-
 /// Raises the limit of the budget money by a little whenever hardly anything is left of it.
 pub fn raise_limit(database: &Database, over: &AtomicBool) -> Result<()> {
     let mut client = database.connect()?;

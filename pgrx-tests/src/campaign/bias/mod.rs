@@ -5,63 +5,44 @@ mod companions;
 mod judge;
 mod scenarios;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-
 use anyhow::{Context, Result};
 
-use super::load::{Load, Size};
+use super::load::{Scenario, Size, run_each};
 use crate::table::Table;
 use crate::temporary::{Database, TemporaryServer};
 use judge::Verdict;
-pub use scenarios::{SCENARIOS, Scenario};
+use scenarios::COMMON;
+pub use scenarios::SCENARIOS;
 
-/// Runs scenarios one after the other, each in a database of its own; returns what failed.
+/// Runs scenarios one after the other; returns what failed.
 pub fn campaign(
     server: &TemporaryServer,
     scenarios: &[&Scenario],
     size: Size,
 ) -> Result<Vec<String>> {
-    let mut failed = Vec::new();
-    for scenario in scenarios {
-        println!("\n{}: {}", scenario.name, scenario.what);
-        let database = server.create_database()?;
-        let outcome = set_up(&database, scenario);
-        let outcome = outcome.and_then(|()| decide(&database, scenario, size));
-        let outcome = outcome.and_then(|tps| {
-            let verdict = Verdict::of(&mut database.connect()?)?;
-            print(&verdict, tps);
-            verdict.check()
-        });
-        if let Err(error) = outcome {
-            println!("  FAILED: {error:#}");
-            println!(
-                "  again: cargo dev campaign bias --pg {} --only {} --decisions {} --clients {}",
-                server.install.major, scenario.name, size.decisions, size.clients
-            );
-            failed.push(format!("{}: {error:#}", scenario.name));
-        }
-    }
-    Ok(failed)
+    run_each(server, "bias", scenarios, size, |database, scenario| {
+        scenario.set_up(database, COMMON)?;
+        let tps = scenario.decide(database, size)?;
+        let verdict = Verdict::of(&mut database.connect()?)?;
+        print(&verdict, tps);
+        verdict.check()
+    })
 }
 
 /// The small form: one scenario as a check. What looks like a lean is looked at once more, with five times as many
 /// decisions in all: chance alone does not bring the same twice, and a lean is the clearer then.
 pub fn check(database: &Database, name: &str) -> Result<()> {
-    let scenario = SCENARIOS
-        .iter()
-        .find(|scenario| scenario.name == name)
-        .with_context(|| format!("there is no scenario {name}"))?;
+    let scenario = Scenario::find(SCENARIOS, name)?;
     let size = Size {
         decisions: 40_000,
         clients: 8,
     };
-    set_up(database, scenario)?;
-    decide(database, scenario, size)?;
+    scenario.set_up(database, COMMON)?;
+    scenario.decide(database, size)?;
     let mut verdict = Verdict::of(&mut database.connect()?)?;
     if verdict.check().is_err() {
         let decisions = 4 * size.decisions;
-        decide(database, scenario, Size { decisions, ..size })?;
+        scenario.decide(database, Size { decisions, ..size })?;
         verdict = Verdict::of(&mut database.connect()?)?;
     }
     verdict.check().with_context(|| verdict.lines().join("\n"))
@@ -105,43 +86,4 @@ fn print(verdict: &Verdict, tps: f64) {
             slot.slot, slot.statistic, slot.freedom, slot.likelihood
         );
     }
-}
-
-/// Sets the scenario up.
-fn set_up(database: &Database, scenario: &Scenario) -> Result<()> {
-    let mut client = database.connect()?;
-    client
-        .batch_execute(&format!("{}{}", scenarios::COMMON, scenario.setup))
-        .context("the scenario cannot be set up")
-}
-
-/// Lets pgbench decide, with whatever goes on beside it; returns the rate.
-fn decide(database: &Database, scenario: &Scenario, size: Size) -> Result<f64> {
-    let load = Load {
-        name: scenario.name,
-        script: scenario.script,
-        options: scenario.options,
-        new_sessions: scenario.new_sessions,
-        durable: scenario.durable,
-        size: Size {
-            decisions: (size.decisions as f64 * scenario.share) as u64,
-            clients: size.clients * scenario.crowd,
-        },
-    };
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let over = &over;
-        let beside = scenario
-            .beside
-            .map(|beside| scope.spawn(move || beside(database, over)));
-        let outcome = load.run(database);
-        over.store(true, Ordering::Relaxed);
-        if let Some(beside) = beside {
-            beside
-                .join()
-                .expect("what goes on beside it does not panic")
-                .context("what goes on beside the decisions failed")?;
-        }
-        outcome
-    })
 }

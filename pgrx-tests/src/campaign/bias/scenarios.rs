@@ -1,40 +1,13 @@
 //! Policies under which counters are busy, and who decides by them.
 
-use super::companions::{self, Companion};
+use super::super::load::Scenario;
+use super::companions;
 
-/// One way to be busy. It leaves at least as many actions without limits as the surface s has slots.
-pub struct Scenario {
-    pub name: &'static str,
-    pub what: &'static str,
-    /// Policy tables, with what is common; ends with a publish.
-    pub setup: &'static str,
-    /// Script for pgbench.
-    pub script: &'static str,
-    /// Settings of its sessions.
-    pub options: &'static str,
-    /// Part of the decisions asked for, where each takes longer.
-    pub share: f64,
-    /// Times the clients asked for.
-    pub crowd: u32,
-    /// Whether each decision is the first of its session.
-    pub new_sessions: bool,
-    /// Whether commits wait for the disk; else they don't wait at all.
-    pub durable: bool,
-    pub beside: Option<Companion>,
-}
-
-/// What most of them have.
+/// What most of them have. A scenario leaves at least as many actions without limits as the surface s has slots.
 const USUAL: Scenario = Scenario {
-    name: "",
-    what: "",
     setup: ONE_ROW,
     script: ANYBODY,
-    options: "",
-    share: 1.0,
-    crowd: 1,
-    new_sessions: false,
-    durable: false,
-    beside: None,
+    ..Scenario::USUAL
 };
 
 /// The surfaces and the fallback of all of them, and a model that some use.

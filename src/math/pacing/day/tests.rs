@@ -207,21 +207,21 @@ fn the_price_settles_and_does_not_swing() {
         let ticks = day.run(|| {});
         // Two of three must be held back, and nearly so many are: what is above 1 + 0.385 is 1.05 of the budget.
         let settled = &ticks[SLOTS / 10..SLOTS * 9 / 10];
-        let mean = settled.iter().map(|tick| tick.lambda).sum::<f64>() / settled.len() as f64;
+        let mean = settled.iter().map(|tick| tick.price).sum::<f64>() / settled.len() as f64;
         assert!((mean - 1.385).abs() < 0.06, "{mean} of seed {seed}");
         for tick in settled {
             assert!(
-                (tick.lambda - mean).abs() < 0.3,
+                (tick.price - mean).abs() < 0.3,
                 "{} of seed {seed}",
-                tick.lambda
+                tick.price
             );
         }
         let crossed = settled
             .windows(2)
-            .filter(|w| (w[0].lambda > mean) != (w[1].lambda > mean));
+            .filter(|w| (w[0].price > mean) != (w[1].price > mean));
         assert!(crossed.count() > 3, "it is far from its mean for long");
         // On the way it does not overshoot.
-        assert!(ticks.iter().all(|tick| tick.lambda < 1.75));
+        assert!(ticks.iter().all(|tick| tick.price < 1.75));
     }
 }
 

@@ -1,8 +1,8 @@
 //! The price of a unit of a budget, moved until the demand meets the curve.
 //!
-//! Decisions maximize Σ u·π − λ·(A·π − b). The dual of that, as a function of λ, has the subgradient b − A·π: supply
-//! minus demand. So λ takes projected steps
-//!   λ ← clamp(λ + step · σ · (asked − due) / due, floor, most · σ)
+//! Decisions maximize Σ u·π − price·(A·π − b). The dual of that, as a function of the price, has the subgradient
+//! b − A·π: supply minus demand. So the price takes projected steps
+//!   price ← clamp(price + step · σ · (asked − due) / due, floor, most · σ)
 //! where σ is the spread of scores per unit, so that a step means the same for scores of any scale, and `asked` is what
 //! would have been taken without the gate: taken / (1 − refused share). `due` is what the gate lets through: the growth of
 //! the line, and a part of the lag behind it; with a little headroom, so that the gate still refuses some requests and the
@@ -10,12 +10,12 @@
 //!
 //! # Why it is stable
 //! With y = delivered − line, asked − due is y′ + y/H: a price that integrates this is a proportional and integral
-//! controller of y. If λ reduces the demand by k·λ/σ, y″ = −(k/τ)·(y′ + y/H), where τ is the time in which a full
-//! error moves λ by σ. Its damping ratio is √(k·H/τ)/2; with τ = H/4 and k about 1 it is 1, critical: nothing oscillates.
+//! controller of y. If it reduces the demand by k·price/σ, y″ = −(k/τ)·(y′ + y/H), where τ is the time in which a full
+//! error moves it by σ. Its damping ratio is √(k·H/τ)/2; with τ = H/4 and k about 1 it is 1, critical: nothing oscillates.
 
 use super::{CATCH_UP, CLOSING, FINISH};
 
-/// The largest λ, in spreads; it goes to 0 at the end of the window.
+/// The largest price, in spreads; it goes to 0 at the end of the window.
 const MOST: f64 = 8.0;
 /// The largest step, in spreads.
 const STEP: f64 = 0.25;
@@ -28,9 +28,9 @@ const SHORTEST: f64 = 30e6;
 
 /// The price of a unit: what is subtracted from a score per unit that it would count.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Dual {
+pub struct Price {
     /// Above 0 it holds demand back; below 0, for a goal alone, it is a bonus.
-    pub lambda: f64,
+    pub per_unit: f64,
 }
 
 /// What was seen since the last step.
@@ -82,15 +82,15 @@ impl Feedback {
         self.left - self.window * (1.0 - FINISH)
     }
 
-    /// τ: the microseconds in which a full error moves λ by one spread.
+    /// τ: the microseconds in which a full error moves the price by one spread.
     fn settling(&self) -> f64 {
         (self.catch_up() / 4.0).max(SHORTEST)
     }
 }
 
-impl Dual {
+impl Price {
     /// The price after that feedback. Numbers that are not finite are ignored.
-    pub fn step(self, seen: &Feedback) -> Dual {
+    pub fn step(self, seen: &Feedback) -> Price {
         let spread = if seen.spread.is_finite() {
             seen.spread.max(0.0)
         } else {
@@ -99,8 +99,8 @@ impl Dual {
         // At the end there is nothing left to keep units for.
         let closing = (seen.time() / (seen.window * CATCH_UP)).clamp(0.0, 1.0);
         let most = MOST * spread * if closing.is_nan() { 1.0 } else { closing };
-        let lambda = if self.lambda.is_finite() {
-            self.lambda
+        let before = if self.per_unit.is_finite() {
+            self.per_unit
         } else {
             0.0
         };
@@ -108,16 +108,16 @@ impl Dual {
         let error = error(&seen.line, seen);
         let moved = |error: f64| {
             let step = length * error;
-            lambda + if step.is_finite() { step } else { 0.0 }
+            before + if step.is_finite() { step } else { 0.0 }
         };
         let short = seen.goal.as_ref().map(|goal| self::error(goal, seen));
-        let lambda = match short {
+        let after = match short {
             // A price goes to 0 before there is a bonus, and a bonus before there is a price.
-            Some(short) if lambda < 0.0 || lambda == 0.0 && error <= 0.0 => moved(short).min(0.0),
+            Some(short) if before < 0.0 || before == 0.0 && error <= 0.0 => moved(short).min(0.0),
             _ => moved(error).max(0.0),
         };
-        Dual {
-            lambda: lambda.clamp(-most, most),
+        Price {
+            per_unit: after.clamp(-most, most),
         }
     }
 }
@@ -191,8 +191,8 @@ mod tests {
         }
     }
 
-    fn after(lambda: f64, seen: &Feedback) -> f64 {
-        Dual { lambda }.step(seen).lambda
+    fn after(per_unit: f64, seen: &Feedback) -> f64 {
+        Price { per_unit }.step(seen).per_unit
     }
 
     #[test]
@@ -325,7 +325,7 @@ mod tests {
     proptest! {
         #[test]
         fn steps_and_range_are_bounded(
-            lambda in -20.0..20.0f64,
+            price in -20.0..20.0f64,
             (elapsed, age, window) in (0.0..1e13f64, 0.0..1e13f64, 0.0..1e13f64),
             (taken, due, behind) in (0.0..1e6f64, 0.0..1e6f64, -1e6..1e6f64),
             (refused, chances) in (0.0..1.1f64, 0.0..1e6f64),
@@ -333,22 +333,22 @@ mod tests {
         ) {
             let goal = goal.map(|(due, behind)| line(due, behind));
             let seen = Feedback { elapsed, age, window, left: window, taken, delivered: 5_000.0, line: line(due, behind), refused, chances, spread: 1.0, goal };
-            let lambda = if goal.is_none() { lambda.max(0.0) } else { lambda }.clamp(-8.0, 8.0);
-            let stepped = after(lambda, &seen);
-            prop_assert!((stepped - lambda).abs() <= 0.25 + 1e-12);
+            let price = if goal.is_none() { price.max(0.0) } else { price }.clamp(-8.0, 8.0);
+            let stepped = after(price, &seen);
+            prop_assert!((stepped - price).abs() <= 0.25 + 1e-12);
             prop_assert!(stepped.abs() <= 8.0);
         }
 
         #[test]
         fn never_nan(
-            lambda in any::<f64>(),
+            price in any::<f64>(),
             (elapsed, age, window, taken) in any::<(f64, f64, f64, f64)>(),
             (due, behind, refused, chances, spread) in any::<(f64, f64, f64, f64, f64)>(),
             goal in prop::option::of(any::<(f64, f64)>()),
         ) {
             let goal = goal.map(|(due, behind)| line(due, behind));
             let seen = Feedback { elapsed, age, window, left: window, taken, delivered: 5_000.0, line: line(due, behind), refused, chances, spread, goal };
-            prop_assert!(after(lambda, &seen).is_finite());
+            prop_assert!(after(price, &seen).is_finite());
         }
     }
 }
