@@ -41,9 +41,16 @@
 //!
 //! Locks are taken in this order: the row of the user, then rows of counters in the order of caps. Every wait has a
 //! limit.
+//!
+//! # Several decisions in one call
+//!
+//! Those of a page, or of a batch, reserve one after the other, and see in memory what those before have taken
+//! ([`kept`]). The argument above holds for each of them, given what those before have taken: a row that one of them
+//! has locked is as good as one that is claimed.
 
 mod claims;
 mod counter;
+mod kept;
 mod reservation;
 mod stripes;
 mod user;
@@ -51,6 +58,7 @@ mod wait;
 
 use std::time::Duration;
 
+pub use kept::Kept;
 pub use reservation::Reservation;
 
 use super::blocked::{Blocked, BlockedAction};
@@ -73,8 +81,10 @@ impl<'a> Reservation<'a> {
         decides: bool,
         time_left: Option<Duration>,
         user: &UserRow,
+        kept: &'a mut Kept,
     ) -> Reservation<'a> {
-        let mut reservation = Reservation::new(request, decides, time_left);
+        let mut reservation = Reservation::new(request, decides, time_left, kept);
+        reservation.take_over_rows();
         reservation.open_user(user);
         reservation.find_capacities();
         reservation
@@ -220,7 +230,7 @@ impl<'a> Reservation<'a> {
             self.announce_low_budgets();
         }
         self.enter(State::Taken);
-        self.held.clear();
+        self.hand_on();
         true
     }
 
@@ -241,7 +251,7 @@ impl<'a> Reservation<'a> {
         }
         self.write_stripes();
         self.enter(State::Released);
-        self.held.clear();
+        self.hand_on();
     }
 
     /// Restores the user row and the counter rows in memory to their state before the draw. Rows that were written are

@@ -1,4 +1,5 @@
-//! Adding a row to a table without the executor: for the one row that every decision writes.
+//! Adding rows to a table without the executor: for the one row that every decision writes, and for those of many
+//! decisions together.
 
 use std::cell::Cell;
 
@@ -19,6 +20,80 @@ thread_local! {
     };
 }
 
+/// Bytes of a row beyond which it is added by itself: the server may store a part of it elsewhere, and then the copy
+/// that waits for others would not know where the row is.
+const LARGE: u32 = 2_000;
+
+/// Rows of a partition that wait to be added together, which saves a search for a page, a WAL record and the opening
+/// of indexes for each. To be flushed in the session in which they were pushed.
+#[derive(Default)]
+pub struct Rows {
+    partition: Option<pg_sys::Oid>,
+    tuples: Vec<pg_sys::HeapTuple>,
+}
+
+impl Rows {
+    /// Has the row added by the next flush, or adds it now; whether it did, as [`append`].
+    pub fn push<const N: usize>(
+        &mut self,
+        day: Day,
+        columns: &[Column],
+        row: &[Arg<'_>; N],
+    ) -> bool {
+        if self.partition.is_some_and(|other| other != day.partition) {
+            self.flush();
+        }
+        // SAFETY: as in `append`; the tuple is in the memory of the session, which stays open until the flush.
+        unsafe {
+            let Some(relation) = open(day, columns) else {
+                return false;
+            };
+            let tuple = formed(relation, columns, row);
+            match (*tuple).t_len > LARGE {
+                true => insert(relation, tuple),
+                false => {
+                    self.partition = Some(day.partition);
+                    self.tuples.push(tuple);
+                }
+            }
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+        true
+    }
+
+    /// Adds what waits, for later statements of the transaction to see.
+    pub fn flush(&mut self) {
+        let Some(partition) = self.partition.take() else {
+            return;
+        };
+        // SAFETY: the partition is locked since the first row was pushed, so it is what it was then. The calls are
+        // those by which Postgres adds many rows to its own catalogs; each slot holds a tuple of the relation's
+        // shape, small enough to be stored as it is, so that it learns where it is.
+        unsafe {
+            let relation = pg_sys::table_open(partition, pg_sys::NoLock as pg_sys::LOCKMODE);
+            let indexes = pg_sys::CatalogOpenIndexes(relation);
+            let slot = |&tuple: &pg_sys::HeapTuple| {
+                let kind = &raw const pg_sys::TTSOpsHeapTuple;
+                let slot = pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, kind);
+                pg_sys::ExecStoreHeapTuple(tuple, slot, false)
+            };
+            let mut slots: Vec<*mut pg_sys::TupleTableSlot> =
+                self.tuples.iter().map(slot).collect();
+            let rows = slots.len() as i32;
+            pg_sys::CatalogTuplesMultiInsertWithInfo(relation, slots.as_mut_ptr(), rows, indexes);
+            for &slot in &slots {
+                pg_sys::ExecDropSingleTupleTableSlot(slot);
+            }
+            pg_sys::CatalogCloseIndexes(indexes);
+            for tuple in self.tuples.drain(..) {
+                pg_sys::heap_freetuple(tuple);
+            }
+            pg_sys::CommandCounterIncrement();
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+    }
+}
+
 /// Adds a row to a partition, for later statements of the transaction to see; whether it did: not if
 /// the partition is gone meanwhile, was altered, or has other columns than the row. The row must belong into
 /// the partition.
@@ -32,31 +107,79 @@ pub fn append<const N: usize>(day: Day, columns: &[Column], row: &[Arg<'_>; N]) 
     // calls are those by which Postgres adds rows to its own catalogs: heap, TOAST, WAL and every
     // index, with uniqueness checked. After an ERROR the abort of the transaction closes all.
     unsafe {
+        let Some(relation) = open(day, columns) else {
+            return false;
+        };
+        insert(relation, formed(relation, columns, row));
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+    }
+    true
+}
+
+/// Opens a partition for rows of these columns, under the lock that an INSERT takes; None if it is not as it was known.
+///
+/// # Safety
+/// The relation is to be closed.
+unsafe fn open(day: Day, columns: &[Column]) -> Option<pg_sys::Relation> {
+    // SAFETY: the relation is closed here where it is not handed out.
+    unsafe {
         let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
         let relation = pg_sys::try_table_open(day.partition, lock);
         if relation.is_null() {
-            return false;
+            return None;
         }
-        let shape = (*relation).rd_att;
         if !(*(*relation).rd_rel).relispartition
             || !day.still_holds()
-            || !has_columns(day, shape, columns)
+            || !has_columns(day, (*relation).rd_att, columns)
         {
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            return false;
+            return None;
         }
-        assert!(columns.len() == N, "a row of {N} columns");
+        Some(relation)
+    }
+}
+
+/// A tuple of the values.
+///
+/// # Safety
+/// The relation must be open and have these columns.
+unsafe fn formed<const N: usize>(
+    relation: pg_sys::Relation,
+    columns: &[Column],
+    row: &[Arg<'_>; N],
+) -> pg_sys::HeapTuple {
+    assert!(columns.len() == N, "a row of {N} columns");
+    // SAFETY: the caller's promise; as many values and nulls as columns.
+    unsafe {
+        let shape = (*relation).rd_att;
         debug_check_types(shape, row);
         let (mut values, mut nulls) = laid_out(row);
-        let tuple = pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr());
+        pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr())
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        debug_assert!(
+            std::thread::panicking() || self.partition.is_none(),
+            "rows that wait are flushed"
+        );
+    }
+}
+
+/// Adds a tuple, and frees it.
+///
+/// # Safety
+/// The relation must be open for writing, and the tuple be of its shape.
+unsafe fn insert(relation: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
+    // SAFETY: the caller's promise.
+    unsafe {
         pg_sys::CatalogTupleInsert(relation, tuple);
         #[cfg(not(feature = "pg15"))]
         room::make(relation, (*tuple).t_self.ip_blkid);
         pg_sys::heap_freetuple(tuple);
         pg_sys::CommandCounterIncrement();
-        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
     }
-    true
 }
 
 /// Whether the partition has these columns; compared when it is first written to, and after each change.

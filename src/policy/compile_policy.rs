@@ -41,6 +41,7 @@ pub fn policy_of(
         name: row.policy.clone(),
         choice,
         needs_scores,
+        unique_on_page: row.unique_on_page,
         model,
     })
 }

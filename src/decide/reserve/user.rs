@@ -9,9 +9,12 @@ use crate::pg::version::RowLock;
 use crate::policy::UserRow;
 
 impl Reservation<'_> {
-    /// Takes over the row as it was read for the features; without one locks the row, or reads it where nothing is
+    /// Takes over the row that an earlier decision of the call has locked, or the one that was read for the features; without one locks the row, or reads it where nothing is
     /// taken.
     pub(super) fn open_user(&mut self, row: &UserRow) {
+        if self.counts_in_user_row() && self.take_over_user() {
+            return;
+        }
         match row.version {
             Some(version) if self.decides && self.counts_in_user_row() => {
                 self.exposures.extend(&row.exposures);
@@ -79,7 +82,13 @@ impl Reservation<'_> {
             self.user = Some(row_lock).filter(|_| holds);
             return holds;
         }
-        self.user = UserRow::write_exposures(&exposures, row_lock);
+        self.user = match self.kept.defers(Some(&row_lock)) {
+            true => {
+                self.user_changed = true;
+                Some(row_lock)
+            }
+            false => UserRow::write_exposures(&exposures, row_lock),
+        };
         if self.exposures_before.is_none() {
             self.exposures_before = Some(std::mem::take(&mut self.exposures));
         }
