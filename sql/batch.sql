@@ -28,6 +28,7 @@ AS $$
 DECLARE
   missing CONSTANT text := CASE WHEN requests IS NULL THEN 'requests' WHEN results IS NULL THEN 'results'
                                 WHEN chunk_size IS NULL THEN 'chunk_size' WHEN commits IS NULL THEN 'commits' END;
+  target text;
   user_type text;
 BEGIN
   IF missing IS NOT NULL THEN
@@ -38,8 +39,12 @@ BEGIN
       DETAIL = format('It is %s.', chunk_size),
       HINT = 'The rows of the users of a chunk stay locked until it is committed; a few hundred are fast enough.';
   END IF;
-  SELECT format_type(a.atttypid, a.atttypmod) INTO user_type
-    FROM pg_attribute AS a WHERE a.attrelid = results AND a.attname = 'user_id' AND NOT a.attisdropped;
+  -- The names of what the caller's search_path may not find, or find elsewhere.
+  SELECT format('%I.%I', n.nspname, c.relname), format('%I.%I', tn.nspname, t.typname) INTO target, user_type
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'user_id' AND NOT a.attisdropped
+    JOIN pg_type AS t ON t.oid = a.atttypid JOIN pg_namespace AS tn ON tn.oid = t.typnamespace
+   WHERE c.oid = results;
   IF user_type IS NULL OR NOT EXISTS (
     SELECT FROM pg_index AS i
      WHERE i.indrelid = results AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnatts = 3
@@ -57,10 +62,10 @@ BEGIN
     ' CROSS JOIN LATERAL (SELECT q.user_id::pg_catalog.text AS user_id, q.surface::pg_catalog.text AS surface, context FROM (%s' || E'\n' ||
     ') AS q) AS f'
     ' WHERE NOT EXISTS (SELECT FROM %s AS r WHERE r.user_id::pg_catalog.text OPERATOR(pg_catalog.=) f.user_id'
-    ' AND r.surface::pg_catalog.text OPERATOR(pg_catalog.=) f.surface)', requests, results);
+    ' AND r.surface::pg_catalog.text OPERATOR(pg_catalog.=) f.surface)', requests, target);
   writes := format('INSERT INTO %s (user_id, surface, slot, action, probability, decision_id, reason)'
     ' SELECT b.user_id::%s, b.surface, b.slot, b.action, b.probability, b.decision_id, b.reason'
-    ' FROM decide.decide_batch($1) AS b', results, user_type);
+    ' FROM decide.decide_batch($1) AS b', target, user_type);
   RETURN NEXT;
 END
 $$;

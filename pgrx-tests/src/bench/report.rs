@@ -299,7 +299,48 @@ fn goals(results: &Results) -> Vec<String> {
             true,
         ),
     ];
-    goals.iter().map(|goal| goal.verdict(results)).collect()
+    let goals = goals.iter().map(|goal| goal.verdict(results));
+    goals.chain(together(results)).collect()
+}
+
+/// Those of pages and batches.
+fn together(results: &Results) -> Vec<String> {
+    let mut verdicts = Vec::new();
+    for durable in [false, true] {
+        let set = &plan::together_title(durable);
+        let sync = if durable { "on" } else { "off" };
+        let goal = |what: String, workload: &str, to: &str, least: f64| {
+            let goal = Goal {
+                what: &what,
+                set,
+                workload: workload.into(),
+                to: to.into(),
+                wanted: least..=f64::INFINITY,
+            };
+            goal.verdict(results)
+        };
+        // As much time as 2.2 single decisions is 5 / 2.2 times as many decisions.
+        let page = |what| format!("{what} at most 2.2 × the time of one, {sync}");
+        let batch = |what| format!("{what} at least 3 × as many as single ones, {sync}");
+        let least = 5.0 / 2.2;
+        verdicts.push(goal(page("5 surfaces"), plan::PAGE, "decide", least));
+        let one = plan::PLAIN_CAPS;
+        verdicts.push(goal(page("5 with caps"), plan::CAPPED_PAGE, one, least));
+        verdicts.push(goal(batch("a batch"), plan::BATCH, "decide", 3.0));
+        let one = plan::ONE_CAP;
+        verdicts.push(goal(batch("with caps"), plan::CAPPED_BATCH, one, 3.0));
+        for workload in [plan::BATCH, plan::CAPPED_BATCH] {
+            let what = format!("{workload}: at most 40 µs of CPU a decision, {sync}");
+            verdicts.push(match results.cpu_of_decision(set, workload) {
+                None => format!("not measured  {what}"),
+                Some(Ratio { median, min, max }) => {
+                    let met = if median <= 40.0 { "met" } else { "not met" };
+                    format!("{met:<12}  {what:<51} {median:.1} ({min:.1}–{max:.1})")
+                }
+            });
+        }
+    }
+    verdicts
 }
 
 impl Goal<'_> {
