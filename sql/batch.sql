@@ -96,7 +96,7 @@ BEGIN
       COMMIT;
     END IF;
     IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) next_notice THEN
-      RAISE NOTICE '% requests decided so far', decided;
+      RAISE NOTICE 'requests decided so far: %', decided;
       next_notice := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '10 seconds'::pg_catalog.interval;
     END IF;
   END LOOP;
@@ -108,7 +108,7 @@ BEGIN
       COMMIT;
     END IF;
   END IF;
-  RAISE NOTICE '% requests decided, in % chunks', decided, chunks;
+  RAISE NOTICE 'requests decided: %, chunks: %', decided, chunks;
 END
 $$;
 COMMENT ON PROCEDURE decide.decide_batch(text, regclass, integer, boolean) IS

@@ -178,7 +178,7 @@ impl Error {
             ),
             Error::BadRequest(fault) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
-                format!("a request {fault}"),
+                format!("it {fault}"),
                 None,
                 hint("A request is an object such as '{\"user_id\": \"ann\", \"surface\": \"message\", \"context\": {}}'."),
             ),
