@@ -119,9 +119,7 @@ fn read<'a>(
     };
     let context = match context {
         None | Some(Field::Null) => Json::nothing(),
-        Some(_) => request
-            .document("context")
-            .unwrap_or_else(Json::nothing),
+        Some(_) => request.document("context").unwrap_or_else(Json::nothing),
     };
     let visit = Visit::of(user_id.as_deref(), context, now)?;
     let surface = surface_named(bundle, surface)?;

@@ -43,7 +43,8 @@ pub fn find(
     let surface = request.surface;
     let verdicts = (!surface.rules.is_empty())
         .then(|| envelope.depend_on(Dependency::Rules, || ask(request, envelope, vector)));
-    let is_unique = !shown.is_empty() && surface.policy.as_ref().is_some_and(|of| of.unique_on_page);
+    let is_unique =
+        !shown.is_empty() && surface.policy.as_ref().is_some_and(|of| of.unique_on_page);
     // The surface could show its fallback in any case.
     let is_on_page = |number: i32| {
         is_unique && number != surface.fallback.number && shown.binary_search(&number).is_ok()

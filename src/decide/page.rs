@@ -28,10 +28,7 @@ pub struct PageArgs<'a> {
 }
 
 /// Decides on all surfaces, and hands each decision to `then` in the same session.
-pub fn decide_page(
-    args: &PageArgs<'_>,
-    mut then: impl FnMut(&Decision<'_>),
-) -> Result<(), Error> {
+pub fn decide_page(args: &PageArgs<'_>, mut then: impl FnMut(&Decision<'_>)) -> Result<(), Error> {
     buffers::with(|buffers| {
         let bundle = policy::current(args.now)?;
         let _session = Session::open();

@@ -104,7 +104,16 @@ fn decide_batch(call: FunctionCallInfo) {
         let user_id = datum::optional_text(user_id);
         let surface = datum::text(&decision.request.surface.name);
         for_each_slot(decision, |[slot, action, probability, id, reason]| {
-            rows.push([number, user_id, surface, slot, action, probability, id, reason]);
+            rows.push([
+                number,
+                user_id,
+                surface,
+                slot,
+                action,
+                probability,
+                id,
+                reason,
+            ]);
         });
     })
     .or_raise();

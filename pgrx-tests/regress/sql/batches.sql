@@ -62,6 +62,16 @@ ROLLBACK TO s;
 SELECT b(3);
 COMMIT;
 SELECT b(100);
+-- the mode cautious holds a part of the limit back, of what the batch itself has taken too
+UPDATE decide.cap SET max_count = 1000 WHERE cap = 'budget of b';
+SELECT decide.publish('plenty');
+SET pg_decide.cautious_caps = 0.5;
+SET pg_decide.cautious_candidates = 1;
+SELECT decide.set_mode('message', 'cautious', 'a test');
+SELECT b(900);
+SELECT decide.set_mode('message', 'normal', 'a test');
+RESET pg_decide.cautious_caps;
+RESET pg_decide.cautious_candidates;
 
 -- The procedure: the answers go into a table of the caller; called again it does what is left.
 CREATE SCHEMA regress_batch AUTHORIZATION regress_batch_serve;

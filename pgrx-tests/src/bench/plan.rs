@@ -129,7 +129,12 @@ impl<'a> Work<'a> {
     }
 
     /// Several decisions in one call: on a page of five surfaces, or for a batch of users.
-    fn together(name: &str, script: &'static str, database: &'a Database, surface: &'static str) -> Self {
+    fn together(
+        name: &str,
+        script: &'static str,
+        database: &'a Database,
+        surface: &'static str,
+    ) -> Self {
         Self {
             name: name.into(),
             script,
@@ -176,12 +181,20 @@ impl<'a> Work<'a> {
         if self.decisions > 1 {
             let surface = self.surface();
             let sql = match self.script {
-                "page" => "SELECT count(reason), count(*) FROM decide(1::bigint, ARRAY(SELECT format('%s_%s', $1::text, i) FROM generate_series(1, 5) AS i))",
-                _ => "SELECT count(reason), count(*) FROM decide.decide_batch(bench.requests(0, $1::text, 500))",
+                "page" => {
+                    "SELECT count(reason), count(*) FROM decide(1::bigint, ARRAY(SELECT format('%s_%s', $1::text, i) FROM generate_series(1, 5) AS i))"
+                }
+                _ => {
+                    "SELECT count(reason), count(*) FROM decide.decide_batch(bench.requests(0, $1::text, 500))"
+                }
             };
             let row = client.query_one(sql, &[&surface])?;
             let found: (i64, i64) = (row.get(0), row.get(1));
-            ensure!(found == (0, i64::from(self.decisions)), "{} answers {found:?}", self.name);
+            ensure!(
+                found == (0, i64::from(self.decisions)),
+                "{} answers {found:?}",
+                self.name
+            );
             return Ok(());
         }
         let context = serde_json::json!({"device": "mobile"});
@@ -353,6 +366,9 @@ pub const CAPPED_PAGE: &str = "page of 5 surfaces, caps";
 pub const BATCH: &str = "batch of 500";
 pub const CAPPED_BATCH: &str = "batch of 500, caps";
 
+/// One of the surfaces of a page with caps.
+pub const OF_PAGE: &str = "decide, caps of the page";
+
 /// How many decisions these make.
 const SURFACES: u32 = 5;
 const REQUESTS: u32 = 500;
@@ -368,7 +384,7 @@ fn together(database: &Database, durable: bool) -> Set<'_> {
             Work::together(PAGE, "page", database, "page"),
             Work::together(BATCH, "batch", database, "c100s1"),
             Work::capped(ONE_CAP, database, "caps_1"),
-            Work::capped(PLAIN_CAPS, database, "caps_plain"),
+            Work::capped(OF_PAGE, database, "page_caps_1"),
             Work::together(CAPPED_PAGE, "page", database, "page_caps"),
             Work::together(CAPPED_BATCH, "batch", database, "caps_1"),
         ],

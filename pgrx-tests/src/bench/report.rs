@@ -324,7 +324,7 @@ fn together(results: &Results) -> Vec<String> {
         let batch = |what| format!("{what} at least 3 × as many as single ones, {sync}");
         let least = 5.0 / 2.2;
         verdicts.push(goal(page("5 surfaces"), plan::PAGE, "decide", least));
-        let one = plan::PLAIN_CAPS;
+        let one = plan::OF_PAGE;
         verdicts.push(goal(page("5 with caps"), plan::CAPPED_PAGE, one, least));
         verdicts.push(goal(batch("a batch"), plan::BATCH, "decide", 3.0));
         let one = plan::ONE_CAP;

@@ -64,10 +64,7 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("docs/first_steps_run", docs::first_steps_run),
     ("docs/limits_run", docs::limits_run),
-    (
-        "docs/pages_and_batches_run",
-        docs::pages_and_batches_run,
-    ),
+    ("docs/pages_and_batches_run", docs::pages_and_batches_run),
     ("docs/name_every_job", docs::name_every_job),
     ("docs/name_every_reason", lists::name_every_reason),
     ("docs/name_every_setting", lists::name_every_setting),

@@ -14,7 +14,15 @@ pub struct Kept {
     several: bool,
     user: Option<KeptUser>,
     rows: Vec<KeptRow>,
+    /// Another transaction has the row of the user, and it has been waited for.
+    user_is_busy: bool,
+    /// For how many users the call has waited in vain.
+    vain_waits: u32,
 }
+
+/// For how many users a call waits in vain; of the others it takes the row only if it is free. So other transactions
+/// cannot hold it up for long, however many users it is for.
+const MOST_VAIN_WAITS: u32 = 10;
 
 /// The row of the user.
 struct KeptUser {
@@ -41,6 +49,21 @@ impl Kept {
             several,
             user: None,
             rows: Vec::new(),
+            user_is_busy: false,
+            vain_waits: 0,
+        }
+    }
+
+    /// Whether a decision may wait for the row of its user.
+    pub(super) fn may_wait_for_user(&self) -> bool {
+        !self.user_is_busy && self.vain_waits < MOST_VAIN_WAITS
+    }
+
+    /// The row of the user could not be had.
+    pub(super) fn note_busy_user(&mut self) {
+        if self.several && !self.user_is_busy {
+            self.user_is_busy = true;
+            self.vain_waits += 1;
         }
     }
 
@@ -51,6 +74,7 @@ impl Kept {
 
     /// Writes what was counted for the user: the next decision is for another one, or there is none.
     pub fn leave_user(&mut self) {
+        self.user_is_busy = false;
         if let Some(user) = self.user.take()
             && user.changed
         {

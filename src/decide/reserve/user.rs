@@ -32,7 +32,13 @@ impl Reservation<'_> {
         let key = self.request.user_key;
         let mut row = UserRow::default();
         if self.decides {
-            let locked = row.lock_within(key, self.lock_wait_ms);
+            let locked = match self.kept.may_wait_for_user() {
+                true => row.lock_within(key, self.lock_wait_ms),
+                false => row.lock_at_once(key),
+            };
+            if locked.is_none() {
+                self.kept.note_busy_user();
+            }
             self.user = locked.map(RowLock::Held);
             self.is_moment_stale = true;
         } else {
