@@ -53,6 +53,7 @@ mod counter;
 mod kept;
 mod reservation;
 mod stripes;
+mod succession;
 mod user;
 mod wait;
 

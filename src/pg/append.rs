@@ -40,13 +40,19 @@ impl Rows {
         columns: &[Column],
         row: &[Arg<'_>; N],
     ) -> bool {
-        if self.partition.is_some_and(|other| other != day.partition) {
+        let is_locked = self.partition == Some(day.partition);
+        if !is_locked {
             self.flush();
         }
-        // SAFETY: as in `append`; the tuple is in the memory of the session, which stays open until the flush.
+        // SAFETY: as in `append`; while rows wait the partition is locked, so it is what it was. The tuple is in the
+        // memory of the session, which stays open until the flush.
         unsafe {
-            let Some(relation) = open(day, columns) else {
-                return false;
+            let relation = match is_locked {
+                true => pg_sys::table_open(day.partition, pg_sys::NoLock as pg_sys::LOCKMODE),
+                false => match open(day, columns) {
+                    Some(relation) => relation,
+                    None => return false,
+                },
             };
             let tuple = formed(relation, columns, row);
             match (*tuple).t_len > LARGE {

@@ -2,8 +2,6 @@
 //! counted in memory by those that follow, and written once more at the end. No other transaction can change them
 //! meanwhile, so their capacity is known without a look at the table.
 
-use super::counter::HeldRow;
-use super::reservation::Reservation;
 use crate::caps::Stripe;
 use crate::pg::version::RowLock;
 use crate::policy::UserRow;
@@ -12,8 +10,8 @@ use crate::policy::UserRow;
 pub struct Kept {
     /// Whether other decisions follow; else nothing is kept.
     several: bool,
-    user: Option<KeptUser>,
-    rows: Vec<KeptRow>,
+    pub(super) user: Option<KeptUser>,
+    pub(super) rows: Vec<KeptRow>,
     /// Another transaction has the row of the user, and it has been waited for.
     user_is_busy: bool,
     /// For how many users the call has waited in vain.
@@ -25,21 +23,21 @@ pub struct Kept {
 const MOST_VAIN_WAITS: u32 = 10;
 
 /// The row of the user.
-struct KeptUser {
-    row_lock: RowLock,
-    exposures: Vec<i64>,
+pub(super) struct KeptUser {
+    pub(super) row_lock: RowLock,
+    pub(super) exposures: Vec<i64>,
     /// The exposures are not written yet.
-    changed: bool,
+    pub(super) changed: bool,
 }
 
 /// A row of a budget.
-struct KeptRow {
+pub(super) struct KeptRow {
     /// The index of its cap in the bundle.
-    cap: usize,
-    row_lock: RowLock,
-    stripe: Stripe,
+    pub(super) cap: usize,
+    pub(super) row_lock: RowLock,
+    pub(super) stripe: Stripe,
     /// It is not written yet.
-    changed: bool,
+    pub(super) changed: bool,
 }
 
 impl Kept {
@@ -100,62 +98,5 @@ impl Drop for Kept {
             std::thread::panicking() || is_written,
             "counters of a call are written at its end"
         );
-    }
-}
-
-impl Reservation<'_> {
-    /// Takes over the rows of its budgets that earlier decisions of the call have locked.
-    pub(super) fn take_over_rows(&mut self) {
-        let limits = self.limits;
-        let index = |cap: &usize| limits.caps.binary_search(cap).ok();
-        let rows = std::mem::take(&mut self.kept.rows);
-        for row in rows {
-            match index(&row.cap) {
-                Some(cap) => self.held.push(HeldRow {
-                    cap,
-                    stripe: row.stripe,
-                    row_lock: Some(row.row_lock),
-                    _claim: None,
-                    before: None,
-                    changed: row.changed,
-                }),
-                None => self.kept.rows.push(row),
-            }
-        }
-    }
-
-    /// Takes over the row of the user, if an earlier decision of the call has locked it; whether it has.
-    pub(super) fn take_over_user(&mut self) -> bool {
-        let Some(user) = self.kept.user.take() else {
-            return false;
-        };
-        self.user = Some(user.row_lock);
-        self.exposures = user.exposures;
-        self.user_changed = user.changed;
-        true
-    }
-
-    /// Ends it: what it has locked is kept for the decisions that follow, the other rows are let go.
-    pub(super) fn hand_on(&mut self) {
-        let user = self.user.take();
-        if self.kept.defers(user.as_ref()) {
-            self.kept.user = user.map(|row_lock| KeptUser {
-                row_lock: row_lock.kept(),
-                exposures: std::mem::take(&mut self.exposures),
-                changed: self.user_changed,
-            });
-        }
-        for row in self.held.drain(..) {
-            if self.kept.defers(row.row_lock.as_ref())
-                && let Some(row_lock) = row.row_lock
-            {
-                self.kept.rows.push(KeptRow {
-                    cap: self.limits.caps[row.cap],
-                    row_lock: row_lock.kept(),
-                    stripe: row.stripe,
-                    changed: row.changed,
-                });
-            }
-        }
     }
 }
