@@ -93,6 +93,9 @@ impl<'a> Reservation<'a> {
 
     /// Claims, waits, fixes the moment: from then on no capacity changes until something is taken.
     fn find_capacities(&mut self) {
+        if self.kept.is_for_several() {
+            self.leave_moment_of_others();
+        }
         self.is_moment_stale |= self.is_behind_user();
         self.counters.clear();
         for index in 0..self.limits.caps.len() {

@@ -104,8 +104,26 @@ SELECT count(*) FILTER (WHERE action IN ('a', 'b')) AS spring FROM pages('ida', 
 SELECT sum(h.amount) AS held FROM decide.trace AS t CROSS JOIN LATERAL (SELECT t.holds[4 * i] AS amount FROM generate_series(1, cardinality(t.holds) / 4) AS i) AS h WHERE t.user_key = decide.user_key('ida');
 SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id);
 
+-- The same action on two surfaces is reserved twice, and an event confirms that of its own decision, once.
+UPDATE decide.cap SET per = 'user', max_count = 5;
+UPDATE decide.action SET surfaces = '{none}' WHERE action IN ('b', 'c');
+SELECT decide.publish('reserved twice');
+CREATE TABLE twice AS SELECT * FROM decide('kim', ARRAY['hero', 'foot']);
+SELECT surface, action FROM twice;
+CREATE FUNCTION seen(place text, id text) RETURNS TABLE (receipt text, counted float8, reserved float8) LANGUAGE plpgsql AS $$
+BEGIN
+  receipt := track(jsonb_build_object('event_id', id, 'type', 'impression', 'user_id', 'kim', 'at', clock_timestamp(), 'decision_id', (SELECT t.decision_id FROM twice AS t WHERE t.surface = place)));
+  RETURN QUERY SELECT receipt, e.counted::float8, e.reserved::float8 FROM decide.exposure AS e WHERE e.user_key = decide.user_key('kim');
+END $$;
+SELECT counted, reserved FROM decide.exposure WHERE user_key = decide.user_key('kim');
+SELECT * FROM seen('foot', 'first');
+SELECT * FROM seen('foot', 'second');
+SELECT * FROM seen('hero', 'third');
+SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id);
+
 -- With a fixed seed a page is the same each time, and its surfaces do not draw alike.
 DELETE FROM decide.cap;
+UPDATE decide.action SET surfaces = '{hero,feed,foot}' WHERE action IN ('b', 'c');
 SELECT decide.publish('no caps');
 SET pg_decide.seed = 7;
 SELECT count(DISTINCT answer) AS answers FROM (SELECT array_agg(action ORDER BY surface, slot) AS answer FROM pages('jo', ARRAY['hero', 'feed', 'foot'], 20) GROUP BY page) AS p;

@@ -52,6 +52,11 @@ impl Kept {
         }
     }
 
+    /// Whether the call makes several decisions.
+    pub(super) fn is_for_several(&self) -> bool {
+        self.several
+    }
+
     /// Whether a decision may wait for the row of its user.
     pub(super) fn may_wait_for_user(&self) -> bool {
         !self.user_is_busy && self.vain_waits < MOST_VAIN_WAITS

@@ -68,10 +68,24 @@ impl Reservation<'_> {
     pub(super) fn is_behind_user(&self) -> bool {
         let caps = (0..self.limits.caps.len()).map(|index| self.cap(index));
         let mut of_user = caps.filter(|cap| cap.per.is_of_user());
-        of_user.any(|cap| {
-            let block = ledger::block(&self.exposures, cap.number.into());
-            ledger::newest(block).is_some_and(|newest| newest > self.moment)
-        })
+        of_user.any(|cap| self.newest_of_user(cap) > Some(self.moment))
+    }
+
+    /// The time of the newest entry of a cap in the row of the user.
+    fn newest_of_user(&self, cap: &Cap) -> Option<i64> {
+        ledger::newest(ledger::block(&self.exposures, cap.number.into()))
+    }
+
+    /// Moves the moment behind that of an earlier decision of the call, if events are to confirm what both reserve: a
+    /// reservation is found by its moment and its action.
+    pub(super) fn leave_moment_of_others(&mut self) {
+        let caps = (0..self.limits.caps.len()).map(|index| self.cap(index));
+        let reserving = caps.filter(|cap| cap.per.is_of_user() && cap.counts.is_some());
+        let newest = reserving.filter_map(|cap| self.newest_of_user(cap)).max();
+        if newest == Some(self.moment) {
+            self.moment += 1;
+            self.is_moment_stale = true;
+        }
     }
 
     /// Writes what is shown into the row. False where the row is not any more what the draw was made from, whatever was
