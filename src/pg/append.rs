@@ -87,6 +87,10 @@ impl Rows {
                 self.tuples.iter().map(slot).collect();
             let rows = slots.len() as i32;
             pg_sys::CatalogTuplesMultiInsertWithInfo(relation, slots.as_mut_ptr(), rows, indexes);
+            #[cfg(not(feature = "pg15"))]
+            if let Some(&last) = slots.last() {
+                room::make(relation, (*last).tts_tid.ip_blkid);
+            }
             for &slot in &slots {
                 pg_sys::ExecDropSingleTupleTableSlot(slot);
             }
