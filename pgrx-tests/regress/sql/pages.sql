@@ -107,7 +107,9 @@ SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id);
 -- The same action on two surfaces is reserved twice, and an event confirms that of its own decision, once.
 UPDATE decide.cap SET per = 'user', max_count = 5;
 UPDATE decide.action SET surfaces = '{none}' WHERE action IN ('b', 'c');
+INSERT INTO decide.feature (feature, event_type, aggregate, half_life) VALUES ('clicks', 'click', 'decayed_count', NULL);
 SELECT decide.publish('reserved twice');
+SELECT track('{"event_id": "1", "type": "click", "user_id": "kim", "at": "2026-01-01T00:00:00Z"}'::jsonb);
 CREATE TABLE twice AS SELECT * FROM decide('kim', ARRAY['hero', 'foot']);
 SELECT surface, action FROM twice;
 CREATE FUNCTION seen(place text, id text) RETURNS TABLE (receipt text, counted float8, reserved float8) LANGUAGE plpgsql AS $$
