@@ -33,6 +33,40 @@ AS 'MODULE_PATHNAME', 'decide_uuid_wrapper';
 COMMENT ON FUNCTION @extschema@.decide(uuid, text, jsonb) IS
   'Decides what the user sees on the surface, one row per slot, and leaves a trace';
 
+CREATE TYPE decide.page_choice AS (surface text, slot integer, action text, probability double precision, decision_id uuid, reason text);
+COMMENT ON TYPE decide.page_choice IS 'What decide() answers for several surfaces: a row per slot of each';
+COMMENT ON COLUMN decide.page_choice.surface IS 'Surface';
+COMMENT ON COLUMN decide.page_choice.slot IS 'From 1, the most prominent first';
+COMMENT ON COLUMN decide.page_choice.action IS 'What to show';
+COMMENT ON COLUMN decide.page_choice.probability IS
+  'Its probability among the candidates of the slot, given the slots and the surfaces before';
+COMMENT ON COLUMN decide.page_choice.decision_id IS 'Identifier of the decision on this surface; events that follow from it name it';
+COMMENT ON COLUMN decide.page_choice.reason IS 'Null, or why the slot has the fallback';
+
+CREATE FUNCTION @extschema@.decide(user_id text, surfaces text[], context jsonb DEFAULT '{}')
+RETURNS SETOF decide.page_choice
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'decide_page_text_wrapper';
+COMMENT ON FUNCTION @extschema@.decide(text, text[], jsonb) IS
+  'Decides what the user sees on all surfaces of a page, one row per slot of each, and leaves a trace for each surface';
+
+CREATE FUNCTION @extschema@.decide(user_id bigint, surfaces text[], context jsonb DEFAULT '{}')
+RETURNS SETOF decide.page_choice
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'decide_page_bigint_wrapper';
+COMMENT ON FUNCTION @extschema@.decide(bigint, text[], jsonb) IS
+  'Decides what the user sees on all surfaces of a page, one row per slot of each, and leaves a trace for each surface';
+
+CREATE FUNCTION @extschema@.decide(user_id uuid, surfaces text[], context jsonb DEFAULT '{}')
+RETURNS SETOF decide.page_choice
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'decide_page_uuid_wrapper';
+COMMENT ON FUNCTION @extschema@.decide(uuid, text[], jsonb) IS
+  'Decides what the user sees on all surfaces of a page, one row per slot of each, and leaves a trace for each surface';
+
 -- The verbs stand where CREATE EXTENSION was pointed at; everything from here on is in the schema decide.
 
 CREATE FUNCTION decide.explain(user_id text, surface text, context jsonb DEFAULT '{}', seed bigint DEFAULT NULL)

@@ -5,7 +5,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
   WITH verbs AS (
-    SELECT p.oid, p.proname::text AS name FROM pg_proc AS p
+    SELECT p.oid, p.proname::text AS name, CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END AS kind FROM pg_proc AS p
       JOIN pg_extension AS x ON x.extname = 'pg_decide'
       JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refobjid = x.oid AND d.deptype = 'e'
   )
@@ -13,7 +13,7 @@ AS $$
   UNION ALL
   SELECT 'USAGE', 'SCHEMA ' || x.extnamespace::regnamespace::text FROM pg_extension AS x WHERE x.extname = 'pg_decide' AND access = 'serve'
   UNION ALL
-  SELECT 'USAGE', 'TYPE decide.choice' WHERE access = 'serve'
+  SELECT 'USAGE', 'TYPE decide.' || t FROM unnest(ARRAY['choice', 'page_choice', 'batch_choice']) AS t WHERE access = 'serve'
   UNION ALL
   SELECT 'INSERT (event)', 'TABLE decide.event_inbox' WHERE access = 'serve'
   UNION ALL
@@ -21,8 +21,8 @@ AS $$
   UNION ALL
   SELECT 'SELECT, DELETE', 'TABLE decide.breaker' WHERE access = 'operate'
   UNION ALL
-  SELECT 'EXECUTE', 'FUNCTION ' || v.oid::regprocedure::text FROM verbs AS v
-   WHERE (access = 'serve' AND v.name IN ('decide', 'track'))
+  SELECT 'EXECUTE', v.kind || v.oid::regprocedure::text FROM verbs AS v
+   WHERE (access = 'serve' AND v.name IN ('decide', 'decide_batch', 'batch_statements', 'track'))
       OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'candidate_names', 'decided_at', 'slot_probabilities',
                                             'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown',
                                             'selection_catalog', 'cap_catalog'))

@@ -203,6 +203,7 @@ CREATE TABLE decide.policy (
   selection text NOT NULL,
   params jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(params) = 'object'),
   model_version int,
+  unique_on_page boolean NOT NULL DEFAULT false,
   description text
 );
 CREATE INDEX ON decide.policy (surface);
@@ -213,6 +214,8 @@ COMMENT ON COLUMN decide.policy.model IS 'Model that scores (null: none, for uni
 COMMENT ON COLUMN decide.policy.selection IS 'How scores become probabilities: a selection of decide.selection_catalog()';
 COMMENT ON COLUMN decide.policy.params IS 'Parameters of the selection, as decide.selection_catalog() lists them';
 COMMENT ON COLUMN decide.policy.model_version IS 'Version of the model (null: the latest approved one at publish)';
+COMMENT ON COLUMN decide.policy.unique_on_page IS
+  'Whether it leaves out what an earlier surface of the same page shows, but for the fallback action of its own surface';
 COMMENT ON COLUMN decide.policy.description IS 'For people';
 
 CREATE TABLE decide.event_type (

@@ -31,6 +31,20 @@ pub enum Error {
     /// An argument is null that must not be.
     Null(&'static str),
     EmptyUser,
+    /// The array of surfaces has none.
+    NoSurfaces,
+    /// A page has the surface twice.
+    RepeatedSurface(String),
+    /// More than one call takes.
+    TooMany {
+        what: &'static str,
+        number: usize,
+        most: usize,
+    },
+    /// What is wrong with the form of a request of a batch.
+    BadRequest(&'static str),
+    /// Of a request of a batch, by its number from 1.
+    InRequest(usize, Box<Error>),
     LongUser(usize),
     UnknownSurface(String),
     ContextNotObject,
@@ -144,6 +158,34 @@ impl Error {
                     "Pass the identifier by which the application knows the user; for an unknown visitor, one of the session.",
                 ),
             ),
+            Error::NoSurfaces => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                "surfaces must not be empty".into(),
+                None,
+                hint("Name the surfaces of the page, the most prominent first."),
+            ),
+            Error::RepeatedSurface(surface) => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("surface \"{surface}\" is named twice"),
+                Some("A page has each surface once.".into()),
+                hint("For more actions on a surface, give it more slots in decide.surface."),
+            ),
+            Error::TooMany { what, number, most } => (
+                ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("{number} {what} are too many for one call"),
+                Some(format!("One call takes at most {most} {what}.")),
+                hint("Make several calls."),
+            ),
+            Error::BadRequest(fault) => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("it {fault}"),
+                None,
+                hint("A request is an object such as '{\"user_id\": \"ann\", \"surface\": \"message\", \"context\": {}}'."),
+            ),
+            Error::InRequest(number, error) => {
+                let (code, message, detail, hint) = error.parts();
+                (code, format!("request {number}: {message}"), detail, hint)
+            }
             Error::LongUser(bytes) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 format!("user_id is too long: {bytes} bytes"),
@@ -310,7 +352,7 @@ impl Error {
                 format!("cannot execute {verb}() in a read-only transaction"),
                 Some("Its answer and the rows that it writes belong to one transaction.".into()),
                 hint(match *verb {
-                    "decide" => "On a standby or in a READ ONLY transaction, ask decide.explain().",
+                    "decide" | "decide_batch" => "On a standby or in a READ ONLY transaction, ask decide.explain().",
                     "track" | "release_quarantine" | "release_all" => {
                         "Send events to the primary server."
                     }
@@ -361,6 +403,11 @@ impl Error {
             Error::BadEvent(reasons, _) => Error::BadEvent(reasons, Some(number)),
             other => other,
         }
+    }
+
+    /// Says which request of a batch it is of, from 1.
+    pub fn of_request(self, number: usize) -> Error {
+        Error::InRequest(number, Box::new(self))
     }
 
     /// Raises it as a Postgres error.

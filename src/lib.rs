@@ -65,11 +65,8 @@ extension_sql_file!(
     name = "functions",
     requires = ["jobs"]
 );
-extension_sql_file!(
-    "../sql/tracked.sql",
-    name = "tracked",
-    requires = ["functions"]
-);
+extension_sql_file!("../sql/batch.sql", name = "batch", requires = ["functions"]);
+extension_sql_file!("../sql/tracked.sql", name = "tracked", requires = ["batch"]);
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
 extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["views"]);
 extension_sql_file!("../sql/modes.sql", name = "modes", requires = ["catalog"]);

@@ -31,16 +31,24 @@ impl Candidates {
     }
 }
 
-/// Finds them, by the vector of features, campaigns, switches and rules.
+/// Finds them, by the vector of features, campaigns, switches, rules, and what earlier surfaces of the page show, in the
+/// order of numbers.
 pub fn find(
     request: &Request<'_>,
     vector: &[f64],
     envelope: &Envelope,
+    shown: &[i32],
     candidates: &mut Candidates,
 ) {
     let surface = request.surface;
     let verdicts = (!surface.rules.is_empty())
         .then(|| envelope.depend_on(Dependency::Rules, || ask(request, envelope, vector)));
+    let is_unique =
+        !shown.is_empty() && surface.policy.as_ref().is_some_and(|of| of.unique_on_page);
+    // The surface could show its fallback in any case.
+    let is_on_page = |number: i32| {
+        is_unique && number != surface.fallback.number && shown.binary_search(&number).is_ok()
+    };
     for (i, action) in surface.actions.iter().enumerate() {
         let verdict = match (&verdicts, action.rule()) {
             (Some(verdicts), Some(rule)) => verdicts.of(rule, action.number),
@@ -50,6 +58,7 @@ pub fn find(
             _ if request.bundle.killed.takes_out(action) => Blocked::Killed,
             _ if request.now < action.starts => Blocked::NotStarted,
             _ if request.now >= action.ends => Blocked::Ended,
+            _ if is_on_page(action.number) => Blocked::OnPage,
             _ if action
                 .rule()
                 .is_some_and(|rule| envelope.open_rules.skips(rule)) =>

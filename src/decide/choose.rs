@@ -5,7 +5,7 @@ use super::envelope::Envelope;
 use super::narrow;
 use super::reason::Reason;
 use super::request::Request;
-use super::reserve::{MOST_DRAWS, Reservation};
+use super::reserve::{Kept, MOST_DRAWS, Reservation};
 use super::score::Scores;
 use super::stage::{Stage, Stopwatch};
 use crate::math::choice::Choice;
@@ -27,12 +27,13 @@ pub fn choose(
     request: &Request<'_>,
     envelope: &Envelope,
     options: &Options<'_>,
+    kept: &mut Kept,
     draw: &mut Draw,
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     match request.surface.limits.caps.is_empty() {
         true => choose_freely(request, options, draw, watch),
-        false => choose_within_caps(request, envelope, options, draw, watch)?,
+        false => choose_within_caps(request, envelope, options, kept, draw, watch)?,
     }
     match draw.filled() < request.surface.slots {
         true => Err(Reason::NoCandidate),
@@ -61,12 +62,14 @@ fn choose_within_caps(
     request: &Request<'_>,
     envelope: &Envelope,
     options: &Options<'_>,
+    kept: &mut Kept,
     draw: &mut Draw,
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
     let slots = request.surface.slots;
     let time_left = envelope.time_left();
-    let mut reservation = Reservation::open(request, envelope.decides, time_left, options.user);
+    let (decides, user) = (envelope.decides, options.user);
+    let mut reservation = Reservation::open(request, decides, time_left, user, kept);
     let mut draws = 0;
     loop {
         session::check_interrupts();

@@ -9,6 +9,8 @@ use crate::policy::UserRow;
 /// What is known of the user.
 #[derive(Default)]
 pub struct Features {
+    /// The row of the user has been read, and vector and missing ones are of it: they serve all surfaces of a visit.
+    pub is_read: bool,
     pub user: UserRow,
     /// Values in the order of the bundle; of a missing one its default.
     pub vector: Vec<f64>,
@@ -30,7 +32,17 @@ pub struct AffinityValue {
 }
 
 impl Features {
+    /// For another surface of the same visit.
     pub fn clear(&mut self) {
+        if !self.is_read {
+            self.forget();
+        }
+        self.affinities.clear();
+    }
+
+    /// For another visit, or where the reading may be undone.
+    pub fn forget(&mut self) {
+        self.is_read = false;
         self.user.clear();
         self.vector.clear();
         self.missing.clear();
@@ -46,6 +58,19 @@ pub fn read(request: &Request<'_>, envelope: &Envelope, features: &mut Features)
     if bundle.features.is_empty() {
         return;
     }
+    if !features.is_read {
+        read_user(request, envelope, features);
+    }
+    for affinity in &request.surface.affinities.kept {
+        let values = bundle.affinity_of(affinity, &features.user.keyed, now);
+        let values = values.map(|(index, value)| AffinityValue { index, value });
+        features.affinities.extend(values);
+    }
+}
+
+/// Reads the row of the user, and of it the vector.
+fn read_user(request: &Request<'_>, envelope: &Envelope, features: &mut Features) {
+    let (bundle, now) = (request.bundle, request.now);
     match envelope.feature_source {
         FeatureSource::UserRow => {
             envelope.depend_on(Dependency::UserRow, || {
@@ -72,9 +97,5 @@ pub fn read(request: &Request<'_>, envelope: &Envelope, features: &mut Features)
         }
         features.vector.push(value.unwrap_or(reading.default_value));
     }
-    for affinity in &request.surface.affinities.kept {
-        let values = bundle.affinity_of(affinity, &features.user.keyed, now);
-        let values = values.map(|(index, value)| AffinityValue { index, value });
-        features.affinities.extend(values);
-    }
+    features.is_read = envelope.feature_source == FeatureSource::UserRow;
 }

@@ -2,6 +2,7 @@
 //! trace; the fallback where a stage cannot go on.
 
 mod answer;
+mod batch;
 mod blocked;
 mod buffers;
 mod candidates;
@@ -16,11 +17,13 @@ mod explain;
 mod features;
 mod last_known;
 mod narrow;
+mod page;
 mod reason;
 mod replay;
 mod request;
 mod reserve;
 mod score;
+mod shared;
 mod stage;
 mod trace;
 mod verbs;
@@ -30,13 +33,14 @@ use choose::{Options, choose};
 use decision::Decision;
 use envelope::Envelope;
 use reason::Reason;
-use request::{DecideArgs, Request};
+use request::{DecideArgs, Request, Visit, surface_named};
+use shared::Shared;
 use stage::{Stage, Stopwatch};
 
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::pg::Session;
-use crate::policy::{self, Bundle, Policy};
+use crate::policy::{self, Policy};
 
 /// Decides, and hands the decision to `then` in the same session. A decision that is only explained writes nothing.
 fn run<T>(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>) -> T) -> Result<T, Error> {
@@ -44,32 +48,44 @@ fn run<T>(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>) -> T) -> Resul
         let bundle = policy::current(args.now)?;
         let _session = Session::open();
         let admitted = args.decides.then(envelope::admit).transpose();
-        let decision = decide(args, &bundle, admitted.is_ok(), buffers)?;
-        Ok(then(&decision))
+        let mut shared = Shared::of_one(args.decides, admitted.is_ok());
+        let watch = Stopwatch::start();
+        let visit = Visit::of(args.user_id, args.context, args.now)?;
+        let surface = surface_named(&bundle, args.surface)?;
+        let request = Request::new(&visit, &bundle, surface, args.seed);
+        buffers.features.forget();
+        Ok(then(&decide(request, &mut shared, buffers, watch)))
     })
 }
 
+/// Decides on one surface. The watch has started with what was done for the request before.
 fn decide<'a>(
-    args: &DecideArgs<'a>,
-    bundle: &'a Bundle,
-    admitted: bool,
+    request: Request<'a>,
+    shared: &mut Shared,
     buffers: &'a mut Buffers,
-) -> Result<Decision<'a>, Error> {
-    let mut watch = Stopwatch::start();
-    let request = request::normalize(args, bundle)?;
+    mut watch: Stopwatch,
+) -> Decision<'a> {
     watch.lap(Stage::Request);
     buffers.clear(&request);
-    let mut envelope = Envelope::open(&request, watch.began(), args.decides && admitted);
+    let Shared {
+        decides, admitted, ..
+    } = *shared;
+    let mut envelope = Envelope::open(&request, watch.began(), decides && admitted);
+    let mut is_again = false;
     let scored = match admitted {
         true => envelope.attempt(&request, |envelope| {
+            if std::mem::replace(&mut is_again, true) {
+                buffers.features.forget();
+            }
             buffers.clear(&request);
-            score(&request, envelope, buffers, &mut watch)
+            score(&request, envelope, &shared.shown, buffers, &mut watch)
         }),
         false => Ok(Err(Reason::Overload)),
     };
     let scored = scored.unwrap_or_else(|error| {
+        buffers.features.forget();
         buffers.clear(&request);
-        Err(Reason::failed(&error, args.decides))
+        Err(Reason::failed(&error, decides))
     });
     // The trace lists the candidates also where scoring has failed.
     let scored = scored.inspect_err(|_| buffers.draw.open_to(&buffers.candidates.eligible));
@@ -80,7 +96,8 @@ fn decide<'a>(
             scores: &buffers.scores,
             user: &buffers.features.user,
         };
-        choose(&request, &envelope, &options, &mut buffers.draw, &mut watch)
+        let (kept, draw) = (&mut shared.kept, &mut buffers.draw);
+        choose(&request, &envelope, &options, kept, draw, &mut watch)
     });
     buffers.answer.fill(request.surface, &buffers.draw);
     let decision = Decision {
@@ -94,16 +111,17 @@ fn decide<'a>(
         stage_us: watch.stage_us(),
         request,
     };
-    if args.decides {
-        trace::write(&decision, &mut buffers.columns);
+    if decides {
+        trace::write(&decision, &mut buffers.columns, &mut shared.traces);
     }
-    Ok(decision)
+    decision
 }
 
 /// The stages that may fail, and are undone then.
 fn score<'a>(
     request: &Request<'a>,
     envelope: &Envelope,
+    shown: &[i32],
     buffers: &mut Buffers,
     watch: &mut Stopwatch,
 ) -> Result<&'a Policy, Reason> {
@@ -114,7 +132,7 @@ fn score<'a>(
     features::read(request, envelope, &mut buffers.features);
     watch.lap(Stage::Features);
     let (features, candidates) = (&buffers.features, &mut buffers.candidates);
-    candidates::find(request, &features.vector, envelope, candidates);
+    candidates::find(request, &features.vector, envelope, shown, candidates);
     watch.lap(Stage::Candidates);
     let few = envelope.candidates_to_score(candidates.eligible.len(), surface.slots, watch)?;
     narrow::to_first(few, candidates);

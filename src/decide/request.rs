@@ -58,42 +58,71 @@ impl Request<'_> {
     }
 }
 
-/// Checks the request. Whatever is wrong here is the caller's own mistake, and an error.
-pub fn normalize<'a>(args: &DecideArgs<'a>, bundle: &'a Bundle) -> Result<Request<'a>, Error> {
-    let known = args.user_id.is_some() || !settings::unknown_users();
-    let user_id = known
-        .then(|| pseudonym::user_id(args.user_id))
-        .transpose()?;
-    let name = args.surface.ok_or(Error::Null("surface"))?;
-    let surface = bundle
-        .surfaces
-        .get(name)
-        .ok_or_else(|| Error::UnknownSurface(printable(name)))?;
-    let context = args.context;
-    let most = settings::max_context_bytes();
-    if context.size() > most {
-        return Err(Error::ContextTooLarge {
-            bytes: context.size(),
-            most,
-        });
+/// A user at a moment, in a context: what the surfaces of one page have in common.
+#[derive(Clone, Copy)]
+pub struct Visit<'a> {
+    /// The nil one where the caller does not say who the user is.
+    pub user_key: Uuid,
+    /// Microseconds since 2000.
+    pub now: i64,
+    pub context: Json<'a>,
+    pub context_hash: i64,
+}
+
+impl<'a> Visit<'a> {
+    /// Checks user and context. Whatever is wrong there is the caller's own mistake, and an error.
+    pub fn of(user_id: Option<&str>, context: Json<'a>, now: i64) -> Result<Visit<'a>, Error> {
+        let known = user_id.is_some() || !settings::unknown_users();
+        let user_id = known.then(|| pseudonym::user_id(user_id)).transpose()?;
+        let most = settings::max_context_bytes();
+        if context.size() > most {
+            return Err(Error::ContextTooLarge {
+                bytes: context.size(),
+                most,
+            });
+        }
+        if !context.is_object() {
+            return Err(Error::ContextNotObject);
+        }
+        let key = pseudonym::key()?;
+        Ok(Visit {
+            user_key: user_id.map_or(Uuid::nil(), |user_id| key.of(user_id)),
+            now,
+            context,
+            context_hash: context.hash(key.context_seed),
+        })
     }
-    if !context.is_object() {
-        return Err(Error::ContextNotObject);
+}
+
+/// The surface of that name; another one is the caller's own mistake.
+pub fn surface_named<'a>(bundle: &'a Bundle, name: Option<&str>) -> Result<&'a Surface, Error> {
+    let name = name.ok_or(Error::Null("surface"))?;
+    let surface = bundle.surfaces.get(name);
+    surface.ok_or_else(|| Error::UnknownSurface(printable(name)))
+}
+
+impl<'a> Request<'a> {
+    /// Of a visit to a surface; with a new seed where none is given, and the settings say none.
+    pub fn new(
+        visit: &Visit<'a>,
+        bundle: &'a Bundle,
+        surface: &'a Surface,
+        seed: Option<u64>,
+    ) -> Request<'a> {
+        let context = visit.context;
+        let fields = surface.context_fields.iter();
+        Request {
+            user_key: visit.user_key,
+            now: visit.now,
+            seed: seed.or_else(settings::seed).unwrap_or_else(chance),
+            bundle,
+            surface,
+            context,
+            context_hash: visit.context_hash,
+            fields: fields
+                .map(|name| context_value(context.get(name)))
+                .collect(),
+            mode_limits: ModeLimits::at(&surface.name, visit.now),
+        }
     }
-    let key = pseudonym::key()?;
-    Ok(Request {
-        user_key: user_id.map_or(Uuid::nil(), |user_id| key.of(user_id)),
-        now: args.now,
-        seed: args.seed.or_else(settings::seed).unwrap_or_else(chance),
-        bundle,
-        surface,
-        context,
-        context_hash: context.hash(key.context_seed),
-        fields: surface
-            .context_fields
-            .iter()
-            .map(|name| context_value(context.get(name)))
-            .collect(),
-        mode_limits: ModeLimits::at(name, args.now),
-    })
 }

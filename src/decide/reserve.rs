@@ -41,16 +41,25 @@
 //!
 //! Locks are taken in this order: the row of the user, then rows of counters in the order of caps. Every wait has a
 //! limit.
+//!
+//! # Several decisions in one call
+//!
+//! Those of a page, or of a batch, reserve one after the other, and see in memory what those before have taken
+//! ([`kept`]). The argument above holds for each of them, given what those before have taken: a row that one of them
+//! has locked is as good as one that is claimed.
 
 mod claims;
 mod counter;
+mod kept;
 mod reservation;
 mod stripes;
+mod succession;
 mod user;
 mod wait;
 
 use std::time::Duration;
 
+pub use kept::Kept;
 pub use reservation::Reservation;
 
 use super::blocked::{Blocked, BlockedAction};
@@ -73,8 +82,10 @@ impl<'a> Reservation<'a> {
         decides: bool,
         time_left: Option<Duration>,
         user: &UserRow,
+        kept: &'a mut Kept,
     ) -> Reservation<'a> {
-        let mut reservation = Reservation::new(request, decides, time_left);
+        let mut reservation = Reservation::new(request, decides, time_left, kept);
+        reservation.take_over_rows();
         reservation.open_user(user);
         reservation.find_capacities();
         reservation
@@ -82,6 +93,9 @@ impl<'a> Reservation<'a> {
 
     /// Claims, waits, fixes the moment: from then on no capacity changes until something is taken.
     fn find_capacities(&mut self) {
+        if self.kept.is_for_several() {
+            self.leave_moment_of_others();
+        }
         self.is_moment_stale |= self.is_behind_user();
         self.counters.clear();
         for index in 0..self.limits.caps.len() {
@@ -220,7 +234,7 @@ impl<'a> Reservation<'a> {
             self.announce_low_budgets();
         }
         self.enter(State::Taken);
-        self.held.clear();
+        self.hand_on();
         true
     }
 
@@ -241,7 +255,7 @@ impl<'a> Reservation<'a> {
         }
         self.write_stripes();
         self.enter(State::Released);
-        self.held.clear();
+        self.hand_on();
     }
 
     /// Restores the user row and the counter rows in memory to their state before the draw. Rows that were written are

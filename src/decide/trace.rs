@@ -1,10 +1,11 @@
-//! Last stage: the row that records how the decision came about, in today's partition.
+//! Last stage: the row that records how the decision came about, in today's partition. The rows of several decisions
+//! are added together.
 
 use uuid::Uuid;
 
 use super::columns::Columns;
 use super::decision::Decision;
-use crate::pg::append::append;
+use crate::pg::append::{self, append};
 use crate::pg::daily::TRACES;
 use crate::pg::record::{Insert, Timestamp, insert_row};
 use crate::policy::value_text;
@@ -54,9 +55,31 @@ thread_local! {
     static INSERT: Insert = const { Insert::new("decide.trace", Trace::COLUMNS) };
 }
 
+/// How traces are written: each at once, or together at the next flush.
+#[derive(Default)]
+pub struct Traces {
+    waiting: Option<append::Rows>,
+}
+
+impl Traces {
+    /// Traces that wait for a flush.
+    pub fn waiting() -> Traces {
+        Traces {
+            waiting: Some(append::Rows::default()),
+        }
+    }
+
+    /// Writes those that wait, in the session in which they were made.
+    pub fn flush(&mut self) {
+        if let Some(rows) = &mut self.waiting {
+            rows.flush();
+        }
+    }
+}
+
 /// Writes the trace. Where the day has no partition the row goes into the default one: a missing
 /// partition never fails a decision.
-pub fn write(decision: &Decision<'_>, columns: &mut Columns) {
+pub fn write(decision: &Decision<'_>, columns: &mut Columns, traces: &mut Traces) {
     let request = &decision.request;
     let (bundle, surface) = (request.bundle, request.surface);
     let (features, draw) = (decision.features, decision.draw);
@@ -112,7 +135,10 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns) {
     };
     let row = trace.args();
     let day = TRACES.day(draw.moment);
-    let added = day.is_some_and(|day| append(day, Trace::COLUMNS, &row));
+    let added = day.is_some_and(|day| match &mut traces.waiting {
+        Some(rows) => rows.push(day, Trace::COLUMNS, &row),
+        None => append(day, Trace::COLUMNS, &row),
+    });
     if !added {
         INSERT.with(|insert| insert.run(&row));
     }

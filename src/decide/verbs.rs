@@ -4,18 +4,23 @@ use pgrx::datum::UnboxDatum;
 use pgrx::pg_sys::{FunctionCallInfo, INT8OID};
 use pgrx::prelude::*;
 
+use super::batch::decide_batch as decide_all;
+use super::decision::Decision;
 use super::explain::explain;
+use super::page::{PageArgs, decide_page};
 use super::replay::replay as recompute;
 use super::request::DecideArgs;
 use super::{columns, distribution, run};
 use crate::error::{Error, OrRaise};
+use crate::govern::acting::refuse_read_only;
 use crate::govern::pseudonym;
 use crate::math::aggregate::cells_at;
 use crate::math::identifier::moment_of;
 use crate::math::keyed;
 use crate::pg::call::Call;
+use crate::pg::datum::Arg;
 use crate::pg::json::Json;
-use crate::pg::{Session, Statement, clock, datum, session};
+use crate::pg::{Session, Statement, clock, datum};
 use crate::policy::{self, UserRow};
 
 #[pg_extern(sql = false)]
@@ -38,31 +43,98 @@ fn decide_uuid(call: FunctionCallInfo) {
 
 /// decide(user_id, surface, context): one row per slot, and a trace.
 fn decide(call: &Call, user_id: Option<&str>) {
-    if session::is_read_only() {
-        Error::ReadOnly("decide").raise();
-    }
+    refuse_read_only("decide");
     let args = DecideArgs {
         decides: true,
         ..args(call, user_id, None)
     };
     run(&args, |decision| {
         let mut rows = call.rows();
-        let request = &decision.request;
-        let (surface, actions) = (request.surface, &request.bundle.actions);
-        let id = datum::uuid(decision.id);
-        let reason = decision.reason.as_ref().map(ToString::to_string);
-        let reason = datum::optional_text(reason.as_deref());
-        for (slot, shown) in decision.answer.slots().iter().enumerate() {
-            rows.push([
-                datum::int4(slot as i32 + 1),
-                datum::text(actions.name(shown.action(surface))),
-                datum::float8(shown.probability),
-                id,
-                reason.filter(|_| shown.is_fallback()),
-            ]);
-        }
+        for_each_slot(decision, |row| rows.push(row));
     })
     .or_raise();
+}
+
+#[pg_extern(sql = false)]
+fn decide_page_text(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    page(&call, call.text(0));
+}
+
+#[pg_extern(sql = false)]
+fn decide_page_bigint(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    page(&call, call.int8(0).map(|id| id.to_string()).as_deref());
+}
+
+#[pg_extern(sql = false)]
+fn decide_page_uuid(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    page(&call, call.uuid(0).map(|id| id.to_string()).as_deref());
+}
+
+/// decide(user_id, surfaces, context): one row per slot of each surface, and a trace for each surface.
+fn page(call: &Call, user_id: Option<&str>) {
+    refuse_read_only("decide");
+    let args = PageArgs {
+        user_id,
+        surfaces: call.texts(1),
+        context: call.json(2).unwrap_or_else(Json::nothing),
+        now: clock::now(),
+    };
+    let mut rows = call.rows();
+    decide_page(&args, |decision| {
+        let surface = datum::text(&decision.request.surface.name);
+        for_each_slot(decision, |[slot, action, probability, id, reason]| {
+            rows.push([surface, slot, action, probability, id, reason]);
+        });
+    })
+    .or_raise();
+}
+
+/// decide_batch(requests): one row per slot of each request, and a trace for each request.
+#[pg_extern(sql = false)]
+fn decide_batch(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    refuse_read_only("decide_batch");
+    let requests = call.jsons(0).ok_or(Error::Null("requests")).or_raise();
+    let mut rows = call.rows();
+    decide_all(&requests, |asked, decision| {
+        let (number, user_id) = (datum::int4(asked.number), asked.user_id.as_deref());
+        let user_id = datum::optional_text(user_id);
+        let surface = datum::text(&decision.request.surface.name);
+        for_each_slot(decision, |[slot, action, probability, id, reason]| {
+            rows.push([
+                number,
+                user_id,
+                surface,
+                slot,
+                action,
+                probability,
+                id,
+                reason,
+            ]);
+        });
+    })
+    .or_raise();
+}
+
+/// What an answer says of each slot: slot, action, probability, decision_id, reason.
+fn for_each_slot(decision: &Decision<'_>, mut then: impl FnMut([Arg<'_>; 5])) {
+    let request = &decision.request;
+    let (surface, actions) = (request.surface, &request.bundle.actions);
+    let id = datum::uuid(decision.id);
+    let reason = decision.reason.as_ref().map(ToString::to_string);
+    let reason = datum::optional_text(reason.as_deref());
+    for (slot, shown) in decision.answer.slots().iter().enumerate() {
+        then([
+            datum::int4(slot as i32 + 1),
+            datum::text(actions.name(shown.action(surface))),
+            datum::float8(shown.probability),
+            id,
+            reason.filter(|_| shown.is_fallback()),
+        ]);
+    }
 }
 
 #[pg_extern(sql = false)]

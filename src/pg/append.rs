@@ -1,4 +1,5 @@
-//! Adding a row to a table without the executor: for the one row that every decision writes.
+//! Adding rows to a table without the executor: for the one row that every decision writes, and for those of many
+//! decisions together.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,6 +26,90 @@ struct Compared {
     layout: Result<Layout, Rc<str>>,
 }
 
+/// Bytes of a row beyond which it is added by itself: the server may store a part of it elsewhere, and then the copy
+/// that waits for others would not know where the row is.
+const LARGE: u32 = 2_000;
+
+/// Rows of a partition that wait to be added together, which saves a search for a page, a WAL record and the opening
+/// of indexes for each. To be flushed in the session in which they were pushed.
+#[derive(Default)]
+pub struct Rows {
+    partition: Option<pg_sys::Oid>,
+    tuples: Vec<pg_sys::HeapTuple>,
+}
+
+impl Rows {
+    /// Has the row added by the next flush, or adds it now; whether it did, as [`append`].
+    pub fn push<const N: usize>(
+        &mut self,
+        day: Day,
+        columns: &[Column],
+        row: &[Arg<'_>; N],
+    ) -> bool {
+        let is_locked = self.partition == Some(day.partition);
+        if !is_locked {
+            self.flush();
+        }
+        // SAFETY: as in `append`; while rows wait the partition is locked, so it is what it was. The tuple is in the
+        // memory of the session, which stays open until the flush.
+        unsafe {
+            let lock = match is_locked {
+                true => pg_sys::NoLock,
+                false => pg_sys::RowExclusiveLock,
+            };
+            let Some((relation, layout)) = open(day, columns, lock as pg_sys::LOCKMODE) else {
+                return false;
+            };
+            let tuple = formed(relation, &layout, columns, row);
+            match (*tuple).t_len > LARGE {
+                true => insert(relation, tuple),
+                false => {
+                    self.partition = Some(day.partition);
+                    self.tuples.push(tuple);
+                }
+            }
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+        true
+    }
+
+    /// Adds what waits, for later statements of the transaction to see.
+    pub fn flush(&mut self) {
+        let Some(partition) = self.partition.take() else {
+            return;
+        };
+        // SAFETY: the partition is locked since the first row was pushed, so it is what it was then. The calls are
+        // those by which Postgres adds many rows to its own catalogs; each slot holds a tuple of the relation's
+        // shape, small enough to be stored as it is, so that it learns where it is.
+        unsafe {
+            let relation = pg_sys::table_open(partition, pg_sys::NoLock as pg_sys::LOCKMODE);
+            let indexes = pg_sys::CatalogOpenIndexes(relation);
+            let slot = |&tuple: &pg_sys::HeapTuple| {
+                let kind = &raw const pg_sys::TTSOpsHeapTuple;
+                let slot = pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, kind);
+                pg_sys::ExecStoreHeapTuple(tuple, slot, false)
+            };
+            let mut slots: Vec<*mut pg_sys::TupleTableSlot> =
+                self.tuples.iter().map(slot).collect();
+            let rows = slots.len() as i32;
+            pg_sys::CatalogTuplesMultiInsertWithInfo(relation, slots.as_mut_ptr(), rows, indexes);
+            #[cfg(not(feature = "pg15"))]
+            if let Some(&last) = slots.last() {
+                room::make(relation, (*last).tts_tid.ip_blkid);
+            }
+            for &slot in &slots {
+                pg_sys::ExecDropSingleTupleTableSlot(slot);
+            }
+            pg_sys::CatalogCloseIndexes(indexes);
+            for tuple in self.tuples.drain(..) {
+                pg_sys::heap_freetuple(tuple);
+            }
+            pg_sys::CommandCounterIncrement();
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+    }
+}
+
 /// Adds a row to a partition, for later statements of the transaction to see; whether it did: not if
 /// the partition is gone meanwhile, was altered, or does not have the columns of the row. It may have them in any
 /// order, and more columns that are null then. The row must belong into the partition.
@@ -39,20 +124,58 @@ pub fn append<const N: usize>(day: Day, columns: &[Column], row: &[Arg<'_>; N]) 
     // index, with uniqueness checked. After an ERROR the abort of the transaction closes all.
     unsafe {
         let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-        let relation = pg_sys::try_table_open(day.partition, lock);
-        if relation.is_null() {
-            return false;
-        }
-        let shape = (*relation).rd_att;
-        let holds = (*(*relation).rd_rel).relispartition && day.still_holds();
-        let layout = holds.then(|| layout_of(day, shape, columns)).flatten();
-        let Some(layout) = layout else {
-            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        let Some((relation, layout)) = open(day, columns, lock) else {
             return false;
         };
-        assert!(columns.len() == N, "a row of {N} columns");
-        let mut values = [pg_sys::Datum::from(0); Layout::WIDEST];
-        let mut nulls = [true; Layout::WIDEST];
+        insert(relation, formed(relation, &layout, columns, row));
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+    }
+    true
+}
+
+/// Opens a partition for rows of these columns, and says where it has them; None if it takes no such rows, or is not as
+/// it was known. The lock is the one that an INSERT takes, unless the transaction has it already.
+///
+/// # Safety
+/// The relation is to be closed.
+unsafe fn open(
+    day: Day,
+    columns: &[Column],
+    lock: pg_sys::LOCKMODE,
+) -> Option<(pg_sys::Relation, Layout)> {
+    // SAFETY: the relation is closed here where it is not handed out.
+    unsafe {
+        let relation = pg_sys::try_table_open(day.partition, lock);
+        if relation.is_null() {
+            return None;
+        }
+        let holds = (*(*relation).rd_rel).relispartition && day.still_holds();
+        let layout = holds
+            .then(|| layout_of(day, (*relation).rd_att, columns))
+            .flatten();
+        if layout.is_none() {
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+        layout.map(|layout| (relation, layout))
+    }
+}
+
+/// A tuple of the values.
+///
+/// # Safety
+/// The relation must be open and have these columns there.
+unsafe fn formed<const N: usize>(
+    relation: pg_sys::Relation,
+    layout: &Layout,
+    columns: &[Column],
+    row: &[Arg<'_>; N],
+) -> pg_sys::HeapTuple {
+    assert!(columns.len() == N, "a row of {N} columns");
+    let mut values = [pg_sys::Datum::from(0); Layout::WIDEST];
+    let mut nulls = [true; Layout::WIDEST];
+    // SAFETY: the caller's promise; there are as many values and nulls as columns at most.
+    unsafe {
+        let shape = (*relation).rd_att;
         for (value, &index) in row.iter().zip(&layout.indexes) {
             let index = usize::from(index);
             debug_check_column(shape, value, index as i32 + 1);
@@ -61,15 +184,32 @@ pub fn append<const N: usize>(day: Day, columns: &[Column], row: &[Arg<'_>; N]) 
                 nulls[index] = false;
             }
         }
-        let tuple = pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr());
+        pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr())
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        debug_assert!(
+            std::thread::panicking() || self.partition.is_none(),
+            "rows that wait are flushed"
+        );
+    }
+}
+
+/// Adds a tuple, and frees it.
+///
+/// # Safety
+/// The relation must be open for writing, and the tuple be of its shape.
+unsafe fn insert(relation: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
+    // SAFETY: the caller's promise.
+    unsafe {
         pg_sys::CatalogTupleInsert(relation, tuple);
         #[cfg(not(feature = "pg15"))]
         room::make(relation, (*tuple).t_self.ip_blkid);
         pg_sys::heap_freetuple(tuple);
         pg_sys::CommandCounterIncrement();
-        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
     }
-    true
 }
 
 /// Where the partition has these columns; compared when it is first written to, and after each change. None if it takes

@@ -123,16 +123,42 @@ impl Call {
 
     /// The elements of a jsonb[] argument, of any shape; null elements are None.
     pub fn jsons(&self, number: usize) -> Option<Vec<Option<Json<'_>>>> {
+        // SAFETY: declared as jsonb[]; the elements stay in memory while the call runs.
+        unsafe {
+            let elements = self.elements(number, pg_sys::JSONBOID)?.into_iter();
+            Some(elements.map(|of| of.map(|of| Json::open(of))).collect())
+        }
+    }
+
+    /// The elements of a text[] argument, of any shape; null elements are None.
+    pub fn texts(&self, number: usize) -> Option<Vec<Option<&str>>> {
+        // SAFETY: declared as text[]; as above.
+        unsafe {
+            let elements = self.elements(number, pg_sys::TEXTOID)?.into_iter();
+            let read = |of| column::read(of, || pg_sys::TEXTOID, number);
+            Some(elements.map(|of| of.and_then(read)).collect())
+        }
+    }
+
+    /// The elements of an array argument of a type of variable length.
+    ///
+    /// # Safety
+    /// The argument must be declared as an array of that type, whose alignment is that of integers.
+    unsafe fn elements(
+        &self,
+        number: usize,
+        of_type: pg_sys::Oid,
+    ) -> Option<Vec<Option<pg_sys::Datum>>> {
         let datum = self.raw(number)?;
-        // SAFETY: declared as jsonb[]; deconstruct_array points into the detoasted array, which
-        // stays in memory while the call runs, as do the elements.
+        // SAFETY: the caller's promise; deconstruct_array points into the detoasted array, which
+        // stays in memory while the call runs.
         unsafe {
             let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
             let (mut elements, mut nulls, mut count) =
                 (std::ptr::null_mut(), std::ptr::null_mut(), 0);
             pg_sys::deconstruct_array(
                 array,
-                pg_sys::JSONBOID,
+                of_type,
                 -1,
                 false,
                 b'i' as std::ffi::c_char,
@@ -140,8 +166,8 @@ impl Call {
                 &mut nulls,
                 &mut count,
             );
-            let open = |i| (!*nulls.add(i)).then(|| Json::open(*elements.add(i)));
-            Some((0..count as usize).map(open).collect())
+            let element = |i| (!*nulls.add(i)).then(|| *elements.add(i));
+            Some((0..count as usize).map(element).collect())
         }
     }
 

@@ -162,6 +162,15 @@ impl<'a> Json<'a> {
         unsafe { (*self.container).header & pg_sys::JB_FOBJECT != 0 }
     }
 
+    /// How many fields it has, if it is an object.
+    pub fn fields(&self) -> usize {
+        // SAFETY: the container is alive for 'a.
+        match self.is_object() {
+            true => unsafe { ((*self.container).header & pg_sys::JB_CMASK) as usize },
+            false => 0,
+        }
+    }
+
     /// Whether objects and arrays lie in each other more than `most` deep.
     pub fn deeper_than(&self, most: usize) -> bool {
         // A level takes two words at least.
@@ -211,6 +220,18 @@ impl<'a> Json<'a> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let exact = fraction.bytes().all(|digit| digit == b'0');
         exact.then(|| whole.parse().ok()).flatten()
+    }
+
+    /// The field of that name as a document of its own, in the current memory context; only of a whole document.
+    pub fn document(&self, key: &str) -> Option<Json<'a>> {
+        self.find(key)?;
+        // SAFETY: a function of a jsonb and a text that answers a jsonb, since there is such a field.
+        unsafe {
+            let arguments = [Some(self.whole), key.into_datum()];
+            let field =
+                pgrx::direct_function_call_as_datum(pg_sys::jsonb_object_field, &arguments)?;
+            Some(Json::open(field))
+        }
     }
 
     fn find(&self, key: &str) -> Option<pg_sys::JsonbValue> {

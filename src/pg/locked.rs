@@ -227,6 +227,14 @@ unsafe fn lock_at(
 }
 
 impl Locked {
+    /// The version that is locked; what was kept of the row in the memory of the session is freed.
+    pub(super) fn into_version(self) -> Version {
+        self.locked_in.debug_check_open();
+        // SAFETY: the tuple was copied when the row was locked, in a session that is still open.
+        unsafe { pg_sys::heap_freetuple(self.tuple) };
+        Version::new(self.table, self.tid)
+    }
+
     /// Puts another row in its place, with a value for each column in their order, the same key among
     /// them. Later statements of the transaction see it.
     pub fn replace<const N: usize>(self, row: &[Arg<'_>; N]) {

@@ -151,7 +151,7 @@ pub struct Version {
 }
 
 impl Version {
-    fn new(table: pg_sys::Oid, tid: pg_sys::ItemPointerData) -> Version {
+    pub(super) fn new(table: pg_sys::Oid, tid: pg_sys::ItemPointerData) -> Version {
         Version {
             table,
             tid,

@@ -6,6 +6,7 @@ use super::heap::{formed, modified, put};
 use super::locked::Wait;
 pub use super::row::Version;
 use super::row::{Locked, TableRow};
+use super::spi::SessionMark;
 use super::value::Arg;
 
 impl Version {
@@ -68,6 +69,24 @@ impl Version {
         }
     }
 
+    /// The lock that this transaction has on the row, by the version that it has written or locked.
+    fn locked(self) -> Locked {
+        self.found_in.debug_check();
+        // SAFETY: as above; the row is locked, so the version stays the newest. The tuple is copied.
+        unsafe {
+            let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+            let relation = pg_sys::table_open(self.table, mode);
+            let tuple = with_tuple(relation, self.tid, |tuple, _| pg_sys::heap_copytuple(tuple));
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            Locked {
+                table: self.table,
+                tid: self.tid,
+                tuple: tuple.expect("a row that is locked is there"),
+                locked_in: SessionMark::now(),
+            }
+        }
+    }
+
     /// Whether it still is the newest version, and no other transaction has the row.
     pub fn is_newest(self) -> bool {
         self.found_in.debug_check();
@@ -87,11 +106,21 @@ pub enum RowLock {
     /// It has looked at a version, and others may change or lock the row first.
     Optimistic(Version),
     Held(Locked),
+    /// The same, by the version that this transaction has written or locked: good beyond the session in which it did.
+    Kept(Version),
 }
 
 impl RowLock {
     pub fn is_held(&self) -> bool {
-        matches!(self, RowLock::Held(_))
+        matches!(self, RowLock::Held(_) | RowLock::Kept(_))
+    }
+
+    /// The same lock, for longer than the session lasts.
+    pub fn kept(self) -> RowLock {
+        match self {
+            RowLock::Held(locked) => RowLock::Kept(locked.into_version()),
+            other => other,
+        }
     }
 
     /// Changes some columns, which locks the row; None if others have changed or locked it first.
@@ -99,6 +128,7 @@ impl RowLock {
         match self {
             RowLock::Optimistic(version) => version.change(columns),
             RowLock::Held(locked) => Some(locked.change(columns)),
+            RowLock::Kept(version) => Some(version.locked().change(columns)),
         }
         .map(RowLock::Held)
     }
@@ -107,7 +137,7 @@ impl RowLock {
     pub fn holds(&self) -> bool {
         match self {
             RowLock::Optimistic(version) => version.is_newest(),
-            RowLock::Held(_) => true,
+            RowLock::Held(_) | RowLock::Kept(_) => true,
         }
     }
 }

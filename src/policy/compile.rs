@@ -78,6 +78,7 @@ fn policy_of(row: &PolicyRow) -> Option<Policy> {
         name: row.policy.clone(),
         choice,
         needs_scores: choice.selection.rule().needs_scores,
+        unique_on_page: row.unique_on_page,
         model: model.map(|(name, version)| Model {
             name: name.clone(),
             version,

@@ -170,6 +170,8 @@ pub struct Policy {
     pub choice: Choice,
     /// Whether the selection looks at scores.
     pub needs_scores: bool,
+    /// Whether it leaves out what an earlier surface of the same page shows.
+    pub unique_on_page: bool,
     pub model: Option<Model>,
 }
 

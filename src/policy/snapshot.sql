@@ -52,7 +52,7 @@ SELECT pg_catalog.jsonb_build_object(
              'model_version', COALESCE(p.model_version, (
                 SELECT pg_catalog.max(m.version) FROM decide.model_version AS m
                  WHERE m.model = p.model AND m.approved_at IS NOT NULL)),
-             'selection', p.selection, 'params', p.params
+             'selection', p.selection, 'params', p.params, 'unique_on_page', p.unique_on_page
            ) ORDER BY p.policy COLLATE "C")
       FROM decide.policy AS p), '[]'),
   'event_types', COALESCE((

@@ -121,6 +121,9 @@ pub struct PolicyRow {
     pub model_version: Option<i32>,
     pub selection: String,
     pub params: Box<RawValue>,
+    /// Not in bundles from before there were pages.
+    #[serde(default)]
+    pub unique_on_page: bool,
 }
 
 #[derive(Deserialize)]

@@ -121,6 +121,13 @@ impl UserRow {
         }
     }
 
+    /// The same, with what is in it put here.
+    pub fn lock_at_once(&mut self, user_key: Uuid) -> Option<Locked> {
+        let (row, locked) = UserRow::lock_free(user_key)?;
+        *self = row;
+        Some(locked)
+    }
+
     /// The same, if there is a row.
     pub fn lock_existing(user_key: Uuid) -> Option<(UserRow, Locked)> {
         UserRow::lock_as(user_key, Wait::ForIt).ok()

@@ -78,7 +78,10 @@ SELECT pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid) AS needs, CAS
  GROUP BY needs, object ORDER BY needs, object;
 -- what is looked up only when it runs: with a search_path of its own, and never in the schema of the verbs
 SELECT p.oid::regprocedure FROM public.ours AS m JOIN pg_proc AS p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass JOIN pg_language AS l ON l.oid = p.prolang
- WHERE l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL AND NOT 'search_path=pg_catalog, pg_temp' = ANY (COALESCE(p.proconfig, '{}'));
+ WHERE l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL AND p.prokind <> 'p' AND NOT 'search_path=pg_catalog, pg_temp' = ANY (COALESCE(p.proconfig, '{}'));
+-- a procedure that commits can have none: it runs as its caller, and its operators are qualified
+SELECT p.oid::regprocedure, p.prosecdef, regexp_replace(p.prosrc, 'OPERATOR\(pg_catalog\.\S+\)|::pg_catalog|:=|''[^'']*''', '', 'g') ~ '[-+*/<>=~!@#%^&|:]' AS operators
+  FROM public.ours AS m JOIN pg_proc AS p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass WHERE p.prokind = 'p';
 SELECT p.oid::regprocedure FROM public.ours AS m JOIN pg_proc AS p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass WHERE p.prosrc ~ '\mpublic\M';
 
 -- nothing of it runs when the extension is used

@@ -28,6 +28,9 @@ CREATE TABLE calls (call text);
 INSERT INTO calls VALUES
   ('SELECT count(*) FROM public.decide(''ann'', ''home'')'), ('SELECT count(*) FROM public.decide(42, ''home'')'),
   ('SELECT count(*) FROM public.decide(''a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11''::uuid, ''home'')'),
+  ('SELECT count(*) FROM public.decide(''ann'', ARRAY[''home''])'), ('SELECT count(*) FROM public.decide(42, ARRAY[''home''])'),
+  ('SELECT count(*) FROM public.decide(''a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11''::uuid, ARRAY[''home''])'), ('SELECT count(*) FROM decide.decide_batch(''{}'')'),
+  ('CALL decide.decide_batch(''SELECT 1'', ''pg_class'')'), ('SELECT * FROM decide.batch_statements(''SELECT 1'', ''pg_class'', 1, true)'),
   ('SELECT public.track(''{}''::jsonb)'), ('SELECT public.track(''{}''::text)'), ('SELECT * FROM public.track(''{}''::jsonb[])'),
   ('SELECT public.track(''{}''::jsonb, true)'), ('SELECT decide.release_quarantine(''01920000-0000-7000-8000-000000000000'')'), ('SELECT * FROM decide.release_all(''absent'')'),
   ('SELECT count(*) FROM decide.explain(''ann'', ''home'')'), ('SELECT count(*) FROM decide.features(''ann'')'),

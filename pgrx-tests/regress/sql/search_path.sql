@@ -32,6 +32,11 @@ CREATE OPERATOR evil.<= (LEFTARG = anyelement, RIGHTARG = anyelement, FUNCTION =
 CREATE FUNCTION evil.arrow(jsonb, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN 'mobile'; END $$;
 CREATE OPERATOR evil.->> (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = evil.arrow);
 CREATE OPERATOR evil.- (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = evil.arrow);
+CREATE OPERATOR evil.< (LEFTARG = anyelement, RIGHTARG = anyelement, FUNCTION = evil.steal_bool);
+CREATE OPERATOR evil.> (LEFTARG = anyelement, RIGHTARG = anyelement, FUNCTION = evil.steal_bool);
+CREATE FUNCTION evil.array_append(pg_catalog.jsonb[], pg_catalog.jsonb) RETURNS pg_catalog.jsonb[] LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN $1; END $$;
+CREATE FUNCTION evil.cardinality(pg_catalog.jsonb[]) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN 6; END $$;
+CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN NULL; END $$;
 CREATE FUNCTION evil.length(text) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN 6; END $$;
 CREATE FUNCTION evil.abs(integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN 1; END $$;
 CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.steal(); RETURN NULL; END $$;
@@ -54,6 +59,10 @@ SELECT public.track('{"event_id": "e\'1", "type": "click", "user_id": "ann", "at
 SELECT public.track('{"event_id": "e1", "type": "click", "user_id": "ann", "at": "2026-01-01T00:00:00Z"}'::pg_catalog.text);
 SELECT public.track('{"event_id": "e1", "type": "click", "user_id": "ann", "at": "2026-01-01T00:00:00Z"}'::pg_catalog.text);
 SELECT public.track('{"event_id": ""}'::pg_catalog.text);
+SELECT pg_catalog.count(*) FROM public.decide('ann'::text, ARRAY['home']::pg_catalog.text[], '{"device": "desktop"}'::pg_catalog.jsonb);
+CREATE TABLE evil.result (user_id text, surface text, slot int, action text, probability float8, decision_id pg_catalog.uuid, reason text, PRIMARY KEY (user_id, surface, slot));
+CALL decide.decide_batch('SELECT ''bob''::text AS user_id, ''home''::text AS surface', 'evil.result', 1);
+CALL decide.decide_batch('SELECT ''bob''::text AS user_id, ''home''::text AS surface', 'evil.result', 1);
 RESET SESSION AUTHORIZATION;
 RESET search_path;
 RESET standard_conforming_strings;

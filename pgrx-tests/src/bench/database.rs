@@ -17,6 +17,7 @@ const STATES: &str = include_str!("../../bench/setup-users.sql");
 const FLOOR: &str = include_str!("../../bench/setup-floor.sql");
 const HAND: &str = include_str!("../../bench/setup-hand.sql");
 const CAPS: &str = include_str!("../../bench/setup-caps.sql");
+const PAGES: &str = include_str!("../../bench/setup-pages.sql");
 const TRACKING: &str = include_str!("../../bench/setup-tracking.sql");
 
 const SETTLE: &str = include_str!("../../bench/settle.sql");
@@ -56,6 +57,7 @@ impl Purpose {
                 ("setup-floor.sql", FLOOR),
                 ("setup-hand.sql", HAND),
                 ("setup-caps.sql", CAPS),
+                ("setup-pages.sql", PAGES),
             ],
             Self::Many => &[
                 ("setup-policy.sql", POLICY),

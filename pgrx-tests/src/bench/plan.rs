@@ -81,6 +81,8 @@ pub struct Work<'a> {
     pub slots: u32,
     /// The surface, where its shape does not say which.
     pub asked: Option<&'static str>,
+    /// How many decisions a transaction makes.
+    pub decisions: u32,
 }
 
 impl<'a> Work<'a> {
@@ -93,6 +95,7 @@ impl<'a> Work<'a> {
             candidates: 100,
             slots: 1,
             asked: None,
+            decisions: 1,
         }
     }
 
@@ -121,6 +124,23 @@ impl<'a> Work<'a> {
             candidates,
             slots,
             asked: None,
+            decisions: 1,
+        }
+    }
+
+    /// Several decisions in one call: on a page of five surfaces, or for a batch of users.
+    fn together(
+        name: &str,
+        script: &'static str,
+        database: &'a Database,
+        surface: &'static str,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            script,
+            asked: Some(surface),
+            decisions: if script == "page" { SURFACES } else { REQUESTS },
+            ..Self::plain(script, database)
         }
     }
 
@@ -133,6 +153,7 @@ impl<'a> Work<'a> {
             candidates: 0,
             slots: 0,
             asked: None,
+            decisions: 1,
         }
     }
 
@@ -155,6 +176,25 @@ impl<'a> Work<'a> {
             };
             let answer: String = client.query_one(&format!("SELECT {sql}"), &[])?.get(0);
             ensure!(answer == expected, "{} answers {answer}", self.name);
+            return Ok(());
+        }
+        if self.decisions > 1 {
+            let surface = self.surface();
+            let sql = match self.script {
+                "page" => {
+                    "SELECT count(reason), count(*) FROM decide(1::bigint, ARRAY(SELECT format('%s_%s', $1::text, i) FROM generate_series(1, 5) AS i))"
+                }
+                _ => {
+                    "SELECT count(reason), count(*) FROM decide.decide_batch(bench.requests(0, $1::text, 500))"
+                }
+            };
+            let row = client.query_one(sql, &[&surface])?;
+            let found: (i64, i64) = (row.get(0), row.get(1));
+            ensure!(
+                found == (0, i64::from(self.decisions)),
+                "{} answers {found:?}",
+                self.name
+            );
             return Ok(());
         }
         let context = serde_json::json!({"device": "mobile"});
@@ -276,6 +316,7 @@ impl<'a> Plan<'a> {
         });
         sets.extend([false, true].map(|durable| capped(small, durable)));
         sets.extend(caps_at_a_size(databases));
+        sets.extend([false, true].map(|durable| together(small, durable)));
         let track = databases.track;
         sets.extend(
             [false, true]
@@ -310,6 +351,43 @@ fn capped(database: &Database, durable: bool) -> Set<'_> {
         clients: 8,
         durable,
         work,
+    }
+}
+
+/// The title of the set of pages and batches.
+pub fn together_title(durable: bool) -> String {
+    let sync = if durable { "on" } else { "off" };
+    format!("pages and batches, synchronous_commit {sync}")
+}
+
+/// Pages of five surfaces and batches of users, without caps, and with a cap per user and a budget.
+pub const PAGE: &str = "page of 5 surfaces";
+pub const CAPPED_PAGE: &str = "page of 5 surfaces, caps";
+pub const BATCH: &str = "batch of 500";
+pub const CAPPED_BATCH: &str = "batch of 500, caps";
+
+/// One of the surfaces of a page with caps.
+pub const OF_PAGE: &str = "decide, caps of the page";
+
+/// How many decisions these make.
+const SURFACES: u32 = 5;
+const REQUESTS: u32 = 500;
+
+/// Pages and batches beside single decisions.
+fn together(database: &Database, durable: bool) -> Set<'_> {
+    Set {
+        title: together_title(durable),
+        clients: 8,
+        durable,
+        work: vec![
+            Work::plain("decide", database),
+            Work::together(PAGE, "page", database, "page"),
+            Work::together(BATCH, "batch", database, "c100s1"),
+            Work::capped(ONE_CAP, database, "caps_1"),
+            Work::capped(OF_PAGE, database, "page_caps_1"),
+            Work::together(CAPPED_PAGE, "page", database, "page_caps"),
+            Work::together(CAPPED_BATCH, "batch", database, "caps_1"),
+        ],
     }
 }
 

@@ -299,7 +299,54 @@ fn goals(results: &Results) -> Vec<String> {
             true,
         ),
     ];
-    goals.iter().map(|goal| goal.verdict(results)).collect()
+    let goals = goals.iter().map(|goal| goal.verdict(results));
+    goals.chain(together(results)).collect()
+}
+
+/// Those of pages and batches.
+fn together(results: &Results) -> Vec<String> {
+    let mut verdicts = Vec::new();
+    for durable in [false, true] {
+        let set = &plan::together_title(durable);
+        let sync = if durable { "on" } else { "off" };
+        let verdict = |what: &str, workload: &str, to: &str, wanted| {
+            let goal = Goal {
+                what: &format!("{what}, {sync}"),
+                set,
+                workload: workload.into(),
+                to: to.into(),
+                wanted,
+            };
+            goal.verdict(results)
+        };
+        // Five surfaces in 2.2 times the time of one.
+        let wanted = 0.0..=2.2 / 5.0;
+        let what = "one of 5 surfaces at most 0.44 × the time of one";
+        verdicts.push(verdict(what, "decide", plan::PAGE, wanted.clone()));
+        let what = "… with caps of the page";
+        verdicts.push(verdict(what, plan::OF_PAGE, plan::CAPPED_PAGE, wanted));
+        // Without a flush for each call there is less to save.
+        let least = if durable { 3.0 } else { 0.0 };
+        let wanted = least..=f64::INFINITY;
+        let what = match durable {
+            true => "a batch decides at least 3 × as many as single calls",
+            false => "a batch and single calls, for comparison",
+        };
+        verdicts.push(verdict(what, plan::BATCH, "decide", wanted.clone()));
+        let what = "… with caps";
+        verdicts.push(verdict(what, plan::CAPPED_BATCH, plan::ONE_CAP, wanted));
+        for workload in [plan::BATCH, plan::CAPPED_BATCH] {
+            let what = format!("{workload}: at most 40 µs of CPU each, {sync}");
+            verdicts.push(match results.cpu_of_decision(set, workload) {
+                None => format!("not measured  {what}"),
+                Some(Ratio { median, min, max }) => {
+                    let met = if median <= 40.0 { "met" } else { "not met" };
+                    format!("{met:<12}  {what:<51} {median:.1} ({min:.1}–{max:.1})")
+                }
+            });
+        }
+    }
+    verdicts
 }
 
 impl Goal<'_> {

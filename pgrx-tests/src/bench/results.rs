@@ -22,6 +22,8 @@ pub struct Measured {
     pub synchronous_commit: bool,
     pub candidates: u32,
     pub slots: u32,
+    /// Decisions of a transaction.
+    pub decisions: u32,
     pub users: u64,
     pub round: u32,
     pub tps: f64,
@@ -39,12 +41,19 @@ impl Measured {
             synchronous_commit: set.durable,
             candidates: work.candidates,
             slots: work.slots,
+            decisions: work.decisions,
             users: work.database.users,
             round,
             tps: run.tps,
             latency_ms: run.latency_ms,
             cpu_us: run.cpu_us,
         }
+    }
+}
+
+impl Measured {
+    fn cpu_of_decision(&self) -> Option<f64> {
+        Some(self.cpu_us? / f64::from(self.decisions))
     }
 }
 
@@ -134,16 +143,25 @@ impl Results {
         }
     }
 
-    /// How many times as many transactions a workload makes as another one of its set.
+    /// How many times as many decisions a workload makes as another one of its set; of what makes one each,
+    /// transactions.
     pub fn ratio(&self, set: &str, workload: &str, to: &str) -> Option<Ratio> {
-        self.compare(set, workload, to, |run, other| Some(run.tps / other.tps))
+        let per_second = |run: &Measured| run.tps * f64::from(run.decisions);
+        self.compare(set, workload, to, |run, other| {
+            Some(per_second(run) / per_second(other))
+        })
     }
 
-    /// How many times as much processor time the other one takes.
+    /// How many times as much processor time the other one takes for a decision.
     pub fn cpu_ratio(&self, set: &str, workload: &str, to: &str) -> Option<Ratio> {
         self.compare(set, workload, to, |run, other| {
-            Some(other.cpu_us? / run.cpu_us?)
+            Some(other.cpu_of_decision()? / run.cpu_of_decision()?)
         })
+    }
+
+    /// The processor time of a decision, in microseconds, over all rounds.
+    pub fn cpu_of_decision(&self, set: &str, workload: &str) -> Option<Ratio> {
+        self.compare(set, workload, workload, |run, _| run.cpu_of_decision())
     }
 
     /// Compares two workloads round by round.
@@ -152,7 +170,7 @@ impl Results {
         set: &str,
         workload: &str,
         to: &str,
-        ratio: fn(&Measured, &Measured) -> Option<f64>,
+        ratio: impl Fn(&Measured, &Measured) -> Option<f64>,
     ) -> Option<Ratio> {
         let others: Vec<&Measured> = self.rounds_of(set, to).collect();
         let ratios = self.rounds_of(set, workload).filter_map(|run| {

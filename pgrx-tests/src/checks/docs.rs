@@ -36,6 +36,11 @@ pub fn limits_run(database: &Database) -> Result<()> {
     run(database, "docs/limits.md")
 }
 
+/// What pages and batches show runs by itself.
+pub fn pages_and_batches_run(database: &Database) -> Result<()> {
+    run(database, "docs/pages-and-batches.md")
+}
+
 /// Upkeep lists every job, with how often it runs and what it does, as the extension says it.
 pub fn name_every_job(database: &Database) -> Result<()> {
     let workspace = Workspace::find()?;

@@ -5,6 +5,7 @@
 //! check finds it as usual. To add one, write a function and name it in `ALL`.
 
 mod backfill;
+mod batches;
 mod caps;
 mod catalog;
 mod columns;
@@ -64,6 +65,7 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("docs/first_steps_run", docs::first_steps_run),
     ("docs/limits_run", docs::limits_run),
+    ("docs/pages_and_batches_run", docs::pages_and_batches_run),
     ("docs/name_every_job", docs::name_every_job),
     ("docs/name_every_reason", lists::name_every_reason),
     ("docs/name_every_setting", lists::name_every_setting),
@@ -133,6 +135,19 @@ pub const ALL: &[(&str, Check)] = &[
     (
         "envelope/bounds_decisions_at_once",
         envelope::bounds_decisions_at_once,
+    ),
+    (
+        "batches/pages_are_drawn_as_logged",
+        batches::pages_are_drawn_as_logged,
+    ),
+    ("batches/resume_what_is_left", batches::resume_what_is_left),
+    (
+        "batches/are_exact_side_by_side",
+        batches::are_exact_side_by_side,
+    ),
+    (
+        "batches/end_when_cancelled_and_stay_small",
+        batches::end_when_cancelled_and_stay_small,
     ),
     ("frequencies/of_uniform", frequencies::of_uniform),
     ("frequencies/of_greedy", frequencies::of_greedy),

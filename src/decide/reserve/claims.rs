@@ -115,7 +115,8 @@ impl Reservation<'_> {
         let kept_back = cap.limit - self.request.mode_limits.limit(cap.limit);
         loop {
             let terms = cap.terms(self.moment);
-            let rows = budget.stripes(Visibility::Dirty, &terms);
+            let mut rows = budget.stripes(Visibility::Dirty, &terms);
+            self.overlay_held(index, &mut rows);
             let free = rows.iter().map(|row| row.free(&terms));
             let most = free.fold(0, i64::saturating_add).saturating_sub(kept_back);
             let of_others = rows.iter().filter(|row| !self.has(index, row.number));
@@ -139,6 +140,16 @@ impl Reservation<'_> {
             let units = self.units_claimed(index).saturating_add(overdrawn);
             if units >= least || !contested || !self.wait_for_one(index, &rows) {
                 return state(contested);
+            }
+        }
+    }
+
+    /// Puts the rows of a budget that are held in place of what the table says: they may not be written yet.
+    fn overlay_held(&self, index: usize, rows: &mut [Stripe]) {
+        for held in self.held.iter().filter(|held| held.cap == index) {
+            let mut rows = rows.iter_mut();
+            if let Some(row) = rows.find(|row| row.number == held.stripe.number) {
+                row.clone_from(&held.stripe);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::counter::{Capacity, CounterState, HeldRow};
+use super::kept::Kept;
 use crate::caps::{Cap, Limits};
 use crate::decide::request::Request;
 use crate::math::ledger;
@@ -59,6 +60,10 @@ pub struct Reservation<'a> {
     pub(super) user: Option<RowLock>,
     pub(super) exposures: Vec<i64>,
     pub(super) exposures_before: Option<Vec<i64>>,
+    /// The exposures are written at the end of the call.
+    pub(super) user_changed: bool,
+    /// What the decisions of the call keep for each other.
+    pub(super) kept: &'a mut Kept,
     pub(super) held: Vec<HeldRow>,
     /// What was drawn could not be taken once: from then on every budget is claimed before the draw.
     pub(super) must_claim_all: bool,
@@ -75,6 +80,7 @@ impl<'a> Reservation<'a> {
         request: &'a Request<'a>,
         decides: bool,
         time_left: Option<Duration>,
+        kept: &'a mut Kept,
     ) -> Reservation<'a> {
         let limits = &request.surface.limits;
         let mut reservation = Reservation {
@@ -90,6 +96,8 @@ impl<'a> Reservation<'a> {
             user: None,
             exposures: Vec::new(),
             exposures_before: None,
+            user_changed: false,
+            kept,
             held: Vec::new(),
             must_claim_all: false,
             lock_wait_ms: LOCK_WAIT_MS,
@@ -108,7 +116,7 @@ impl<'a> Reservation<'a> {
             self.state
         );
         debug_assert!(
-            !next.is_last() || self.held.iter().all(|row| !row.changed),
+            !next.is_last() || self.held.iter().all(|row| !self.must_write(row)),
             "a reservation that becomes {next:?} has a row that is not written"
         );
         self.state = next;
@@ -117,6 +125,11 @@ impl<'a> Reservation<'a> {
     /// To be called by what is done in one state only.
     pub(super) fn must_be(&self, state: State) {
         debug_assert_eq!(self.state, state, "the state of a reservation");
+    }
+
+    /// Whether a row is to be written before the decision ends.
+    pub(super) fn must_write(&self, row: &HeldRow) -> bool {
+        row.changed && !self.kept.defers(row.row_lock.as_ref())
     }
 
     /// The moment of the decision.

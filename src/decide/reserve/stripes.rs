@@ -189,9 +189,14 @@ impl Reservation<'_> {
         stripe.allowed += amount as f64;
     }
 
-    /// Writes the rows that have changed; false if another transaction was faster with one of them.
+    /// Writes the rows that have changed, but for those that are written at the end of the call; false if another
+    /// transaction was faster with one of them.
     pub(super) fn write_stripes(&mut self) -> bool {
-        for row in self.held.iter_mut().filter(|row| row.changed) {
+        for index in 0..self.held.len() {
+            if !self.must_write(&self.held[index]) {
+                continue;
+            }
+            let row = &mut self.held[index];
             let row_lock = row.row_lock.take();
             row.row_lock = row_lock.and_then(|row_lock| row.stripe.write(row_lock));
             if row.row_lock.is_none() {

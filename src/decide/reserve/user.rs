@@ -9,9 +9,12 @@ use crate::pg::version::RowLock;
 use crate::policy::UserRow;
 
 impl Reservation<'_> {
-    /// Takes over the row as it was read for the features; without one locks the row, or reads it where nothing is
+    /// Takes over the row that an earlier decision of the call has locked, or the one that was read for the features; without one locks the row, or reads it where nothing is
     /// taken.
     pub(super) fn open_user(&mut self, row: &UserRow) {
+        if self.counts_in_user_row() && self.take_over_user() {
+            return;
+        }
         match row.version {
             Some(version) if self.decides && self.counts_in_user_row() => {
                 self.exposures.extend(&row.exposures);
@@ -29,7 +32,13 @@ impl Reservation<'_> {
         let key = self.request.user_key;
         let mut row = UserRow::default();
         if self.decides {
-            let locked = row.lock_within(key, self.lock_wait_ms);
+            let locked = match self.kept.may_wait_for_user() {
+                true => row.lock_within(key, self.lock_wait_ms),
+                false => row.lock_at_once(key),
+            };
+            if locked.is_none() {
+                self.kept.note_busy_user();
+            }
             self.user = locked.map(RowLock::Held);
             self.is_moment_stale = true;
         } else {
@@ -59,10 +68,24 @@ impl Reservation<'_> {
     pub(super) fn is_behind_user(&self) -> bool {
         let caps = (0..self.limits.caps.len()).map(|index| self.cap(index));
         let mut of_user = caps.filter(|cap| cap.per.is_of_user());
-        of_user.any(|cap| {
-            let block = ledger::block(&self.exposures, cap.number.into());
-            ledger::newest(block).is_some_and(|newest| newest > self.moment)
-        })
+        of_user.any(|cap| self.newest_of_user(cap) > Some(self.moment))
+    }
+
+    /// The time of the newest entry of a cap in the row of the user.
+    fn newest_of_user(&self, cap: &Cap) -> Option<i64> {
+        ledger::newest(ledger::block(&self.exposures, cap.number.into()))
+    }
+
+    /// Moves the moment behind that of an earlier decision of the call, if events are to confirm what both reserve: a
+    /// reservation is found by its moment and its action.
+    pub(super) fn leave_moment_of_others(&mut self) {
+        let caps = (0..self.limits.caps.len()).map(|index| self.cap(index));
+        let reserving = caps.filter(|cap| cap.per.is_of_user() && cap.counts.is_some());
+        let newest = reserving.filter_map(|cap| self.newest_of_user(cap)).max();
+        if newest == Some(self.moment) {
+            self.moment += 1;
+            self.is_moment_stale = true;
+        }
     }
 
     /// Writes what is shown into the row. False where the row is not any more what the draw was made from, whatever was
@@ -79,7 +102,13 @@ impl Reservation<'_> {
             self.user = Some(row_lock).filter(|_| holds);
             return holds;
         }
-        self.user = UserRow::write_exposures(&exposures, row_lock);
+        self.user = match self.kept.defers(Some(&row_lock)) {
+            true => {
+                self.user_changed = true;
+                Some(row_lock)
+            }
+            false => UserRow::write_exposures(&exposures, row_lock),
+        };
         if self.exposures_before.is_none() {
             self.exposures_before = Some(std::mem::take(&mut self.exposures));
         }

@@ -1,0 +1,1 @@
+SELECT count(*) FROM decide.decide_batch(bench.requests(:client_id, :surface, 500));

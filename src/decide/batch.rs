@@ -1,0 +1,132 @@
+//! A batch: requests of many users, decided in one call. Users are locked in one order, whatever the order of requests,
+//! so that two batches cannot wait for each other in a circle.
+
+use std::borrow::Cow;
+
+use super::decision::Decision;
+use super::request::{Request, Visit, surface_named};
+use super::shared::Shared;
+use super::stage::Stopwatch;
+use super::{buffers, decide, envelope};
+use crate::error::Error;
+use crate::pg::json::{Field, Json};
+use crate::pg::{Session, clock, session};
+use crate::policy::{self, Bundle, Surface};
+
+/// Requests that a call has at most: what it locks stays locked until its transaction ends.
+const MOST_REQUESTS: usize = 100_000;
+
+/// Decisions whose traces are added together, and whose memory is freed together.
+const GROUP: usize = 64;
+
+/// What one element of the array asks for.
+pub struct Asked<'a> {
+    /// Its number in the array, from 1.
+    pub number: i32,
+    /// As it was said, None where the caller does not say who the user is.
+    pub user_id: Option<Cow<'a, str>>,
+    visit: Visit<'a>,
+    surface: &'a Surface,
+}
+
+/// Decides on all requests, and hands each decision to `then` in the same session, in the order in which users are
+/// locked.
+pub fn decide_batch(
+    requests: &[Option<Json<'_>>],
+    mut then: impl FnMut(&Asked<'_>, &Decision<'_>),
+) -> Result<(), Error> {
+    if requests.len() > MOST_REQUESTS {
+        return Err(Error::TooMany {
+            what: "requests",
+            number: requests.len(),
+            most: MOST_REQUESTS,
+        });
+    }
+    buffers::with(|buffers| {
+        let now = clock::now();
+        let bundle = policy::current(now)?;
+        let mut batch = Vec::with_capacity(requests.len());
+        for (i, request) in requests.iter().enumerate() {
+            session::check_interrupts();
+            let number = i + 1;
+            let asked = read(request.as_ref(), number as i32, &bundle, now);
+            batch.push(asked.map_err(|error| error.of_request(number))?);
+        }
+        batch.sort_by_key(|asked| asked.visit.user_key);
+        let admitted = envelope::admit();
+        let mut shared = Shared::of_several(admitted.is_ok());
+        let mut user_before = None;
+        for group in batch.chunks_mut(GROUP) {
+            let _session = Session::open();
+            for asked in group {
+                session::check_interrupts();
+                let visit = &mut asked.visit;
+                match user_before {
+                    // All requests of a user are of one moment, as what is read of them.
+                    Some((user_key, now)) if user_key == visit.user_key => visit.now = now,
+                    _ => {
+                        shared.kept.leave_user();
+                        buffers.features.forget();
+                        visit.now = clock::now();
+                        user_before = Some((visit.user_key, visit.now));
+                    }
+                }
+                let request = Request::new(visit, &bundle, asked.surface, None);
+                let decision = decide(request, &mut shared, buffers, Stopwatch::start());
+                then(asked, &decision);
+            }
+            shared.traces.flush();
+        }
+        let _session = Session::open();
+        shared.write();
+        Ok(())
+    })
+}
+
+/// Reads a request. Whatever is wrong with it is the caller's own mistake.
+fn read<'a>(
+    request: Option<&Json<'a>>,
+    number: i32,
+    bundle: &'a Bundle,
+    now: i64,
+) -> Result<Asked<'a>, Error> {
+    let request = request.ok_or(Error::Null("a request"))?;
+    if !request.is_object() {
+        return Err(Error::BadRequest("is not a JSON object"));
+    }
+    let fields = ["user_id", "surface", "context"].map(|name| request.get(name));
+    if request.fields() > fields.iter().flatten().count() {
+        return Err(Error::BadRequest(
+            "has a field other than user_id, surface and context",
+        ));
+    }
+    let [user_id, surface, context] = fields;
+    let user_id = match user_id {
+        None | Some(Field::Null) => None,
+        Some(Field::Text(text)) => Some(Cow::from(text)),
+        Some(_) => {
+            let whole = request.bigint("user_id");
+            let whole = whole.ok_or(Error::BadRequest(
+                "has a user_id that is neither a text nor a whole number",
+            ))?;
+            Some(Cow::from(whole.to_string()))
+        }
+    };
+    let surface = match surface {
+        None | Some(Field::Null) => None,
+        Some(Field::Text(name)) => Some(name),
+        Some(_) => return Err(Error::BadRequest("has a surface that is no text")),
+    };
+    let context = match context {
+        None | Some(Field::Null) => Json::nothing(),
+        Some(_) => request.document("context").unwrap_or_else(Json::nothing),
+    };
+    let visit = Visit::of(user_id.as_deref(), context, now)?;
+    let surface = surface_named(bundle, surface)?;
+    Ok(Asked {
+        number,
+        user_id,
+        visit,
+        surface,
+    })
+}
