@@ -25,7 +25,8 @@ pub struct Key {
 thread_local! {
     static KEY: RefCell<Option<(u64, Rc<Key>)>> = const { RefCell::new(None) };
     static SECRET: Statement = const { Statement::new(
-        "SELECT s.key FROM decide.secret AS s WHERE s.secret = 'user_key'", &[]) };
+        "SELECT s.key, 'decide.publication'::pg_catalog.regclass::pg_catalog.oid \
+           FROM decide.secret AS s WHERE s.secret = 'user_key'", &[]) };
 }
 
 impl Key {
@@ -65,7 +66,15 @@ pub fn key() -> Result<Rc<Key>, Error> {
     }
     let _session = Session::open();
     let mut secret: Option<Vec<u8>> = None;
-    on_latest_snapshot(|| SECRET.with(|statement| statement.read(&[], |row| secret = row.get(1))));
+    // A publish may draw another key; a session that asks for pseudonyms only must hear of it too.
+    on_latest_snapshot(|| {
+        SECRET.with(|statement| {
+            statement.read(&[], |row| {
+                invalidation::watch(Watch::Publication, row.must(2));
+                secret = row.get(1);
+            })
+        })
+    });
     let key = Rc::new(Key::new(&secret.ok_or(Error::NothingPublished)?));
     KEY.set(Some((changes, key.clone())));
     Ok(key)
