@@ -34,44 +34,46 @@ SET search_path = pg_catalog, pg_temp
 RETURN 5000;
 COMMENT ON FUNCTION decide.movable_rows() IS 'How many rows of a day are moved to its new partition at once, under a lock';
 
-CREATE FUNCTION decide.missing_partitions(first date, last date, older boolean)
-RETURNS TABLE (parent text, day date, waiting bigint)
+CREATE FUNCTION decide.days_without_partition(parent text, first date, last date) RETURNS date[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT ARRAY(SELECT d::date FROM generate_series(first::timestamp, last::timestamp, interval '1 day') AS d
+                WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relispartition
+                                     AND c.oid = to_regclass(format('decide.%I', parent || '_' || to_char(d, 'YYYYMMDD')))))
+$$;
+COMMENT ON FUNCTION decide.days_without_partition(text, date, date) IS 'The days of a table that have no partition of their name';
+
+CREATE FUNCTION decide.missing_partitions(parent text, first date, last date, older boolean)
+RETURNS TABLE (day date, waiting bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
   today CONSTANT date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
-  daily text;
-  missing date[];
+  missing CONSTANT date[] := decide.days_without_partition(parent, first, last);
 BEGIN
-  FOREACH daily IN ARRAY ARRAY['event', 'outcome', 'trace'] LOOP
-    missing := ARRAY(SELECT d::date FROM generate_series(first::timestamp, last::timestamp, interval '1 day') AS d
-                      WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relispartition
-                                           AND c.oid = to_regclass(format('decide.%I', daily || '_' || to_char(d, 'YYYYMMDD')))));
-    CONTINUE WHEN missing = '{}' AND NOT older;
-    BEGIN
-      RETURN QUERY EXECUTE format(
-        'SELECT %1$L, d.day, COALESCE(w.rows, 0) FROM unnest($1) AS d (day) '
-        '  LEFT JOIN (SELECT (t.%2$I AT TIME ZONE ''UTC'')::date AS day, count(*) AS rows FROM decide.%3$I AS t '
-        '              WHERE isfinite(t.%2$I) GROUP BY 1) AS w USING (day) '
-        'UNION ALL '
-        'SELECT %1$L, w.day, w.rows '
-        '  FROM (SELECT (t.%2$I AT TIME ZONE ''UTC'')::date AS day, count(*) AS rows FROM decide.%3$I AS t '
-        '         WHERE isfinite(t.%2$I) AND $2 GROUP BY 1) AS w '
-        ' WHERE w.day < $3 AND w.day < $4 AND w.rows > decide.movable_rows() '
-        '   AND to_regclass(''decide.%1$s_'' || to_char(w.day, ''YYYYMMDD'')) IS NULL '
-        ' ORDER BY 2', daily, decide.partition_key(daily), daily || '_default')
-        USING missing, older, first, today;
-    EXCEPTION WHEN lock_not_available THEN
-      -- Whoever makes the partition will find the lock as well, and say so.
-      RETURN QUERY SELECT daily, d.day, 0::bigint FROM unnest(missing) AS d (day);
-    END;
-  END LOOP;
+  IF missing = '{}' AND NOT older THEN
+    RETURN;
+  END IF;
+  RETURN QUERY EXECUTE format(
+    'WITH waiting AS (SELECT (t.%2$I AT TIME ZONE ''UTC'')::date AS day, count(*) AS rows '
+    '                   FROM decide.%3$I AS t WHERE isfinite(t.%2$I) GROUP BY 1) '
+    'SELECT d.day, COALESCE(w.rows, 0) FROM unnest($1) AS d (day) LEFT JOIN waiting AS w USING (day) '
+    'UNION ALL '
+    'SELECT w.day, w.rows FROM waiting AS w '
+    ' WHERE $2 AND w.day < $3 AND w.day < $4 AND w.rows > decide.movable_rows() '
+    '   AND to_regclass(''decide.%1$s_'' || to_char(w.day, ''YYYYMMDD'')) IS NULL '
+    ' ORDER BY 1', parent, decide.partition_key(parent), parent || '_default')
+    USING missing, older, first, today;
+EXCEPTION WHEN lock_not_available THEN
+  -- Whoever makes the partition will find the lock as well, and say so.
+  RETURN QUERY SELECT d.day, 0::bigint FROM unnest(missing) AS d (day);
 END
 $$;
-COMMENT ON FUNCTION decide.missing_partitions(date, date, boolean) IS
-  'The days that have no partition, of each table, and how many of their rows are in the default one; on request also earlier days that have many there';
+COMMENT ON FUNCTION decide.missing_partitions(text, date, date, boolean) IS
+  'The days of a table that have no partition, and how many of their rows are in the default one; on request also earlier days that have many there';
 
 CREATE FUNCTION decide.make_table_of_day(parent text, day date, name text) RETURNS void
 LANGUAGE plpgsql
@@ -259,9 +261,14 @@ DECLARE
   -- Where nothing is to be moved, a lock is not held either for as long as it takes to read more than this.
   large CONSTANT bigint := 33554432;
   today CONSTANT date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+  parents CONSTANT text[] := '{trace,outcome,event}';
+  parent text;
+  is_large boolean;
   made integer := 0;
-  missing record;
+  many record;
   page bigint;
+  now date[];
+  later date;
   held text;
 BEGIN
   IF NOT isfinite(first) OR NOT isfinite(last) OR last - first >= most THEN
@@ -269,33 +276,37 @@ BEGIN
       DETAIL = format('Both must be ordinary days, and at most %s days be made at once.', most);
   END IF;
   -- All is copied before anything is locked.
-  FOR missing IN
-    SELECT m.parent, m.day FROM decide.missing_partitions(first, last, false) AS m
+  FOR many IN
+    SELECT p.parent, m.day FROM unnest(parents) AS p (parent), decide.missing_partitions(p.parent, first, last, false) AS m
      WHERE moving AND m.waiting > decide.movable_rows() AND m.day < today
   LOOP
     page := 0;
     WHILE page IS NOT NULL LOOP
-      page := decide.copy_day(missing.parent, missing.day, page);
+      page := decide.copy_day(many.parent, many.day, page);
     END LOOP;
   END LOOP;
   PERFORM decide.take_turn_of_partitions();
-  FOR missing IN
-    SELECT l.parent, array_agg(l.day ORDER BY l.day) FILTER (WHERE NOT l.later) AS now,
-           min(l.day) FILTER (WHERE l.later) AS later, sum(l.waiting) FILTER (WHERE l.later) AS waiting
-      FROM (SELECT m.parent, m.day, m.waiting,
-                   CASE WHEN moving THEN m.waiting > decide.movable_rows() AND m.day >= today
-                        ELSE m.waiting > 0 OR pg_relation_size(format('decide.%I', m.parent || '_default')::regclass) > large END AS later
-              FROM decide.missing_partitions(first, last, false) AS m) AS l
-     GROUP BY l.parent ORDER BY l.parent
-  LOOP
-    BEGIN
-      made := made + decide.attach_days(missing.parent, COALESCE(missing.now, '{}'));
-    EXCEPTION WHEN lock_not_available THEN
-      held := COALESCE(held || ', ', '') || 'decide.' || missing.parent;
-    END;
-    IF missing.later IS NOT NULL THEN
-      RAISE WARNING 'not all partitions of decide.% were made, since rows of their days are in the default one', missing.parent
-        USING DETAIL = format('First day: %s; rows in decide.%s_default: %s.', missing.later, missing.parent, missing.waiting),
+  FOREACH parent IN ARRAY parents LOOP
+    CONTINUE WHEN decide.days_without_partition(parent, first, last) = '{}';
+    is_large := NOT moving AND pg_relation_size(format('decide.%I', parent || '_default')::regclass) > large;
+    now := NULL;
+    later := NULL;
+    IF NOT is_large THEN
+      SELECT array_agg(l.day ORDER BY l.day) FILTER (WHERE NOT l.stays), min(l.day) FILTER (WHERE l.stays) INTO now, later
+        FROM (SELECT m.day, CASE WHEN moving THEN m.waiting > decide.movable_rows() AND m.day >= today ELSE m.waiting > 0 END AS stays
+                FROM decide.missing_partitions(parent, first, last, false) AS m) AS l;
+      BEGIN
+        IF now IS NOT NULL THEN
+          made := made + decide.attach_days(parent, now);
+        END IF;
+      EXCEPTION WHEN lock_not_available THEN
+        held := COALESCE(held || ', ', '') || 'decide.' || parent;
+      END;
+    END IF;
+    IF is_large OR later IS NOT NULL THEN
+      RAISE WARNING 'not all partitions of decide.% were made, since rows of their days are in the default one', parent
+        USING DETAIL = CASE WHEN is_large THEN format('The table decide.%s_default is large.', parent)
+                            ELSE format('The first of these days is %s.', later) END,
               HINT = 'Nothing is lost. The job "partitions" moves them; a day that has many when it is over.';
     END IF;
   END LOOP;

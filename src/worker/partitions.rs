@@ -28,7 +28,7 @@ thread_local! {
 struct Days {
     table: String,
     days: Vec<String>,
-    /// The page of the default partition from which on rows are still to be copied.
+    /// The page of the default partition from which on rows are still to be copied (none: all are).
     page: Option<i64>,
 }
 
@@ -37,7 +37,8 @@ struct Days {
 struct Plan {
     to_copy: VecDeque<Days>,
     to_attach: VecDeque<Days>,
-    /// Tables that other transactions have locked: tried once more at the end.
+    /// What could not be copied, and tables that other transactions have locked: tried once more at the end, when an
+    /// error ends the run.
     held: VecDeque<Days>,
 }
 
@@ -82,16 +83,20 @@ impl Plan {
 
     fn step(&mut self) -> Result<Step, Error> {
         if let Some(mut days) = self.to_copy.pop_front() {
-            days.copy();
-            match days.page {
-                Some(_) => self.to_copy.push_front(days),
-                None => self.to_attach.push_back(days),
+            match attempt(|| days.copy()) {
+                Err(_) => self.held.push_back(days),
+                Ok(()) => self.go_on_with(days),
             }
             return Ok(Step::with_more(0));
         }
         let Some(days) = self.to_attach.pop_front() else {
             return Ok(match self.held.pop_front() {
                 None => Step::last(0),
+                Some(mut days) if days.page.is_some() => {
+                    days.copy();
+                    self.go_on_with(days);
+                    Step::with_more(0)
+                }
                 Some(days) => Step::with_more(days.attach().into()),
             });
         };
@@ -103,6 +108,13 @@ impl Plan {
                 Ok(Step::with_more(0))
             }
             Err(error) => error.raise(),
+        }
+    }
+
+    fn go_on_with(&mut self, days: Days) {
+        match days.page {
+            Some(_) => self.to_copy.push_front(days),
+            None => self.to_attach.push_back(days),
         }
     }
 }

@@ -78,8 +78,8 @@ fn lives(database: &Database, admin: &mut Client, owner: &mut Client) -> Result<
         "ALTER SYSTEM SET pg_decide.databases = '{}'",
         database.name
     ))?;
-    admin
-        .batch_execute("ALTER SYSTEM SET pg_decide.worker_interval = 1; SELECT pg_reload_conf()")?;
+    admin.batch_execute("ALTER SYSTEM SET pg_decide.worker_interval = 1")?;
+    admin.batch_execute("SELECT pg_reload_conf()")?;
     let begun = Instant::now();
     let states = "SELECT count(*) FILTER (WHERE succeeded_at IS NULL), count(*) FILTER (WHERE error IS NOT NULL) FROM decide.job_status";
     loop {

@@ -84,6 +84,10 @@ fn fill(server: &Server) -> Result<restore::Contents> {
     let mut client = server.connect(DATABASE)?;
     client.batch_execute("CREATE EXTENSION pg_decide")?;
     restore::live(&mut client)?;
+    // Some builds of the old version give this option to every column, and the new version does not know it.
+    client.batch_execute(
+        "UPDATE pg_catalog.pg_attribute SET attoptions = NULL WHERE attoptions::text LIKE '{pg_attver=%}'",
+    )?;
     let contents = restore::contents(&mut client)?;
     let due = "SELECT count(*) FROM decide.job_status WHERE enabled AND next_run <= now()";
     ensure!(shop::count(&mut client, due)? > 5, "no jobs are due");

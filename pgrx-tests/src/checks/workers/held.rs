@@ -45,6 +45,7 @@ pub fn pass_by_what_others_hold(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
     shop::open(&mut client)?;
     let other_database = database.server.create_database()?;
+    shop::open(&mut other_database.connect()?)?;
     client.batch_execute(
         "CREATE ROLE holder LOGIN; SELECT decide.grant('holder', 'serve'); \
          UPDATE decide.job SET every = '1 second' WHERE job <> 'partitions'; \
