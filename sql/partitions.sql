@@ -20,7 +20,8 @@ COMMENT ON FUNCTION decide.revoke_all(regclass) IS 'Revokes the rights that defa
 -- How a day gets its partition. Until then its rows are in the default one, and where they are many, moving them takes
 -- long. So they are copied first, to a table beside, while everybody goes on reading and writing; once that is done, the
 -- default partition is locked for as long as it takes to delete them there. A day that is not over goes on growing: if it
--- has many rows already, it stays where it is until its end.
+-- has many rows already, it stays where it is until its end. As long as today is there, decisions write to the default
+-- partition and would wait for that lock: then no day with many rows is moved.
 
 CREATE FUNCTION decide.partition_key(parent text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
@@ -45,7 +46,7 @@ $$;
 COMMENT ON FUNCTION decide.days_without_partition(text, date, date) IS 'The days of a table that have no partition of their name';
 
 CREATE FUNCTION decide.missing_partitions(parent text, first date, last date, older boolean)
-RETURNS TABLE (day date, waiting bigint)
+RETURNS TABLE (day date, waiting bigint, move text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -53,6 +54,7 @@ AS $$
 DECLARE
   today CONSTANT date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
   missing CONSTANT date[] := decide.days_without_partition(parent, first, last);
+  in_use CONSTANT boolean := decide.days_without_partition(parent, today, today) <> '{}';
 BEGIN
   IF missing = '{}' AND NOT older THEN
     RETURN;
@@ -60,20 +62,22 @@ BEGIN
   RETURN QUERY EXECUTE format(
     'WITH waiting AS (SELECT (t.%2$I AT TIME ZONE ''UTC'')::date AS day, count(*) AS rows '
     '                   FROM decide.%3$I AS t WHERE isfinite(t.%2$I) GROUP BY 1) '
-    'SELECT d.day, COALESCE(w.rows, 0) FROM unnest($1) AS d (day) LEFT JOIN waiting AS w USING (day) '
-    'UNION ALL '
-    'SELECT w.day, w.rows FROM waiting AS w '
-    ' WHERE $2 AND w.day < $3 AND w.day < $4 AND w.rows > decide.movable_rows() '
-    '   AND to_regclass(''decide.%1$s_'' || to_char(w.day, ''YYYYMMDD'')) IS NULL '
+    'SELECT m.day, m.rows, CASE WHEN m.rows <= decide.movable_rows() THEN ''at once'' '
+    '                           WHEN m.day < $4 AND NOT $5 THEN ''by copy'' ELSE ''later'' END '
+    '  FROM (SELECT d.day, COALESCE(w.rows, 0) AS rows FROM unnest($1) AS d (day) LEFT JOIN waiting AS w USING (day) '
+    '         UNION ALL '
+    '        SELECT w.day, w.rows FROM waiting AS w '
+    '         WHERE $2 AND w.day < $3 AND w.day < $4 AND w.rows > decide.movable_rows() '
+    '           AND to_regclass(''decide.%1$s_'' || to_char(w.day, ''YYYYMMDD'')) IS NULL) AS m '
     ' ORDER BY 1', parent, decide.partition_key(parent), parent || '_default')
-    USING missing, older, first, today;
+    USING missing, older, first, today, in_use;
 EXCEPTION WHEN lock_not_available THEN
   -- Whoever makes the partition will find the lock as well, and say so.
-  RETURN QUERY SELECT d.day, 0::bigint FROM unnest(missing) AS d (day);
+  RETURN QUERY SELECT d.day, 0::bigint, 'at once' FROM unnest(missing) AS d (day);
 END
 $$;
 COMMENT ON FUNCTION decide.missing_partitions(text, date, date, boolean) IS
-  'The days of a table that have no partition, and how many of their rows are in the default one; on request also earlier days that have many there';
+  'The days of a table that have no partition, how many of their rows are in the default one, and how these move: at once, by copy, later; on request also earlier days that have many there';
 
 CREATE FUNCTION decide.make_table_of_day(parent text, day date, name text) RETURNS void
 LANGUAGE plpgsql
@@ -260,7 +264,6 @@ DECLARE
   most CONSTANT int := 3660;
   -- Where nothing is to be moved, a lock is not held either for as long as it takes to read more than this.
   large CONSTANT bigint := 33554432;
-  today CONSTANT date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
   parents CONSTANT text[] := '{trace,outcome,event}';
   parent text;
   is_large boolean;
@@ -278,7 +281,7 @@ BEGIN
   -- All is copied before anything is locked.
   FOR many IN
     SELECT p.parent, m.day FROM unnest(parents) AS p (parent), decide.missing_partitions(p.parent, first, last, false) AS m
-     WHERE moving AND m.waiting > decide.movable_rows() AND m.day < today
+     WHERE moving AND m.move = 'by copy'
   LOOP
     page := 0;
     WHILE page IS NOT NULL LOOP
@@ -293,7 +296,7 @@ BEGIN
     later := NULL;
     IF NOT is_large THEN
       SELECT array_agg(l.day ORDER BY l.day) FILTER (WHERE NOT l.stays), min(l.day) FILTER (WHERE l.stays) INTO now, later
-        FROM (SELECT m.day, CASE WHEN moving THEN m.waiting > decide.movable_rows() AND m.day >= today ELSE m.waiting > 0 END AS stays
+        FROM (SELECT m.day, CASE WHEN moving THEN m.move = 'later' ELSE m.waiting > 0 END AS stays
                 FROM decide.missing_partitions(parent, first, last, false) AS m) AS l;
       BEGIN
         IF now IS NOT NULL THEN
@@ -307,7 +310,7 @@ BEGIN
       RAISE WARNING 'not all partitions of decide.% were made, since rows of their days are in the default one', parent
         USING DETAIL = CASE WHEN is_large THEN format('The table decide.%s_default is large.', parent)
                             ELSE format('The first of these days is %s.', later) END,
-              HINT = 'Nothing is lost. The job "partitions" moves them; a day that has many when it is over.';
+              HINT = 'Nothing is lost. The job "partitions" moves them; days that have many once today has a partition.';
     END IF;
   END LOOP;
   IF held IS NOT NULL AND made = 0 THEN

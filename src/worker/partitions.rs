@@ -2,7 +2,7 @@
 //!
 //! 1. The days that have no partition are looked up.
 //! 2. Those that are over and have many rows in the default partition are copied, some pages a step, while everybody
-//!    goes on reading and writing.
+//!    goes on reading and writing. (Not while today is there as well: decisions would wait for step 3.)
 //! 3. Partitions are attached: of each table all that have few rows together, the others one by one. Only this locks.
 
 use std::collections::VecDeque;
@@ -62,8 +62,8 @@ impl Plan {
     }
 
     fn add(&mut self, row: Row<'_>) {
-        let (table, day, many): (String, String, bool) = (row.must(1), row.must(2), row.must(3));
-        if many {
+        let (table, day, by_copy): (String, String, bool) = (row.must(1), row.must(2), row.must(3));
+        if by_copy {
             self.to_copy.push_back(Days {
                 table,
                 days: vec![day],

@@ -104,7 +104,15 @@ SELECT decide.publish('few partitions');
 \set VERBOSITY default
 SELECT * FROM default_rows();
 SELECT count(*) FROM pg_inherits WHERE inhparent = 'decide.event'::regclass;
--- the job moves the days that are over and have many, also an old one; the few rows of another old one stay
+-- nor does the job as long as today is there, and is written to
+SELECT decide.run_job('partitions');
+\set VERBOSITY terse
+SELECT decide.make_partitions(today() - 1, today());
+\set VERBOSITY default
+SELECT * FROM default_rows();
+-- once today has a partition, it moves the days that are over and have many, also an old one; the few rows of another old one stay
+DELETE FROM decide.event WHERE at >= today()::timestamp AT TIME ZONE 'UTC';
+SELECT decide.run_job('partitions');
 SELECT decide.run_job('partitions');
 SELECT * FROM default_rows();
 SELECT c.relname = 'event_' || to_char(today() - 40, 'YYYYMMDD') AS old, c.relname = 'event_' || to_char(today() - 1, 'YYYYMMDD') AS yesterday, c.relname = 'event_' || to_char(today(), 'YYYYMMDD') AS today, count(*) AS partitions

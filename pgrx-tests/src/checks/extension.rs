@@ -89,7 +89,7 @@ pub fn leaves_no_rights_behind(database: &Database) -> Result<()> {
             ("app", Some("USAGE"), "SELECT"),
             ("app", None, "GRANT USAGE ON SCHEMA app TO left_behind"),
         ] {
-            let mut held = |client: &mut Client| -> Result<Option<String>> {
+            let held = |client: &mut Client| -> Result<Option<String>> {
                 Ok(client.query_one(rights, &[&schema])?.get(0))
             };
             client.batch_execute(otherwise)?;
