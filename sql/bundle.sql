@@ -18,7 +18,7 @@ COMMENT ON COLUMN decide.bundle.content IS 'The policy, with the model versions 
 
 CREATE TABLE decide.publication (
   publication bigint PRIMARY KEY,
-  bundle bigint NOT NULL REFERENCES decide.bundle,
+  bundle bigint NOT NULL,
   kind text NOT NULL CHECK (kind IN ('publish', 'rollback')),
   at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   by text NOT NULL DEFAULT SESSION_USER,
@@ -61,7 +61,7 @@ COMMENT ON COLUMN decide.feature_slot.feature IS 'Name';
 COMMENT ON COLUMN decide.feature_slot.definition IS 'What it counts, and how fast it fades';
 
 CREATE TABLE decide.bundle_action (
-  bundle bigint NOT NULL REFERENCES decide.bundle ON DELETE CASCADE,
+  bundle bigint NOT NULL,
   surface text NOT NULL,
   rule int NOT NULL,
   number int NOT NULL,

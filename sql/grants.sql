@@ -51,6 +51,7 @@ CREATE TABLE decide.role_access (
   role name NOT NULL,
   access text NOT NULL,
   role_id oid,
+  usage_on name,
   PRIMARY KEY (role, access)
 );
 COMMENT ON TABLE decide.role_access IS 'Which role has been given which access by decide.grant';
@@ -58,6 +59,9 @@ COMMENT ON COLUMN decide.role_access.role IS 'Role, by the name that it had then
 COMMENT ON COLUMN decide.role_access.access IS 'Access: serve, analyse, operate or rules';
 COMMENT ON COLUMN decide.role_access.role_id IS
   'Role, by its OID: the same after a renaming, and another one where the name was given again; looked up anew when the row is restored';
+
+COMMENT ON COLUMN decide.role_access.usage_on IS
+  'Schema of decide() and track(), if decide.grant gave USAGE on it; the role had it otherwise, where this is null';
 
 -- Restored elsewhere, a role has another OID.
 CREATE FUNCTION decide.know_role() RETURNS trigger
@@ -71,6 +75,7 @@ END
 $$;
 COMMENT ON FUNCTION decide.know_role() IS 'Looks up the OID of the role that a row of decide.role_access names';
 CREATE TRIGGER know_role BEFORE INSERT ON decide.role_access FOR EACH ROW EXECUTE FUNCTION decide.know_role();
+ALTER TABLE decide.role_access ENABLE ALWAYS TRIGGER know_role;
 
 -- The rows of roles that are gone go, and those of renamed ones take the new name.
 CREATE FUNCTION decide.role_of(name name, access text) RETURNS oid
@@ -115,13 +120,21 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
+  verbs CONSTANT regnamespace := (SELECT x.extnamespace FROM pg_extension AS x WHERE x.extname = 'pg_decide');
+  usage_on name;
   needed record;
 BEGIN
   PERFORM decide.role_of(role, access);
   FOR needed IN SELECT * FROM decide.access_rights(access) LOOP
+    -- That schema is not ours, and DROP EXTENSION leaves it as it is: nothing is granted on it that the role has anyway.
+    IF needed.object = 'SCHEMA ' || verbs::text THEN
+      CONTINUE WHEN has_schema_privilege(role, verbs::oid, 'USAGE');
+      usage_on := (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = verbs);
+    END IF;
     EXECUTE format('GRANT %s ON %s TO %I', needed.rights, needed.object, role);
   END LOOP;
-  INSERT INTO decide.role_access AS r (role, access) VALUES (grant_rights.role, grant_rights.access) ON CONFLICT DO NOTHING;
+  INSERT INTO decide.role_access AS r (role, access, usage_on) VALUES (grant_rights.role, grant_rights.access, usage_on)
+  ON CONFLICT (role, access) DO UPDATE SET usage_on = COALESCE(excluded.usage_on, r.usage_on);
 END
 $$;
 COMMENT ON FUNCTION decide.grant_rights(name, text) IS 'What decide.grant does, without a limit of its own to waits for locks';
@@ -133,14 +146,17 @@ AS $$
 DECLARE
   needed record;
   known CONSTANT oid := decide.role_of(role, access);
+  verbs CONSTANT regnamespace := (SELECT x.extnamespace FROM pg_extension AS x WHERE x.extname = 'pg_decide');
+  given name;
 BEGIN
-  DELETE FROM decide.role_access AS r WHERE r.role_id = known AND r.access = revoke_rights.access;
+  DELETE FROM decide.role_access AS r WHERE r.role_id = known AND r.access = revoke_rights.access RETURNING r.usage_on INTO given;
   -- What another access of the role takes stays.
   FOR needed IN
     SELECT n.rights, n.object FROM decide.access_rights(revoke_rights.access) AS n
     EXCEPT
     SELECT k.rights, k.object FROM decide.role_access AS o, decide.access_rights(o.access) AS k WHERE o.role_id = known
   LOOP
+    CONTINUE WHEN needed.object = 'SCHEMA ' || verbs::text AND given IS NULL;
     EXECUTE format('REVOKE %s ON %s FROM %I', needed.rights, needed.object, role);
   END LOOP;
 END

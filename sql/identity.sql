@@ -135,7 +135,7 @@ BEGIN
     RAISE EXCEPTION '% "%" does not exist', kind, left(old, 200) USING ERRCODE = 'undefined_object',
       HINT = format('decide.%s lists them.', kind);
   END IF;
-  -- Foreign keys have followed. These are the references that are none.
+  -- Caps, policies and campaigns of actions have followed by triggers. These name it within arrays and documents.
   IF kind = 'surface' THEN
     UPDATE decide.action AS a SET surfaces = array_replace(a.surfaces, old, new) WHERE old = ANY (a.surfaces);
   ELSIF kind = 'action' THEN

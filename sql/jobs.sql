@@ -30,7 +30,9 @@ END
 $$;
 COMMENT ON FUNCTION decide.put_job() IS 'Replaces the row of a job by the one that is inserted';
 CREATE TRIGGER put_job BEFORE INSERT ON decide.job FOR EACH ROW EXECUTE FUNCTION decide.put_job();
-COMMENT ON TRIGGER put_job ON decide.job IS 'So that a dump can be restored';
+-- Also where rows come by logical replication: a subscriber has made them as well.
+ALTER TABLE decide.job ENABLE ALWAYS TRIGGER put_job;
+COMMENT ON TRIGGER put_job ON decide.job IS 'So that a dump can be restored, and replicated rows taken in';
 
 CREATE TABLE decide.job_run (
   job text PRIMARY KEY,
@@ -54,6 +56,20 @@ COMMENT ON COLUMN decide.job_run.error IS
 COMMENT ON COLUMN decide.job_run.failures IS 'Runs that have failed since the last one that did not';
 COMMENT ON COLUMN decide.job_run.users_left IS 'How many users it skipped, since other transactions had locked their rows; the next run tries them again';
 COMMENT ON COLUMN decide.job_run.next_run IS 'When it is due again: later each time while it fails, soon where other transactions hold it up';
+
+-- A restore makes partitions and loads rows by and by: a job that ran meanwhile would make the same ones. pg_dump has the
+-- session that creates the extension SET row_security = off; until that session ends, no worker does a job here.
+CREATE TABLE decide.restoring (
+  pid int NOT NULL,
+  backend_start timestamptz NOT NULL,
+  PRIMARY KEY (pid, backend_start)
+);
+COMMENT ON TABLE decide.restoring IS 'The session that has created the extension, if it was restoring a dump: workers wait until it ends; not dumped';
+COMMENT ON COLUMN decide.restoring.pid IS 'Its process';
+COMMENT ON COLUMN decide.restoring.backend_start IS 'When that began';
+INSERT INTO decide.restoring (pid, backend_start)
+SELECT a.pid, a.backend_start FROM pg_catalog.pg_stat_activity AS a
+ WHERE a.pid = pg_catalog.pg_backend_pid() AND pg_catalog.current_setting('row_security') = 'off';
 
 -- A run notes when the next one is due. A new interval counts from the start of the last run, at once.
 CREATE FUNCTION decide.reschedule_job() RETURNS trigger

@@ -1,4 +1,7 @@
 -- Policy tables: edited with plain SQL, in force once published.
+--
+-- None has a foreign key, and nor has any other table whose rows are dumped: pg_restore loads tables in any order, several
+-- at a time. Publishing refuses a row that names what is not there, and decide.follow_name follows a name that changes.
 
 CREATE TABLE decide.surface (
   surface text PRIMARY KEY,
@@ -36,7 +39,7 @@ COMMENT ON COLUMN decide.campaign.id IS 'What stays when the name changes: the c
 
 CREATE TABLE decide.action (
   action text PRIMARY KEY,
-  campaign text REFERENCES decide.campaign ON UPDATE CASCADE,
+  campaign text,
   surfaces text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(surfaces, NULL) IS NULL),
   attributes jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(attributes) = 'object'),
   eligible_when text,
@@ -105,9 +108,9 @@ COMMENT ON COLUMN decide.feature.id IS 'What stays when the name changes: the co
 
 CREATE TABLE decide.cap (
   cap text PRIMARY KEY,
-  surface text REFERENCES decide.surface ON UPDATE CASCADE,
-  campaign text REFERENCES decide.campaign ON UPDATE CASCADE,
-  action text REFERENCES decide.action ON UPDATE CASCADE,
+  surface text,
+  campaign text,
+  action text,
   per text NOT NULL CHECK (per IN ('user', 'all', 'decision')),
   max_count bigint NOT NULL CHECK (max_count >= 0),
   window_length interval CHECK (window_length > interval '0' AND window_length <= interval '1000 years'),
@@ -198,7 +201,7 @@ COMMENT ON COLUMN decide.model_version.approved_as IS 'Role with whose rights';
 
 CREATE TABLE decide.policy (
   policy text PRIMARY KEY,
-  surface text NOT NULL REFERENCES decide.surface ON UPDATE CASCADE,
+  surface text NOT NULL,
   model text,
   selection text NOT NULL,
   params jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(params) = 'object'),
@@ -251,3 +254,33 @@ COMMENT ON COLUMN decide.event_type.retention IS 'How long events are kept (null
 COMMENT ON COLUMN decide.event_type.purpose IS 'What the events are collected for';
 COMMENT ON COLUMN decide.event_type.owner IS 'Who answers for their producer';
 COMMENT ON COLUMN decide.event_type.description IS 'For people';
+
+-- What ON UPDATE CASCADE would do. Its rights are those of the owner, as with a foreign key; loading rows does not fire it.
+CREATE FUNCTION decide.follow_name() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF TG_TABLE_NAME = 'surface' THEN
+    UPDATE decide.cap AS c SET surface = NEW.surface WHERE c.surface = OLD.surface;
+    UPDATE decide.policy AS p SET surface = NEW.surface WHERE p.surface = OLD.surface;
+  ELSIF TG_TABLE_NAME = 'campaign' THEN
+    UPDATE decide.action AS a SET campaign = NEW.campaign WHERE a.campaign = OLD.campaign;
+    UPDATE decide.cap AS c SET campaign = NEW.campaign WHERE c.campaign = OLD.campaign;
+  ELSE
+    UPDATE decide.cap AS c SET action = NEW.action WHERE c.action = OLD.action;
+  END IF;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION decide.follow_name() IS
+  'Where a surface, campaign or action gets another name, gives it to the actions, caps and policies that name it';
+CREATE TRIGGER follow_name AFTER UPDATE ON decide.surface FOR EACH ROW WHEN (OLD.surface <> NEW.surface)
+  EXECUTE FUNCTION decide.follow_name();
+CREATE TRIGGER follow_name AFTER UPDATE ON decide.campaign FOR EACH ROW WHEN (OLD.campaign <> NEW.campaign)
+  EXECUTE FUNCTION decide.follow_name();
+CREATE TRIGGER follow_name AFTER UPDATE ON decide.action FOR EACH ROW WHEN (OLD.action <> NEW.action)
+  EXECUTE FUNCTION decide.follow_name();
+COMMENT ON TRIGGER follow_name ON decide.surface IS 'So that caps and policies follow a new name';
+COMMENT ON TRIGGER follow_name ON decide.campaign IS 'So that actions and caps follow a new name';
+COMMENT ON TRIGGER follow_name ON decide.action IS 'So that caps follow a new name';

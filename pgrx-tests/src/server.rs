@@ -48,6 +48,11 @@ impl Server {
 
     /// Makes the cluster with a random password.
     pub fn create(&self) -> Result<()> {
+        self.create_with(&[])
+    }
+
+    /// The same with further options of initdb.
+    pub fn create_with(&self, options: &[&str]) -> Result<()> {
         user::create_private_dir(&self.folder)?;
         let password = self.folder.join("password");
         fs::write(&password, uuid::Uuid::new_v4().simple().to_string())?;
@@ -66,7 +71,7 @@ impl Server {
                 "--no-sync",
             ])
             .args(["--auth-local=trust", "--auth-host=scram-sha-256"]);
-        run::output(&mut initdb).context("cannot create the cluster")?;
+        run::output(initdb.args(options)).context("cannot create the cluster")?;
         let main = self.data().join("postgresql.conf");
         let text = fs::read_to_string(&main)?;
         fs::write(&main, format!("{text}\ninclude_if_exists '{SETTINGS}'\n"))?;

@@ -33,12 +33,19 @@ struct Main {
 static MAIN: OnceLock<Main> = OnceLock::new();
 
 /// Says what launcher and workers run, and, while the server loads its preloaded libraries, registers
-/// the launcher. The server starts it once it can be written to: at its start, or at promotion.
+/// the launcher. The server starts it once it can be written to: at its start, or at promotion. Not while pg_upgrade
+/// runs it: what jobs changed then would be lost, or be in the way of what it restores.
 #[allow(unexpected_cfgs)] // the macro asks for versions of the server that we do not have
 pub fn init(name: &str, launcher: fn(), worker: fn(pg_sys::Oid) -> bool) {
     MAIN.get_or_init(|| Main { launcher, worker });
-    // SAFETY: reads a flag of the process.
-    if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+    // SAFETY: reads flags of the process.
+    let (preloading, upgrading) = unsafe {
+        (
+            pg_sys::process_shared_preload_libraries_in_progress,
+            pg_sys::IsBinaryUpgrade,
+        )
+    };
+    if preloading && !upgrading {
         pgrx::pg_shmem_init!(OUT);
         described(name, "pg_decide_launcher")
             .set_restart_time(Some(RESTART))

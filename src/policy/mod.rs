@@ -43,7 +43,6 @@ pub use contract::{Contract, FieldRule, Kind, Unknown};
 pub use entity_snapshot::{EntitySnapshot, EntityValues, ever_kept, named as entity_feature};
 pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
 pub use name::is_name;
-pub use publish::make_partitions;
 pub use staging::{Filled, Staging, filled_to, next_to_fill, stage, take_to_fill};
 pub use user::UserRow;
 pub use visibility::FeatureMask;

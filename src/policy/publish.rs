@@ -50,7 +50,8 @@ thread_local! {
     static EXISTS: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
     static PARTITIONS: Statement = const { Statement::new(
-        "SELECT decide.make_partitions($1)", &[INT4OID]) };
+        "SELECT decide.make_partitions(today.day - 1, today.day + $1, moving => false) \
+           FROM (SELECT (pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::pg_catalog.date AS day) AS today", &[INT4OID]) };
 }
 
 /// Validates and compiles the policy tables; answers the number of the new bundle, which is in
@@ -92,22 +93,16 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     Ok(number)
 }
 
-/// Makes the partitions of the days ahead; answers how many.
-pub fn make_partitions() -> i32 {
-    let ahead = [datum::int4(crate::settings::partitions_ahead())];
-    let mut made = 0;
-    PARTITIONS.with(|statement| statement.write(&ahead, |row| made = row.must(1)));
-    made
-}
-
-/// Partitions are made ahead here too, for servers without a worker. Making one takes a lock that a
-/// long report may hold up; the publish does not wait for that.
+/// Partitions are made ahead here too, for servers without a worker; but rows are moved to them by the job alone. Making
+/// one takes a lock that a long report may hold up; the publish does not wait for that.
 fn try_to_make_partitions() {
     let partitions = Awaited {
         what: "the tables of traces, outcomes and events".into(),
         by: "Other transactions read or write them.",
     };
-    if let Err(error) = attempt(|| waiting_a_second_for(partitions, make_partitions)) {
+    let ahead = [datum::int4(crate::settings::partitions_ahead())];
+    let make = || PARTITIONS.with(|statement| statement.write(&ahead, |_| {}));
+    if let Err(error) = attempt(|| waiting_a_second_for(partitions, make)) {
         pgrx::warning!(
             "partitions were not made ahead: {}; later, SELECT decide.run_job('partitions')",
             error.message

@@ -15,11 +15,6 @@ use crate::error::printable;
 pub fn check(content: &Content, faults: &mut Faults) {
     names(content, faults);
     let actions: HashSet<&str> = content.actions.iter().map(|a| a.action.as_str()).collect();
-    let surfaces: HashSet<&str> = content
-        .surfaces
-        .iter()
-        .map(|s| s.surface.as_str())
-        .collect();
     if content.surfaces.is_empty() {
         faults.add("decide.surface", "", "there is no surface");
     }
@@ -54,19 +49,7 @@ pub fn check(content: &Content, faults: &mut Faults) {
             }
         }
     }
-    for action in &content.actions {
-        for surface in action
-            .surfaces
-            .iter()
-            .filter(|s| !surfaces.contains(s.as_str()))
-        {
-            faults.add(
-                "decide.action",
-                &action.action,
-                format!("surface \"{surface}\" is not in decide.surface"),
-            );
-        }
-    }
+    references(content, faults);
     for feature in &content.features {
         if let Err(reason) = Feature::of(feature) {
             faults.add("decide.feature", &feature.feature, reason);
@@ -95,6 +78,56 @@ pub fn check(content: &Content, faults: &mut Faults) {
                 format!("model \"{model}\" has no approved version"),
             );
         }
+    }
+}
+
+/// What rows name must be there: no foreign key sees to it.
+fn references(content: &Content, faults: &mut Faults) {
+    let surfaces: HashSet<&str> = content
+        .surfaces
+        .iter()
+        .map(|row| row.surface.as_str())
+        .collect();
+    let campaigns: HashSet<&str> = content
+        .campaigns
+        .iter()
+        .map(|row| row.campaign.as_str())
+        .collect();
+    let actions: HashSet<&str> = content
+        .actions
+        .iter()
+        .map(|row| row.action.as_str())
+        .collect();
+    let mut must_be_there = |table, row: &str, kind: &str, name: Option<&str>| {
+        let there = match kind {
+            "surface" => &surfaces,
+            "campaign" => &campaigns,
+            _ => &actions,
+        };
+        if let Some(name) = name.filter(|name| !there.contains(name)) {
+            let name = printable(name);
+            faults.add(
+                table,
+                row,
+                format!("{kind} \"{name}\" is not in decide.{kind}"),
+            );
+        }
+    };
+    for action in &content.actions {
+        let campaign = action.campaign.as_deref();
+        must_be_there("decide.action", &action.action, "campaign", campaign);
+        for surface in &action.surfaces {
+            must_be_there("decide.action", &action.action, "surface", Some(surface));
+        }
+    }
+    for cap in &content.caps {
+        must_be_there("decide.cap", &cap.cap, "surface", cap.surface.as_deref());
+        must_be_there("decide.cap", &cap.cap, "campaign", cap.campaign.as_deref());
+        must_be_there("decide.cap", &cap.cap, "action", cap.action.as_deref());
+    }
+    for policy in &content.policies {
+        let surface = Some(policy.surface.as_str());
+        must_be_there("decide.policy", &policy.policy, "surface", surface);
     }
 }
 

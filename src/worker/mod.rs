@@ -40,7 +40,7 @@ const JOBS: &[Job] = &[
         name: "partitions",
         every: "1 hour",
         comment: "Makes daily partitions ahead",
-        start: || Box::new(partitions::step),
+        start: partitions::start,
         report: partitions::report,
     },
     Job {

@@ -16,7 +16,9 @@ thread_local! {
     /// The owner, where the extension is there and has the tables that this library knows.
     static OWNER: Statement = const { Statement::new(
         "SELECT x.extowner FROM pg_catalog.pg_extension AS x \
-          WHERE x.extname = 'pg_decide' AND pg_catalog.to_regclass('decide.job_run') IS NOT NULL", &[]) };
+          WHERE x.extname = 'pg_decide' AND pg_catalog.to_regclass('decide.job_run') IS NOT NULL \
+            AND pg_catalog.to_regclass('decide.restoring') IS NOT NULL", &[]) };
+    static READY: Statement = const { Statement::new(include_str!("visit/ready.sql"), &[]) };
 }
 
 pub const WORKER: &str = "pg_decide worker";
@@ -54,7 +56,12 @@ impl Visit {
         worker::show(Some("due jobs"));
         let done = worker::transaction(|| {
             let _session = Session::open();
-            let _owner = act_as(owner()?);
+            let owner = owner()?;
+            // With the rights of the worker, which sees whose sessions there are.
+            if READY.with(|statement| statement.read(&[], |_| {})) == 0 {
+                return None;
+            }
+            let _owner = act_as(owner);
             let job = record::lock_due(&self.ended)?;
             begun.set(Some(job));
             worker::show(Some(job.name));

@@ -47,6 +47,36 @@ INSERT INTO decide.policy (policy, surface, selection, model, model_version, par
 SELECT decide.publish('faulty');
 ROLLBACK;
 
+-- what rows name must be there, however they came to name it; the order of edits does not matter
+BEGIN;
+INSERT INTO decide.cap (cap, surface, campaign, action, per, max_count) VALUES
+  ('of a surface', 'gone', NULL, NULL, 'user', 1), ('of a campaign', NULL, 'gone', NULL, 'all', 1), ('of an action', NULL, NULL, 'gone', 'all', 1);
+INSERT INTO decide.action (action, campaign, surfaces) VALUES ('of a campaign', 'gone', '{home}'), ('of a surface', NULL, '{gone}');
+INSERT INTO decide.policy (policy, surface, selection) VALUES ('of a surface', 'gone', 'uniform');
+INSERT INTO decide.surface (surface, fallback_action) VALUES ('gone', 'nothing');
+INSERT INTO decide.campaign (campaign) VALUES ('gone');
+INSERT INTO decide.action (action) VALUES ('gone');
+SAVEPOINT complete;
+SELECT decide.publish('complete') > 0 AS published;
+ROLLBACK TO complete;
+DELETE FROM decide.surface WHERE surface = 'gone';
+DELETE FROM decide.campaign;
+DELETE FROM decide.action WHERE action = 'gone';
+SELECT decide.publish('dangling');
+ROLLBACK;
+
+-- a name that changes is followed
+BEGIN;
+INSERT INTO decide.campaign (campaign) VALUES ('spring');
+INSERT INTO decide.action (action, campaign) VALUES ('a', 'spring'), ('b', 'spring');
+INSERT INTO decide.cap (cap, surface, campaign, action, per, max_count) VALUES ('c', 'home', 'spring', 'a', 'all', 1);
+UPDATE decide.campaign SET campaign = 'summer';
+UPDATE decide.surface SET surface = 'start';
+UPDATE decide.action SET action = 'new ' || action, surfaces = '{}';
+SELECT (SELECT array_agg(campaign) FROM decide.action) AS campaigns_of_actions, c.surface, c.campaign, c.action, p.surface AS surface_of_policy
+  FROM decide.cap AS c, decide.policy AS p;
+ROLLBACK;
+
 -- numbers of policies
 CREATE FUNCTION with_params(selection text, params jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -163,7 +193,6 @@ INSERT INTO decide.action (action, cost) VALUES ('x', 'NaN');
 INSERT INTO decide.action (action, cost) VALUES ('x', 'infinity');
 INSERT INTO decide.action (action, cost) VALUES ('x', -1);
 INSERT INTO decide.action (action, attributes) VALUES ('x', '[]');
-INSERT INTO decide.action (action, campaign) VALUES ('x', 'absent');
 INSERT INTO decide.action (action, surfaces) VALUES ('x', '{NULL}');
 INSERT INTO decide.campaign (campaign, starts_at, ends_at) VALUES ('x', '2026-02-01Z', '2026-01-01Z');
 INSERT INTO decide.campaign (campaign, starts_at) VALUES ('x', 'infinity');
@@ -171,7 +200,6 @@ INSERT INTO decide.feature (feature, event_type, aggregate, default_value) VALUE
 INSERT INTO decide.feature (feature, entity, event_type, aggregate) VALUES ('x', 'planet', 'click', 'decayed_count');
 INSERT INTO decide.cap (cap, per, max_count) VALUES ('x', 'planet', 1);
 INSERT INTO decide.cap (cap, per, max_count) VALUES ('x', 'user', -1);
-INSERT INTO decide.policy (policy, surface, selection) VALUES ('x', 'absent', 'uniform');
 INSERT INTO decide.policy (policy, surface, selection, params) VALUES ('x', 'home', 'uniform', '[]');
 
 \set VERBOSITY default

@@ -26,6 +26,7 @@ pub fn tutorial_and_operations_run(database: &Database) -> Result<()> {
     run(database, "docs/tutorial.md")?;
     run(database, "docs/tutorial-more.md")?;
     run(database, "docs/operations.md")?;
+    run(database, "docs/servers.md")?;
     run(database, "docs/modes.md")?;
     run(database, "docs/upkeep.md")?;
     run(database, "docs/pacing.md")

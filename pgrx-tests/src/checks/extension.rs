@@ -77,6 +77,48 @@ pub fn is_dumped_as_one_statement(database: &Database) -> Result<()> {
     Ok(())
 }
 
+/// On the schema of the verbs, which outlives the extension, a role is given only what it lacks, and loses that again.
+pub fn leaves_no_rights_behind(database: &Database) -> Result<()> {
+    let mut client = database.connect()?;
+    client.batch_execute("DROP EXTENSION pg_decide; CREATE SCHEMA app; CREATE ROLE left_behind")?;
+    let rights = "SELECT string_agg(a.privilege_type, ' ') FROM pg_namespace AS n, aclexplode(n.nspacl) AS a \
+                   WHERE n.nspname = $1 AND a.grantee = 'left_behind'::regrole";
+    let outcome = (|| {
+        for (schema, needed, otherwise) in [
+            ("public", None, "SELECT"),
+            ("app", Some("USAGE"), "SELECT"),
+            ("app", None, "GRANT USAGE ON SCHEMA app TO left_behind"),
+        ] {
+            let held = |client: &mut Client| -> Result<Option<String>> {
+                Ok(client.query_one(rights, &[&schema])?.get(0))
+            };
+            client.batch_execute(otherwise)?;
+            let before = held(&mut client)?;
+            client.batch_execute(&format!(
+                "CREATE EXTENSION pg_decide SCHEMA {schema}; SELECT decide.grant('left_behind', 'serve')"
+            ))?;
+            let after = held(&mut client)?;
+            ensure!(
+                after.as_deref() == needed.or(before.as_deref()),
+                "on {schema} the role has got {after:?}"
+            );
+            client.batch_execute(
+                "SELECT decide.revoke(role, access) FROM decide.role_access; DROP EXTENSION pg_decide",
+            )?;
+            let left = held(&mut client)?;
+            ensure!(
+                left == before,
+                "on {schema} the role had {before:?}, and is left with {left:?}"
+            );
+        }
+        Ok(())
+    })();
+    client.batch_execute(
+        "DROP OWNED BY left_behind; DROP ROLE left_behind; CREATE EXTENSION pg_decide",
+    )?;
+    outcome
+}
+
 /// The version of the extension in this database.
 fn version(client: &mut Client) -> Result<Option<String>> {
     let found = client.query_opt(

@@ -21,13 +21,16 @@ mod interruptions;
 mod lists;
 mod maintenance;
 mod modes;
+mod owner;
 mod pacing;
+mod replication;
 mod restore;
 mod secrets;
 mod sessions;
 mod shop;
 mod stream;
 mod tracked;
+pub mod upgrade;
 mod workers;
 
 use anyhow::Result;
@@ -55,6 +58,10 @@ pub const ALL: &[(&str, Check)] = &[
     (
         "extension/is_dumped_as_one_statement",
         extension::is_dumped_as_one_statement,
+    ),
+    (
+        "extension/leaves_no_rights_behind",
+        extension::leaves_no_rights_behind,
     ),
     ("extension/survives_a_crash", extension::survives_a_crash),
     ("catalog/has_comments", catalog::has_comments),
@@ -188,6 +195,20 @@ pub const ALL: &[(&str, Check)] = &[
     (
         "restore/brings_everything_back",
         restore::brings_everything_back,
+    ),
+    ("owner/needs_no_superuser", owner::needs_no_superuser),
+    ("restore/in_parallel", restore::in_parallel),
+    (
+        "replication/fills_a_warehouse",
+        replication::fills_a_warehouse,
+    ),
+    (
+        "replication/copies_all_tables",
+        replication::copies_all_tables,
+    ),
+    (
+        "restore/while_workers_come_by",
+        restore::while_workers_come_by,
     ),
     ("pacing/follows_its_line", pacing::follows_its_line),
     ("crashes/of_a_backend", crashes::of_a_backend),

@@ -46,9 +46,14 @@ pub fn run(workspace: &Workspace, targets: &[Target], wishes: &Wishes) -> Result
         .into_iter()
         .filter(|lint| wishes.wants(&lint.name))
         .collect();
+    let upgrades: Vec<&str> = [UPGRADE]
+        .into_iter()
+        .filter(|name| targets.contains(&NEWEST) && wishes.wants(name))
+        .collect();
     if wishes.list {
         lints.iter().for_each(|lint| println!("{}", lint.name));
         plans.iter().for_each(Plan::list);
+        upgrades.iter().for_each(|name| println!("{name}"));
         return Ok(ExitCode::SUCCESS);
     }
     let mut report = Report::default();
@@ -60,10 +65,26 @@ pub fn run(workspace: &Workspace, targets: &[Target], wishes: &Wishes) -> Result
             report.record(&format!("{}/server", plan.label), || Err(error));
         }
     }
+    for name in &upgrades {
+        report.record(name, || upgrade_to_newest(workspace));
+    }
     if report.is_empty() {
         bail!("no test has such a name; `cargo dev test --list` names them");
     }
     Ok(report.close())
+}
+
+/// From the oldest version to the newest one, of which both have the extension of this checkout.
+const UPGRADE: &str = "pg18/upgrade/from_15";
+const OLDEST: Target = Target::Private(15);
+const NEWEST: Target = Target::Private(18);
+
+fn upgrade_to_newest(workspace: &Workspace) -> Result<()> {
+    let ready = setup::ensure(workspace, &[OLDEST, NEWEST])?;
+    let _locks = [workspace.lock("test-pg15")?, workspace.lock("test-pg18")?];
+    let install = |target| extension::install(workspace, &ready, target, Profile::Dev);
+    let (old, new) = (install(&OLDEST)?, install(&NEWEST)?);
+    checks::upgrade::carries_over(&old, &new)
 }
 
 /// The tests of one server version.

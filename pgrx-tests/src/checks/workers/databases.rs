@@ -12,6 +12,7 @@ use crate::temporary::{Database, Standby};
 /// While the extension is gone workers find nothing to do; once it is back, they go on.
 pub fn outlive_the_extension(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
+    shop::open(&mut client)?;
     look_after(&mut client, &[&database.name])?;
     until(&mut client, ALL_WELL)?;
     let logged = database.server.log_length();
@@ -19,6 +20,7 @@ pub fn outlive_the_extension(database: &Database) -> Result<()> {
         client.batch_execute("DROP EXTENSION pg_decide")?;
         std::thread::sleep(Duration::from_millis(2500));
         client.batch_execute("CREATE EXTENSION pg_decide")?;
+        shop::open(&mut client)?;
         until(&mut client, ALL_WELL)?;
     }
     quiet(database, logged)
@@ -27,12 +29,14 @@ pub fn outlive_the_extension(database: &Database) -> Result<()> {
 /// DROP DATABASE finds nobody in it; the name may come back.
 pub fn let_a_database_go(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
+    shop::open(&mut client)?;
     look_after(&mut client, &[&database.name, "of_workers"])?;
     let logged = database.server.log_length();
     for _ in 0..4 {
         client.batch_execute("CREATE DATABASE of_workers")?;
         let mut other = database.server.connect("of_workers")?;
         other.batch_execute("CREATE EXTENSION pg_decide")?;
+        shop::open(&mut other)?;
         until(&mut other, ALL_WELL)?;
         drop(other);
         client.batch_execute("DROP DATABASE of_workers")?;
@@ -55,6 +59,8 @@ pub fn let_a_database_go(database: &Database) -> Result<()> {
 pub fn follow_the_settings(database: &Database) -> Result<()> {
     let other = database.server.create_database()?;
     let (mut client, mut second) = (database.connect()?, other.connect()?);
+    shop::open(&mut client)?;
+    shop::open(&mut second)?;
     look_after(&mut client, &[&database.name])?;
     until(&mut client, ALL_WELL)?;
     let visited = "SELECT count(*) FROM decide.job_run";

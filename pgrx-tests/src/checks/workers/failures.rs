@@ -53,6 +53,7 @@ pub fn go_on_where_a_job_fails(database: &Database) -> Result<()> {
 /// Where a worker cannot even record what failed it does not come back at every visit only to say so.
 pub fn come_back_later_where_all_is_broken(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
+    shop::open(&mut client)?;
     client.batch_execute("ALTER TABLE decide.job RENAME every TO often")?;
     let logged = database.server.log_length();
     look_after(&mut client, &[&database.name])?;

@@ -11,6 +11,7 @@ use crate::temporary::Database;
 /// Idle processes hold no snapshot that would keep vacuum from its work, and workers do not stay.
 pub fn hold_nothing(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
+    shop::open(&mut client)?;
     look_after(&mut client, &[&database.name])?;
     until(&mut client, ALL_WELL)?;
     let (mut there, mut holding, mut samples) = (0, 0, 0);
@@ -44,6 +45,7 @@ pub fn pass_by_what_others_hold(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
     shop::open(&mut client)?;
     let other_database = database.server.create_database()?;
+    shop::open(&mut other_database.connect()?)?;
     client.batch_execute(
         "CREATE ROLE holder LOGIN; SELECT decide.grant('holder', 'serve'); \
          UPDATE decide.job SET every = '1 second' WHERE job <> 'partitions'; \

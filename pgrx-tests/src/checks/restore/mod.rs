@@ -1,5 +1,8 @@
 //! pg_dump and restore: a new database with everything in it, which decides.
 
+mod parallel;
+mod workers;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::Stdio;
@@ -10,6 +13,9 @@ use postgres::Client;
 use super::shop;
 use crate::run;
 use crate::temporary::Database;
+
+pub use parallel::in_parallel;
+pub use workers::while_workers_come_by;
 
 /// Everything comes back: rows, partitions, keys; and the copy decides, tracks and replays.
 pub fn brings_everything_back(database: &Database) -> Result<()> {
@@ -31,9 +37,21 @@ pub fn brings_everything_back(database: &Database) -> Result<()> {
     run::output(psql.stdin(File::open(&file)?)).context("the dump cannot be restored")?;
 
     let mut target = copy.connect()?;
-    let after = contents(&mut target)?;
+    has_all_of(&mut target, &before)?;
+    let key = "SELECT decide.user_key('ann')::text";
+    let (had, has): (String, String) = (
+        source.query_one(key, &[])?.get(0),
+        target.query_one(key, &[])?.get(0),
+    );
+    ensure!(had == has, "the pseudonyms are others");
+    comes_to_life(&mut target)
+}
+
+/// The database has all rows that another had, and no other tables.
+pub fn has_all_of(client: &mut Client, before: &Contents) -> Result<()> {
+    let after = contents(client)?;
     ensure!(before.len() > 40, "only {} tables", before.len());
-    for (table, had) in &before {
+    for (table, had) in before {
         let has = after.get(table);
         ensure!(
             has == Some(had),
@@ -44,20 +62,17 @@ pub fn brings_everything_back(database: &Database) -> Result<()> {
         after.len() == before.len(),
         "there are tables that were not dumped"
     );
-    let key = "SELECT decide.user_key('ann')::text";
-    let (had, has): (String, String) = (
-        source.query_one(key, &[])?.get(0),
-        target.query_one(key, &[])?.get(0),
-    );
-    ensure!(had == has, "the pseudonyms are others");
-    comes_to_life(&mut target)
+    Ok(())
 }
 
+/// By table: rows, and a sum over their contents.
+pub type Contents = BTreeMap<String, (i64, String)>;
+
 /// Per table of ours: rows, and a sum over their contents.
-fn contents(client: &mut Client) -> Result<BTreeMap<String, (i64, String)>> {
+pub fn contents(client: &mut Client) -> Result<Contents> {
     let tables = client.query(
         "SELECT relname::text FROM pg_class \
-          WHERE relnamespace = 'decide'::regnamespace AND relkind IN ('r', 'p')",
+          WHERE relnamespace = 'decide'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'restoring'",
         &[],
     )?;
     let mut contents = BTreeMap::new();
@@ -73,7 +88,7 @@ fn contents(client: &mut Client) -> Result<BTreeMap<String, (i64, String)>> {
 }
 
 /// Some life: rules, models, bundles, events, decisions, outcomes, faults; days old and new.
-fn live(client: &mut Client) -> Result<()> {
+pub fn live(client: &mut Client) -> Result<()> {
     shop::open(client)?;
     client.batch_execute(
         r#"
@@ -90,6 +105,8 @@ fn live(client: &mut Client) -> Result<()> {
         UPDATE decide.action SET campaign = 'summer "sale"',
                eligible_when = 'EXISTS (SELECT 1 FROM public.stock AS s WHERE s.action = action.action AND s.on_hand > 0)'
          WHERE action <> 'nothing';
+        INSERT INTO decide.cap (cap, surface, campaign, action, per, max_count, window_length) VALUES
+          ('summer budget', NULL, 'summer "sale"', NULL, 'all', 1000000, '1 day'), ('a1 a day', 'home', NULL, 'a1', 'user', 1000, '1 day');
         SELECT decide.publish('with rules');
         CREATE TABLE log AS
           SELECT i AS user_id, 'home' AS surface, '2026-01-01Z'::timestamptz + i * interval '1 hour' AS decided_at,
@@ -126,8 +143,8 @@ fn live(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// The copy goes on where the dump was made.
-fn comes_to_life(client: &mut Client) -> Result<()> {
+/// Every decision agrees with its trace.
+fn replays(client: &mut Client) -> Result<()> {
     let traces = shop::count(
         client,
         "SELECT count(*) FROM decide.trace WHERE origin IS NULL",
@@ -140,6 +157,12 @@ fn comes_to_life(client: &mut Client) -> Result<()> {
         traces == 201 && agree == traces,
         "{agree} of {traces} traces can be replayed"
     );
+    Ok(())
+}
+
+/// The copy goes on where the dump was made.
+pub fn comes_to_life(client: &mut Client) -> Result<()> {
+    replays(client)?;
     let unknown = shop::count(
         client,
         "SELECT count(*) FROM decide.named WHERE number IS NULL",
