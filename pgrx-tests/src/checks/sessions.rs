@@ -101,11 +101,12 @@ pub fn need_no_preload(database: &Database) -> Result<()> {
     shop::replay_all(&mut client)?;
     client
         .batch_execute("SELECT decide.run_job('partitions'), decide.publish('without preload')")?;
-    let mut plain = database.connect()?;
-    plain.batch_execute(
-        "CREATE ROLE preload_caller; SELECT decide.grant('preload_caller', 'serve'); \
-         SET SESSION AUTHORIZATION preload_caller; SET pg_decide.seed = 8",
+    client.batch_execute(
+        "CREATE ROLE preload_caller; SELECT decide.grant('preload_caller', 'serve')",
     )?;
+    // In this session nothing of ours has run yet, so the library is not loaded.
+    let mut plain = database.connect()?;
+    plain.batch_execute("SET SESSION AUTHORIZATION preload_caller; SET pg_decide.seed = 8")?;
     // A placeholder that its user had no right to set does not survive the loading of the library.
     decides(&mut plain, None)?;
     plain.batch_execute("RESET SESSION AUTHORIZATION")?;
