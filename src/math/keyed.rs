@@ -144,7 +144,12 @@ impl Entry {
             Kind::DecayedCount | Kind::DecayedSum => logarithm(x, age, aggregate.half_life),
             Kind::DecayedMean => logarithm(y, age, aggregate.half_life),
             Kind::Rate { .. } => logarithm(x + y, age, aggregate.half_life),
-            _ => newest,
+            Kind::WindowCount { .. }
+            | Kind::WindowSum { .. }
+            | Kind::Recency
+            | Kind::First
+            | Kind::Last
+            | Kind::Distinct => newest,
         }
     }
 }
