@@ -164,14 +164,14 @@ LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'track_wrapper';
 COMMENT ON FUNCTION @extschema@.track(jsonb, boolean) IS
-  'Takes in one event: accepted, duplicate or quarantined; if strict, an invalid event is an error';
+  'Takes in one event: accepted, duplicate or quarantined; of a JSON array each element, and answers the worst; if strict, an invalid event is an error';
 
 CREATE FUNCTION @extschema@.track(event text, strict boolean DEFAULT false) RETURNS text
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'track_text_wrapper';
 COMMENT ON FUNCTION @extschema@.track(text, boolean) IS
-  'Takes in one event as it came over the wire; text that is not JSON is quarantined; if strict, an invalid event is an error';
+  'Takes in one event, or a JSON array of events, as it came over the wire; text that is not JSON is quarantined; if strict, an invalid event is an error';
 
 CREATE FUNCTION @extschema@.track(events jsonb[], strict boolean DEFAULT false)
 RETURNS TABLE (accepted bigint, duplicate bigint, quarantined bigint)

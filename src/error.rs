@@ -98,6 +98,8 @@ pub enum Error {
     /// A verb that was called within a security-restricted operation.
     Restricted(&'static str),
     Nested,
+    /// Events as one text, which is the literal of an array.
+    ArrayLiteral,
     /// Another session has changed the policy, a mode or a switch (this says which) since the transaction began.
     Overtaken(&'static str),
     Damaged(String),
@@ -373,6 +375,12 @@ impl Error {
                 "decide() cannot be called from within a decision".into(),
                 None,
                 hint("A rule must not call decide()."),
+            ),
+            Error::ArrayLiteral => (
+                ERRCODE_INVALID_TEXT_REPRESENTATION,
+                "the text is an array of events, and was given as one event".into(),
+                Some("No event of it was taken in.".into()),
+                hint("Cast the argument to jsonb[], or send a JSON array."),
             ),
             Error::Overtaken(done) => (
                 ERRCODE_T_R_SERIALIZATION_FAILURE,

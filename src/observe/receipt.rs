@@ -37,6 +37,21 @@ impl Counts {
         }
     }
 
+    /// What became of all of them, in one word: the worst that became of any.
+    pub fn receipt(self) -> Receipt {
+        match self {
+            Counts {
+                quarantined: 1.., ..
+            } => Receipt::Quarantined,
+            Counts {
+                accepted: 0,
+                duplicate: 1..,
+                ..
+            } => Receipt::Duplicate,
+            _ => Receipt::Accepted,
+        }
+    }
+
     /// The row that track() and the other functions of many events return.
     pub fn columns(self) -> [i64; 3] {
         [self.accepted, self.duplicate, self.quarantined]

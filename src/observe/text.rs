@@ -7,9 +7,23 @@ use crate::pg::attempt::attempt;
 use crate::pg::json::Document;
 use crate::settings;
 
+/// The longest text of an array of events, in bytes: the largest jsonb.
+const LARGEST_ARRAY: usize = 256 << 20;
+
+/// Whether it is an array of texts as drivers write it where they are not told a type, such as `{"{\"event_id\": …}"}`.
+pub fn is_array_literal(text: &str) -> bool {
+    let inside = text.trim_ascii_start().strip_prefix('{');
+    inside.is_some_and(|inside| inside.trim_ascii_start().starts_with("\"{"))
+}
+
 /// The document, or the reason why there is none.
 pub fn parse(text: &str) -> Result<Document, Reason> {
-    if text.len() > settings::max_context_bytes() {
+    // Of an array each element is looked at by itself.
+    let most = match text.trim_ascii_start().starts_with('[') {
+        true => LARGEST_ARRAY,
+        false => settings::max_context_bytes(),
+    };
+    if text.len() > most {
         return Err(Reason::TooLarge);
     }
     attempt(|| Document::parse(text)).map_err(|caught| reason(caught.code, text))
@@ -58,7 +72,24 @@ fn escaped(digits: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::has_lone_surrogate;
+    use super::{has_lone_surrogate, is_array_literal};
+
+    #[test]
+    fn an_array_literal_is_told_from_an_object() {
+        for literal in [r#"{"{\"event_id\": 1}"}"#, r#" { "{}","{}"}"#] {
+            assert!(is_array_literal(literal), "{literal}");
+        }
+        for other in [
+            "",
+            "{}",
+            r#"{"event_id": "{"}"#,
+            r#"[{"a": 1}]"#,
+            "{{}",
+            r#""{""#,
+        ] {
+            assert!(!is_array_literal(other), "{other}");
+        }
+    }
 
     #[test]
     fn half_a_character_is_told_from_a_whole_one() {

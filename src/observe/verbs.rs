@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use super::batch::take_all;
 use super::contract::{Arrival, EventUser, Invalid, Reason, Sender};
 use super::lock_timeout::with_lock_timeout;
-use super::receipt::Receipt;
+use super::receipt::{Counts, Receipt};
 use super::{Ingest, backfill as filling, consistency, quarantine, reject, release, text};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::{refuse_read_only, refuse_restricted};
@@ -37,10 +37,11 @@ fn track(call: FunctionCallInfo) -> &'static str {
 fn track_text(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
-    let document = call
-        .text(0)
-        .ok_or(Reason::NotAnObject)
-        .and_then(text::parse);
+    let text = call.text(0);
+    if text.is_some_and(text::is_array_literal) {
+        Error::ArrayLiteral.raise();
+    }
+    let document = text.ok_or(Reason::NotAnObject).and_then(text::parse);
     let event = document
         .as_ref()
         .map(Document::json)
@@ -107,8 +108,14 @@ fn untrack_table(call: FunctionCallInfo) {
     run_in_sql("untrack_table", &DROP_TRIGGERS, &args);
 }
 
-/// Takes in one event of a client, a document or the reason why it is none.
+/// Takes in one event of a client, a document or the reason why it is none; of an array each element.
 fn take_in(event: Result<Json<'_>, Reason>, strict: bool) -> Result<Receipt, Error> {
+    if let Ok(Some(events)) = event.map(|event| event.elements())
+        && !events.is_empty()
+    {
+        let events = events.into_iter().map(Ok);
+        return take_all(events, strict, Sender::Client).map(Counts::receipt);
+    }
     let arrival = Arrival {
         user: EventUser::ByUserId,
         sender: Sender::Client,

@@ -151,6 +151,22 @@ impl<'a> Json<'a> {
         self.size
     }
 
+    /// The elements, if it is an array, each in the current memory context.
+    pub fn elements(&self) -> Option<Vec<Json<'a>>> {
+        // SAFETY: the header of a container; its elements are as many as it says, and each becomes a jsonb of its own.
+        unsafe {
+            let header = (*self.container).header;
+            if header & pg_sys::JB_FARRAY == 0 || header & pg_sys::JB_FSCALAR != 0 {
+                return None;
+            }
+            let element = |i| {
+                let value = pg_sys::getIthJsonbValueFromContainer(self.container, i);
+                Json::open(pg_sys::Datum::from(pg_sys::JsonbValueToJsonb(value)))
+            };
+            Some((0..header & pg_sys::JB_CMASK).map(element).collect())
+        }
+    }
+
     /// The value as a parameter takes it; only of a whole document.
     pub fn datum(&self) -> Value<'a> {
         // SAFETY: a jsonb that is alive for 'a.

@@ -64,6 +64,20 @@ SELECT * FROM track(ARRAY['{"event_id": "g1", "type": "order", "user_id": "ann",
 SELECT value FROM decide.features('ann');
 SELECT * FROM track(ARRAY[['{}', '{}'], ['{}', '{}']]::jsonb[]);
 
+-- an array that is sent as one value: a JSON array is many events, whatever its type; an array literal is refused with the cast
+SELECT track('[{"event_id": "j1", "type": "order", "user_id": "jan", "at": "2026-01-01T00:00:00Z", "value": 1},
+               {"event_id": "j2", "type": "order", "user_id": "jan", "at": "2026-01-01T00:00:00Z", "value": 2}]');
+SELECT track('[{"event_id": "j1", "type": "order", "user_id": "jan", "at": "2026-01-01T00:00:00Z", "value": 1},
+               {"event_id": "j3", "type": "order", "user_id": "jan", "at": "2026-01-01T00:00:00Z", "value": 4}]'::jsonb);
+SELECT track('[{"event_id": "j1", "type": "order", "user_id": "jan", "at": "2026-01-01T00:00:00Z", "value": 1}]');
+SELECT track('[{"event_id": "j4", "type": "order", "user_id": "jan", "at": "2026-01-01T00:00:00Z", "value": 8}, 7, [{}], null]');
+SELECT track('[]'), track('[]'::jsonb);
+SELECT track('[{"event_id": "j5", "type": "order", "user_id": "jan", "at": "2026-01-01T00:00:00Z", "value": 16}, {}]', strict => true);
+SELECT track(ARRAY['{"event_id": "j6", "type": "order", "user_id": "jan", "at": "2026-01-01T00:00:00Z", "value": 32}']::jsonb[]::text);
+SELECT track(pg_catalog.jsonb_agg(jsonb_build_object('event_id', 'many ' || i, 'type', 'order', 'user_id', 'jan', 'at', '2026-01-01T00:00:00Z', 'value', 1))::text)
+  FROM generate_series(1, 1000) AS i;
+SELECT value FROM decide.features('jan');
+
 -- an outcome of a decision: an event that names it, once
 CREATE TABLE answer AS SELECT * FROM decide('bob', 'home');
 SELECT track(jsonb_build_object('event_id', 'c1', 'type', 'click', 'user_id', 'bob', 'at', clock_timestamp(), 'decision_id', decision_id, 'action', action)) FROM answer;
