@@ -151,7 +151,12 @@ impl Entry {
     fn add(&self, used: &mut Used, per_user: bool, policy: &Policy, t: i64) {
         let window = &policy.caps[self.cap].window;
         let inside = self.at.map(|at| window.has(at, t));
-        let (surely, possibly) = (inside[0] && inside[1], inside[0] || inside[1]);
+        let merged = match (per_user, &self.state) {
+            (false, State::Held(_)) => window.merged(),
+            _ => 0,
+        };
+        let stays = self.at.iter().any(|at| window.has(at + merged, t));
+        let (surely, possibly) = (inside[0] && inside[1], inside[0] || inside[1] || stays);
         let least = if surely {
             self.amount[0].min(self.amount[1])
         } else {

@@ -134,6 +134,14 @@ impl Window {
         (starts..ends).contains(&at)
     }
 
+    /// How much longer a reservation of a budget may bind than by its own moment: it is merged with later ones.
+    pub fn merged(&self) -> i64 {
+        match *self {
+            Self::Sliding(length) => length / 64,
+            Self::ForEver | Self::Calendar { .. } => 0,
+        }
+    }
+
     fn length(&self) -> Option<i64> {
         match *self {
             Self::ForEver => None,
