@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -84,7 +84,7 @@ pub struct Image {
 impl Image {
     /// The image of a name, if there is one and it is whole.
     pub fn open(name: &str) -> Option<Image> {
-        let file = File::open(path(name)).ok()?;
+        let file = open_plain(&path(name))?;
         // SAFETY: what changes a file that is mapped changes what is read of it; the files belong to the server's own
         // user, and nobody of ours writes to one that has its name. Other users of the operating system cannot.
         let map = unsafe { Mmap::map(&file) }.ok()?;
@@ -96,6 +96,7 @@ impl Image {
         let first = arena_offset(record)?;
         let is_whole = header.magic == MAGIC
             && header.build == BUILD
+            && header.unused == [0; 3]
             && first.checked_add(arena)? == map.len()
             && header.checksum == checksum(name, record, arena, &[rest]);
         is_whole.then(|| Image {
@@ -144,24 +145,24 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Waits for it for so long at most. None where it was not had in time, or where no file can be written.
-    pub fn take(longest: Duration) -> Option<Turn> {
+    /// Waits for it for so long at most. An error says why it was not had: others had it all the time, or no file can
+    /// be written.
+    pub fn take(longest: Duration) -> io::Result<Turn> {
         let file = OpenOptions::new()
             .create(true)
             .write(true)
             .truncate(false)
             .mode(mode())
-            .open(path(LOCK))
-            .ok()?;
+            .open(path(LOCK))?;
         let until = Instant::now() + longest;
         loop {
             match file.try_lock() {
-                Ok(()) => return Some(Turn { _locked: file }),
+                Ok(()) => return Ok(Turn { _locked: file }),
                 Err(TryLockError::WouldBlock) if Instant::now() < until => {
                     session::check_interrupts();
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                Err(_) => return None,
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -198,6 +199,29 @@ impl Turn {
             let _ = fs::remove_file(&unfinished);
         }
         written
+    }
+
+    /// Removes the images of this database whose names begin with that, but for so many that were written last.
+    pub fn keep_newest(&self, prefix: &str, most: usize) {
+        let mut found: Vec<(SystemTime, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(DIRECTORY).into_iter().flatten().flatten() {
+            let file = entry.file_name();
+            let is_one = file
+                .to_str()
+                .and_then(parts)
+                .is_some_and(|(database, name)| {
+                    database == this_database() && name.starts_with(prefix)
+                });
+            let written = entry.metadata().and_then(|data| data.modified());
+            if let (true, Ok(at)) = (is_one, written) {
+                found.push((at, entry.path()));
+            }
+        }
+        found.sort_unstable();
+        found.truncate(found.len().saturating_sub(most));
+        for (_, path) in found {
+            let _ = fs::remove_file(path);
+        }
     }
 
     /// Removes the images of this database that are not to be kept, what was left of writing others, and the images of
@@ -278,6 +302,13 @@ fn remove_written(of: impl Fn(u32) -> bool) {
             let _ = fs::remove_file(path);
         }
     });
+}
+
+/// Opens a file, unless it is none of the server's own: a link, a pipe, or one that others may write to.
+fn open_plain(path: &Path) -> Option<File> {
+    let (data, own) = (fs::symlink_metadata(path).ok()?, fs::metadata(".").ok()?);
+    let is_own = data.is_file() && data.uid() == own.uid() && data.mode() & 0o022 == 0;
+    is_own.then(|| File::open(path).ok())?
 }
 
 fn path(name: &str) -> PathBuf {

@@ -25,8 +25,11 @@ const _: () = assert!(image::ALIGNMENT.is_multiple_of(slab::ALIGNMENT));
 /// How long a session waits for another that makes the image which it needs; then it compiles for itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long the images of models are kept that are not the newest: sessions change from one to the next.
-const MODELS_KEPT: Duration = Duration::from_secs(600);
+/// How many images of models of one bundle are kept: sessions change from one to the next.
+const MODELS_KEPT: usize = 3;
+
+/// How old images of other bundles are that nobody is about to put in force.
+const OTHERS_KEPT: Duration = Duration::from_secs(600);
 
 /// Which bundle it is. A number may come twice, where publishing it was undone or the extension was made anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +83,11 @@ impl BundleKey {
         write!(inputs, "{snapshot:?}").expect("writing to memory");
         switches.write_of_models(&mut inputs);
         let hash = crate::math::hash::mix(crate::math::hash::fnv64a(&inputs));
-        format!("{}.models.{hash:x}", self.name())
+        format!("{}{hash:x}", self.prefix_of_models())
+    }
+
+    fn prefix_of_models(&self) -> String {
+        format!("{}.models.", self.name())
     }
 
     /// What the names of its images begin with.
@@ -98,7 +105,9 @@ pub fn compiled(
     key: &BundleKey,
     compile: impl FnOnce() -> Result<Compiled, Error>,
 ) -> Result<Compiled, Error> {
-    shared(&key.name(), compile)
+    // Where nobody publishes, as on a standby, this is what removes the images of older bundles.
+    let tidy = |turn: &Turn| turn.sweep(|image, age| key.owns(image) || age < OTHERS_KEPT);
+    shared(&key.name(), compile, tidy)
 }
 
 /// The same of its models.
@@ -108,7 +117,10 @@ pub fn models(
     switches: &Switches,
     compile: impl FnOnce() -> Result<Scorers, Error>,
 ) -> Result<Scorers, Error> {
-    shared(&key.name_of_models(snapshot, switches), compile)
+    let name = key.name_of_models(snapshot, switches);
+    shared(&name, compile, |turn| {
+        turn.keep_newest(&key.prefix_of_models(), MODELS_KEPT)
+    })
 }
 
 /// From an image that is there already.
@@ -120,11 +132,12 @@ pub fn compiled_before(key: &BundleKey) -> Option<Compiled> {
 fn shared<T: Serialize + DeserializeOwned>(
     name: &str,
     compile: impl FnOnce() -> Result<T, Error>,
+    tidy: impl FnOnce(&Turn),
 ) -> Result<T, Error> {
     if let Some(found) = open(name) {
         return Ok(found);
     }
-    let turn = Turn::take(LONGEST_WAIT);
+    let turn = Turn::take(LONGEST_WAIT).ok();
     if let Some(found) = turn.as_ref().and_then(|_| open(name)) {
         return Ok(found);
     }
@@ -132,7 +145,12 @@ fn shared<T: Serialize + DeserializeOwned>(
     let Some(turn) = turn else {
         return Ok(made);
     };
-    write(&turn, name, &made);
+    if let Err(reason) = write(&turn, name, &made) {
+        // Who has published was warned; each session that follows would say the same.
+        pgrx::debug1!("{}", not_written(name, &reason));
+        return Ok(made);
+    }
+    tidy(&turn);
     // What was made is given back, and the image is used as by all others.
     Ok(open(name).unwrap_or(made))
 }
@@ -145,14 +163,15 @@ pub fn prepare(
     models: Option<(&Scorers, Option<i64>, &Switches)>,
     in_force: Option<&BundleKey>,
 ) {
-    let Some(turn) = Turn::take(LONGEST_WAIT) else {
-        return;
+    let turn = match Turn::take(LONGEST_WAIT) {
+        Ok(turn) => turn,
+        Err(error) => return warn(&key.name(), &error.to_string()),
     };
     turn.sweep(|image, _| key.owns(image) || in_force.is_some_and(|key| key.owns(image)));
-    let add = |name: &str, write: &dyn Fn(&Turn, &str)| {
+    let add = |name: &str, write: &dyn Fn(&Turn, &str) -> Result<(), String>| {
         if Image::open(name).is_none() {
-            write(&turn, name);
             remove_on_abort(name);
+            write(&turn, name).unwrap_or_else(|reason| warn(name, &reason));
         }
     };
     add(&key.name(), &|turn, name| write(turn, name, compiled));
@@ -169,14 +188,16 @@ pub fn prepare_models(
     snapshot: Option<i64>,
     switches: &Switches,
 ) {
-    let Some(turn) = Turn::take(LONGEST_WAIT) else {
-        return;
-    };
     let name = key.name_of_models(snapshot, switches);
-    let of_bundle = key.name();
-    turn.sweep(|image, age| image == of_bundle || !key.owns(image) || age < MODELS_KEPT);
-    write(&turn, &name, models);
+    let turn = match Turn::take(LONGEST_WAIT) {
+        Ok(turn) => turn,
+        Err(error) => return warn(&name, &error.to_string()),
+    };
     remove_on_abort(&name);
+    match write(&turn, &name, models) {
+        Ok(()) => turn.keep_newest(&key.prefix_of_models(), MODELS_KEPT),
+        Err(reason) => warn(&name, &reason),
+    }
 }
 
 fn open<T: DeserializeOwned>(name: &str) -> Option<T> {
@@ -186,18 +207,19 @@ fn open<T: DeserializeOwned>(name: &str) -> Option<T> {
     slab::read(arena, || postcard::from_bytes(image.record())).ok()
 }
 
-/// Writes an image. Where that fails each session compiles for itself, and the server's log says why.
-fn write<T: Serialize>(turn: &Turn, name: &str, made: &T) {
+/// Writes an image, or says why it could not be written.
+fn write<T: Serialize>(turn: &Turn, name: &str, made: &T) -> Result<(), String> {
     let (record, arena) = slab::written(|| postcard::to_allocvec(made));
-    let written = match record {
-        Ok(record) => turn
-            .write(name, &record, &arena)
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    if let Err(reason) = written {
-        pgrx::log!(
-            "pg_decide: the image {name} could not be written: {reason}; each session compiles the bundle for itself"
-        );
-    }
+    let record = record.map_err(|error| error.to_string())?;
+    let written = turn.write(name, &record, &arena);
+    written.map_err(|error| error.to_string())
+}
+
+/// Tells who publishes, or runs the job, and the server's log.
+fn warn(name: &str, reason: &str) {
+    pgrx::warning!("{}", not_written(name, reason));
+}
+
+fn not_written(name: &str, reason: &str) -> String {
+    format!("the image {name} could not be written: {reason}; each session compiles it for itself")
 }

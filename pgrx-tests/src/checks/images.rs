@@ -44,6 +44,28 @@ pub fn are_made_by_publishing(database: &Database) -> Result<()> {
     decides_on_image(database)?;
     client.batch_execute("SELECT decide.rollback(1, 'back')")?;
     decides_on_image(database)?;
+    let killable = [
+        ("feature", "clicks"),
+        ("coefficient", "value:action.value"),
+        ("coefficient", "value:user.clicks*action.value"),
+    ];
+    for verb in ["kill", "revive"] {
+        for (kind, name) in killable {
+            client.batch_execute(&format!(
+                "SELECT decide.{verb}('{kind}', '{name}', 'a test')"
+            ))?;
+            decides_on_image(database)?;
+        }
+    }
+    let models = images(database)?;
+    let models = models
+        .iter()
+        .filter(|path| path.to_string_lossy().contains(".bundle.1."));
+    ensure!(
+        models.count() <= 4,
+        "images of models pile up: {:?}",
+        images(database)?
+    );
     replays_all(&mut client)
 }
 
@@ -84,6 +106,18 @@ pub fn are_not_read_unless_whole(database: &Database) -> Result<()> {
             "with {what} it answers {found:?}, not {right:?}"
         );
         decides_on_image(database).with_context(|| format!("after {what}"))?;
+    }
+    for path in images(database)? {
+        // Others might change what is read.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
+    }
+    ensure!(
+        answers(&mut database.connect()?)? == right,
+        "with files of all it answers otherwise"
+    );
+    for path in images(database)? {
+        let mode = fs::metadata(&path)?.permissions().mode() & 0o777;
+        ensure!(mode == 0o600, "{} has the mode {mode:o}", path.display());
     }
     let paths = images(database)?;
     fs::remove_file(&paths[0])?;
