@@ -207,12 +207,12 @@ const CELLS_OF_WINDOW: i64 = 64;
 /// one long transaction does not stop a campaign, and at most.
 pub const SHARE: i64 = 64;
 pub const LEAST_STRIPES: i64 = 4;
-/// The most stripes where sessions are few, and where the budget is paced.
+/// Stripes of a large budget where the server takes fewer connections, and the most that a counter can have.
 const FEW_SESSIONS: i64 = 32;
-pub const MOST_PACED: i64 = 4;
-
-/// The most that a counter can have.
 const MOST_STRIPES: i64 = 256;
+
+/// The most stripes of a budget that is paced.
+pub const MOST_PACED: i64 = 4;
 
 /// How many stripes a large budget has, by the number of connections that the server takes: a transaction holds the
 /// stripe that it has taken from until its commit is on disk, and each session begins with a stripe of its own.

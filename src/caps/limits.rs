@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::cap::Cap;
-use crate::math::slab::Slab;
+use crate::math::slab::{Slab, range_of};
 
 /// The caps that bear on a surface.
 #[derive(Default, Serialize, Deserialize)]
@@ -85,12 +85,9 @@ impl Limits {
 
     /// What an action of the surface takes, by its index there: indexes among `caps`, and amounts.
     pub fn of_action(&self, action: usize) -> impl Iterator<Item = (usize, i64)> {
-        let ends = &self.ends[..];
-        let first = action.checked_sub(1).and_then(|before| ends.get(before));
-        let range = first.map_or(0, |&first| first as usize)
-            ..ends.get(action).map_or(0, |&end| end as usize);
-        let needs = self.needs.get(range).unwrap_or_default();
-        needs.iter().map(|need| (need.cap as usize, need.amount))
+        let needs = self.needs.get(range_of(&self.ends, action));
+        let needs = needs.unwrap_or_default().iter();
+        needs.map(|need| (need.cap as usize, need.amount))
     }
 }
 

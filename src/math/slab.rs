@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::rc::Rc;
 
 use serde::de::Error as _;
@@ -42,6 +42,14 @@ enum Memory<T: Element> {
 pub struct Arena {
     pub bytes: &'static [u8],
     pub owner: Rc<dyn Any>,
+}
+
+/// The range of one of many lists that stand one after the other in an array, by where each ends; empty where there is
+/// no such list.
+pub fn range_of(ends: &[u32], index: usize) -> Range<usize> {
+    let before = index.checked_sub(1).and_then(|before| ends.get(before));
+    let first = before.map_or(0, |&end| end as usize);
+    first..ends.get(index).map_or(first, |&end| end as usize)
 }
 
 thread_local! {
@@ -192,6 +200,16 @@ mod tests {
         let found: Sample = read(arena_of(&slabs), || serde_json::from_str(&text).unwrap());
         assert_eq!(found, sample());
         assert!(matches!(found.counts.0, Memory::Mapped { .. }));
+    }
+
+    #[test]
+    fn lists_stand_one_after_the_other() {
+        let ends = [2, 2, 5];
+        assert_eq!(range_of(&ends, 0), 0..2);
+        assert_eq!(range_of(&ends, 1), 2..2);
+        assert_eq!(range_of(&ends, 2), 2..5);
+        assert!(range_of(&ends, 3).is_empty() && range_of(&ends, 9).is_empty());
+        assert!(range_of(&[], 0).is_empty());
     }
 
     #[test]

@@ -203,52 +203,56 @@ impl Turn {
 
     /// Removes the images of this database whose names begin with that, but for so many that were written last.
     pub fn keep_newest(&self, prefix: &str, most: usize) {
-        let mut found: Vec<(SystemTime, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(DIRECTORY).into_iter().flatten().flatten() {
-            let file = entry.file_name();
-            let is_one = file
-                .to_str()
-                .and_then(parts)
-                .is_some_and(|(database, name)| {
-                    database == this_database() && name.starts_with(prefix)
-                });
-            let written = entry.metadata().and_then(|data| data.modified());
-            if let (true, Ok(at)) = (is_one, written) {
-                found.push((at, entry.path()));
-            }
-        }
-        found.sort_unstable();
-        found.truncate(found.len().saturating_sub(most));
-        for (_, path) in found {
-            let _ = fs::remove_file(path);
+        let of_prefix = files()
+            .filter(|file| file.database == this_database() && file.name.starts_with(prefix));
+        let mut found: Vec<ImageFile> = of_prefix.collect();
+        found.sort_unstable_by_key(|file| file.age);
+        for file in found.iter().skip(most) {
+            let _ = fs::remove_file(&file.path);
         }
     }
 
     /// Removes the images of this database that are not to be kept, what was left of writing others, and the images of
     /// databases that there are no more. `keeps` is given the name of an image, and how long ago it was written.
     pub fn sweep(&self, keeps: impl Fn(&str, Duration) -> bool) {
-        let Ok(entries) = fs::read_dir(DIRECTORY) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let file = entry.file_name();
-            let Some((database, name)) = file.to_str().and_then(parts) else {
-                continue;
-            };
-            let written = entry.metadata().and_then(|data| data.modified());
-            let age = written.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
-            let is_garbage = match database == this_database() {
-                true => {
-                    name != LOCK
-                        && (name.ends_with(UNFINISHED) || !age.is_ok_and(|age| keeps(name, age)))
-                }
-                false => !database_exists(database),
+        for file in files() {
+            let name = &file.name;
+            let is_garbage = match file.database == this_database() {
+                true => name != LOCK && (name.ends_with(UNFINISHED) || !keeps(name, file.age)),
+                false => !database_exists(file.database),
             };
             if is_garbage {
-                let _ = fs::remove_file(entry.path());
+                let _ = fs::remove_file(&file.path);
             }
         }
     }
+}
+
+/// A file of ours, of any database.
+struct ImageFile {
+    database: u32,
+    name: String,
+    /// How long ago it was written.
+    age: Duration,
+    path: PathBuf,
+}
+
+/// All that are there by now.
+fn files() -> impl Iterator<Item = ImageFile> {
+    let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let file = entry.file_name();
+        let (database, name) = parts(file.to_str()?)?;
+        let written = entry.metadata().and_then(|data| data.modified()).ok()?;
+        Some(ImageFile {
+            database,
+            name: name.to_owned(),
+            age: SystemTime::now()
+                .duration_since(written)
+                .unwrap_or_default(),
+            path: entry.path(),
+        })
+    })
 }
 
 thread_local! {

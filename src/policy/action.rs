@@ -12,7 +12,7 @@ use super::tables::{ActionRow, Content};
 use super::texts::{Index, Texts};
 use crate::math::keyed;
 use crate::math::model::{Source, Value};
-use crate::math::slab::Slab;
+use crate::math::slab::{Slab, range_of};
 use crate::pg::clock;
 
 /// An action, as the list of a surface has it: what decisions look at for every candidate.
@@ -164,7 +164,7 @@ impl Actions {
 
     /// The names of the attributes of the action with that index.
     pub fn attributes_of(&self, index: usize) -> impl Iterator<Item = &str> {
-        let rows = self.attributes.of_action(index).unwrap_or_default().iter();
+        let rows = self.attributes.of_action(index).iter();
         rows.filter_map(|row| {
             self.attributes
                 .names
@@ -230,12 +230,9 @@ impl Attributes {
         }
     }
 
-    fn of_action(&self, action: usize) -> Option<&[AttributeRow]> {
-        let first = action
-            .checked_sub(1)
-            .and_then(|before| self.ends.get(before));
-        let first = first.map_or(0, |&first| first as usize);
-        self.all.get(first..*self.ends.get(action)? as usize)
+    fn of_action(&self, action: usize) -> &[AttributeRow] {
+        let rows = self.all.get(range_of(&self.ends, action));
+        rows.unwrap_or_default()
     }
 
     fn get(&self, action: usize, name: &str) -> Value<'_> {
@@ -244,7 +241,7 @@ impl Attributes {
                 .names
                 .binary_search_by(|known| known.as_str().cmp(name));
             let name = name.ok()? as u32;
-            self.of_action(action)?.iter().find(|row| row.name == name)
+            self.of_action(action).iter().find(|row| row.name == name)
         };
         match found() {
             None => Value::Missing,

@@ -168,16 +168,14 @@ pub fn prepare(
         Err(error) => return warn(&key.name(), &error.to_string()),
     };
     turn.sweep(|image, _| key.owns(image) || in_force.is_some_and(|key| key.owns(image)));
-    let add = |name: &str, write: &dyn Fn(&Turn, &str) -> Result<(), String>| {
-        if Image::open(name).is_none() {
-            remove_on_abort(name);
-            write(&turn, name).unwrap_or_else(|reason| warn(name, &reason));
-        }
-    };
-    add(&key.name(), &|turn, name| write(turn, name, compiled));
+    if Image::open(&key.name()).is_none() {
+        add(&turn, &key.name(), compiled);
+    }
     if let Some((scorers, snapshot, switches)) = models {
         let name = key.name_of_models(snapshot, switches);
-        add(&name, &|turn, name| write(turn, name, scorers));
+        if Image::open(&name).is_none() {
+            add(&turn, &name, scorers);
+        }
     }
 }
 
@@ -193,11 +191,14 @@ pub fn prepare_models(
         Ok(turn) => turn,
         Err(error) => return warn(&name, &error.to_string()),
     };
-    remove_on_abort(&name);
-    match write(&turn, &name, models) {
-        Ok(()) => turn.keep_newest(&key.prefix_of_models(), MODELS_KEPT),
-        Err(reason) => warn(&name, &reason),
-    }
+    add(&turn, &name, models);
+    turn.keep_newest(&key.prefix_of_models(), MODELS_KEPT);
+}
+
+/// Writes an image that goes again if the running transaction is undone, or warns that it could not be written.
+fn add<T: Serialize>(turn: &Turn, name: &str, made: &T) {
+    remove_on_abort(name);
+    write(turn, name, made).unwrap_or_else(|reason| warn(name, &reason));
 }
 
 fn open<T: DeserializeOwned>(name: &str) -> Option<T> {

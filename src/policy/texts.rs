@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::math::hash::{fnv64a, mix};
-use crate::math::slab::Slab;
+use crate::math::slab::{Slab, range_of};
 
 /// Texts, by their index.
 #[derive(Default, Serialize, Deserialize)]
@@ -20,11 +20,8 @@ impl Texts {
 
     /// The text of an index; empty where there is none.
     pub fn get(&self, index: usize) -> &str {
-        let ends = &self.ends;
-        let first = index.checked_sub(1).and_then(|before| ends.get(before));
-        let range = first.map_or(0, |&first| first as usize)
-            ..ends.get(index).map_or(0, |&end| end as usize);
-        let bytes = self.bytes.get(range).unwrap_or_default();
+        let bytes = self.bytes.get(range_of(&self.ends, index));
+        let bytes = bytes.unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 }
