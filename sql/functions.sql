@@ -259,11 +259,11 @@ COMMENT ON FUNCTION decide.selection_catalog() IS
 
 CREATE FUNCTION decide.slot_probabilities(
   candidates integer[], scores real[], choice double precision[], picked integer[], slot integer,
-  dropped integer[] DEFAULT NULL
+  dropped integer[] DEFAULT NULL, spreads real[] DEFAULT NULL
 ) RETURNS double precision[]
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'slot_probabilities_wrapper';
-COMMENT ON FUNCTION decide.slot_probabilities(integer[], real[], double precision[], integer[], integer, integer[]) IS
+COMMENT ON FUNCTION decide.slot_probabilities(integer[], real[], double precision[], integer[], integer, integer[], real[]) IS
   'The distribution from which a slot was drawn, bit for bit, computed from its trace; null for a slot that the policy did not fill';
 
 CREATE FUNCTION decide.decided_at(decision_id uuid) RETURNS timestamptz
@@ -284,12 +284,13 @@ CREATE FUNCTION decide.train(
   outcome text DEFAULT 'click', family text DEFAULT 'logistic',
   decided_from timestamptz DEFAULT '-infinity', decided_to timestamptz DEFAULT 'infinity',
   l2 double precision DEFAULT 1, weighted boolean DEFAULT false, holdout double precision DEFAULT 0.2,
-  seed bigint DEFAULT 1, min_count integer DEFAULT 5, hash_buckets integer DEFAULT 0
+  seed bigint DEFAULT 1, min_count integer DEFAULT 5, hash_buckets integer DEFAULT 0,
+  posterior boolean DEFAULT false, half_life interval DEFAULT NULL
 ) RETURNS integer
 LANGUAGE c VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'train_wrapper';
-COMMENT ON FUNCTION decide.train(text, text, text[], text, text, timestamptz, timestamptz, double precision, boolean, double precision, bigint, integer, integer) IS
+COMMENT ON FUNCTION decide.train(text, text, text[], text, text, timestamptz, timestamptz, double precision, boolean, double precision, bigint, integer, integer, boolean, interval) IS
   'Fits a model to the decisions of a surface and their outcomes, and writes it as a new version, not yet approved; answers its number';
 
 CREATE FUNCTION decide.approve(model text, version integer) RETURNS void

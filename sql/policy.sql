@@ -165,6 +165,7 @@ CREATE TABLE decide.model_version (
   terms text[] NOT NULL,
   spec jsonb NOT NULL,
   weights real[] NOT NULL,
+  covariance double precision[],
   window_from timestamptz,
   window_to timestamptz,
   rows bigint NOT NULL DEFAULT 0,
@@ -186,6 +187,8 @@ COMMENT ON COLUMN decide.model_version.family IS 'linear: the score is the sum; 
 COMMENT ON COLUMN decide.model_version.terms IS 'What it looks at: products of user.x, context.x, action.x and action';
 COMMENT ON COLUMN decide.model_version.spec IS 'How each term is encoded: numbers, levels, hash buckets';
 COMMENT ON COLUMN decide.model_version.weights IS 'One weight per coordinate, term by term';
+COMMENT ON COLUMN decide.model_version.covariance IS
+  'Covariance of the weights: up to 256 of them its lower triangle row by row, beyond that the variances (null: not known)';
 COMMENT ON COLUMN decide.model_version.window_from IS 'Decisions trained on: from';
 COMMENT ON COLUMN decide.model_version.window_to IS 'Decisions trained on: up to';
 COMMENT ON COLUMN decide.model_version.rows IS 'Decisions trained on: how many';

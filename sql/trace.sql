@@ -35,12 +35,14 @@ CREATE TABLE decide.trace (
   holds bigint[],
   switches bigint,
   duals double precision[],
-  features_at timestamptz
+  features_at timestamptz,
+  spreads real[]
 ) PARTITION BY RANGE (decided_at);
 COMMENT ON TABLE decide.trace IS 'How each decision came about; decide.decision shows it readably';
 ALTER TABLE decide.trace
   ALTER COLUMN candidates SET STORAGE EXTERNAL,
   ALTER COLUMN scores SET STORAGE EXTERNAL,
+  ALTER COLUMN spreads SET STORAGE EXTERNAL,
   ALTER COLUMN features SET STORAGE EXTERNAL,
   ALTER COLUMN blocked SET STORAGE EXTERNAL,
   ALTER COLUMN blocked_by SET STORAGE EXTERNAL;
@@ -67,6 +69,7 @@ COMMENT ON COLUMN decide.trace.actions IS 'Action per slot, by number';
 COMMENT ON COLUMN decide.trace.chosen IS 'Probability per slot of what was chosen, given the slots before';
 COMMENT ON COLUMN decide.trace.candidates IS 'Candidates, by number; -n stands for the next n numbers';
 COMMENT ON COLUMN decide.trace.scores IS 'Score of each candidate (null: no model; all are equal)';
+COMMENT ON COLUMN decide.trace.spreads IS 'Standard deviation of each score (null: the policy does not look at them)';
 COMMENT ON COLUMN decide.trace.choice IS
   'How probabilities follow from scores: number of the selection in decide.selection_catalog(), its own parameter (0 where it has none), min_probability';
 COMMENT ON COLUMN decide.trace.features IS 'Feature vector used, in the order of the bundle''s features';

@@ -9,7 +9,7 @@ SELECT t.decision_id,
        decide.action_name(t.actions[s.place]) AS action,
        t.chosen[s.place] AS probability,
        decide.candidate_names(t.candidates) AS candidates,
-       decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], s.place, t.dropped) AS probabilities,
+       decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], s.place, t.dropped, t.spreads) AS probabilities,
        t.policy,
        t.bundle,
        t.model_version,
@@ -33,7 +33,9 @@ SELECT t.decision_id,
        t.stage_us[5] AS choose_us,
        t.snapshot,
        t.stage_us[6] AS reserve_us,
-       t.switches
+       t.switches,
+       t.scores,
+       t.spreads
   FROM decide.trace AS t
  CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place);
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
@@ -67,6 +69,8 @@ COMMENT ON COLUMN decide.decision.choose_us IS 'Microseconds to choose';
 COMMENT ON COLUMN decide.decision.reserve_us IS 'Microseconds to take it from the counters of caps';
 COMMENT ON COLUMN decide.decision.snapshot IS 'Snapshot of the features of actions and surfaces that models used, by the time when it was taken (null: none)';
 COMMENT ON COLUMN decide.decision.switches IS 'Newest change of a kill switch that was applied (null: there had been none)';
+COMMENT ON COLUMN decide.decision.scores IS 'Score of each candidate, less the prices of budgets (null: no model; all are equal)';
+COMMENT ON COLUMN decide.decision.spreads IS 'Standard deviation of each score (null: the policy does not look at them)';
 
 CREATE VIEW decide.entity_features AS
 SELECT e.entity, v.name, f.feature, v.value::double precision AS value, s.taken_at

@@ -106,7 +106,7 @@ pub fn init() {
         ),
         (
             c"pg_decide.cautious_exploration",
-            c"Factor of epsilon, temperature and min_probability in the mode cautious.",
+            c"Factor of exploration (epsilon, temperature, min_probability and the like) in the mode cautious.",
             &CAUTIOUS_EXPLORATION,
         ),
         (

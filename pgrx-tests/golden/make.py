@@ -1,6 +1,7 @@
 """Writes the golden files beside it: what reference libraries answer to the questions that the unit tests of src/math ask.
 
     python3 -m venv venv && venv/bin/pip install numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 pandas
+    venv/bin/pip install statsmodels==0.15.0 vowpalwabbit==9.11.9
     venv/bin/pip install --no-deps obp==0.4.1
     venv/bin/python make.py
 
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import scipy
+import scipy.integrate
+import scipy.optimize
 import scipy.special
 import scipy.stats
 import sklearn
@@ -27,7 +30,8 @@ HERE = Path(__file__).parent
 
 
 def write(name, made_by, content):
-    versions = {"numpy": np.__version__, "scipy": scipy.__version__, "scikit-learn": sklearn.__version__, "obp": "0.4.1"}
+    versions = {"numpy": np.__version__, "scipy": scipy.__version__, "scikit-learn": sklearn.__version__, "obp": "0.4.1",
+                "statsmodels": "0.15.0", "vowpalwabbit": "9.11.9"}
     made_by = {library: versions[library] for library in made_by}
     # one line for each row of a table, so that a change can be read
     lines = ",\n".join(f"  {json.dumps(key)}: {table(value)}" for key, value in {"made_by": made_by, **content}.items())
@@ -113,6 +117,124 @@ def softmax():
         p = scipy.special.softmax(scores / temperature)
         cases.append({"temperature": temperature, "scores": scores.tolist(), "probabilities": p.tolist()})
     write("softmax", ["numpy", "scipy"], {"cases": cases})
+
+
+def chances(scores, spreads):
+    """The chance of each independent normal to be the largest, by adaptive quadrature; without spread it is its score."""
+    spread, certain = np.flatnonzero(spreads > 0), np.flatnonzero(spreads == 0)
+    m, s = scores[spread], spreads[spread]
+    low = max([(m - 9 * s).max(), *scores[certain]])
+    points = np.unique(np.concatenate([m + z * s for z in range(-9, 10, 3)]))
+
+    def densities(t):
+        z = (t - m) / s
+        logs = scipy.special.log_ndtr(z)
+        return np.exp(logs.sum() - logs - z**2 / 2) / (s * np.sqrt(2 * np.pi))
+
+    out = np.zeros(len(scores))
+    out[spread] = scipy.integrate.quad_vec(
+        densities, low, max(low, (m + 9 * s).max()), points=points[points > low], epsabs=1e-13, epsrel=1e-13, limit=100_000)[0]
+    if len(certain):
+        best = certain[np.argmax(scores[certain])]
+        out[best] = np.exp(scipy.special.log_ndtr((scores[best] - m) / s).sum())
+    return out.tolist()
+
+
+def thompson():
+    """Equal ones, ones that are far better known than others, certain ones, many that are nearly equal."""
+    rng = np.random.default_rng(8)
+    cases = []
+
+    def add(scores, spreads):
+        scores, spreads = as_f32(scores), as_f32(spreads)
+        cases.append({"scores": scores.tolist(), "spreads": spreads.tolist(), "probabilities": chances(scores, spreads)})
+
+    add([0.0, 1.0], [1.0, 2.0])
+    add([0.5] * 7, [0.25] * 7)
+    add([1.0, 1.0, 0.999], [1e-6, 0.1, 3.0])
+    add([0.2, 0.1, 0.3, 0.25], [0.05, 0.0, 0.1, 0.0])
+    add([100.0, 100.01, 99.9], [0.01, 0.02, 1e-4])
+    add(rng.normal(size=20), 10 ** rng.uniform(-3, 0, size=20))
+    add(0.1 * rng.normal(size=100), 0.3 + 0.05 * rng.uniform(size=100))
+    add(0.02 + 0.01 * rng.normal(size=100), rng.uniform(0.0005, 0.02, size=100))
+    add(0.01 * rng.normal(size=300), 0.3 + 0.01 * rng.uniform(size=300))
+    write("thompson", ["numpy", "scipy"], {"cases": cases})
+
+
+def squarecb():
+    """What vowpalwabbit draws from, for the same model with different gammas. It does not show its costs: the gap of
+    each action to the least cost is taken from the probabilities at gamma 10, and those at the others are the test."""
+    import vowpalwabbit
+
+    def run(scale, exponent):
+        model = vowpalwabbit.Workspace(
+            f"--quiet --cb_explore_adf --squarecb --cb_type mtr --gamma_scale {scale} --gamma_exponent {exponent}")
+        rng = np.random.default_rng(9)
+        action = lambda k: f"|a x{k}:1 y:{rng.uniform():.3f}"
+        for _ in range(200):
+            shown = rng.integers(0, 4)
+            lines = [action(k) for k in range(4)]
+            lines[shown] = f"0:{shown / 4 + 0.3 * rng.uniform():.3f}:0.25 {lines[shown]}"
+            model.learn(lines)
+        answers = []
+        for n in [2, 3, 6]:
+            examples = model.parse([action(k) for k in range(n)])
+            answers.append(model.predict(examples))
+            model.finish_example(examples)
+        return answers
+
+    cases = []
+    at_ten = run(10, 0)
+    for scale, exponent in [(100, 0), (1, 0.5), (10, 0.5)]:
+        for known, p in zip(at_ten, run(scale, exponent)):
+            best = int(np.argmax(known))
+            gaps = [0.0 if i == best else (1 / q - len(known)) / 10 for i, q in enumerate(known)]
+            cases.append({"scale": scale, "exponent": exponent, "rows": 200, "gaps": gaps, "probabilities": p})
+    write("squarecb", ["numpy", "vowpalwabbit"], {"cases": cases})
+
+
+def posterior():
+    """Covariances of weights: statsmodels where nothing is penalised, BayesianRidge, and the inverse of the second
+    derivative where the penalty is given."""
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(10)
+    x = matrix(rng, 80)
+    design = sm.add_constant(x)
+    y = x @ [1.5, 0.2, -40.0, 0.5, -1.0] + rng.normal(size=80)
+    w = rng.uniform(0.2, 3.0, size=80)
+    clicks = (rng.uniform(size=80) < scipy.special.expit(x @ [1.0, 0.05, -30.0, 0.5, -1.0] - 5.5)).astype(float)
+    lower = lambda c: np.asarray(c)[np.tril_indices(6)].tolist()
+    ones = np.ones(80)
+    fits = []
+    least_squares = sm.OLS(y, design).fit()
+    fits.append({"family": "linear", "by": "OLS", "l2": 0.0, "labels": y.tolist(), "weights": ones.tolist(),
+                 "noise": float(least_squares.scale), "covariance": lower(least_squares.cov_params())})
+    ridge = sklearn.linear_model.BayesianRidge(tol=1e-10, max_iter=10_000).fit(x, y, sample_weight=w)
+    inner = ridge.sigma_
+    # BayesianRidge centres instead of having an intercept: what it says of that follows from the means
+    means = np.average(x, axis=0, weights=w)
+    full = np.zeros((6, 6))
+    full[1:, 1:] = inner
+    full[0, 1:] = full[1:, 0] = -means @ inner
+    full[0, 0] = means @ inner @ means + 1 / (ridge.alpha_ * w.sum())
+    fits.append({"family": "linear", "by": "BayesianRidge", "l2": float(ridge.lambda_ / ridge.alpha_), "labels": y.tolist(),
+                 "weights": w.tolist(), "given_noise": float(1 / ridge.alpha_), "covariance": lower(full)})
+    logit = sm.Logit(clicks, design).fit(disp=0, method="newton", tol=1e-14, maxiter=200)
+    fits.append({"family": "logistic", "by": "Logit", "l2": 0.0, "labels": clicks.tolist(), "weights": ones.tolist(),
+                 "covariance": lower(logit.cov_params())})
+    l2 = 2.0
+    penalty = np.diag([0.0] + [l2] * 5)
+    loss = lambda b: float((w * (np.logaddexp(0, design @ b) - clicks * (design @ b))).sum() + b @ penalty @ b / 2)
+    slope = lambda b: design.T @ (w * (scipy.special.expit(design @ b) - clicks)) + penalty @ b
+    curvature = lambda b: (design.T * (w * scipy.special.expit(design @ b) * scipy.special.expit(-design @ b))) @ design + penalty
+    mode = scipy.optimize.minimize(loss, np.zeros(6), jac=slope, hess=curvature, method="trust-exact", tol=1e-12).x
+    for _ in range(3):
+        mode = mode - np.linalg.solve(curvature(mode), slope(mode))
+    fits.append({"family": "logistic", "by": "Laplace", "l2": l2, "labels": clicks.tolist(), "weights": w.tolist(),
+                 "covariance": lower(np.linalg.inv(curvature(mode)))})
+    write("posterior", ["numpy", "scipy", "scikit-learn", "statsmodels"],
+          {"rows": [[float(v) for v in row] for row in x], "fits": fits})
 
 
 def obp_estimators():
@@ -203,6 +325,6 @@ def draws():
 
 
 if __name__ == "__main__":
-    for make in [ridge, logistic, metrics, softmax, off_policy, decay, draws]:
+    for make in [ridge, logistic, posterior, metrics, softmax, thompson, squarecb, off_policy, decay, draws]:
         make()
         print(make.__name__)

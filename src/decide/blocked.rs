@@ -73,6 +73,8 @@ reasons! {
     Killed = 9, "killed", "switch", "it is switched off";
     /// The policy wants nothing twice on a page.
     OnPage = 10, "on_page", "page", "an earlier surface of the page shows it";
+    /// The lower bound of its score is less than the policy asks for.
+    Unsure = 11, "unsure", "unsure", "it is not sure enough that its score is what the policy asks for";
 }
 
 impl Blocked {

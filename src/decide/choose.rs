@@ -8,7 +8,7 @@ use super::request::Request;
 use super::reserve::{Kept, MOST_DRAWS, Reservation};
 use super::score::Scores;
 use super::stage::{Stage, Stopwatch};
-use crate::math::choice::Choice;
+use crate::math::choice::{Choice, LowerBound, Scored};
 use crate::math::random::next_seed;
 use crate::pg::session;
 use crate::policy::UserRow;
@@ -16,10 +16,23 @@ use crate::policy::UserRow;
 /// What the stages before have found out.
 pub struct Options<'a> {
     pub choice: Choice,
+    pub lower_bound: Option<LowerBound>,
     /// Indexes of the surface's actions.
     pub eligible: &'a [usize],
     pub scores: &'a Scores,
     pub user: &'a UserRow,
+}
+
+impl Options<'_> {
+    /// Scores what the draw is open to, and leaves out what policy and mode do not want.
+    fn narrow(&self, request: &Request<'_>, draw: &mut Draw) {
+        self.scores.write(draw);
+        if let Some(bound) = &self.lower_bound {
+            narrow::to_sure(bound, draw);
+        }
+        let share = request.mode_limits.candidates;
+        narrow::to_share(share, request.surface.slots, draw);
+    }
 }
 
 /// Fills the slots, or says why some are left.
@@ -36,7 +49,9 @@ pub fn choose(
         false => choose_within_caps(request, envelope, options, kept, draw, watch)?,
     }
     match draw.filled() < request.surface.slots {
-        true => Err(Reason::NoCandidate),
+        true => Err(Reason::of_empty_slots(
+            draw.blocked.iter().map(|of| of.why.code()),
+        )),
         false => Ok(()),
     }
 }
@@ -50,10 +65,12 @@ fn choose_freely(
 ) {
     let slots = request.surface.slots;
     draw.open_to(options.eligible);
-    options.scores.write(&draw.open, &mut draw.scores);
-    narrow::to_share(request.mode_limits.candidates, slots, draw);
-    draw.slate
-        .choose(&options.choice, &draw.scores, slots, draw.seed);
+    options.narrow(request, draw);
+    let scored = Scored {
+        scores: &draw.scores,
+        spreads: &draw.spreads,
+    };
+    draw.slate.choose(&options.choice, scored, slots, draw.seed);
     watch.lap(Stage::Choose);
 }
 
@@ -74,8 +91,7 @@ fn choose_within_caps(
     loop {
         session::check_interrupts();
         reservation.constrain(options.eligible, draw);
-        options.scores.write(&draw.open, &mut draw.scores);
-        narrow::to_share(request.mode_limits.candidates, slots, draw);
+        options.narrow(request, draw);
         reservation.draw(&options.choice, draw);
         if draw.filled() < slots && reservation.relax(draw) {
             continue;

@@ -2,7 +2,7 @@
 //! how probabilities follow from them.
 
 use super::draw::{Dropped, dropped_after};
-use crate::math::choice::{Choice, Slate};
+use crate::math::choice::{Choice, Scored, Slate};
 use crate::math::runs::expand;
 
 /// What a trace keeps of a choice.
@@ -11,6 +11,8 @@ pub struct TracedChoice<'a> {
     pub candidates: &'a [i32],
     /// Of each candidate; none where no model was asked, and all are alike.
     pub scores: Option<Vec<f32>>,
+    /// Their standard deviations; none where the selection does not look at them.
+    pub spreads: Vec<f32>,
     pub choice: &'a [f64],
     /// What the policy chose, slot by slot.
     pub picked: &'a [i32],
@@ -34,7 +36,11 @@ pub fn of_slot(traced: TracedChoice<'_>, slot: usize) -> Option<Vec<f64>> {
     let index = |number: i32| candidates.binary_search(&number).ok();
     let picks: Option<Vec<usize>> = picked.iter().map(|&number| index(number)).collect();
     let mut slate = Slate::default();
-    slate.retrace(&choice, &scores, &picks?, |filled, _, gone| {
+    let scored = Scored {
+        scores: &scores,
+        spreads: &traced.spreads,
+    };
+    slate.retrace(&choice, scored, &picks?, |filled, _, gone| {
         gone.extend(dropped_after(traced.dropped, filled).filter_map(index));
     });
     let row = slate

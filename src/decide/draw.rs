@@ -12,7 +12,10 @@ pub struct Draw {
     /// What the draw is among: indexes of the surface's actions, and their scores.
     pub open: Vec<usize>,
     pub scores: Vec<f32>,
-    /// Candidates that caps have no capacity for, and those that the mode leaves out.
+    /// Their standard deviations; none where the policy does not look at them.
+    pub spreads: Vec<f32>,
+    /// Candidates that caps have no capacity for, those that are not known to be worth enough, and those that the mode
+    /// leaves out.
     pub blocked: Vec<BlockedAction>,
     /// What each slot got, as indexes in `open`.
     pub slate: Slate,
@@ -62,6 +65,7 @@ impl Draw {
     /// Takes back the choice: what is shown is the fallback.
     pub fn choose_nothing(&mut self) {
         self.scores.clear();
+        self.spreads.clear();
         self.dropped.clear();
         self.relaxed.clear();
         self.holds.clear();

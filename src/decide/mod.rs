@@ -92,6 +92,7 @@ fn decide<'a>(
     let chosen = scored.and_then(|policy| {
         let options = Options {
             choice: request.choice(policy),
+            lower_bound: policy.lower_bound,
             eligible: &buffers.candidates.eligible,
             scores: &buffers.scores,
             user: &buffers.features.user,

@@ -1,16 +1,32 @@
-//! Fewer candidates: the first ones where time runs short, the best ones where the mode says so.
+//! Fewer candidates: the first ones where time runs short, those that are known to be worth enough where the policy asks
+//! for that, the best ones where the mode says so.
 
 use std::cmp::Ordering;
 
 use super::blocked::{Blocked, BlockedAction};
 use super::candidates::Candidates;
 use super::draw::Draw;
+use crate::math::choice::LowerBound;
 
 /// Keeps so many of the eligible ones, the first.
 pub fn to_first(most: usize, candidates: &mut Candidates) {
     let kept = most.min(candidates.eligible.len());
     let rest = candidates.eligible.drain(kept..);
     candidates.blocked.extend(rest.map(narrowed));
+}
+
+/// Keeps the open candidates that are worth enough, as far as that is known; the others are blocked.
+pub fn to_sure(bound: &LowerBound, draw: &mut Draw) {
+    let spread = |i: usize| draw.spreads.get(i).copied().unwrap_or(0.0);
+    let scores = draw.scores.iter().enumerate();
+    let is_out = scores.map(|(i, &score)| !bound.holds(score, spread(i)));
+    let is_out: Vec<bool> = is_out.collect();
+    let outs = draw.open.iter().zip(&is_out).filter(|(_, out)| **out);
+    draw.blocked.extend(outs.map(|(&action, _)| BlockedAction {
+        action,
+        why: Blocked::Unsure,
+    }));
+    leave_out(&is_out, draw);
 }
 
 /// Keeps a share of the open candidates, at least one for each slot.
@@ -37,10 +53,19 @@ fn to_best(most: usize, draw: &mut Draw) {
         is_out[i] = true;
         draw.blocked.push(narrowed(draw.open[i]));
     }
-    let mut kept = is_out.iter().map(|out| !out);
-    draw.open.retain(|_| kept.next().unwrap_or(true));
-    let mut kept = is_out.iter().map(|out| !out);
-    draw.scores.retain(|_| kept.next().unwrap_or(true));
+    leave_out(&is_out, draw);
+}
+
+/// Closes the draw to these candidates.
+fn leave_out(is_out: &[bool], draw: &mut Draw) {
+    let is_kept = || {
+        let mut outs = is_out.iter();
+        move || outs.next().is_none_or(|out| !out)
+    };
+    let (mut of_open, mut of_scores, mut of_spreads) = (is_kept(), is_kept(), is_kept());
+    draw.open.retain(|_| of_open());
+    draw.scores.retain(|_| of_scores());
+    draw.spreads.retain(|_| of_spreads());
 }
 
 fn narrowed(action: usize) -> BlockedAction {
@@ -67,6 +92,31 @@ mod tests {
         assert_eq!(draw.open, [3, 6, 9]);
         assert_eq!(draw.scores, [1.0, 3.0, 2.0]);
         assert_eq!(draw.blocked, [8, 5].map(narrowed));
+    }
+
+    #[test]
+    fn those_that_are_sure_enough_are_kept() {
+        let mut draw = Draw {
+            open: vec![3, 5, 6, 8],
+            scores: vec![1.0, f32::NAN, 3.0, 0.5],
+            spreads: vec![0.25, 0.0, 2.0, 0.0],
+            ..Draw::default()
+        };
+        let bound = LowerBound {
+            least: 0.5,
+            gamma: 2.0,
+        };
+        to_sure(&bound, &mut draw);
+        assert_eq!(draw.open, [3, 8], "the bound itself is enough");
+        assert_eq!(
+            (draw.scores, draw.spreads),
+            (vec![1.0, 0.5], vec![0.25, 0.0])
+        );
+        let unsure = |action| BlockedAction {
+            action,
+            why: Blocked::Unsure,
+        };
+        assert_eq!(draw.blocked, [5, 6].map(unsure));
     }
 
     #[test]

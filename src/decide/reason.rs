@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::blocked::Blocked;
 use super::stage::Stage;
 use crate::pg::attempt::{Caught, sqlstate};
 
@@ -12,6 +13,8 @@ pub enum Reason {
     NoModel,
     NoCandidate,
     Paused,
+    /// Candidates are missing that are not sure enough to be worth what the policy asks for.
+    Unsure,
     /// The latency budget was used up, by that stage.
     Timeout(Stage),
     /// As many decisions as may be were being made.
@@ -24,6 +27,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Why slots are empty, by why actions were blocked.
+    pub fn of_empty_slots(mut blocked_by: impl Iterator<Item = i32>) -> Reason {
+        match blocked_by.any(|code| code == Blocked::Unsure.code()) {
+            true => Reason::Unsure,
+            false => Reason::NoCandidate,
+        }
+    }
+
     /// An error that was caught; with its message where nothing of that is kept.
     pub fn failed(error: &Caught, is_kept: bool) -> Reason {
         Reason::Failed {
@@ -37,7 +48,7 @@ impl Reason {
 }
 
 /// The name and the description of each reason. What follows a name that ends with `: ` is told by the decision.
-pub const REASONS: [(&str, &str); 7] = [
+pub const REASONS: [(&str, &str); 8] = [
     ("no_policy", "the surface has no policy"),
     (
         "no_model",
@@ -57,6 +68,10 @@ pub const REASONS: [(&str, &str); 7] = [
         "failed: ",
         "a stage failed, with the SQLSTATE that is named",
     ),
+    (
+        "unsure",
+        "too few candidates are sure enough to be worth what the policy asks for",
+    ),
 ];
 
 impl Reason {
@@ -69,6 +84,7 @@ impl Reason {
             Reason::Timeout(_) => 4,
             Reason::Overload => 5,
             Reason::Failed { .. } => 6,
+            Reason::Unsure => 7,
         };
         REASONS[number].0
     }
@@ -84,6 +100,7 @@ impl fmt::Display for Reason {
             | Reason::NoModel
             | Reason::NoCandidate
             | Reason::Paused
+            | Reason::Unsure
             | Reason::Overload => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use super::reason::Reason;
 use super::score::{Scores, require_model};
 use crate::error::Error;
 use crate::govern::modes::Mode;
-use crate::math::choice::Choice;
+use crate::math::choice::{Choice, Scored};
 use crate::math::identifier::moment_of;
 use crate::math::model::Value;
 use crate::math::runs::expand;
@@ -38,6 +38,7 @@ select_row! {
         chosen: Vec<f64>,
         candidates: Vec<i32>,
         scores: Option<Vec<f32>>,
+        spreads: Option<Vec<f32>>,
         choice: Option<Vec<f64>>,
         features: Vec<f64>,
         missing: Vec<i16>,
@@ -45,6 +46,7 @@ select_row! {
         duals: Vec<f64>,
         context_values: Vec<Option<String>>,
         dropped: Vec<i32>,
+        blocked_by: Vec<i32>,
     }
 }
 
@@ -63,16 +65,12 @@ impl Trace {
         let own = policy.choice;
         let noted = self.choice.as_deref().and_then(Choice::from_numbers);
         match noted {
-            Some(noted) if self.mode() == Mode::Cautious && is_less(&noted, &own) => noted,
+            Some(noted) if self.mode() == Mode::Cautious && noted.explores_no_more_than(&own) => {
+                noted
+            }
             _ => own,
         }
     }
-}
-
-/// Whether a choice is the same selection with no more exploration.
-fn is_less(noted: &Choice, own: &Choice) -> bool {
-    let (noted, own) = (noted.to_numbers(), own.to_numbers());
-    noted[0] == own[0] && noted[1] <= own[1] && noted[2] <= own[2]
 }
 
 thread_local! {
@@ -129,11 +127,12 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         _ if trace.mode() == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
         Ok(policy) => {
-            scores.apply_model(&bundle, surface, &fields, &features);
+            scores.apply_model(policy, &bundle, surface, &fields, &features);
             scores.take_off_prices(policy, surface, &bundle);
-            scores.write(&draw.open, &mut draw.scores);
+            scores.write(&mut draw);
             redraw(policy, surface, &trace, &mut draw);
-            (draw.filled() < surface.slots).then_some(Reason::NoCandidate)
+            let is_short = draw.filled() < surface.slots;
+            is_short.then(|| Reason::of_empty_slots(trace.blocked_by.iter().copied()))
         }
     };
     Ok(compare(&trace, surface, &draw, reason.as_ref()))
@@ -154,9 +153,13 @@ fn redraw(policy: &Policy, surface: &Surface, trace: &Trace, draw: &mut Draw) {
         let mut open = open.iter();
         open.position(|&action| surface.actions[action].number == number)
     };
+    let scored = Scored {
+        scores: &draw.scores,
+        spreads: &draw.spreads,
+    };
     draw.slate.choose_within(
         &trace.choice_of(policy),
-        &draw.scores,
+        scored,
         surface.slots,
         trace.seed as u64,
         |slot, _, gone| gone.extend(dropped_after(&dropped, slot).filter_map(index)),
@@ -182,7 +185,16 @@ fn compare(
             "the number of slots that the policy filled differs".into()
         })
     })
-    .or_else(|| differs(same_scores(trace, draw), || "the scores differ".into()))
+    .or_else(|| {
+        differs(same_floats(&trace.scores, &draw.scores), || {
+            "the scores differ".into()
+        })
+    })
+    .or_else(|| {
+        differs(same_floats(&trace.spreads, &draw.spreads), || {
+            "the spreads differ".into()
+        })
+    })
     .or_else(|| {
         differs(same_choice(trace, surface), || {
             "the numbers of the choice differ".into()
@@ -204,14 +216,11 @@ fn differs(agree: bool, what: impl FnOnce() -> String) -> Option<String> {
     (!agree).then(what)
 }
 
-/// Scores are kept where a model was asked and the policy filled a slot.
-fn same_scores(trace: &Trace, draw: &Draw) -> bool {
-    trace.scores.as_ref().is_none_or(|kept| {
-        kept.len() == draw.scores.len()
-            && kept
-                .iter()
-                .zip(&draw.scores)
-                .all(|(a, b)| a.to_bits() == b.to_bits())
+/// Scores are kept where a model was asked and the policy filled a slot, spreads where it also looks at them.
+fn same_floats(kept: &Option<Vec<f32>>, found: &[f32]) -> bool {
+    kept.as_ref().is_none_or(|kept| {
+        let pairs = || kept.iter().zip(found);
+        kept.len() == found.len() && pairs().all(|(a, b)| a.to_bits() == b.to_bits())
     })
 }
 

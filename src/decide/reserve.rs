@@ -66,7 +66,7 @@ use super::blocked::{Blocked, BlockedAction};
 use super::draw::{Draw, Dropped};
 use super::request::Request;
 use crate::caps::Per;
-use crate::math::choice::Choice;
+use crate::math::choice::{Choice, Scored};
 use crate::policy::UserRow;
 use counter::Capacity;
 use reservation::State;
@@ -164,6 +164,7 @@ impl<'a> Reservation<'a> {
         let Draw {
             open,
             scores,
+            spreads,
             slate,
             dropped,
             seed,
@@ -171,7 +172,8 @@ impl<'a> Reservation<'a> {
         } = draw;
         dropped.clear();
         let mut is_gone = vec![false; if several { open.len() } else { 0 }];
-        slate.choose_within(choice, scores, slots, *seed, |slot, picked, gone| {
+        let scored = Scored { scores, spreads };
+        slate.choose_within(choice, scored, slots, *seed, |slot, picked, gone| {
             if slot + 1 == slots {
                 return;
             }

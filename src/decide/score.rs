@@ -1,11 +1,12 @@
 //! Fourth stage: what each action of the surface is worth, by one matrix-vector product, less what its budgets ask.
 
+use super::draw::Draw;
 use super::features::Features;
 use super::reason::Reason;
 use super::request::Request;
 use crate::caps::{self, Price};
 use crate::math::model::Value;
-use crate::math::scorer::Coordinate;
+use crate::math::scorer::{Coordinate, PairValue};
 use crate::math::to_f32;
 use crate::policy::{Bundle, Policy, Surface};
 
@@ -13,11 +14,14 @@ use crate::policy::{Bundle, Policy, Surface};
 #[derive(Default)]
 pub struct Scores {
     of_actions: Vec<f32>,
+    /// Their standard deviations; none where the policy does not look at them.
+    spreads: Vec<f32>,
     /// What was taken off them.
     pub prices: Vec<Price>,
     /// The features as a model reads them, and the request vector that it makes of them.
     inputs: Vec<f64>,
     coordinates: Vec<Coordinate>,
+    pairs: Vec<PairValue>,
 }
 
 /// The policy, if it can choose.
@@ -37,7 +41,7 @@ pub fn score_candidates(
     scores: &mut Scores,
 ) {
     let (surface, bundle) = (request.surface, request.bundle);
-    scores.apply_model(bundle, surface, &request.fields, features);
+    scores.apply_model(policy, bundle, surface, &request.fields, features);
     caps::prices(bundle.caps_of(surface), &mut scores.prices);
     scores.take_off_prices(policy, surface, bundle);
 }
@@ -53,12 +57,14 @@ impl Scores {
 
     pub fn clear(&mut self) {
         self.of_actions.clear();
+        self.spreads.clear();
         self.prices.clear();
     }
 
     /// Without a model, for a selection that needs none, every score is 0.
     pub fn apply_model(
         &mut self,
+        policy: &Policy,
         bundle: &Bundle,
         surface: &Surface,
         fields: &[Value<'_>],
@@ -66,12 +72,18 @@ impl Scores {
     ) {
         self.of_actions.clear();
         self.of_actions.resize(surface.actions.len(), 0.0);
+        self.spreads.clear();
         let Some(scorer) = bundle.scorer(surface) else {
             return;
         };
         self.fill_inputs(surface.affinities.len, features);
         scorer.vector(&self.inputs, fields, &mut self.coordinates);
         scorer.score(&self.coordinates, &mut self.of_actions);
+        if policy.needs_spreads {
+            self.spreads.resize(surface.actions.len(), 0.0);
+            let (scores, spreads) = (&self.of_actions, &mut self.spreads);
+            scorer.spread(&self.coordinates, scores, &mut self.pairs, spreads);
+        }
     }
 
     /// Takes off each score the price of the units that its action takes: Σ price · amount. Where no model was asked there
@@ -96,10 +108,17 @@ impl Scores {
         }
     }
 
-    /// Writes the scores of these actions.
-    pub fn write(&self, actions: &[usize], scores: &mut Vec<f32>) {
-        scores.clear();
-        scores.extend(actions.iter().map(|&action| self.of_actions[action]));
+    /// Writes the scores of the actions that a draw is open to, and their spreads.
+    pub fn write(&self, draw: &mut Draw) {
+        let open = draw.open.iter();
+        draw.scores.clear();
+        draw.scores
+            .extend(open.clone().map(|&action| self.of_actions[action]));
+        draw.spreads.clear();
+        if !self.spreads.is_empty() {
+            draw.spreads
+                .extend(open.map(|&action| self.spreads[action]));
+        }
     }
 
     /// The vector, then a flag for each feature that is missing, then what is kept per key: NaN where there is nothing.

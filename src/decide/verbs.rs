@@ -270,7 +270,7 @@ fn key_text(key: u64) -> String {
     text.unwrap_or_else(|| format!("#{key}"))
 }
 
-/// slot_probabilities(candidates, scores, choice, picked, slot, dropped): what a slot was drawn from.
+/// slot_probabilities(candidates, scores, choice, picked, slot, dropped, spreads): what a slot was drawn from.
 #[pg_extern(sql = false)]
 fn slot_probabilities(
     candidates: Option<Array<'_, i32>>,
@@ -279,10 +279,12 @@ fn slot_probabilities(
     picked: Option<Array<'_, i32>>,
     slot: Option<i32>,
     dropped: Option<Array<'_, i32>>,
+    spreads: Option<Array<'_, f32>>,
 ) -> Option<Vec<f64>> {
     let traced = distribution::TracedChoice {
         candidates: &whole(candidates?)?,
         scores: scores.map_or(Some(None), |scores| whole(scores).map(Some))?,
+        spreads: spreads.map_or(Some(Vec::new()), whole)?,
         choice: &whole(choice?)?,
         picked: &whole(picked?)?,
         dropped: &columns::dropped(&dropped.map_or(Some(Vec::new()), whole)?),

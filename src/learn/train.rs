@@ -1,14 +1,17 @@
 //! Training: from the decisions of a surface and what came of them to a model version.
 
-use pgrx::pg_sys::{FLOAT4ARRAYOID, INT8OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID};
+use pgrx::pg_sys::{
+    FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT8OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID,
+};
 use serde_json::json;
 
 use super::history::{Example, History, Span};
 use crate::error::{Error, printable};
-use crate::math::model::{Family, LinearModel, Source, parse_term};
+use crate::math::decay::remaining;
+use crate::math::model::{Covariance, Family, LinearModel, Source, parse_term};
 use crate::math::random::Draws;
 use crate::math::to_f32;
-use crate::math::train::{Design, Fit, Limits, Metrics, Vocabulary, fit};
+use crate::math::train::{Design, Fit, Limits, Metrics, TrainError, Vocabulary, fit, posterior};
 use crate::pg::{Session, Statement, array, datum, session};
 
 thread_local! {
@@ -16,13 +19,13 @@ thread_local! {
         "LOCK TABLE decide.model_version IN SHARE ROW EXCLUSIVE MODE", &[]) };
     static WRITE: Statement = const { Statement::new(
         "INSERT INTO decide.model_version (model, version, family, terms, spec, weights, window_from, \
-                window_to, rows, hyperparameters, metrics, seed, created_by, created_as) \
+                window_to, rows, hyperparameters, metrics, seed, created_by, created_as, covariance) \
          SELECT $1, COALESCE(pg_catalog.max(m.version), 0) + 1, $2, $3, $4::jsonb, $5, $6, $7, $8, \
-                $9::jsonb, $10::jsonb, $11, SESSION_USER, $12 \
+                $9::jsonb, $10::jsonb, $11, SESSION_USER, $12, $13 \
            FROM decide.model_version AS m WHERE m.model = $1 \
          RETURNING version",
         &[TEXTOID, TEXTOID, TEXTARRAYOID, TEXTOID, FLOAT4ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-          INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID]) };
+          INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, FLOAT8ARRAYOID]) };
 }
 
 /// The arguments of train().
@@ -41,6 +44,10 @@ pub struct TrainArgs<'a> {
     pub min_count: usize,
     /// Hash texts into so many buckets instead.
     pub hash_buckets: Option<u32>,
+    /// Keep how sure the model is of its weights.
+    pub posterior: bool,
+    /// A row that is so much older than the newest counts half, in microseconds.
+    pub half_life: Option<f64>,
 }
 
 /// Trains a model and writes it as a new version, not approved; answers the version.
@@ -63,6 +70,8 @@ pub fn train(args: &TrainArgs<'_>, caller: &str) -> Result<i32, Error> {
     let model = encode(args, &sources, &history, &rows)?;
     let design = design(args, &model, &history, &rows);
     let fitted = solve(args, &model, &design)?;
+    let covariance = args.posterior.then(|| covariance(args, &fitted, &design));
+    let covariance = covariance.transpose()?;
     let weights: Vec<f32> = fitted
         .weights
         .iter()
@@ -77,7 +86,17 @@ pub fn train(args: &TrainArgs<'_>, caller: &str) -> Result<i32, Error> {
         "training": measured(&design), "holdout": measured(&self::design(args, &model, &history, &held)),
         "iterations": fitted.iterations, "converged": fitted.converged,
     });
-    Ok(write(args, &model, &weights, &rows, &metrics, caller))
+    let fitted = Fitted {
+        weights: &weights,
+        covariance: covariance.as_ref(),
+    };
+    Ok(write(args, &model, &fitted, &rows, &metrics, caller))
+}
+
+/// What was learned.
+struct Fitted<'a> {
+    weights: &'a [f32],
+    covariance: Option<&'a Covariance>,
 }
 
 /// The sources of each term, with an intercept first.
@@ -162,6 +181,13 @@ fn design(
     };
     let total: f64 = rows.iter().map(|example| weight(example)).sum();
     let mean = total / rows.len().max(1) as f64;
+    let newest = rows.iter().map(|example| example.decided_at).max();
+    let faded = |example: &Example| match (args.half_life, newest) {
+        (Some(half_life), Some(newest)) => {
+            remaining(newest.abs_diff(example.decided_at), half_life)
+        }
+        _ => 1.0,
+    };
     let mut design = Design::new();
     let mut row = Vec::new();
     for example in rows {
@@ -171,35 +197,53 @@ fn design(
             Family::Linear => example.reward,
             Family::Logistic => f64::from(u8::from(example.reward > 0.0)),
         };
-        design.push(&row, label, weight(example) / mean);
+        design.push(&row, label, weight(example) / mean * faded(example));
     }
     design
 }
 
 fn solve(args: &TrainArgs<'_>, model: &LinearModel, design: &Design) -> Result<Fit, Error> {
     let width = model.width().unwrap_or(0);
-    // The intercept is the first term and has one weight.
-    let penalise = |column: usize| column > 0;
     fit(
         design,
         width,
         args.family,
         args.l2,
-        &penalise,
+        &is_penalised,
         &mut session::check_interrupts,
     )
-    .map_err(|error| {
-        Error::Training(
-            error.to_string(),
-            "Raise l2, or look at the values of its features.",
-        )
-    })
+    .map_err(unlearned)
+}
+
+/// How sure one can be of the weights.
+fn covariance(args: &TrainArgs<'_>, fitted: &Fit, design: &Design) -> Result<Covariance, Error> {
+    posterior(
+        design,
+        args.family,
+        &fitted.weights,
+        args.l2,
+        &is_penalised,
+        &mut session::check_interrupts,
+    )
+    .map_err(unlearned)
+}
+
+/// The intercept, which is the first term and has one weight, is not.
+fn is_penalised(column: usize) -> bool {
+    column > 0
+}
+
+fn unlearned(error: TrainError) -> Error {
+    Error::Training(
+        error.to_string(),
+        "Raise l2, or look at the values of its features.",
+    )
 }
 
 fn write(
     args: &TrainArgs<'_>,
     model: &LinearModel,
-    weights: &[f32],
+    fitted: &Fitted<'_>,
     rows: &[&Example],
     metrics: &serde_json::Value,
     caller: &str,
@@ -208,7 +252,8 @@ fn write(
     let hyperparameters = json!({
         "surface": args.span.surface, "outcome": args.span.outcome, "l2": args.l2,
         "weighted": args.weighted, "holdout": args.holdout, "min_count": args.min_count,
-        "hash_buckets": args.hash_buckets,
+        "hash_buckets": args.hash_buckets, "posterior": args.posterior,
+        "half_life_seconds": args.half_life.map(|us| us / 1e6),
     });
     let family = match args.family {
         Family::Linear => "linear",
@@ -226,7 +271,7 @@ fn write(
             datum::text(family),
             datum::texts(&terms),
             datum::text(&spec),
-            Some(array::from_slice(weights)),
+            Some(array::from_slice(fitted.weights)),
             moment(rows.iter().map(|example| example.decided_at).min()),
             moment(rows.iter().map(|example| example.decided_at).max()),
             datum::int8(rows.len() as i64),
@@ -234,6 +279,9 @@ fn write(
             datum::text(&metrics),
             datum::int8(args.seed),
             datum::text(caller),
+            fitted
+                .covariance
+                .map(|known| array::from_slice(known.entries())),
         ];
         statement.write(&row, |row| version = row.must(1))
     });

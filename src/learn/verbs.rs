@@ -48,6 +48,8 @@ fn train(
     seed: Option<i64>,
     min_count: Option<i32>,
     hash_buckets: Option<i32>,
+    posterior: Option<bool>,
+    half_life: Option<Interval>,
     call: FunctionCallInfo,
 ) -> i32 {
     let args = TrainArgs {
@@ -81,12 +83,17 @@ fn train(
                 Err(_) => refuse("hash_buckets must be 0, for none, or more"),
             },
         },
+        posterior: need(posterior, "posterior"),
+        half_life: half_life.map(|half_life| half_life.as_micros() as f64),
     };
     if !is_name(args.model) {
         refuse("model is not a valid name")
     }
     if !(args.l2 >= 0.0 && args.l2.is_finite()) {
         refuse("l2 must be a number from 0 up")
+    }
+    if args.half_life.is_some_and(|half_life| half_life <= 0.0) {
+        refuse("half_life must be above 0")
     }
     if !(0.0..1.0).contains(&args.holdout) {
         refuse("holdout must be from 0 up and below 1")

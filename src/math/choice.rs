@@ -1,13 +1,20 @@
 //! How one of several candidates is chosen, and with exactly which probability.
 
+mod largest;
+mod lower_bound;
+mod scored;
 mod selection;
 mod slate;
 
+pub use lower_bound::{LOWER_BOUND_GAMMA, LowerBound, MIN_LOWER_BOUND};
+pub use scored::Scored;
 pub use selection::{
-    MIN_PROBABILITY, Parameter, ParameterRange, SELECTIONS, Selection, SelectionRule,
+    Growth, MIN_PROBABILITY, Parameter, ParameterRange, SELECTIONS, Selection, SelectionRule,
 };
 pub use slate::Slate;
 
+use largest::Largest;
+use scored::{best, finite};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -39,7 +46,8 @@ impl std::error::Error for OutOfRange {}
 
 impl Choice {
     /// Whether the rule's numbers make sense. The other functions never fail; given a choice that is not valid they
-    /// read ε and the floor as the nearest number in [0, 1] (NaN as 0), and a temperature of zero, below, or NaN as greedy.
+    /// read ε and the floor as the nearest number in [0, 1] (NaN as 0), a temperature of zero, below, or NaN as greedy,
+    /// and so a γ of squarecb that is not finite.
     pub fn validate(&self) -> Result<(), OutOfRange> {
         let (rule, value) = self.selection.parts();
         let own = SELECTIONS[rule].parameter.as_ref();
@@ -56,13 +64,19 @@ impl Choice {
         Ok(())
     }
 
-    /// The same choice with its exploration in a measure: parameter and floor times `share`.
+    /// The same choice with its exploration in a measure: the floor times `share`, and the rule as
+    /// [`Selection::exploring`] says.
     pub fn exploring(self, share: f64) -> Choice {
-        let (rule, parameter) = self.selection.parts();
         Choice {
-            selection: SELECTIONS[rule].with(parameter * share),
+            selection: self.selection.exploring(share),
             min_probability: self.min_probability * share,
         }
+    }
+
+    /// Whether it is the same rule as another, with no more exploration.
+    pub fn explores_no_more_than(&self, other: &Choice) -> bool {
+        self.selection.explores_no_more_than(other.selection)
+            && self.min_probability <= other.min_probability
     }
 
     /// The choice in three numbers: the index of its rule, its parameter (0 where it has none), and the floor.
@@ -87,13 +101,15 @@ impl Choice {
     /// Writes the probability of each candidate into `out`: over those not `taken`, summing to 1 (to rounding); taken
     /// ones get 0, and so do all when all are taken.
     ///
-    /// Scores need not be finite: NaN counts as the lowest score, and infinities as the largest finite numbers.
+    /// Scores need not be finite: NaN counts as the lowest score, and infinities as the largest finite numbers. So do
+    /// infinite spreads; NaN and what is below 0 count as no spread.
     ///
     /// # Panics
-    /// If the three slices differ in length.
-    pub fn distribution(&self, scores: &[f32], taken: &[bool], out: &mut [f64]) {
+    /// If scores, `taken` and `out` differ in length.
+    pub fn distribution<'a>(&self, scored: impl Into<Scored<'a>>, taken: &[bool], out: &mut [f64]) {
+        let scored = scored.into();
         assert!(
-            scores.len() == taken.len() && scores.len() == out.len(),
+            scored.scores.len() == taken.len() && taken.len() == out.len(),
             "scores, taken and out differ in length"
         );
         let open = taken.iter().filter(|&&taken| !taken).count();
@@ -101,13 +117,21 @@ impl Choice {
             out.fill(0.0);
             return;
         }
-        let total = self.weigh(scores, taken, open, out);
+        let total = self.weigh(scored, taken, open, &mut Largest::default(), out);
         self.normalise(taken, open, total, out);
     }
 
     /// Writes weights proportional to the probabilities before the floor, 0 for taken ones, and returns their sum.
     /// `open` ≥ 1 is the number of candidates not taken.
-    fn weigh(&self, scores: &[f32], taken: &[bool], open: usize, out: &mut [f64]) -> f64 {
+    fn weigh(
+        &self,
+        scored: Scored<'_>,
+        taken: &[bool],
+        open: usize,
+        largest: &mut Largest,
+        out: &mut [f64],
+    ) -> f64 {
+        let scores = scored.scores;
         match self.selection {
             Selection::Uniform => mix(1.0, None, taken, open, out),
             Selection::EpsilonGreedy { epsilon } => {
@@ -117,7 +141,17 @@ impl Choice {
                 softmax(scores, taken, temperature, out);
                 super::sum(out)
             }
-            Selection::Greedy | Selection::Softmax { .. } => {
+            Selection::Thompson { scale } => largest.chances(scored, scale, taken, out),
+            Selection::Ucb { gamma } => {
+                let best = first_of_highest(taken, |i| {
+                    f64::from(finite(scores[i])) + gamma * scored.spread(i)
+                });
+                mix(0.0, best, taken, open, out)
+            }
+            Selection::SquareCb { gamma } if gamma.is_finite() => {
+                by_gaps(scores, taken, gamma, open, out)
+            }
+            Selection::Greedy | Selection::Softmax { .. } | Selection::SquareCb { .. } => {
                 mix(0.0, best(scores, taken), taken, open, out)
             }
         }
@@ -170,6 +204,39 @@ fn mix(epsilon: f64, best: Option<usize>, taken: &[bool], open: usize, out: &mut
     1.0
 }
 
+/// 1 / (open + γ · gap to the best) for each open candidate, and for the best what is left of 1. Returns the sum, which
+/// is 1.
+fn by_gaps(scores: &[f32], taken: &[bool], gamma: f64, open: usize, out: &mut [f64]) -> f64 {
+    let Some(best) = best(scores, taken) else {
+        return mix(1.0, None, taken, open, out);
+    };
+    let (candidates, highest) = (open as f64, f64::from(finite(scores[best])));
+    let gamma = gamma.max(0.0);
+    for ((p, &score), &taken) in out.iter_mut().zip(scores).zip(taken) {
+        let gap = highest - f64::from(finite(score));
+        *p = if taken {
+            0.0
+        } else {
+            1.0 / (candidates + gamma * gap)
+        };
+    }
+    out[best] = 0.0;
+    out[best] = 1.0 - super::sum(out);
+    1.0
+}
+
+/// The first open candidate with the highest value; a value that is NaN is below all others.
+fn first_of_highest(taken: &[bool], value: impl Fn(usize) -> f64) -> Option<usize> {
+    let mut highest: Option<(usize, f64)> = None;
+    for i in (0..taken.len()).filter(|&i| !taken[i]) {
+        let value = value(i);
+        if highest.is_none_or(|(_, high)| value > high || high.is_nan() && !value.is_nan()) {
+            highest = Some((i, value));
+        }
+    }
+    highest.map(|(i, _)| i)
+}
+
 /// e^((score − highest open score) / temperature) for each open candidate. The best has weight 1, so the sum is ≥ 1.
 fn softmax(scores: &[f32], taken: &[bool], temperature: f64, out: &mut [f64]) {
     let highest = f64::from(highest(scores, taken));
@@ -203,24 +270,6 @@ fn highest(scores: &[f32], taken: &[bool]) -> f32 {
     lanes
         .into_iter()
         .fold(high, |high, lane| higher(high, lane, false))
-}
-
-/// The first open candidate with the highest score.
-fn best(scores: &[f32], taken: &[bool]) -> Option<usize> {
-    let mut best = None;
-    for (i, (&score, &taken)) in scores.iter().zip(taken).enumerate() {
-        let score = finite(score);
-        if !taken && best.is_none_or(|(_, high)| score > high) {
-            best = Some((i, score));
-        }
-    }
-    best.map(|(i, _)| i)
-}
-
-/// A score as a finite number: NaN is the lowest, infinities are the ends. (A comparison with NaN is false.)
-fn finite(score: f32) -> f32 {
-    let score = if score > f32::MIN { score } else { f32::MIN };
-    if score < f32::MAX { score } else { f32::MAX }
 }
 
 /// The nearest number in [0, 1]; NaN is 0.

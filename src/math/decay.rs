@@ -75,7 +75,7 @@ fn faded(value: f64, elapsed: u64, half_life: f64) -> f64 {
 }
 
 /// The share that remains after `elapsed` microseconds: 2^(−elapsed/half_life), exactly 1 when nothing fades.
-fn remaining(elapsed: u64, half_life: f64) -> f64 {
+pub fn remaining(elapsed: u64, half_life: f64) -> f64 {
     if elapsed == 0 {
         1.0
     } else if half_life > 0.0 {

@@ -11,6 +11,7 @@
 //! | `random` | the stream of draws that belongs to a seed |
 //! | `choice` | selection rules, their exact probabilities, and slates drawn without repetition |
 //! | `model` | linear and logistic models over products of user, context and action facts |
+//! | `normal` | the normal distribution from a table, for quadrature |
 //! | `scorer` | a model compiled for a fixed list of actions, for the path of a decision |
 //! | `train` | ridge and L2-logistic regression, encodings learned from data, metrics |
 //! | `estimate` | off-policy estimators with confidence intervals |
@@ -36,6 +37,7 @@ pub mod identifier;
 pub mod keyed;
 pub mod ledger;
 pub mod model;
+pub mod normal;
 pub mod pacing;
 pub mod random;
 pub mod runs;

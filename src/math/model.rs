@@ -5,11 +5,13 @@
 //! (linear) or 1 / (1 + e^−η) (logistic). A factor is one fact (a user's feature, a field of the context, an attribute
 //! of the action, the action itself) under an encoding that makes it one number or one of several levels.
 
+mod covariance;
 mod encoding;
 mod source;
 #[cfg(test)]
 mod tests;
 
+pub use covariance::{Covariance, FULL_WIDTH};
 pub use encoding::{Encoding, Value, with_text};
 pub use source::{Source, TermError, parse_term};
 

@@ -14,6 +14,7 @@
 mod compile;
 mod coordinate;
 mod panels;
+mod spreads;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,8 @@ use super::model::{Encoding, Family, Value};
 use super::slab::Slab;
 pub use coordinate::Coordinate;
 use panels::Panels;
+pub use spreads::PairValue;
+use spreads::Spreads;
 
 /// The most cells that the matrix of a compiled model may have (256 MiB of f32).
 pub const MAX_CELLS: usize = 1 << 26;
@@ -41,6 +44,8 @@ pub struct Scorer {
     common: Slab<f32>,
     /// The weights of the others, for each action.
     own: Panels,
+    /// How sure it is, where that is known.
+    spreads: Option<Spreads>,
 }
 
 /// The request part of one or more terms: where its coordinates begin, and where its factors end. No factors: the
@@ -120,6 +125,40 @@ impl Scorer {
         if self.family == Family::Logistic {
             for score in scores {
                 *score = super::logistic(f64::from(*score)) as f32;
+            }
+        }
+    }
+
+    /// Whether it knows how sure it is of its scores.
+    pub fn has_spreads(&self) -> bool {
+        self.spreads.is_some()
+    }
+
+    /// Writes the standard deviation of each action's score, which [`Scorer::score`] has written: s(x) = √(xᵀ·Σ·x), and
+    /// of a logistic model p·(1 − p)·s(x), its change of scale (the delta method). All are 0 where the covariance is not
+    /// known. Does not allocate when `pairs`, a buffer, has the capacity.
+    ///
+    /// # Panics
+    /// If `scores` or `spreads` has not one element for each action.
+    pub fn spread(
+        &self,
+        x: &[Coordinate],
+        scores: &[f32],
+        pairs: &mut Vec<PairValue>,
+        spreads: &mut [f32],
+    ) {
+        assert!(
+            scores.len() == self.actions && spreads.len() == self.actions,
+            "there is not one spread for each action"
+        );
+        match &self.spreads {
+            None => spreads.fill(0.0),
+            Some(own) => own.write(x, pairs, spreads),
+        }
+        if self.family == Family::Logistic {
+            for (spread, &score) in spreads.iter_mut().zip(scores) {
+                let p = f64::from(score);
+                *spread = (f64::from(*spread) * (p * (1.0 - p))) as f32;
             }
         }
     }

@@ -8,6 +8,7 @@ mod conjugate;
 mod design;
 mod fit;
 mod metrics;
+mod posterior;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -15,4 +16,5 @@ mod vocabulary;
 pub use design::Design;
 pub use fit::{Fit, TrainError, fit};
 pub use metrics::Metrics;
+pub use posterior::posterior;
 pub use vocabulary::{Limits, Vocabulary};

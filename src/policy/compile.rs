@@ -10,7 +10,7 @@ use super::contract::contracts;
 use super::faults::Faults;
 use super::feature::Feature;
 use super::reading::Reading;
-use super::selection::choice;
+use super::selection::{Choosing, choosing};
 use super::tables::{Content, PolicyRow};
 use super::visibility::{FeatureVisibility, visible_as};
 use crate::caps::counted_by;
@@ -72,12 +72,18 @@ fn check_attributes(content: &Content, actions: &Actions, faults: &mut Faults) {
 
 /// The policy of a row. A fault of its choice is found by `validate`.
 fn policy_of(row: &PolicyRow) -> Option<Policy> {
-    let choice = choice(row).ok()?;
+    let Choosing {
+        choice,
+        lower_bound,
+    } = choosing(row).ok()?;
+    let rule = choice.selection.rule();
     let model = row.model.as_ref().zip(row.model_version);
     Some(Policy {
         name: row.policy.clone(),
         choice,
-        needs_scores: choice.selection.rule().needs_scores,
+        lower_bound,
+        needs_scores: rule.needs_scores,
+        needs_spreads: rule.needs_spreads || lower_bound.is_some_and(|bound| bound.gamma != 0.0),
         unique_on_page: row.unique_on_page,
         model: model.map(|(name, version)| Model {
             name: name.clone(),

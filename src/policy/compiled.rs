@@ -12,7 +12,7 @@ use super::feature::{Entity, Feature};
 use super::reading::Reading;
 use crate::caps::{Cap, Limits};
 use crate::eligibility::Rules;
-use crate::math::choice::Choice;
+use crate::math::choice::{Choice, LowerBound};
 use crate::math::slab::Slab;
 
 /// What all decisions of a bundle share, whatever is switched or staged: compiled once, when it is published.
@@ -168,8 +168,12 @@ impl Affinity {
 pub struct Policy {
     pub name: String,
     pub choice: Choice,
+    /// What a candidate must be worth at least, or it is not shown.
+    pub lower_bound: Option<LowerBound>,
     /// Whether the selection looks at scores.
     pub needs_scores: bool,
+    /// Whether selection or lower bound look at their standard deviations.
+    pub needs_spreads: bool,
     /// Whether it leaves out what an earlier surface of the same page shows.
     pub unique_on_page: bool,
     pub model: Option<Model>,

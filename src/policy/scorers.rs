@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
-use super::compiled::{Compiled, Model, Surface};
+use super::compiled::{Compiled, Model, Policy, Surface};
 use super::entity_snapshot::{self, EntitySnapshot, EntityValues};
 use super::faults::Faults;
-use super::model_version;
+use super::model_version::{self, ModelVersion};
 use super::visibility::FeatureMask;
 use crate::govern::switches::Switches;
 use crate::math::model::{LinearModel, ModelError, Source, Value};
@@ -27,7 +27,7 @@ pub struct ModelInputs<'a> {
 }
 
 /// Model versions that have been read, or what is wrong with them; several surfaces share one.
-type Models = HashMap<String, Result<Option<LinearModel>, String>>;
+type Models = HashMap<String, Result<Option<ModelVersion>, String>>;
 
 impl Scorers {
     /// Compiles the models of all surfaces; what is wrong with them is among the faults.
@@ -51,7 +51,7 @@ impl Scorers {
                 snapshot: inputs.snapshot,
                 mask: &mask,
             };
-            match parts.scorer(model, inputs.switches, &mut models) {
+            match parts.scorer(policy, model, inputs.switches, &mut models) {
                 Ok(scorer) => scorers[surface.index] = Some(scorer),
                 Err(reason) => faults.add("decide.policy", &policy.name, reason),
             }
@@ -76,6 +76,7 @@ struct Parts<'a> {
 impl Parts<'_> {
     fn scorer(
         &self,
+        policy: &Policy,
         model: &Model,
         switches: &Switches,
         models: &mut Models,
@@ -85,13 +86,24 @@ impl Parts<'_> {
             version,
             label,
         } = model;
-        let model = models
+        let ModelVersion { model, covariance } = models
             .entry(label.clone())
             .or_insert_with(|| model_version::read(name, *version, switches))
             .as_ref()
             .map_err(|reason| format!("model {label}: {reason}"))?
             .as_ref()
             .ok_or(format!("model \"{name}\" has no version {version}"))?;
+        if policy.needs_spreads && covariance.is_none() {
+            let selection = policy.choice.selection.rule();
+            let what = match selection.needs_spreads {
+                true => format!("selection \"{}\"", selection.name),
+                false => "params: min_lower_bound".to_owned(),
+            };
+            return Err(format!(
+                "{what} looks at how sure a model is, and model {label} has no covariance: \
+                 train it with posterior => true"
+            ));
+        }
         let surface = self.surface;
         let unfit = |reason: ModelError| {
             format!(
@@ -102,6 +114,7 @@ impl Parts<'_> {
         self.check_features_of_surfaces(model).map_err(unfit)?;
         Scorer::compile(
             model,
+            covariance.as_ref().filter(|_| policy.needs_spreads),
             surface.actions.len(),
             &|i, source| self.fact(&surface.actions[i], source),
             &|source| self.position(source),

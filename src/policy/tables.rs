@@ -119,6 +119,9 @@ pub struct PolicyRow {
     pub surface: String,
     pub model: Option<String>,
     pub model_version: Option<i32>,
+    /// How many it was trained on. Not in bundles from before selections could look at that.
+    #[serde(default)]
+    pub model_rows: Option<i64>,
     pub selection: String,
     pub params: Box<RawValue>,
     /// Not in bundles from before there were pages.

@@ -6,7 +6,7 @@ use super::caps;
 use super::faults::Faults;
 use super::feature::Feature;
 use super::name::is_name;
-use super::selection::choice;
+use super::selection::choosing;
 use super::tables::Content;
 use crate::error::printable;
 
@@ -68,7 +68,7 @@ pub fn check(content: &Content, faults: &mut Faults) {
                 ),
             );
         }
-        if let Err(reason) = choice(policy) {
+        if let Err(reason) = choosing(policy) {
             faults.add("decide.policy", &policy.policy, reason);
         }
         if let (Some(model), None) = (&policy.model, policy.model_version) {

@@ -7,7 +7,7 @@ use super::{action_names, publish as publishing};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::as_owner;
 use crate::govern::waiting::{Waiting, run_in_sql};
-use crate::math::choice::{MIN_PROBABILITY, SELECTIONS};
+use crate::math::choice::{LOWER_BOUND_GAMMA, MIN_LOWER_BOUND, MIN_PROBABILITY, SELECTIONS};
 use crate::math::runs::expand;
 use crate::pg::call::Call;
 use crate::pg::{Statement, datum};
@@ -69,13 +69,20 @@ fn selection_catalog(call: FunctionCallInfo) {
     let call = Call::running(call);
     let mut rows = call.rows();
     for (number, rule) in SELECTIONS.iter().enumerate() {
-        for parameter in rule.parameter.iter().chain([&MIN_PROBABILITY]) {
+        let growth = rule
+            .growth
+            .iter()
+            .flat_map(|growth| [&growth.scale, &growth.exponent]);
+        let bound = [&MIN_LOWER_BOUND, &LOWER_BOUND_GAMMA];
+        let bound = bound.into_iter().filter(|_| rule.needs_scores);
+        let own = rule.parameter.iter().chain(growth);
+        for parameter in own.chain([&MIN_PROBABILITY]).chain(bound) {
             let (lowest, highest) = parameter.range.ends();
             rows.push([
                 datum::text(rule.name),
                 datum::text(parameter.name),
-                datum::float8(parameter.default),
-                datum::float8(lowest),
+                parameter.default.and_then(datum::float8),
+                lowest.and_then(datum::float8),
                 highest.and_then(datum::float8),
                 datum::text(rule.description),
                 datum::int4(number as i32),

@@ -33,6 +33,34 @@ pub fn of_softmax(database: &Database) -> Result<()> {
     agree(database, "softmax", r#"{"temperature": 0.5}"#)
 }
 
+/// Scores 0.3 to 1.8, with standard deviations 0.1 to 0.6.
+pub fn of_thompson(database: &Database) -> Result<()> {
+    agree(database, "thompson", "{}")?;
+    agree(
+        database,
+        "thompson",
+        r#"{"scale": 3, "min_probability": 0.02}"#,
+    )
+}
+
+pub fn of_ucb(database: &Database) -> Result<()> {
+    agree(database, "ucb", r#"{"gamma": -2, "min_probability": 0.05}"#)
+}
+
+pub fn of_squarecb(database: &Database) -> Result<()> {
+    agree(database, "squarecb", r#"{"gamma": 4}"#)?;
+    agree(database, "squarecb", "{}")
+}
+
+/// Where what is not sure to be worth enough is left out.
+pub fn of_a_lower_bound(database: &Database) -> Result<()> {
+    agree(
+        database,
+        "thompson",
+        r#"{"min_lower_bound": 0.3, "lower_bound_gamma": 1}"#,
+    )
+}
+
 pub fn of_a_floor(database: &Database) -> Result<()> {
     agree(
         database,

@@ -129,32 +129,38 @@ pub fn name_every_aggregate(database: &Database) -> Result<()> {
     Ok(())
 }
 
-/// Every selection has a row in the documents, with its own parameter and the default of that.
+/// Every selection has a row in the documents, with its own parameters and their defaults.
 pub fn name_every_selection(database: &Database) -> Result<()> {
     let text = page("rules-and-models.md")?;
     let section = section(&text, "## Selections")?;
     let selections = database.connect()?.query(
-        "SELECT selection, max(parameter) FILTER (WHERE is_own), max(default_value::text) FILTER (WHERE is_own)
-           FROM (SELECT *, parameter <> 'min_probability' AS is_own FROM decide.selection_catalog()) AS c
+        "SELECT selection, array_agg(parameter) FILTER (WHERE is_own), array_agg(default_value::text) FILTER (WHERE is_own)
+           FROM (SELECT *, parameter NOT IN ('min_probability', 'min_lower_bound', 'lower_bound_gamma') AS is_own
+                   FROM decide.selection_catalog()) AS c
           GROUP BY selection",
         &[],
     )?;
     for selection in &selections {
         let name: &str = selection.get(0);
-        let parameter: Option<&str> = selection.get(1);
-        let default: Option<&str> = selection.get(2);
+        let parameters: Option<Vec<&str>> = selection.get(1);
+        let defaults: Option<Vec<Option<&str>>> = selection.get(2);
+        let own: Vec<(&str, Option<&str>)> = parameters
+            .unwrap_or_default()
+            .into_iter()
+            .zip(defaults.unwrap_or_default())
+            .collect();
         let row = section
             .lines()
             .find_map(|line| line.strip_prefix(&format!("| `{name}` | ")))
             .with_context(|| format!("rules-and-models.md has no row of {name}"))?;
         let (written, _) = row.split_once('|').context("a row of one column")?;
-        let agrees = match parameter.zip(default) {
-            None => written.trim().is_empty(),
-            Some((parameter, default)) => {
-                written.starts_with(&format!("`{parameter}`: "))
-                    && written.trim_end().ends_with(&format!("default {default}"))
-            }
-        };
+        let mut parts = written.split(';').map(str::trim);
+        let mut agrees = own.iter().all(|(parameter, default)| {
+            let part = parts.next().unwrap_or_default();
+            let default = default.map_or(String::new(), |value| format!("default {value}"));
+            part.starts_with(&format!("`{parameter}`: ")) && part.ends_with(&default)
+        });
+        agrees &= own.is_empty() == written.trim().is_empty() && parts.all(str::is_empty);
         ensure!(agrees, "{name}: the documents say {written}");
     }
     let rows = section.lines().filter(|line| line.starts_with("| `"));

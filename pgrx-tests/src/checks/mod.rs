@@ -163,6 +163,13 @@ pub const ALL: &[(&str, Check)] = &[
         frequencies::of_epsilon_greedy,
     ),
     ("frequencies/of_softmax", frequencies::of_softmax),
+    ("frequencies/of_thompson", frequencies::of_thompson),
+    ("frequencies/of_ucb", frequencies::of_ucb),
+    ("frequencies/of_squarecb", frequencies::of_squarecb),
+    (
+        "frequencies/of_a_lower_bound",
+        frequencies::of_a_lower_bound,
+    ),
     ("frequencies/of_a_floor", frequencies::of_a_floor),
     ("frequencies/of_caution", frequencies::of_caution),
     ("interruptions/by_a_timeout", interruptions::by_a_timeout),
@@ -219,6 +226,10 @@ pub const ALL: &[(&str, Check)] = &[
     ("caps/one_holds", caps::one_holds),
     ("caps/all_of_them_hold", caps::all_of_them_hold),
     ("caps/agree_while_caps_bite", caps::agree_while_caps_bite),
+    (
+        "caps/chances_agree_while_caps_bite",
+        caps::chances_agree_while_caps_bite,
+    ),
     (
         "caps/agree_where_counters_are_held",
         caps::agree_where_counters_are_held,

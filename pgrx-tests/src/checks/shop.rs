@@ -16,13 +16,13 @@ pub fn open(client: &mut Client) -> Result<()> {
             FROM pg_catalog.generate_series(1, 6) AS i;
         INSERT INTO decide.feature (feature, event_type, aggregate, half_life)
           VALUES ('clicks', 'click', 'decayed_count', '1 day');
-        INSERT INTO decide.model_version (model, version, family, terms, spec, weights, approved_at)
+        INSERT INTO decide.model_version (model, version, family, terms, spec, weights, covariance, approved_at)
           VALUES ('value', 1, 'linear', '{action.value,user.clicks}',
                   '{"family": "linear", "terms": [
                      {"factors": [{"source": "action.value", "encoding": "number"}]},
                      {"factors": [{"source": "user.clicks", "encoding": "number"},
                                   {"source": "action.value", "encoding": "number"}]}]}',
-                  '{0.3,-0.05}', pg_catalog.now());
+                  '{0.3,-0.05}', '{0.01,0.001,0.002}', pg_catalog.now());
         INSERT INTO decide.policy (policy, surface, model, selection)
           VALUES ('home', 'home', 'value', 'softmax');
         SELECT decide.publish('the shop opens');

@@ -1,6 +1,6 @@
 //! Several slots filled from the same candidates, without repetition.
 
-use super::{Choice, Selection, pick};
+use super::{Choice, Largest, Scored, Selection, pick};
 use crate::{random::Draws, sum};
 
 /// The answer to one request, and reusable buffers for the next: which candidate each slot got, and the distribution
@@ -16,6 +16,7 @@ pub struct Slate {
     taken: Vec<bool>,
     weights: Vec<f64>,
     dropped: Vec<usize>,
+    largest: Largest,
 }
 
 /// Below this sum, weights taken relative to the first slot's best score have lost precision, and are taken anew.
@@ -28,16 +29,22 @@ impl Slate {
     /// The rows are those of [`Choice::distribution`] given the earlier picks. For softmax the exponentials are
     /// computed once for all slots, so rows after the first can differ from it in their last bits; the row here is the
     /// one that was drawn from.
-    pub fn choose(&mut self, choice: &Choice, scores: &[f32], slots: usize, seed: u64) {
-        self.choose_within(choice, scores, slots, seed, |_, _, _| {});
+    pub fn choose<'a>(
+        &mut self,
+        choice: &Choice,
+        scored: impl Into<Scored<'a>>,
+        slots: usize,
+        seed: u64,
+    ) {
+        self.choose_within(choice, scored, slots, seed, |_, _, _| {});
     }
 
     /// The same where a pick can leave no room for others: `drop` is given the slot that was filled, what was picked,
     /// and a list to which it adds the candidates that later slots cannot have.
-    pub fn choose_within(
+    pub fn choose_within<'a>(
         &mut self,
         choice: &Choice,
-        scores: &[f32],
+        scored: impl Into<Scored<'a>>,
         slots: usize,
         seed: u64,
         drop: impl FnMut(usize, usize, &mut Vec<usize>),
@@ -45,7 +52,7 @@ impl Slate {
         let mut draws = Draws::from_seed(seed);
         self.fill(
             choice,
-            scores,
+            scored.into(),
             slots,
             |_, row| pick(row, draws.unit()),
             drop,
@@ -54,10 +61,10 @@ impl Slate {
 
     /// Fills the slots with the candidates at these positions: what [`Slate::choose`] computed when it picked them.
     /// It ends before a position that is out of range or had no chance.
-    pub fn retrace(
+    pub fn retrace<'a>(
         &mut self,
         choice: &Choice,
-        scores: &[f32],
+        scored: impl Into<Scored<'a>>,
         picks: &[usize],
         drop: impl FnMut(usize, usize, &mut Vec<usize>),
     ) {
@@ -65,7 +72,7 @@ impl Slate {
             let picked = picks[slot];
             (row.get(picked).copied()? > 0.0).then_some(picked)
         };
-        self.fill(choice, scores, picks.len(), next, drop);
+        self.fill(choice, scored.into(), picks.len(), next, drop);
     }
 
     /// Fills the slots with what `next` picks, given the slot and its distribution; what `drop` adds to the list
@@ -73,18 +80,19 @@ impl Slate {
     fn fill(
         &mut self,
         choice: &Choice,
-        scores: &[f32],
+        scored: Scored<'_>,
         slots: usize,
         mut next: impl FnMut(usize, &[f64]) -> Option<usize>,
         mut drop: impl FnMut(usize, usize, &mut Vec<usize>),
     ) {
-        self.clear(scores.len());
-        let mut open = scores.len();
+        let candidates = scored.scores.len();
+        self.clear(candidates);
+        let mut open = candidates;
         for slot in 0..slots {
             if open == 0 {
                 break;
             }
-            let total = self.weigh(choice, scores, open);
+            let total = self.weigh(choice, scored, open);
             let start = self.probabilities.len();
             self.probabilities.extend_from_slice(&self.weights);
             let row = &mut self.probabilities[start..];
@@ -106,10 +114,15 @@ impl Slate {
     }
 
     /// Brings the weights up to date with the candidates taken and returns their sum.
-    fn weigh(&mut self, choice: &Choice, scores: &[f32], open: usize) -> f64 {
+    fn weigh(&mut self, choice: &Choice, scored: Scored<'_>, open: usize) -> f64 {
         let keeps_weights = match choice.selection {
             Selection::Softmax { temperature } => temperature > 0.0,
-            Selection::Uniform | Selection::Greedy | Selection::EpsilonGreedy { .. } => false,
+            Selection::Uniform
+            | Selection::Greedy
+            | Selection::EpsilonGreedy { .. }
+            | Selection::Thompson { .. }
+            | Selection::Ucb { .. }
+            | Selection::SquareCb { .. } => false,
         };
         if !self.picks.is_empty() && keeps_weights {
             let left = sum(&self.weights);
@@ -117,7 +130,13 @@ impl Slate {
                 return left;
             }
         }
-        choice.weigh(scores, &self.taken, open, &mut self.weights)
+        let Slate {
+            taken,
+            weights,
+            largest,
+            ..
+        } = self;
+        choice.weigh(scored, taken, open, largest, weights)
     }
 
     fn clear(&mut self, candidates: usize) {

@@ -1,6 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
+mod spread;
+
 pub(super) const RULES: [Selection; 5] = [
     Selection::Uniform,
     Selection::Greedy,
@@ -213,9 +215,21 @@ fn numbers_that_make_no_sense_are_named() {
 #[test]
 fn rules_are_found_by_their_numbers_in_traces() {
     let names: Vec<&str> = SELECTIONS.iter().map(|rule| rule.name).collect();
-    assert_eq!(names, ["uniform", "greedy", "epsilon_greedy", "softmax"]);
+    assert_eq!(
+        names,
+        [
+            "uniform",
+            "greedy",
+            "epsilon_greedy",
+            "softmax",
+            "thompson",
+            "ucb",
+            "squarecb"
+        ]
+    );
     for (index, rule) in SELECTIONS.iter().enumerate() {
-        let parameter = rule.parameter.as_ref().map_or(0.0, |p| p.default);
+        let parameter = rule.parameter.as_ref();
+        let parameter = parameter.map_or(0.0, |p| p.default.unwrap_or(3.0));
         let selection = rule.with(parameter);
         assert_eq!(selection.parts(), (index, parameter), "{}", rule.name);
         let choice = Choice {
@@ -258,6 +272,9 @@ pub(super) fn any_selection() -> impl Strategy<Value = Selection> {
         (-7.0..4.0f64).prop_map(|log| Selection::Softmax {
             temperature: log.exp()
         }),
+        (0.0..5.0f64).prop_map(|scale| Selection::Thompson { scale }),
+        (-3.0..3.0f64).prop_map(|gamma| Selection::Ucb { gamma }),
+        (-3.0..7.0f64).prop_map(|log| Selection::SquareCb { gamma: log.exp() }),
     ]
 }
 

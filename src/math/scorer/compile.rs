@@ -1,7 +1,8 @@
 //! From a model to a scorer.
 
+use super::spreads::{Group, Part, Spreads};
 use super::{FactIndex, MAX_CELLS, Panels, Position, RequestPart, Scorer};
-use crate::model::{Factor, LinearModel, ModelError, Source, Term, Value};
+use crate::model::{Covariance, Factor, LinearModel, ModelError, Source, Term, Value};
 use crate::to_f32;
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ struct Split<'m> {
     action: Vec<(usize, usize)>,
     /// The term's weights.
     weights: &'m [f32],
+    /// The column of the first of them.
+    column: usize,
 }
 
 /// A term with its request facts found. One whose facts stand at different indexes for different actions is taken apart
@@ -35,6 +38,7 @@ struct LocatedTerm<'s, 'm> {
 impl Scorer {
     /// Compiles a model for `actions` actions.
     ///
+    /// With the covariance of its weights the scorer can tell how sure it is of its scores.
     /// `action_value(a, source)` tells the name or an attribute of action a. `user_index` and `context_index` tell at
     /// which position of the slices given to [`Scorer::vector`] a feature or a field will be.
     ///
@@ -42,6 +46,7 @@ impl Scorer {
     /// [`MAX_CELLS`]. Cells are summed in f64 in the order of terms and rounded to f32 once.
     pub fn compile<'v>(
         model: &LinearModel,
+        covariance: Option<&Covariance>,
         actions: usize,
         action_value: &dyn Fn(usize, &Source) -> Value<'v>,
         user_index: &dyn Fn(&Source) -> Option<Position>,
@@ -70,6 +75,7 @@ impl Scorer {
 
         let (mut parts, mut factors) = (Vec::new(), Vec::new());
         let (mut common_weights, mut rows) = (Vec::new(), Vec::new());
+        let mut of_spreads = Vec::new();
         let mut inputs = 0usize;
         let mut begin = |located: &[LocatedTerm<'_, '_>], base: usize| {
             let of_part = located[0].request();
@@ -91,6 +97,9 @@ impl Scorer {
             let width = begin(&located, inputs);
             inputs += width;
             common_weights.extend(cells(&located, width, 1, &[]));
+            if covariance.is_some() {
+                of_spreads.push(group(&located, width, actions, &encoded));
+            }
         }
         for located in own {
             let width = begin(&located, inputs);
@@ -106,7 +115,11 @@ impl Scorer {
                 });
             }
             rows.extend(cells(&located, width, actions, &encoded));
+            if covariance.is_some() {
+                of_spreads.push(group(&located, width, actions, &encoded));
+            }
         }
+        let spreads = covariance.map(|known| Spreads::compile(&of_spreads, known, actions));
         Ok(Scorer {
             family: model.family,
             actions,
@@ -115,6 +128,7 @@ impl Scorer {
             factors,
             common: common_weights.into(),
             own: Panels::cut(&rows, actions),
+            spreads: spreads.transpose()?,
         })
     }
 }
@@ -139,6 +153,7 @@ fn split(model: &LinearModel) -> (Vec<Split<'_>>, Vec<&Factor>) {
     let (mut of_actions, mut known) = (Vec::new(), BTreeMap::new());
     let mut weights = model.weights.as_slice();
     let mut splits = Vec::with_capacity(model.terms.len());
+    let mut column = 0;
     for term in &model.terms {
         let mut stride = 1;
         let mut factors = Vec::with_capacity(term.factors.len());
@@ -167,7 +182,9 @@ fn split(model: &LinearModel) -> (Vec<Split<'_>>, Vec<&Factor>) {
                 .map(|(factor, stride)| (place_of(factor), stride))
                 .collect(),
             weights: of_term,
+            column,
         });
+        column += stride;
     }
     (splits, of_actions)
 }
@@ -239,6 +256,39 @@ impl<'m> LocatedTerm<'_, 'm> {
     fn is_of_every_action(&self) -> bool {
         self.only.is_none() && self.split.action.is_empty()
     }
+
+    /// The actions that it is for, how far into the term's weights each leads, and by what its weight is multiplied.
+    fn of_actions(&self, actions: usize, encoded: &[Encoded]) -> Vec<(usize, usize, f64)> {
+        let part = |a| {
+            let (offset, value) = self.split.action_part(a, encoded)?;
+            Some((a, offset, value))
+        };
+        match &self.only {
+            None => (0..actions).filter_map(part).collect(),
+            Some(only) => only.iter().copied().filter_map(part).collect(),
+        }
+    }
+}
+
+/// The same terms as [`cells`] takes, for their covariance.
+fn group(
+    located: &[LocatedTerm<'_, '_>],
+    width: usize,
+    actions: usize,
+    encoded: &[Encoded],
+) -> Group {
+    let part = |located: &LocatedTerm<'_, '_>| {
+        let split = located.split;
+        let columns = (0..width).map(|coordinate| split.column + split.request_offset(coordinate));
+        Part {
+            columns: columns.collect(),
+            of_actions: located.of_actions(actions, encoded),
+        }
+    };
+    Group {
+        width,
+        parts: located.iter().map(part).collect(),
+    }
 }
 
 /// The cells of terms that share their request part: `width` coordinates × actions, row-major.
@@ -250,17 +300,7 @@ fn cells(
 ) -> Vec<f32> {
     let parts: Vec<Vec<(usize, usize, f64)>> = located
         .iter()
-        .map(|located| {
-            let all = 0..actions;
-            let part = |a| {
-                let (offset, value) = located.split.action_part(a, encoded)?;
-                Some((a, offset, value))
-            };
-            match &located.only {
-                None => all.filter_map(part).collect(),
-                Some(only) => only.iter().copied().filter_map(part).collect(),
-            }
-        })
+        .map(|located| located.of_actions(actions, encoded))
         .collect();
     let mut cells = Vec::with_capacity(width * actions);
     let mut row = vec![0.0f64; actions];

@@ -1,9 +1,10 @@
 use super::*;
-use crate::model::{Encoding, Factor, LinearModel, ModelError, Source, Term};
+use crate::model::{Covariance, Encoding, Factor, LinearModel, ModelError, Source, Term};
 
 mod agreement;
 mod by_action;
 mod panels;
+mod spreads;
 
 const CONTEXT: [&str; 2] = ["device", "hour"];
 const FEATURES: [&str; 2] = ["clicks", "spend"];
@@ -37,9 +38,18 @@ impl Action {
 }
 
 fn compile(model: &LinearModel, actions: &[Action]) -> Result<Scorer, ModelError> {
+    compile_with(model, None, actions)
+}
+
+fn compile_with(
+    model: &LinearModel,
+    covariance: Option<&Covariance>,
+    actions: &[Action],
+) -> Result<Scorer, ModelError> {
     let value = |a: usize, source: &Source| actions[a].value(source);
     Scorer::compile(
         model,
+        covariance,
         actions.len(),
         &value,
         &|source| match source {

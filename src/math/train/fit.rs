@@ -66,6 +66,8 @@ pub enum TrainError {
     Penalty(f64),
     /// The numbers are so large that sums of them are infinite.
     Overflow,
+    /// Some columns say the same as others and are not penalised: their weights could be anything.
+    Singular,
 }
 
 impl fmt::Display for TrainError {
@@ -92,6 +94,9 @@ impl fmt::Display for TrainError {
                 "the penalty must be a finite number of at least 0, not {l2}"
             ),
             TrainError::Overflow => f.write_str("the labels, values or weights are too large"),
+            TrainError::Singular => f.write_str(
+                "some weights have no covariance, as other columns say the same as theirs",
+            ),
         }
     }
 }

@@ -17,6 +17,15 @@ const EACH: usize = 2_000;
 /// Some candidates are capped per user, and budgets run out on the way: one that is large, one that is
 /// small from the beginning, one that counts cost.
 pub fn agree_while_caps_bite(database: &Database) -> Result<()> {
+    agree_by(database, "softmax", r#"{"temperature": 0.5}"#)
+}
+
+/// The same for chances of uncertain scores, which are computed anew for each slot.
+pub fn chances_agree_while_caps_bite(database: &Database) -> Result<()> {
+    agree_by(database, "thompson", r#"{"scale": 3}"#)
+}
+
+fn agree_by(database: &Database, selection: &str, params: &str) -> Result<()> {
     let mut client = database.connect()?;
     shop::open(&mut client)?;
     client.batch_execute(
@@ -27,7 +36,8 @@ pub fn agree_while_caps_bite(database: &Database) -> Result<()> {
          INSERT INTO decide.cap (cap, campaign, per, max_count, unit) VALUES ('cost', 'spring', 'all', 3000, 'cost');
          INSERT INTO decide.cap (cap, campaign, per, max_count) VALUES ('one of them', 'spring', 'decision', 1)",
     )?;
-    compare(database, 2)
+    shop::choose_by(&mut client, selection, params, 2)?;
+    compare(database)
 }
 
 /// Every budget has one row, which a session holds until it has committed, some time after: mostly others hold
@@ -70,9 +80,8 @@ pub fn agree_where_counters_are_held(database: &Database) -> Result<()> {
 }
 
 /// Decides, and compares what was shown with the probabilities in every situation that there was.
-fn compare(database: &Database, slots: i32) -> Result<()> {
+fn compare(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
-    shop::choose_by(&mut client, "softmax", r#"{"temperature": 0.5}"#, slots)?;
     decide(database, EACH, "1")?;
     super::agree(&mut client)?;
     let (mut situations, mut bitten) = (BTreeMap::<_, Cells>::new(), 0);

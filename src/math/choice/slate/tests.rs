@@ -12,12 +12,13 @@ fn chi_square_bound(degrees: f64) -> f64 {
 }
 
 /// Draws many slates and compares how often each one came up with the product of its conditional probabilities.
-fn frequencies_agree(choice: Choice, scores: &[f32], slots: usize) {
+fn frequencies_agree<'a>(choice: Choice, scored: impl Into<Scored<'a>>, slots: usize) {
+    let scored = scored.into();
     let draws = 60_000u64;
     let mut slate = Slate::default();
     let mut seen = BTreeMap::new();
     for seed in 0..draws {
-        slate.choose(&choice, scores, slots, seed);
+        slate.choose(&choice, scored, slots, seed);
         let p: f64 = slate.chosen.iter().product();
         let (count, known) = seen.entry(slate.picks.clone()).or_insert((0.0, p));
         assert_eq!(*known, p, "the same slate has the same probability");
@@ -63,6 +64,28 @@ fn draws_follow_the_probabilities() {
                     slots,
                 );
             }
+        }
+    }
+}
+
+/// The same where scores have spreads.
+#[test]
+fn draws_follow_the_chances_of_uncertain_scores() {
+    let scored = Scored {
+        scores: &[0.3, 1.0, -0.5, 0.9, 0.0, 1.0],
+        spreads: &[0.5, 0.2, 1.0, 0.0, 0.4, 0.1],
+    };
+    for selection in [
+        Selection::Thompson { scale: 1.0 },
+        Selection::Ucb { gamma: 1.0 },
+        Selection::SquareCb { gamma: 5.0 },
+    ] {
+        for slots in [1, 3] {
+            let choice = Choice {
+                selection,
+                min_probability: 0.01,
+            };
+            frequencies_agree(choice, scored, slots);
         }
     }
 }
@@ -142,7 +165,7 @@ fn a_slate_that_cannot_have_been_ends_early() {
     assert_eq!(slate.picks, [1]);
     slate.retrace(&greedy, &[1.0, 3.0, 2.0], &[7], |_, _, _| {});
     assert!(slate.picks.is_empty());
-    for numbers in [&[4.0, 0.0, 0.0][..], &[f64::NAN, 0.0, 0.0], &[1.0], &[]] {
+    for numbers in [&[7.0, 0.0, 0.0][..], &[f64::NAN, 0.0, 0.0], &[1.0], &[]] {
         assert_eq!(Choice::from_numbers(numbers), None);
     }
 }

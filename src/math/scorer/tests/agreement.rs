@@ -1,5 +1,6 @@
 //! Whatever the model and the facts: a score is the weighted sum of the row that the model would learn from.
 
+use super::spreads::{some_covariance, spreads};
 use super::*;
 use proptest::prelude::*;
 
@@ -92,6 +93,41 @@ proptest! {
             let size: f64 = row.iter().map(|&(_, x)| f64::from(x.abs())).sum();
             let expected = model.family.mean(eta);
             prop_assert!((f64::from(score) - expected).abs() <= 1e-6 * (1.0 + size), "{} is not {}", score, expected);
+        }
+    }
+
+    #[test]
+    fn a_spread_is_that_of_the_weighted_row(
+        model in any_model(),
+        actions in prop::collection::vec(any_action(), 0..20),
+        features in prop::collection::vec(any_number(), 2),
+        device in prop::option::of(any_text()),
+        hour in any_number(),
+    ) {
+        let context = [device.as_deref().map_or(Value::Missing, Value::Text), Value::Number(hour)];
+        let covariance = some_covariance(model.weights.len());
+        let scorer = compile_with(&model, Some(&covariance), &actions).unwrap();
+        let (scores, spreads) = spreads(&scorer, &features, &context);
+        let mut row = Vec::new();
+        for ((action, &score), &spread) in actions.iter().zip(&scores).zip(&spreads) {
+            let lookup = |source: &Source| match source {
+                Source::User(name) => Value::Number(features[index(&FEATURES)(name).unwrap()]),
+                Source::Context(name) => context[index(&CONTEXT)(name).unwrap()],
+                Source::Attribute(_) | Source::Action | Source::Surface(_) => action.value(source),
+                Source::Missing(_) => Value::Missing,
+            };
+            model.encode(&lookup, &mut row);
+            let mut expected = 0.0;
+            for &(i, x) in &row {
+                for &(j, y) in &row {
+                    expected += f64::from(x) * f64::from(y) * covariance.between(i as usize, j as usize);
+                }
+            }
+            let p = f64::from(score);
+            let scale = if model.family == Family::Logistic { p * (1.0 - p) } else { 1.0 };
+            let expected = expected.max(0.0).sqrt() * scale;
+            let size: f64 = row.iter().map(|&(_, x)| f64::from(x.abs())).sum();
+            prop_assert!((f64::from(spread) - expected).abs() <= 1e-6 * (1.0 + size), "{} is not {}", spread, expected);
         }
     }
 }
