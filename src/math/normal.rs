@@ -26,9 +26,9 @@ fn entry(index: usize) -> Entry {
     entry[0] = 0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2);
     let (mut before, mut hermite) = (0.0, 1.0);
     let (mut sign, mut factorial) = (1.0, 1.0);
-    for power in 1..8 {
+    for (power, coefficient) in entry.iter_mut().enumerate().skip(1) {
         factorial *= power as f64;
-        entry[power] = sign * hermite * density / factorial;
+        *coefficient = sign * hermite * density / factorial;
         let next = z * hermite - (power - 1) as f64 * before;
         (before, hermite) = (hermite, next);
         sign = -sign;
@@ -53,7 +53,7 @@ impl Normal {
     #[inline]
     pub fn at(self, z: f64) -> (f64, f64) {
         let place = (z + END) * PER_UNIT as f64;
-        if !(place >= 0.0) {
+        if place.is_nan() || place < 0.0 {
             return (0.0, 0.0);
         }
         let Some(&[a, b, c, d, e, f, g, h]) = self.0.get(place as usize) else {
