@@ -29,6 +29,13 @@ const WIDTH: f64 = 6.0;
 /// More panels than any spreads in f32 call for.
 const MOST_PANELS: usize = 4096;
 
+/// Panels that there may be for any number of variables.
+const LEAST_PANELS: usize = 64;
+
+/// How often Φ is computed at most, within these bounds: some tenths of a second. With more variables than any surface
+/// has, and spreads over many orders of magnitude, what is left is one panel.
+const MOST_EVALUATIONS: usize = 1 << 26;
+
 /// Nodes and weights on [−1, 1], from the highest.
 #[rustfmt::skip]
 const NODES: [(f64, f64); 16] = [
@@ -168,15 +175,17 @@ impl Largest {
         self.ends.push(from);
         let (mut at, mut last) = (from, self.reaching.len());
         let top = self.reaching.first().map_or(from, |first| first.end);
+        let most = MOST_EVALUATIONS / NODES.len() / last.max(1);
+        let most = most.clamp(LEAST_PANELS, MOST_PANELS);
         while at < top {
             while last > 1 && self.reaching[last - 1].end <= at {
                 last -= 1;
             }
             let narrower = (1.0 + 2.0 * libm::log(last as f64)).sqrt();
             let width = WIDTH * self.reaching[last - 1].least_spread / narrower;
-            let next = match self.ends.len() {
-                MOST_PANELS => top,
-                _ => (at + width).min(top),
+            let next = match self.ends.len() < most {
+                true => (at + width).min(top),
+                false => top,
             };
             // What is left is too narrow to be told from nothing.
             at = if next > at { next } else { top };

@@ -119,6 +119,21 @@ fn the_number_of_panels_is_bounded() {
     assert!(largest.ends.len() < 1000, "{} panels", largest.ends.len());
 }
 
+/// So many that no surface has them: the panels become fewer.
+#[test]
+fn the_work_is_bounded_whatever_there_is() {
+    let spreads: Vec<f32> = (0..200_000).map(|i| 10f32.powi(i % 76 - 38)).collect();
+    let mut largest = Largest::default();
+    let mut out = vec![0.0; spreads.len()];
+    let scored = Scored {
+        scores: &vec![0.0; spreads.len()],
+        spreads: &spreads,
+    };
+    largest.chances(scored, 1.0, &vec![false; spreads.len()], &mut out);
+    assert!(largest.ends.len() <= LEAST_PANELS + 1);
+    assert!(out.iter().all(|p| (0.0..=1.0).contains(p)));
+}
+
 fn any_spread() -> impl Strategy<Value = f32> {
     prop_oneof![4 => 0.1..2.0f32, 2 => (-20.0..3.0f32).prop_map(f32::exp), 1 => Just(0.0f32)]
 }
