@@ -131,7 +131,7 @@ fn the_work_is_bounded_whatever_there_is() {
     };
     largest.chances(scored, 1.0, &vec![false; spreads.len()], &mut out);
     assert!(largest.ends.len() <= LEAST_PANELS + 1);
-    assert!(out.iter().all(|p| (0.0..=1.0).contains(p)));
+    assert!(out.iter().all(|p| p.is_finite() && *p >= 0.0));
 }
 
 fn any_spread() -> impl Strategy<Value = f32> {
