@@ -35,7 +35,9 @@ SELECT t.decision_id,
        t.stage_us[6] AS reserve_us,
        t.switches
   FROM decide.trace AS t
- CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place);
+ CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place)
+ -- of persons who were erased, until the job has deleted the traces
+ WHERE NOT EXISTS (SELECT FROM decide.erasing AS e WHERE e.user_key = t.user_key AND t.decided_at <= COALESCE(e.until, 'infinity'));
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
 COMMENT ON COLUMN decide.decision.decision_id IS 'Identifier of the decision, in order of time';
 COMMENT ON COLUMN decide.decision.decided_at IS 'When it was made';

@@ -79,6 +79,8 @@ pub enum Error {
         kind: &'static str,
         name: String,
     },
+    /// No legal hold is to be lifted.
+    NotHeld,
     /// An operator gives no reason.
     NoReason,
     /// A mode or kill would end before it begins.
@@ -301,6 +303,12 @@ impl Error {
                 format!("{kind} \"{name}\" is not killed"),
                 Some("It never was, was revived, or its kill has expired.".into()),
                 hint("decide.switch_in_force lists what is killed."),
+            ),
+            Error::NotHeld => (
+                ERRCODE_UNDEFINED_OBJECT,
+                "the person is under no legal hold".into(),
+                None,
+                hint("decide.legal_hold lists them, by their pseudonyms."),
             ),
             Error::NoReason => (
                 ERRCODE_INVALID_PARAMETER_VALUE,

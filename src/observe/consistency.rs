@@ -116,7 +116,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
                 recomputed = Some(RecomputedRow {
                     user_key: trace.user_key,
                     bundle,
-                    events: Stored::of(trace.user_key, 0, Access::Read),
+                    events: Stored::of(trace.user_key, 0, not_before(trace.user_key), Access::Read),
                     row: UserRow::default(),
                     incomplete: false,
                 });
@@ -130,6 +130,13 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
             }
         }
     }
+}
+
+/// When the person was erased last, by their row.
+fn not_before(user_key: Uuid) -> Option<i64> {
+    let mut row = UserRow::default();
+    row.read(user_key);
+    row.not_before
 }
 
 /// Compares the features of one decision.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::contract::Event;
+use super::refusal::Refusal;
 use super::{add_to_user, exposure, store};
 use crate::pg::version::Version;
 use crate::pg::{Session, session};
@@ -40,8 +41,9 @@ impl Prepared {
         let mut seen: BTreeSet<(&str, i64)> = BTreeSet::new();
         for (i, event) in events.iter().enumerate() {
             session::check_interrupts();
-            // Whether it confirms a reservation depends on the outcomes that are stored before it.
-            if exposure::may_confirm(event) {
+            // Whether it confirms a reservation depends on the outcomes that are stored before it; what is refused is
+            // counted, which others may undo.
+            if exposure::may_confirm(event) || Refusal::of(event, &row).is_some() {
                 return None;
             }
             let (first, last) = store::horizon(event);

@@ -1,0 +1,84 @@
+//! Events that are not kept, whatever they say: those of the past of a person who was erased. They are counted, without
+//! identity.
+
+use std::collections::BTreeMap;
+
+use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID};
+use uuid::Uuid;
+
+use super::contract::Event;
+use crate::math::identifier::moment_of;
+use crate::pg::clock::from_unix_micros;
+use crate::pg::{Statement, datum, session};
+use crate::policy::UserRow;
+
+thread_local! {
+    static COUNT: Statement = const { Statement::new(
+        "INSERT INTO decide.refused_event AS r (day, why, event_type, stripe, events) \
+         VALUES ((pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::pg_catalog.date, $1, $2, $3, $4) \
+         ON CONFLICT (day, why, event_type, stripe) DO UPDATE SET events = r.events + excluded.events",
+        &[TEXTOID, TEXTOID, INT4OID, INT8OID]) };
+}
+
+/// Why an event is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// It is of the past of a person who was erased, or follows from a decision of that past.
+    Erased,
+}
+
+impl Refusal {
+    /// Why the event must not be kept, by the row of its user.
+    pub fn of(event: &Event<'_>, row: &UserRow) -> Option<Refusal> {
+        let not_before = row.not_before?;
+        let decided = event.decision_id.and_then(moment_of).map(from_unix_micros);
+        let is_past = event.at <= not_before
+            || event.received <= not_before
+            || decided.is_some_and(|decided_at| decided_at <= not_before);
+        is_past.then_some(Refusal::Erased)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Refusal::Erased => "erased",
+        }
+    }
+}
+
+/// How many events were refused, by reason and type; written once for a call.
+#[derive(Default)]
+pub struct Refused(BTreeMap<(Refusal, String), i64>);
+
+impl Refused {
+    pub fn note(&mut self, refusal: Refusal, event: &Event<'_>) {
+        *self.0.entry((refusal, event.kind.to_owned())).or_default() += 1;
+    }
+
+    /// Adds them to the counts of this process, which no other session changes.
+    pub fn write(&mut self) {
+        for ((refusal, kind), events) in std::mem::take(&mut self.0) {
+            COUNT.with(|statement| {
+                let args = [
+                    datum::text(refusal.as_str()),
+                    datum::text(&kind),
+                    datum::int4(session::process()),
+                    datum::int8(events),
+                ];
+                statement.write(&args, |_| {})
+            });
+        }
+    }
+}
+
+/// Whether all events of a user who has no row are refused: then none is made for them.
+pub fn refuses_all(user_key: Uuid, events: &[Event<'_>], refused: &mut Refused) -> bool {
+    let row = UserRow::to_be_made(user_key);
+    let refusals = events.iter().map(|event| Some((event, Refusal::of(event, &row)?)));
+    let Some(refusals) = refusals.collect::<Option<Vec<_>>>() else {
+        return false;
+    };
+    for (event, refusal) in refusals {
+        refused.note(refusal, event);
+    }
+    true
+}
