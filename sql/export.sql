@@ -18,6 +18,8 @@ AS $$
     'features', (SELECT COALESCE(jsonb_agg(to_jsonb(f) ORDER BY f.feature, f.key), '[]') FROM decide.features(export_person.user_id) AS f),
     'exposures', (SELECT COALESCE(jsonb_agg(to_jsonb(x) - 'user_key' ORDER BY x.cap, x.value), '[]') FROM decide.exposure AS x
                    WHERE x.user_key = (SELECT p.user_key FROM person AS p)),
+    'consents', (SELECT COALESCE(jsonb_agg(to_jsonb(c) - 'user_key' - 'recorded_by' - 'acting_as' ORDER BY c.at, c.purpose), '[]') FROM decide.consent_history AS c
+                  WHERE c.user_key = (SELECT p.user_key FROM person AS p)),
     'events', (SELECT COALESCE(jsonb_agg(to_jsonb(v) - 'user_key' ORDER BY v.at, v.event_id), '[]') FROM decide.event AS v
                 WHERE v.user_key = (SELECT p.user_key FROM person AS p) AND v.at >= since
                   AND v.received_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')),

@@ -33,7 +33,10 @@ SELECT t.decision_id,
        t.stage_us[5] AS choose_us,
        t.snapshot,
        t.stage_us[6] AS reserve_us,
-       t.switches
+       t.switches,
+       CASE WHEN t.denied IS NOT NULL THEN
+       ARRAY(SELECT i.name FROM decide.identity AS i WHERE i.kind = 'purpose' AND i.number = ANY (t.denied) ORDER BY i.number)
+       END AS denied
   FROM decide.trace AS t
  CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place)
  -- of persons who were erased, until the job has deleted the traces
@@ -69,6 +72,7 @@ COMMENT ON COLUMN decide.decision.choose_us IS 'Microseconds to choose';
 COMMENT ON COLUMN decide.decision.reserve_us IS 'Microseconds to take it from the counters of caps';
 COMMENT ON COLUMN decide.decision.snapshot IS 'Snapshot of the features of actions and surfaces that models used, by the time when it was taken (null: none)';
 COMMENT ON COLUMN decide.decision.switches IS 'Newest change of a kill switch that was applied (null: there had been none)';
+COMMENT ON COLUMN decide.decision.denied IS 'Purposes that the user did not consent to (null: none)';
 
 CREATE VIEW decide.entity_features AS
 SELECT e.entity, v.name, f.feature, v.value::double precision AS value, s.taken_at

@@ -108,6 +108,7 @@ pub enum Error {
     Training(String, &'static str),
     Import(String, &'static str),
     Simulation(String, &'static str),
+    Rights(String, &'static str),
 }
 
 /// A wait for a lock that has lasted too long.
@@ -404,6 +405,7 @@ impl Error {
             ),
             Error::Training(what, todo)
             | Error::Import(what, todo)
+            | Error::Rights(what, todo)
             | Error::Simulation(what, todo) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 what.clone(),

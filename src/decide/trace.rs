@@ -48,6 +48,7 @@ insert_row! {
         switches: Option<i64>,
         duals: Option<&'a [f64]>,
         features_at: Option<Timestamp>,
+        denied: Option<&'a [i32]>,
     }
 }
 
@@ -132,6 +133,7 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns, traces: &mut Traces
         switches: bundle.switches.number,
         duals: some_of(&columns.prices),
         features_at: (request.now != draw.moment).then_some(Timestamp(request.now)),
+        denied: some_of(&columns.denied),
     };
     let row = trace.args();
     let day = TRACES.day(draw.moment);

@@ -77,10 +77,14 @@ pub fn put_all(ingest: &Ingest, mut events: Vec<Event<'_>>, wait: Wait) -> Batch
             let put = put.or_else(|| {
                 let refused = &mut gathered.refused;
                 let locked = match wait {
-                    Wait::ForIt => waiting_for_user(|| lock(events, refused)),
+                    Wait::ForIt => waiting_for_user(|| lock(events, &ingest.bundle, refused)),
                     Wait::Never => match UserRow::lock_if_free(user_key) {
                         Ok(found) => Some(found),
-                        Err(NotLocked::Absent) if refuses_all(user_key, events, refused) => None,
+                        Err(NotLocked::Absent)
+                            if refuses_all(user_key, events, &ingest.bundle, refused) =>
+                        {
+                            None
+                        }
                         Err(_) => Some(UserRow::lock_free(user_key)?),
                     },
                 };

@@ -52,6 +52,7 @@ select_row! {
         missing: Vec<i16>,
         affinities: Vec<f64>,
         switches: Option<i64>,
+        denied: Vec<i32>,
     }
 }
 
@@ -151,10 +152,16 @@ fn compare_one(
         return;
     }
     let mask = FeatureMask::of(&bundle.features, switches);
+    let denied = trace
+        .denied
+        .iter()
+        .fold(0, |bits, purpose| bits | 1u64 << purpose);
+    let is_hidden =
+        |feature: usize| mask.hides(feature) || bundle.features[feature].needs & denied != 0;
     for (index, (reading, value)) in bundle.vector_of(&row.features, now).enumerate() {
         let name = &bundle.features[reading.feature].name;
         // A hidden feature is missing on purpose.
-        if mask.hides(reading.feature) {
+        if is_hidden(reading.feature) {
             continue;
         }
         let was_there = !trace.missing.contains(&(index as i16 + 1));
@@ -173,7 +180,7 @@ fn compare_one(
         .collect();
     for affinity in &surface.affinities.kept {
         let name = &bundle.features[affinity.feature].name;
-        if mask.hides(affinity.feature) {
+        if is_hidden(affinity.feature) {
             continue;
         }
         let agreement = report.entry(name.clone()).or_default();

@@ -38,6 +38,7 @@ mod verbs;
 
 use std::rc::Rc;
 
+pub use contract::parse_time;
 use contract::{Arrival, Event, Invalid, Reason};
 use entity::Additions;
 use fact::Fact;
@@ -72,7 +73,7 @@ impl Ingest {
     fn take<'a>(&'a self, event: &Json<'a>, arrival: &Arrival) -> Result<Receipt, Invalid<'a>> {
         let event = [self.read(event, arrival)?];
         let mut gathered = Gathered::default();
-        let counts = match waiting_for_user(|| lock(&event, &mut gathered.refused)) {
+        let counts = match waiting_for_user(|| lock(&event, &self.bundle, &mut gathered.refused)) {
             Some((row, locked)) => self.put(row, locked, &event, &mut gathered),
             None => Counts::of_refused(1),
         };
@@ -108,8 +109,8 @@ impl Ingest {
         let (mut counts, mut keys) = (Counts::default(), Vec::new());
         for event in events {
             session::check_interrupts();
-            if let Some(refusal) = Refusal::of(event, &row) {
-                gathered.refused.note(refusal, event);
+            if let Some(refusal) = Refusal::of(event, &row, &bundle) {
+                gathered.refused.note(refusal, event.kind);
                 counts.add(Receipt::Refused);
                 continue;
             }
@@ -150,12 +151,12 @@ impl Gathered {
 }
 
 /// Locks the row of the user of these events, or makes one; None where there is none, and all events are refused.
-fn lock(events: &[Event<'_>], refused: &mut Refused) -> Option<(UserRow, Locked)> {
+fn lock(events: &[Event<'_>], bundle: &Bundle, refused: &mut Refused) -> Option<(UserRow, Locked)> {
     let user_key = events[0].user_key;
     if let Some(found) = UserRow::lock_existing(user_key) {
         return Some(found);
     }
-    (!refuses_all(user_key, events, refused)).then(|| UserRow::lock(user_key))
+    (!refuses_all(user_key, events, bundle, refused)).then(|| UserRow::lock(user_key))
 }
 
 /// Adds a new event to the row of its user; the texts of the keys under which features have counted it. Needs an open
@@ -177,6 +178,8 @@ fn reject(invalid: &Invalid<'_>, received: i64, strict: bool) -> Result<Receipt,
     if strict {
         return Err(Error::BadEvent(invalid.reasons.clone(), None));
     }
-    quarantine::keep(invalid, received);
-    Ok(Receipt::Quarantined)
+    Ok(match quarantine::keep(invalid, received) {
+        true => Receipt::Quarantined,
+        false => Receipt::Refused,
+    })
 }

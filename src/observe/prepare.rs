@@ -43,7 +43,7 @@ impl Prepared {
             session::check_interrupts();
             // Whether it confirms a reservation depends on the outcomes that are stored before it; what is refused is
             // counted, which others may undo.
-            if exposure::may_confirm(event) || Refusal::of(event, &row).is_some() {
+            if exposure::may_confirm(event) || Refusal::of(event, &row, bundle).is_some() {
                 return None;
             }
             let (first, last) = store::horizon(event);

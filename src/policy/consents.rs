@@ -39,7 +39,8 @@ impl Consents {
         let bit = 1 << purpose;
         let before = self.decided_at(purpose);
         let was_granted = self.masks().0 & bit as u64 != 0;
-        let holds = before.is_none_or(|before| at > before || at == before && was_granted && !granted);
+        let holds =
+            before.is_none_or(|before| at > before || at == before && was_granted && !granted);
         if !holds {
             return false;
         }
@@ -88,7 +89,13 @@ mod tests {
 
     #[test]
     fn the_newest_decision_holds_whatever_the_order() {
-        let decisions = [(1, true, 10), (1, false, 20), (1, true, 20), (2, true, 5), (1, true, 15)];
+        let decisions = [
+            (1, true, 10),
+            (1, false, 20),
+            (1, true, 20),
+            (2, true, 5),
+            (1, true, 15),
+        ];
         let mut orders = vec![decisions.to_vec()];
         for shift in 1..decisions.len() {
             let mut order = decisions.to_vec();

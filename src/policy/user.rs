@@ -9,6 +9,7 @@ use crate::pg::attempt::attempt_for;
 use crate::pg::datum::Arg;
 use crate::pg::locked::{Locked, NotLocked, Wait};
 use crate::pg::lookup::Keyed;
+use crate::pg::plan::on_latest_snapshot;
 use crate::pg::row::TableRow;
 use crate::pg::version::{RowLock, Version};
 use crate::pg::{Statement, array, clock, datum, session};
@@ -56,8 +57,16 @@ pub struct UserRow {
 }
 
 impl UserRow {
-    /// Reads the row; what was here before is forgotten. Sees what a statement of the caller would see.
+    /// Reads the row; what was here before is forgotten. Sees what a statement of the caller would see, but for what is
+    /// in force at once: see [`UserRow::follow_rights`].
     pub fn read(&mut self, user_key: Uuid) {
+        self.see(user_key);
+        if session::sees_one_snapshot() {
+            self.follow_rights(user_key);
+        }
+    }
+
+    fn see(&mut self, user_key: Uuid) {
         self.clear();
         USER_STATE.read(user_key, |kept| self.take_version(&kept));
     }
@@ -80,6 +89,19 @@ impl UserRow {
     fn take_version(&mut self, kept: &TableRow<'_>) {
         self.version = Some(kept.version());
         self.take(kept);
+    }
+
+    /// Takes over, in a transaction that sees one snapshot throughout, what must not wait for its end: what the person has
+    /// decided by now; and if they were erased since, all is forgotten but what the row has of caps.
+    fn follow_rights(&mut self, user_key: Uuid) {
+        let mut newest = UserRow::default();
+        on_latest_snapshot(|| newest.see(user_key));
+        if newest.version.is_none() || newest.not_before != self.not_before {
+            self.features.clear();
+            self.keyed.clear();
+            self.events = 0;
+        }
+        self.consents.become_like(&newest.consents);
     }
 
     /// Takes over what decisions look at.

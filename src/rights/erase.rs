@@ -21,6 +21,8 @@ use crate::policy::UserRow;
 thread_local! {
     static HELD: Statement = const { Statement::new(
         "UPDATE decide.legal_hold AS h SET erasures = pg_catalog.array_append(h.erasures, $2) WHERE h.user_key = $1", &[UUIDOID, UUIDOID]) };
+    static FORGET: Statement = const { Statement::new(
+        "DELETE FROM decide.consent_log AS l WHERE l.user_key = $1", &[UUIDOID]) };
     static TOMBSTONE: Statement = const { Statement::new(
         "INSERT INTO decide.tombstone AS t (person, erased_at) VALUES ($1, $2) \
          ON CONFLICT (person) DO UPDATE SET erased_at = GREATEST(t.erased_at, excluded.erased_at)", &[UUIDOID, TIMESTAMPTZOID]) };
@@ -92,6 +94,7 @@ pub fn erase_now(user_key: Uuid, erasure: Uuid, key: &Key) -> bool {
     let erased_at = datum::timestamp(clock::now());
     let person = [datum::uuid(key.person(user_key)), erased_at];
     UserRow::delete(user_key);
+    FORGET.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
     TOMBSTONE.with(|statement| statement.write(&person, |_| {}));
     let waiting = [datum::uuid(erasure), datum::uuid(user_key), erased_at];
     ERASING.with(|statement| statement.write(&waiting, |_| {}));

@@ -143,11 +143,16 @@ pub fn unsettled_since() -> i64 {
         return i64::MAX;
     };
     let now = clock::now();
-    let counting = bundle.caps.iter().filter(|cap| cap.per.is_budget() && cap.counts.is_some());
+    let counting = bundle
+        .caps
+        .iter()
+        .filter(|cap| cap.per.is_budget() && cap.counts.is_some());
     let oldest = counting.filter_map(|cap| {
         let terms = cap.terms(now);
         let stripes = Budget(cap).stripes(Visibility::Committed, &terms);
-        let entries = stripes.iter().flat_map(|stripe| ledger::entries(&stripe.ledger));
+        let entries = stripes
+            .iter()
+            .flat_map(|stripe| ledger::entries(&stripe.ledger));
         let new = entries.filter(|&entry| ledger::is_new(entry, &terms));
         new.map(|(at, ..)| ledger::cell(at, &terms).0).min()
     });

@@ -82,7 +82,9 @@ fn tidy() -> i64 {
         None => i64::MIN,
     };
     let mut expired = 0;
-    TIDY.with(|statement| statement.write(&[datum::timestamp(before)], |row| expired = row.must(1)));
+    TIDY.with(|statement| {
+        statement.write(&[datum::timestamp(before)], |row| expired = row.must(1))
+    });
     expired
 }
 
