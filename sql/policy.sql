@@ -238,6 +238,7 @@ CREATE TABLE decide.event_type (
   purpose text,
   owner text,
   description text,
+  sets_consent boolean NOT NULL DEFAULT false,
   PRIMARY KEY (event_type, schema_version)
 );
 COMMENT ON TABLE decide.event_type IS
@@ -258,6 +259,7 @@ COMMENT ON COLUMN decide.event_type.retention IS 'How long events are kept (null
 COMMENT ON COLUMN decide.event_type.purpose IS 'What the events are collected for; where decide.purpose has rows, those of persons who do not consent to that are refused';
 COMMENT ON COLUMN decide.event_type.owner IS 'Who answers for their producer';
 COMMENT ON COLUMN decide.event_type.description IS 'For people';
+COMMENT ON COLUMN decide.event_type.sets_consent IS 'Whether its events tell what a person decides: attributes.purpose names the purpose, attributes.granted is true or false';
 
 -- What ON UPDATE CASCADE would do. Its rights are those of the owner, as with a foreign key; loading rows does not fire it.
 CREATE FUNCTION decide.follow_name() RETURNS trigger

@@ -15,6 +15,7 @@
 mod action;
 pub mod backfill;
 mod batch;
+mod consent;
 mod consistency;
 mod contract;
 mod decision;
@@ -38,6 +39,7 @@ mod verbs;
 
 use std::rc::Rc;
 
+pub use consent::Consent;
 pub use contract::parse_time;
 use contract::{Arrival, Event, Invalid, Reason};
 use entity::Additions;
@@ -121,6 +123,7 @@ impl Ingest {
             }
             counts.add(Receipt::Accepted);
             keys.extend(add_to_user(event, &fact, &bundle, &mut row));
+            consent::of_event(event, &bundle, &mut row);
             gathered.additions.add(&fact, event.kind, &bundle);
             outcome::store(event, &bundle);
         }

@@ -42,8 +42,9 @@ impl Prepared {
         for (i, event) in events.iter().enumerate() {
             session::check_interrupts();
             // Whether it confirms a reservation depends on the outcomes that are stored before it; what is refused is
-            // counted, which others may undo.
-            if exposure::may_confirm(event) || Refusal::of(event, &row, bundle).is_some() {
+            // counted, and a consent recorded, under the lock.
+            let needs_lock = exposure::may_confirm(event) || event.contract.sets_consent;
+            if needs_lock || Refusal::of(event, &row, bundle).is_some() {
                 return None;
             }
             let (first, last) = store::horizon(event);

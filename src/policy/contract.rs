@@ -38,6 +38,8 @@ pub struct Contract {
     retention: Option<i64>,
     /// Purposes that a person must consent to for events of theirs to be kept, as bits.
     pub needs: u64,
+    /// Whether its events tell what a person decides about a purpose.
+    pub sets_consent: bool,
 }
 
 /// What must be true of one field.
@@ -157,6 +159,7 @@ pub fn contracts(content: &Content, purposes: &Purposes, faults: &mut Faults) ->
             future_tolerance: 300_000_000,
             retention: None,
             needs: 0,
+            sets_consent: false,
         },
     };
     let mut first: HashMap<&str, &EventTypeRow> = HashMap::new();
@@ -164,10 +167,13 @@ pub fn contracts(content: &Content, purposes: &Purposes, faults: &mut Faults) ->
         let mut found = times(row);
         let other = *first.entry(&row.event_type).or_insert(row);
         found.extend(disagreement(row, other));
-        let contract = Contract {
+        let mut contract = Contract {
             needs: purposes.mask(row.purpose.as_deref()),
             ..contract(row, &mut found)
         };
+        if row.sets_consent {
+            contract.fields.extend(consent_fields(purposes));
+        }
         for fault in found {
             faults.add("decide.event_type", &label(row), fault);
         }
@@ -193,6 +199,22 @@ pub fn contracts(content: &Content, purposes: &Purposes, faults: &mut Faults) ->
         }
     }
     contracts
+}
+
+/// What must be true of events that tell of a consent.
+fn consent_fields(purposes: &Purposes) -> [FieldRule; 2] {
+    let required = |name: &str, kind| FieldRule {
+        path: format!("attributes.{name}"),
+        attribute: Some(name.to_owned()),
+        required: true,
+        kind,
+    };
+    let one_of = purposes.iter().map(|(_, name)| name.to_owned()).collect();
+    let max_length = None;
+    [
+        required("purpose", Kind::Text { one_of, max_length }),
+        required("granted", Kind::Boolean),
+    ]
 }
 
 /// A row as faults and differences call it.
@@ -274,6 +296,7 @@ fn contract(row: &EventTypeRow, faults: &mut Vec<String>) -> Contract {
         future_tolerance: micros(row.future_tolerance_us),
         retention: row.retention_us.map(micros),
         needs: 0,
+        sets_consent: row.sets_consent,
     }
 }
 

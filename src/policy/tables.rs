@@ -155,4 +155,6 @@ pub struct EventTypeRow {
     pub retention_us: Option<f64>,
     #[serde(default)]
     pub purpose: Option<String>,
+    #[serde(default)]
+    pub sets_consent: bool,
 }

@@ -1,20 +1,12 @@
-//! Consent: what a person decides about a purpose is noted in their row, which each decision and each event of theirs
-//! reads, and recorded in decide.consent_log.
+//! Consent as the application or the privacy officer records it.
 
-use pgrx::pg_sys::{BOOLOID, INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use crate::error::{Error, printable};
 use crate::govern::waiting::{Awaited, waiting_for};
-use crate::pg::{Session, Statement, clock, datum, session};
+use crate::observe::Consent;
+use crate::pg::{Session, clock, session};
 use crate::policy::{self, Bundle, UserRow};
-
-thread_local! {
-    static RECORD: Statement = const { Statement::new(
-        "INSERT INTO decide.consent_log (user_key, purpose, at, granted, source, held, acting_as) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-        &[UUIDOID, INT4OID, TIMESTAMPTZOID, BOOLOID, TEXTOID, BOOLOID, TEXTOID]) };
-}
 
 /// How far ahead of the server's clock a decision may be dated, in microseconds.
 const FUTURE_TOLERANCE: i64 = 300_000_000;
@@ -81,20 +73,13 @@ fn set_of_user(given: &[Given<'_>], bundle: &Bundle, caller: &str) -> Result<i64
             .purposes
             .number(consent.purpose)
             .expect("was checked");
-        let held = row.consents.decide(purpose, consent.granted, consent.at);
-        in_force += i64::from(held);
-        RECORD.with(|statement| {
-            let args = [
-                datum::uuid(user_key),
-                datum::int4(purpose),
-                datum::timestamp(consent.at),
-                datum::bool(consent.granted),
-                datum::optional_text(consent.source),
-                datum::bool(held),
-                datum::text(caller),
-            ];
-            statement.write(&args, |_| {})
-        });
+        let consent = Consent {
+            purpose,
+            granted: consent.granted,
+            at: consent.at,
+            source: consent.source,
+        };
+        in_force += i64::from(consent.note(user_key, &mut row, caller));
     }
     match in_force > 0 {
         true => row.write(user_key, locked),

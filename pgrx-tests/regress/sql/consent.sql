@@ -59,6 +59,19 @@ SELECT decide.set_consents(ARRAY[
   jsonb_build_object('user_id', 'cid', 'purpose', 'research', 'granted', true, 'at', now()),
   jsonb_build_object('user_id', 'bob', 'purpose', 'ads', 'granted', false, 'at', now() - interval '1 minute')]);
 SELECT purpose, granted, source, held, now() - at < interval '1 second' AS newest FROM decide.consent_history WHERE user_key = decide.user_key('bob') ORDER BY at, granted;
+-- by events, one by one and many at once, if their contract says so
+INSERT INTO decide.event_type (event_type, sets_consent) VALUES ('consent', true);
+SELECT decide.publish();
+CREATE FUNCTION told(id text, person text, purpose text, granted jsonb, at timestamptz) RETURNS jsonb LANGUAGE sql AS $$
+  SELECT jsonb_build_object('event_id', id, 'type', 'consent', 'user_id', person, 'at', at, 'attributes', jsonb_build_object('purpose', purpose, 'granted', granted))
+$$;
+SELECT track(told('c1', 'dan', 'ads', 'true', now() - interval '1 hour')), track(told('c1', 'dan', 'ads', 'true', now() - interval '1 hour'));
+SELECT granted FROM decide.consent('dan') WHERE purpose = 'ads';
+SELECT * FROM track(ARRAY[told('c2', 'dan', 'ads', 'true', now() - interval '3 minutes'), told('c3', 'dan', 'ads', 'false', now() - interval '2 minutes'),
+                          told('c4', 'dan', 'research', 'true', now() - interval '2 minutes'), told('c5', 'dan', 'nonsense', 'true', now()), told('c6', 'dan', 'ads', '"yes"', now())]);
+SELECT purpose, granted FROM decide.consent('dan');
+SELECT reasons FROM decide.quarantine ORDER BY reasons;
+SELECT purpose, granted, source, held FROM decide.consent_history WHERE user_key = decide.user_key('dan') ORDER BY at, purpose;
 -- several slots, pages and batches
 SELECT DISTINCT action FROM decide('cid', ARRAY['home', 'elsewhere']) WHERE action = 'ad';
 SELECT DISTINCT d.action FROM generate_series(1, 20), decide.decide_batch(ARRAY['{"user_id": "cid", "surface": "home"}'::jsonb]) AS d WHERE d.action = 'ad';
