@@ -91,8 +91,12 @@ impl Purposes {
 }
 
 /// The numbers of the purposes of a mask.
-pub fn numbers_of(mask: u64) -> impl Iterator<Item = i32> {
-    (0..=MOST_PURPOSES).filter(move |number| mask & (1 << number) != 0)
+pub fn numbers_of(mut mask: u64) -> impl Iterator<Item = i32> {
+    std::iter::from_fn(move || {
+        let number = (mask != 0).then(|| mask.trailing_zeros() as i32)?;
+        mask &= mask - 1;
+        Some(number)
+    })
 }
 
 /// Rows that name a purpose which is not there, and fallbacks that need one: these are shown to everybody.
