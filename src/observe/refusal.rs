@@ -88,7 +88,13 @@ pub fn of_invalid(invalid: &Invalid<'_>) -> Option<Refusal> {
         Field::Text(text) => parse_time(text),
         _ => None,
     };
-    let is_past = |erased_at| at().is_none_or(|at| at <= erased_at);
+    let decided = || match invalid.payload?.get("decision_id")? {
+        Field::Text(text) => moment_of(Uuid::parse_str(text).ok()?).map(from_unix_micros),
+        _ => None,
+    };
+    let is_past = |erased_at| {
+        at().is_none_or(|at| at <= erased_at) || decided().is_some_and(|then| then <= erased_at)
+    };
     if tombstone::erased_at(user_key).is_some_and(is_past) {
         return Some(Refusal::Erased);
     }
