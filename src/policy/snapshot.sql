@@ -67,7 +67,7 @@ SELECT pg_catalog.jsonb_build_object(
              'lateness_us', EXTRACT(epoch FROM e.lateness) * 1000000,
              'future_tolerance_us', EXTRACT(epoch FROM e.future_tolerance) * 1000000,
              'retention_us', EXTRACT(epoch FROM e.retention) * 1000000)
-             || CASE WHEN e.sets_consent THEN '{"sets_consent": true}' ELSE '{}' END
+             || CASE WHEN e.sets_consent THEN pg_catalog.jsonb_build_object('sets_consent', true) ELSE '{}' END
            ORDER BY e.event_type COLLATE "C", e.schema_version)
       FROM decide.event_type AS e), '[]'),
   'purposes', COALESCE((
