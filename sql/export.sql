@@ -13,7 +13,7 @@ AS $$
   )
   SELECT jsonb_build_object(
     'user_key', (SELECT p.user_key FROM person AS p),
-    'state', (SELECT jsonb_build_object('events', s.events, 'updated_at', s.updated_at) FROM decide.user_state AS s
+    'state', (SELECT to_jsonb(s) - 'user_key' FROM decide.user_state AS s
                WHERE s.user_key = (SELECT p.user_key FROM person AS p)),
     'features', (SELECT COALESCE(jsonb_agg(to_jsonb(f) ORDER BY f.feature, f.key), '[]') FROM decide.features(export_person.user_id) AS f),
     'exposures', (SELECT COALESCE(jsonb_agg(to_jsonb(x) - 'user_key' ORDER BY x.cap, x.value), '[]') FROM decide.exposure AS x
