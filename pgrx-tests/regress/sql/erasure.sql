@@ -78,7 +78,7 @@ SELECT * FROM track(ARRAY[
   jsonb_build_object('event_id', 'old', 'type', 'click', 'user_id', 'ann', 'at', now() - interval '1 day'),
   jsonb_build_object('event_id', 'then', 'type', 'click', 'user_id', 'ann', 'at', now() - interval '5 minutes', 'decision_id', :'decision_id', 'action', 'a')]);
 SELECT * FROM rows_of(:'ann') WHERE n > 0;
--- an invalid event of the past is not kept either; one that was made later is
+-- an invalid event of the past is not kept either, nor is one that has no date
 SELECT track(jsonb_build_object('event_id', 'bad', 'user_id', 'ann', 'at', now() - interval '1 hour')), track(jsonb_build_object('event_id', 'bad', 'user_id', 'ann'));
 SELECT * FROM rows_of(:'ann') WHERE n > 0;
 -- nor by an import
