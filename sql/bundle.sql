@@ -133,7 +133,7 @@ BEGIN
   WITH kinds (plural, name) AS (
     VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('actions', 'action'),
            ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
-           ('event_types', 'event_type')
+           ('event_types', 'event_type'), ('purposes', 'purpose')
   ), content AS (
     -- A cap that limits each value by itself has a part for each.
     SELECT x.bundle, k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,
@@ -171,5 +171,6 @@ RETURN decide.feature_definition(feature) || jsonb_build_object(
   'feature', (feature).feature, 'slot', slot, 'half_life', (feature).half_life,
   'window_length', (feature).window_length, 'ttl', (feature).ttl, 'ttl_us', EXTRACT(epoch FROM (feature).ttl) * 1000000,
   'key_limit', (feature).key_limit, 'prior_weight', (feature).prior_weight, 'prior_rate', (feature).prior_rate,
-  'offline_only', (feature).offline_only, 'default_value', (feature).default_value);
+  'offline_only', (feature).offline_only, 'default_value', (feature).default_value)
+  || CASE WHEN (feature).purpose IS NULL THEN '{}' ELSE jsonb_build_object('purpose', (feature).purpose) END;
 COMMENT ON FUNCTION decide.feature_content(decide.feature, integer) IS 'A feature as a bundle has it';

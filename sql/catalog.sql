@@ -127,6 +127,7 @@ AS $$
      CROSS JOIN LATERAL unnest(t.actions[1:t.filled]) WITH ORDINALITY AS s (action, place)
      WHERE t.surface IN (SELECT f.surface FROM surface AS f) AND t.bundle IS NOT NULL
        AND t.decided_at >= training_set."from" AND t.decided_at < training_set."to"
+       AND NOT EXISTS (SELECT FROM decide.erasing AS e WHERE e.user_key = t.user_key AND t.decided_at <= COALESCE(e.until, 'infinity'))
   ), reward AS (
     SELECT o.decision_id, o.user_key, COALESCE(o.number, decide.number_of_action(o.action)) AS number, o.action IS NULL AS of_slate, sum(COALESCE(o.value, 1)) AS reward
       FROM decide.outcome AS o

@@ -6,11 +6,14 @@ CREATE TABLE decide.user_state (
   updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   keyed double precision[] NOT NULL DEFAULT '{}',
   events bigint NOT NULL DEFAULT 0,
-  exposures bigint[] NOT NULL DEFAULT '{}'
+  exposures bigint[] NOT NULL DEFAULT '{}',
+  not_before timestamptz,
+  consents bigint[]
 ) WITH (fillfactor = 80);
 -- Nobody searches by what is in these; ANALYZE would spend most of its time on them.
 ALTER TABLE decide.user_state
-  ALTER COLUMN features SET STATISTICS 0, ALTER COLUMN keyed SET STATISTICS 0, ALTER COLUMN exposures SET STATISTICS 0;
+  ALTER COLUMN features SET STATISTICS 0, ALTER COLUMN keyed SET STATISTICS 0, ALTER COLUMN exposures SET STATISTICS 0,
+  ALTER COLUMN consents SET STATISTICS 0;
 COMMENT ON TABLE decide.user_state IS 'One row per user, which decide() reads in one look-up';
 COMMENT ON COLUMN decide.user_state.user_key IS 'Pseudonym of the user';
 COMMENT ON COLUMN decide.user_state.features IS 'Cells, by the slots of features: the time of the newest event, in microseconds since 2000, and what the aggregate keeps; -Infinity: nothing yet';
@@ -18,6 +21,9 @@ COMMENT ON COLUMN decide.user_state.keyed IS 'Features kept per key: blocks of s
 COMMENT ON COLUMN decide.user_state.events IS 'How many events are in it';
 COMMENT ON COLUMN decide.user_state.exposures IS 'Counters of caps per user: blocks of the number of a cap, how many entries, and so many triples of time, amount, and 0 (counted) or the action that it is reserved for (2^32 more: several reservations, brought together)';
 COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
+COMMENT ON COLUMN decide.user_state.not_before IS 'When the person was erased last: no event of that time or before is taken in (null: never, or not any more)';
+COMMENT ON COLUMN decide.user_state.consents IS
+  'What the person has decided about purposes: the numbers of those that were granted and of those that were decided, as bits, then pairs of a number and the time of its newest decision (null: nothing yet)';
 
 CREATE TABLE decide.entity_state (
   entity text NOT NULL,

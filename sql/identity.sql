@@ -1,7 +1,7 @@
 -- What stands behind the names of policy: numbers that counters and traces keep, whatever the names become.
 
 CREATE TABLE decide.identity (
-  kind text NOT NULL CHECK (kind IN ('surface', 'campaign', 'action', 'cap', 'feature')),
+  kind text NOT NULL CHECK (kind IN ('surface', 'campaign', 'action', 'cap', 'feature', 'purpose')),
   number int NOT NULL,
   name text NOT NULL,
   former text[] NOT NULL DEFAULT '{}',
@@ -12,8 +12,8 @@ CREATE TABLE decide.identity (
 );
 CREATE INDEX ON decide.identity (kind, name);
 CREATE INDEX ON decide.identity USING gin (former);
-COMMENT ON TABLE decide.identity IS 'The number of each surface, campaign, action, cap and feature that was ever published, for ever; publish finds it by the id of a row, else by its name';
-COMMENT ON COLUMN decide.identity.kind IS 'surface, campaign, action, cap or feature';
+COMMENT ON TABLE decide.identity IS 'The number of each surface, campaign, action, cap, feature and purpose that was ever published, for ever; publish finds it by the id of a row, else by its name';
+COMMENT ON COLUMN decide.identity.kind IS 'surface, campaign, action, cap, feature or purpose';
 COMMENT ON COLUMN decide.identity.number IS 'Number, counting up within the kind';
 COMMENT ON COLUMN decide.identity.name IS 'Name, as last published';
 COMMENT ON COLUMN decide.identity.former IS 'Names that it had before, and that nothing else of its kind has had since';
@@ -67,10 +67,12 @@ SELECT n.kind, n.id, n.name, n.place, i.number
          UNION ALL
         SELECT 'cap', c.id, c.cap, NULL FROM decide.cap AS c
          UNION ALL
-        SELECT 'feature', f.id, f.feature, NULL FROM decide.feature AS f) AS n
+        SELECT 'feature', f.id, f.feature, NULL FROM decide.feature AS f
+         UNION ALL
+        SELECT 'purpose', p.id, p.purpose, NULL FROM decide.purpose AS p) AS n
   LEFT JOIN decide.identity AS i ON i.kind = n.kind AND i.id = n.id;
 COMMENT ON VIEW decide.named IS 'The rows of policy tables that have a number, or get one when they are published';
-COMMENT ON COLUMN decide.named.kind IS 'surface, campaign, action, cap or feature';
+COMMENT ON COLUMN decide.named.kind IS 'surface, campaign, action, cap, feature or purpose';
 COMMENT ON COLUMN decide.named.id IS 'The id of the row';
 COMMENT ON COLUMN decide.named.name IS 'Name that it has now';
 COMMENT ON COLUMN decide.named.place IS 'What new numbers are ordered by, before the name';
@@ -92,7 +94,7 @@ COMMENT ON COLUMN decide.name_change.number IS 'Number, counting up';
 COMMENT ON COLUMN decide.name_change.at IS 'When it was published';
 COMMENT ON COLUMN decide.name_change.by IS 'Who published it (the session''s user)';
 COMMENT ON COLUMN decide.name_change.acting_as IS 'Role with whose rights';
-COMMENT ON COLUMN decide.name_change.kind IS 'surface, campaign, action, cap or feature';
+COMMENT ON COLUMN decide.name_change.kind IS 'surface, campaign, action, cap, feature or purpose';
 COMMENT ON COLUMN decide.name_change.identity IS 'Number of what was renamed, in decide.identity';
 COMMENT ON COLUMN decide.name_change.old IS 'Name before';
 COMMENT ON COLUMN decide.name_change.new IS 'Name since';

@@ -28,6 +28,7 @@ CREATE TABLE decide.campaign (
   ends_at timestamptz CHECK (pg_catalog.isfinite(ends_at)),
   description text,
   id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
+  purpose text,
   CHECK (ends_at > starts_at)
 );
 COMMENT ON TABLE decide.campaign IS 'Groups of actions with dates and budgets in common';
@@ -36,6 +37,7 @@ COMMENT ON COLUMN decide.campaign.starts_at IS 'First moment at which its action
 COMMENT ON COLUMN decide.campaign.ends_at IS 'First moment at which they may no longer be shown (null: never)';
 COMMENT ON COLUMN decide.campaign.description IS 'For people';
 COMMENT ON COLUMN decide.campaign.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
+COMMENT ON COLUMN decide.campaign.purpose IS 'Purpose that a person must consent to for its actions to be candidates (null: none)';
 
 CREATE TABLE decide.action (
   action text PRIMARY KEY,
@@ -45,7 +47,8 @@ CREATE TABLE decide.action (
   eligible_when text,
   cost double precision NOT NULL DEFAULT 1 CHECK (decide.is_finite(cost) AND cost >= 0),
   description text,
-  id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE
+  id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
+  purpose text
 );
 CREATE INDEX ON decide.action (campaign);
 COMMENT ON TABLE decide.action IS 'What can be chosen: offers, items, creatives, or doing nothing (the baseline)';
@@ -58,6 +61,7 @@ COMMENT ON COLUMN decide.action.eligible_when IS
 COMMENT ON COLUMN decide.action.cost IS 'What one exposure takes from a cap that counts cost; where one does, at most 9,007,199,254';
 COMMENT ON COLUMN decide.action.description IS 'For people';
 COMMENT ON COLUMN decide.action.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
+COMMENT ON COLUMN decide.action.purpose IS 'Purpose that a person must consent to for it to be a candidate (null: none)';
 
 CREATE TABLE decide.feature (
   feature text PRIMARY KEY,
@@ -92,7 +96,7 @@ COMMENT ON COLUMN decide.feature.prior_weight IS 'Hits that a rate begins with, 
 COMMENT ON COLUMN decide.feature.prior_rate IS 'Rate of those hits';
 COMMENT ON COLUMN decide.feature.offline_only IS 'Kept for training and analysis, never seen by decisions';
 COMMENT ON COLUMN decide.feature.freshness IS 'How old its newest event may be, as promised to those who use it';
-COMMENT ON COLUMN decide.feature.purpose IS 'What it is kept for';
+COMMENT ON COLUMN decide.feature.purpose IS 'What it is kept for; where decide.purpose has rows, it is missing for persons who do not consent to that';
 COMMENT ON COLUMN decide.feature.owner IS 'Who answers for it';
 COMMENT ON COLUMN decide.feature.feature IS 'Name, as models and rules refer to it';
 COMMENT ON COLUMN decide.feature.entity IS 'Whose number it is: user, action or surface';
@@ -237,6 +241,7 @@ CREATE TABLE decide.event_type (
   purpose text,
   owner text,
   description text,
+  sets_consent boolean NOT NULL DEFAULT false,
   PRIMARY KEY (event_type, schema_version)
 );
 COMMENT ON TABLE decide.event_type IS
@@ -254,9 +259,10 @@ COMMENT ON COLUMN decide.event_type.lateness IS 'How old an event may be when it
 COMMENT ON COLUMN decide.event_type.future_tolerance IS
   'How far into the future it may be dated, as clocks differ. Until that moment comes its user''s features stand as of it: what fades has faded up to it, and windows end there if that is more than one of their buckets ahead (else now). So keep this well below half-lives and windows';
 COMMENT ON COLUMN decide.event_type.retention IS 'How long events are kept (null: for ever)';
-COMMENT ON COLUMN decide.event_type.purpose IS 'What the events are collected for';
+COMMENT ON COLUMN decide.event_type.purpose IS 'What the events are collected for; where decide.purpose has rows, those of persons who do not consent to that are refused';
 COMMENT ON COLUMN decide.event_type.owner IS 'Who answers for their producer';
 COMMENT ON COLUMN decide.event_type.description IS 'For people';
+COMMENT ON COLUMN decide.event_type.sets_consent IS 'Whether its events tell what a person decides: attributes.purpose names the purpose, attributes.granted is true or false';
 
 -- What ON UPDATE CASCADE would do. Its rights are those of the owner, as with a foreign key; loading rows does not fire it.
 CREATE FUNCTION decide.follow_name() RETURNS trigger
@@ -270,6 +276,11 @@ BEGIN
   ELSIF TG_TABLE_NAME = 'campaign' THEN
     UPDATE decide.action AS a SET campaign = NEW.campaign WHERE a.campaign = OLD.campaign;
     UPDATE decide.cap AS c SET campaign = NEW.campaign WHERE c.campaign = OLD.campaign;
+  ELSIF TG_TABLE_NAME = 'purpose' THEN
+    UPDATE decide.feature AS f SET purpose = NEW.purpose WHERE f.purpose = OLD.purpose;
+    UPDATE decide.event_type AS e SET purpose = NEW.purpose WHERE e.purpose = OLD.purpose;
+    UPDATE decide.action AS a SET purpose = NEW.purpose WHERE a.purpose = OLD.purpose;
+    UPDATE decide.campaign AS c SET purpose = NEW.purpose WHERE c.purpose = OLD.purpose;
   ELSE
     UPDATE decide.cap AS c SET action = NEW.action WHERE c.action = OLD.action;
   END IF;
@@ -277,7 +288,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.follow_name() IS
-  'Where a surface, campaign or action gets another name, gives it to the actions, caps and policies that name it';
+  'Where a surface, campaign, action or purpose gets another name, gives it to the rows that name it';
 CREATE TRIGGER follow_name AFTER UPDATE ON decide.surface FOR EACH ROW WHEN (OLD.surface <> NEW.surface)
   EXECUTE FUNCTION decide.follow_name();
 CREATE TRIGGER follow_name AFTER UPDATE ON decide.campaign FOR EACH ROW WHEN (OLD.campaign <> NEW.campaign)

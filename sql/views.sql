@@ -35,9 +35,14 @@ SELECT t.decision_id,
        t.stage_us[6] AS reserve_us,
        t.switches,
        t.scores,
-       t.spreads
+       t.spreads,
+       CASE WHEN t.denied IS NOT NULL THEN
+       ARRAY(SELECT i.name FROM decide.identity AS i WHERE i.kind = 'purpose' AND i.number = ANY (t.denied) ORDER BY i.number)
+       END AS denied
   FROM decide.trace AS t
- CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place);
+ CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place)
+ -- of persons who were erased, until the job has deleted the traces
+ WHERE NOT EXISTS (SELECT FROM decide.erasing AS e WHERE e.user_key = t.user_key AND t.decided_at <= COALESCE(e.until, 'infinity'));
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
 COMMENT ON COLUMN decide.decision.decision_id IS 'Identifier of the decision, in order of time';
 COMMENT ON COLUMN decide.decision.decided_at IS 'When it was made';
@@ -71,6 +76,7 @@ COMMENT ON COLUMN decide.decision.snapshot IS 'Snapshot of the features of actio
 COMMENT ON COLUMN decide.decision.switches IS 'Newest change of a kill switch that was applied (null: there had been none)';
 COMMENT ON COLUMN decide.decision.scores IS 'Score of each candidate, less the prices of budgets (null: no model; all are equal)';
 COMMENT ON COLUMN decide.decision.spreads IS 'Standard deviation of each score (null: the policy does not look at them)';
+COMMENT ON COLUMN decide.decision.denied IS 'Purposes that the user did not consent to (null: none)';
 
 CREATE VIEW decide.entity_features AS
 SELECT e.entity, v.name, f.feature, v.value::double precision AS value, s.taken_at

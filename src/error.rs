@@ -79,6 +79,8 @@ pub enum Error {
         kind: &'static str,
         name: String,
     },
+    /// No legal hold is to be lifted.
+    NotHeld,
     /// An operator gives no reason.
     NoReason,
     /// A mode or kill would end before it begins.
@@ -106,6 +108,7 @@ pub enum Error {
     Training(String, &'static str),
     Import(String, &'static str),
     Simulation(String, &'static str),
+    Rights(String, &'static str),
 }
 
 /// A wait for a lock that has lasted too long.
@@ -302,6 +305,12 @@ impl Error {
                 Some("It never was, was revived, or its kill has expired.".into()),
                 hint("decide.switch_in_force lists what is killed."),
             ),
+            Error::NotHeld => (
+                ERRCODE_UNDEFINED_OBJECT,
+                "the person is under no legal hold".into(),
+                None,
+                hint("decide.legal_hold lists them, by their pseudonyms."),
+            ),
             Error::NoReason => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 "why must not be empty".into(),
@@ -396,6 +405,7 @@ impl Error {
             ),
             Error::Training(what, todo)
             | Error::Import(what, todo)
+            | Error::Rights(what, todo)
             | Error::Simulation(what, todo) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 what.clone(),

@@ -16,6 +16,7 @@
 //! | `observe` | event → contract → once → features, outcomes; quarantine | policy, caps, govern, math, pg, error, settings |
 //! | `decide` | the pipeline of a decision; one file a stage | policy, eligibility, caps, govern, math, pg, error, settings |
 //! | `learn` | decisions made elsewhere, and models trained from traces | observe, policy, govern, math, pg, error, settings |
+//! | `rights` | what a person may ask for: erasure, access, consent | observe, policy, govern, math, pg, error, settings |
 //! | `worker` | launcher, workers and jobs; every job is a function too | all |
 //!
 //! A test of the developer's crate holds the table, and that no files import each other in a circle.
@@ -31,6 +32,7 @@ mod learn;
 mod observe;
 mod pg;
 mod policy;
+mod rights;
 mod settings;
 mod worker;
 
@@ -42,9 +44,14 @@ pgrx::pg_module_magic!();
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/policy.sql", name = "policy", requires = ["schema"]);
 extension_sql_file!(
+    "../sql/purpose.sql",
+    name = "purpose",
+    requires = ["policy"]
+);
+extension_sql_file!(
     "../sql/identity.sql",
     name = "identity",
-    requires = ["policy"]
+    requires = ["purpose"]
 );
 extension_sql_file!(
     "../sql/bundle.sql",
@@ -52,7 +59,13 @@ extension_sql_file!(
     requires = ["identity"]
 );
 extension_sql_file!("../sql/facts.sql", name = "facts", requires = ["bundle"]);
-extension_sql_file!("../sql/limits.sql", name = "limits", requires = ["facts"]);
+extension_sql_file!("../sql/erasure.sql", name = "erasure", requires = ["facts"]);
+extension_sql_file!(
+    "../sql/consent.sql",
+    name = "consent",
+    requires = ["erasure"]
+);
+extension_sql_file!("../sql/limits.sql", name = "limits", requires = ["consent"]);
 extension_sql_file!("../sql/trace.sql", name = "trace", requires = ["limits"]);
 extension_sql_file!(
     "../sql/partitions.sql",
@@ -77,9 +90,14 @@ extension_sql_file!(
     requires = ["pacing"]
 );
 extension_sql_file!(
+    "../sql/export.sql",
+    name = "export",
+    requires = ["envelope"]
+);
+extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["envelope"],
+    requires = ["export"],
     finalize
 );
 

@@ -13,6 +13,7 @@ static PARTITIONS_AHEAD: GucSetting<i32> = GucSetting::<i32>::new(7);
 static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TRACE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(0);
 static QUARANTINE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30);
+static TOMBSTONE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(400);
 static UNKNOWN_USERS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static REQUIRE_DECISION: GucSetting<bool> = GucSetting::<bool>::new(false);
 static TRACK_LOCK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10_000);
@@ -83,6 +84,11 @@ pub fn init() {
             c"pg_decide.quarantine_retention",
             c"Days for which invalid events are kept; 0 keeps them for ever.",
             &QUARANTINE_RETENTION,
+        ),
+        (
+            c"pg_decide.tombstone_retention",
+            c"Days for which events of the past of an erased person are recognized and refused; 0 is for ever.",
+            &TOMBSTONE_RETENTION,
         ),
     ] {
         let (most, flags) = (36_500, GucFlags::default());
@@ -297,6 +303,10 @@ pub fn trace_retention() -> Option<i64> {
 
 pub fn quarantine_retention() -> Option<i64> {
     days(&QUARANTINE_RETENTION)
+}
+
+pub fn tombstone_retention() -> Option<i64> {
+    days(&TOMBSTONE_RETENTION)
 }
 
 fn days(setting: &GucSetting<i32>) -> Option<i64> {

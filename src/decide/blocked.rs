@@ -71,6 +71,8 @@ reasons! {
     Breaker = 8, "breaker", "rule", "eligible_when failed or was slow too often and is not asked for now";
     /// Switched off.
     Killed = 9, "killed", "switch", "it is switched off";
+    /// The user does not consent to its purpose.
+    Consent = 12, "consent", "consent", "the user does not consent to its purpose";
     /// The policy wants nothing twice on a page.
     OnPage = 10, "on_page", "page", "an earlier surface of the page shows it";
     /// The lower bound of its score is less than the policy asks for.

@@ -2,6 +2,7 @@
 
 use super::blocked::{Blocked, BlockedAction};
 use super::envelope::{Asking, Dependency, Envelope};
+use super::features::Features;
 use super::request::Request;
 use crate::eligibility::{self, Verdict, Verdicts};
 use crate::pg::datum;
@@ -31,18 +32,21 @@ impl Candidates {
     }
 }
 
-/// Finds them, by the vector of features, campaigns, switches, rules, and what earlier surfaces of the page show, in the
+/// Finds them, by the vector of features, consent, campaigns, switches, rules, and what earlier surfaces of the page show, in the
 /// order of numbers.
 pub fn find(
     request: &Request<'_>,
-    vector: &[f64],
+    features: &Features,
     envelope: &Envelope,
     shown: &[i32],
     candidates: &mut Candidates,
 ) {
     let surface = request.surface;
-    let verdicts = (!surface.rules.is_empty())
-        .then(|| envelope.depend_on(Dependency::Rules, || ask(request, envelope, vector)));
+    let verdicts = (!surface.rules.is_empty()).then(|| {
+        envelope.depend_on(Dependency::Rules, || {
+            ask(request, envelope, &features.vector)
+        })
+    });
     let is_unique =
         !shown.is_empty() && surface.policy.as_ref().is_some_and(|of| of.unique_on_page);
     // The surface could show its fallback in any case.
@@ -56,6 +60,9 @@ pub fn find(
         };
         let why = match verdict {
             _ if request.bundle.killed.takes_out(action) => Blocked::Killed,
+            _ if features.denied != 0 && request.bundle.actions.needs(action, features.denied) => {
+                Blocked::Consent
+            }
             _ if request.now < action.starts => Blocked::NotStarted,
             _ if request.now >= action.ends => Blocked::Ended,
             _ if is_on_page(action.number) => Blocked::OnPage,

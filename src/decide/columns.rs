@@ -5,6 +5,7 @@ use super::draw::Dropped;
 use super::features::AffinityValue;
 use crate::caps::Price;
 use crate::math::runs::compress;
+use crate::policy::numbers_of;
 
 /// What a trace says instead of the number of a stripe where units are reserved in the row of the user.
 const ROW_OF_USER: i64 = -1;
@@ -22,6 +23,7 @@ pub struct Columns {
     pub dropped: Vec<i32>,
     pub holds: Vec<i64>,
     pub prices: Vec<f64>,
+    pub denied: Vec<i32>,
 }
 
 impl Columns {
@@ -55,6 +57,7 @@ impl Columns {
         let prices = decision.scores.prices.iter();
         let pairs = prices.flat_map(|price| [price.cap.into(), price.per_unit]);
         refill(&mut self.prices, pairs);
+        refill(&mut self.denied, numbers_of(features.denied));
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Features {
     pub affinities: Vec<AffinityValue>,
     /// How many events of the user were counted in all that.
     pub events: i64,
+    /// Purposes that the user does not consent to, as bits: what needs them was taken out of the row.
+    pub denied: u64,
     /// What the trace says where it is not from the row of the user.
     pub source_note: Option<&'static str>,
 }
@@ -48,6 +50,7 @@ impl Features {
         self.missing.clear();
         self.affinities.clear();
         self.events = 0;
+        self.denied = 0;
         self.source_note = None;
     }
 }
@@ -55,7 +58,7 @@ impl Features {
 /// Reads the vector, and what is kept per key of the surface's actions.
 pub fn read(request: &Request<'_>, envelope: &Envelope, features: &mut Features) {
     let (bundle, now) = (request.bundle, request.now);
-    if bundle.features.is_empty() {
+    if bundle.features.is_empty() && bundle.purposes.is_empty() {
         return;
     }
     if !features.is_read {
@@ -89,6 +92,8 @@ fn read_user(request: &Request<'_>, envelope: &Envelope, features: &mut Features
             });
         }
     }
+    let is_known = envelope.feature_source == FeatureSource::UserRow;
+    features.denied = bundle.hide_denied(&mut features.user, is_known);
     features.events = features.user.events;
     let vector = bundle.vector_of(&features.user.features, now);
     for (index, (reading, value)) in vector.enumerate() {
@@ -97,5 +102,5 @@ fn read_user(request: &Request<'_>, envelope: &Envelope, features: &mut Features
         }
         features.vector.push(value.unwrap_or(reading.default_value));
     }
-    features.is_read = envelope.feature_source == FeatureSource::UserRow;
+    features.is_read = is_known;
 }

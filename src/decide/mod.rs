@@ -133,7 +133,7 @@ fn score<'a>(
     features::read(request, envelope, &mut buffers.features);
     watch.lap(Stage::Features);
     let (features, candidates) = (&buffers.features, &mut buffers.candidates);
-    candidates::find(request, &features.vector, envelope, shown, candidates);
+    candidates::find(request, features, envelope, shown, candidates);
     watch.lap(Stage::Candidates);
     let few = envelope.candidates_to_score(candidates.eligible.len(), surface.slots, watch)?;
     narrow::to_first(few, candidates);

@@ -49,6 +49,7 @@ insert_row! {
         duals: Option<&'a [f64]>,
         features_at: Option<Timestamp>,
         spreads: Option<&'a [f32]>,
+        denied: Option<&'a [i32]>,
     }
 }
 
@@ -134,6 +135,7 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns, traces: &mut Traces
         duals: some_of(&columns.prices),
         features_at: (request.now != draw.moment).then_some(Timestamp(request.now)),
         spreads: scored.and_then(|_| some_of(&draw.spreads)),
+        denied: some_of(&columns.denied),
     };
     let row = trace.args();
     let day = TRACES.day(draw.moment);

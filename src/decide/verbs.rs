@@ -226,6 +226,7 @@ fn show_features(call: &Call, user_id: Option<&str>) {
     let _session = Session::open();
     let mut state = UserRow::default();
     state.read(user_key);
+    bundle.hide_denied(&mut state, true);
     for (feature, is_hidden) in bundle.features_of_user() {
         let aggregate = &feature.aggregate;
         let name = datum::text(&feature.name);

@@ -1,9 +1,10 @@
-//! What keeps people safe from the rest: pseudonyms, modes and kill switches; later consent, erasure, audit.
+//! What keeps people safe from the rest: pseudonyms, tombstones of persons who were erased, modes and kill switches.
 
 pub mod acting;
 pub mod modes;
 pub mod pseudonym;
 pub mod switches;
+pub mod tombstone;
 pub mod turn;
 mod verbs;
 pub mod waiting;

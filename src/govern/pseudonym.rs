@@ -47,6 +47,13 @@ impl Key {
         uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 
+    /// What a tombstone knows a person by: a hash of the pseudonym, which does not tell it.
+    pub fn person(&self, user_key: Uuid) -> Uuid {
+        let mut text = b"\0erased".to_vec();
+        text.extend_from_slice(user_key.as_bytes());
+        self.hash(&text)
+    }
+
     /// The pseudonym of a user.
     pub fn of(&self, user_id: &str) -> Uuid {
         self.hash(user_id.as_bytes())
@@ -95,6 +102,15 @@ mod tests {
         let expected = uuid::Builder::from_custom_bytes(digest).into_uuid();
         assert_eq!(pseudonym, expected);
         assert_eq!(pseudonym.get_version_num(), 8);
+    }
+
+    #[test]
+    fn a_tombstone_does_not_tell_the_pseudonym() {
+        let (key, other) = (Key::new(b"a"), Key::new(b"b"));
+        let user = key.of("1");
+        assert_ne!(key.person(user), user);
+        assert_ne!(key.person(user), other.person(user));
+        assert_ne!(key.person(user), key.person(key.of("2")));
     }
 
     #[test]

@@ -9,6 +9,7 @@ WITH reward AS (
     FROM decide.trace AS t
    CROSS JOIN LATERAL pg_catalog.unnest(t.actions[1:t.filled]) WITH ORDINALITY AS s (action, place)
    WHERE t.surface = $1 AND t.decided_at >= $3 AND t.decided_at < $4 AND t.bundle IS NOT NULL
+     AND NOT EXISTS (SELECT FROM decide.erasing AS e WHERE e.user_key = t.user_key AND t.decided_at <= COALESCE(e.until, 'infinity'))
 )
 SELECT s.decided_at, s.bundle, s.action, s.propensity, s.features, s.context_values,
        COALESCE(own.reward, 0) + COALESCE(slate.reward, 0) AS reward, s.missing, s.affinities, s.snapshot, s.own, s.switches, s.features_at

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, printable};
 use crate::govern::pseudonym::{self, Key};
+use crate::govern::tombstone;
 use crate::math::identifier::time_ordered;
 use crate::observe::Outcome;
 use crate::pg::clock::{self, chance, to_unix_micros};
@@ -90,7 +91,7 @@ struct Logged {
     reward_type: String,
 }
 
-/// Imports every row of the relation; answers how many. The source is read as the caller, and nothing else is: all
+/// Imports the rows of the relation; answers how many. Those of the past of persons who were erased are left out. The source is read as the caller, and nothing else is: all
 /// that is the caller's own (views, functions, casts, row security) is evaluated there, and comes out as values.
 pub fn import(source: pg_sys::Oid, origin: &str, caller: pg_sys::Oid) -> Result<i64, Error> {
     let bundle = policy::live()?;
@@ -107,7 +108,7 @@ pub fn import(source: pg_sys::Oid, origin: &str, caller: pg_sys::Oid) -> Result<
         let _acting = identity::act_as(caller);
         Cursor::open(Plan::prepare(&query, &[]), &[])
     };
-    let mut rows = 0;
+    let (mut rows, mut imported) = (0, 0);
     loop {
         // What a batch has allocated goes with it.
         let _batch = Session::open();
@@ -117,7 +118,7 @@ pub fn import(source: pg_sys::Oid, origin: &str, caller: pg_sys::Oid) -> Result<
             cursor.fetch(500, |row| batch.push(read(&row, &bundle, &key)));
         }
         if batch.is_empty() {
-            return Ok(rows);
+            return Ok(imported);
         }
         for logged in batch {
             rows += 1;
@@ -125,7 +126,12 @@ pub fn import(source: pg_sys::Oid, origin: &str, caller: pg_sys::Oid) -> Result<
             let logged = logged.map_err(|reason| {
                 Error::Import(format!("row {rows} of the source: {reason}"), hint)
             })?;
-            store(&logged, origin, &bundle, &mut numbers);
+            // What is of the past of a person who was erased does not come back.
+            let erased_at = tombstone::erased_at(logged.user_key);
+            if erased_at.is_none_or(|erased_at| logged.decided_at > erased_at) {
+                store(&logged, origin, &bundle, &mut numbers);
+                imported += 1;
+            }
         }
     }
 }

@@ -116,6 +116,12 @@ pub fn is_due((at, _, state): (i64, i64, i64), terms: &Terms, now: i64) -> bool 
     state < COUNTED && at >= terms.from && cell(at, terms).1.saturating_add(age) <= now
 }
 
+/// Whether an entry of a stripe is a reservation that will be looked up and has not been: until then it counts, whatever
+/// events have confirmed.
+pub fn is_new((at, _, state): (i64, i64, i64), terms: &Terms) -> bool {
+    state == -1 && at >= terms.from
+}
+
 /// The entry after a look-up in which events have confirmed the amount `told`. It never counts less than before.
 pub fn looked_up((at, amount, state): (i64, i64, i64), told: i64) -> [i64; WIDTH] {
     let counted = if state == -1 { told } else { told.max(amount) };

@@ -135,7 +135,7 @@ fn recompute(user_key: Uuid, index: usize, bundle: &Bundle, row: &mut UserRow) {
         )),
     }
     let mut texts = Vec::new();
-    let mut events = Stored::of(user_key, -1, Access::Write);
+    let mut events = Stored::of(user_key, -1, row.not_before, Access::Write);
     events.read(i64::MAX, |fact, kind, _| {
         let moves = bundle.moved_by.get(kind).into_iter().flatten();
         for moved in moves.filter(|moved| moved.feature == index) {

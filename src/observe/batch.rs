@@ -5,14 +5,14 @@ use std::rc::Rc;
 use uuid::Uuid;
 
 use super::contract::{Arrival, Event, EventUser, Invalid, Reason, Sender};
-use super::entity::Additions;
 use super::lock_timeout::waiting_for_user;
 use super::prepare::{Prepared, add_all};
 use super::receipt::{Counts, Receipt};
-use super::{Ingest, keys, outcome, reject, store};
+use super::refusal::refuses_all;
+use super::{Gathered, Ingest, keys, lock, outcome, reject, store};
 use crate::error::Error;
 use crate::pg::json::Json;
-use crate::pg::locked::Wait;
+use crate::pg::locked::{NotLocked, Wait};
 use crate::pg::{Session, clock, session};
 use crate::policy::{self, UserRow};
 
@@ -63,7 +63,7 @@ pub fn put_all(ingest: &Ingest, mut events: Vec<Event<'_>>, wait: Wait) -> Batch
     events.sort_by_key(|event| event.user_key);
     let users: Vec<&[Event]> = events.chunk_by(|a, b| a.user_key == b.user_key).collect();
     let (mut counts, mut locked_users) = (Counts::default(), Vec::new());
-    let mut additions = Additions::default();
+    let mut gathered = Gathered::default();
     for users in users.chunks(PREPARED) {
         let prepared: Vec<Option<Prepared>> = users
             .iter()
@@ -73,13 +73,25 @@ pub fn put_all(ingest: &Ingest, mut events: Vec<Event<'_>>, wait: Wait) -> Batch
             let _session = Session::open();
             let user_key = events[0].user_key;
             let put = prepared
-                .and_then(|prepared| put_prepared(ingest, prepared, events, wait, &mut additions));
+                .and_then(|prepared| put_prepared(ingest, prepared, events, wait, &mut gathered));
             let put = put.or_else(|| {
-                let (row, locked) = match wait {
-                    Wait::ForIt => waiting_for_user(|| UserRow::lock(user_key)),
-                    Wait::Never => UserRow::lock_free(user_key)?,
+                let refused = &mut gathered.refused;
+                let locked = match wait {
+                    Wait::ForIt => waiting_for_user(|| lock(events, &ingest.bundle, refused)),
+                    Wait::Never => match UserRow::lock_if_free(user_key) {
+                        Ok(found) => Some(found),
+                        Err(NotLocked::Absent)
+                            if refuses_all(user_key, events, &ingest.bundle, refused) =>
+                        {
+                            None
+                        }
+                        Err(_) => Some(UserRow::lock_free(user_key)?),
+                    },
                 };
-                Some(ingest.put(row, locked, events, &mut additions))
+                Some(match locked {
+                    Some((row, locked)) => ingest.put(row, locked, events, &mut gathered),
+                    None => Counts::of_refused(events.len()),
+                })
             });
             match put {
                 Some(of_user) => counts += of_user,
@@ -89,7 +101,7 @@ pub fn put_all(ingest: &Ingest, mut events: Vec<Event<'_>>, wait: Wait) -> Batch
         }
     }
     let _session = Session::open();
-    additions.write();
+    gathered.write();
     Batch {
         counts,
         locked_users,
@@ -103,7 +115,7 @@ fn put_prepared(
     prepared: Prepared,
     events: &[Event<'_>],
     wait: Wait,
-    additions: &mut Additions,
+    gathered: &mut Gathered,
 ) -> Option<Counts> {
     let mut counts = Counts {
         duplicate: (events.len() - prepared.new.len()) as i64,
@@ -133,7 +145,7 @@ fn put_prepared(
         }
         counts.add(Receipt::Accepted);
         stored.push(event);
-        additions.add(&fact, event.kind, bundle);
+        gathered.additions.add(&fact, event.kind, bundle);
         outcome::store(event, bundle);
     }
     // Somebody may have inserted the same event into decide.event meanwhile: the row is computed again without it.

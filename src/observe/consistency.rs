@@ -52,6 +52,7 @@ select_row! {
         missing: Vec<i16>,
         affinities: Vec<f64>,
         switches: Option<i64>,
+        denied: Vec<i32>,
     }
 }
 
@@ -116,7 +117,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
                 recomputed = Some(RecomputedRow {
                     user_key: trace.user_key,
                     bundle,
-                    events: Stored::of(trace.user_key, 0, Access::Read),
+                    events: Stored::of(trace.user_key, 0, not_before(trace.user_key), Access::Read),
                     row: UserRow::default(),
                     incomplete: false,
                 });
@@ -132,6 +133,13 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
     }
 }
 
+/// When the person was erased last, by their row.
+fn not_before(user_key: Uuid) -> Option<i64> {
+    let mut row = UserRow::default();
+    row.read(user_key);
+    row.not_before
+}
+
 /// Compares the features of one decision.
 fn compare_one(
     trace: &TracedFeatures,
@@ -144,10 +152,16 @@ fn compare_one(
         return;
     }
     let mask = FeatureMask::of(&bundle.features, switches);
+    let denied = trace
+        .denied
+        .iter()
+        .fold(0, |bits, purpose| bits | 1u64 << purpose);
+    let is_hidden =
+        |feature: usize| mask.hides(feature) || bundle.features[feature].needs & denied != 0;
     for (index, (reading, value)) in bundle.vector_of(&row.features, now).enumerate() {
         let name = &bundle.features[reading.feature].name;
         // A hidden feature is missing on purpose.
-        if mask.hides(reading.feature) {
+        if is_hidden(reading.feature) {
             continue;
         }
         let was_there = !trace.missing.contains(&(index as i16 + 1));
@@ -166,7 +180,7 @@ fn compare_one(
         .collect();
     for affinity in &surface.affinities.kept {
         let name = &bundle.features[affinity.feature].name;
-        if mask.hides(affinity.feature) {
+        if is_hidden(affinity.feature) {
             continue;
         }
         let agreement = report.entry(name.clone()).or_default();

@@ -167,7 +167,9 @@ fn take_in(events: &[InboxEvent], ingest: &Ingest) -> Vec<Uuid> {
         };
         match read {
             Ok(event) => valid.push(event),
-            Err(invalid) => quarantine::keep(&invalid, arrival.received),
+            Err(invalid) => {
+                quarantine::keep(&invalid, arrival.received);
+            }
         }
     }
     put_all(ingest, valid, Wait::Never).locked_users

@@ -2,11 +2,12 @@
 //!
 //! 1. `contract`: the event is read, and must look as the contract of its type says. An invalid one goes into the
 //!    `quarantine` with every reason, from where `release` tracks it again.
-//! 2. `store`: it is stored once; a second event of its name is a duplicate and changes nothing.
-//! 3. `features`: it is added to the features in the row of its user (`keys` keeps the texts of their keys), and
+//! 2. `refusal`: what must not be kept is only counted.
+//! 3. `store`: it is stored once; a second event of its name is a duplicate and changes nothing.
+//! 4. `features`: it is added to the features in the row of its user (`keys` keeps the texts of their keys), and
 //!    `entity` adds it to those of its action and of its surface.
-//! 4. `exposure`: it counts in the caps of its user, and confirms what its `decision` has reserved.
-//! 5. `outcome`: it is joined to its decision.
+//! 5. `exposure`: it counts in the caps of its user, and confirms what its `decision` has reserved.
+//! 6. `outcome`: it is joined to its decision.
 //!
 //! `batch` takes in many events, `inbox` those that COPY has brought, and `prepare` does for a user what can be done
 //! before the row is locked. `backfill` and `consistency` read the events again that are `stored`.
@@ -14,6 +15,7 @@
 mod action;
 pub mod backfill;
 mod batch;
+mod consent;
 mod consistency;
 mod contract;
 mod decision;
@@ -28,6 +30,7 @@ mod outcome;
 mod prepare;
 mod quarantine;
 mod receipt;
+mod refusal;
 mod release;
 mod store;
 mod stored;
@@ -36,12 +39,15 @@ mod verbs;
 
 use std::rc::Rc;
 
+pub use consent::Consent;
+pub use contract::parse_time;
 use contract::{Arrival, Event, Invalid, Reason};
 use entity::Additions;
 use fact::Fact;
 use lock_timeout::waiting_for_user;
 pub use outcome::Outcome;
 use receipt::{Counts, Receipt};
+use refusal::{Refusal, Refused, refuses_all};
 
 use crate::error::Error;
 use crate::govern::pseudonym::{self, Key};
@@ -67,15 +73,14 @@ impl Ingest {
 
     /// Takes in a valid event, or says what is wrong with it.
     fn take<'a>(&'a self, event: &Json<'a>, arrival: &Arrival) -> Result<Receipt, Invalid<'a>> {
-        let event = self.read(event, arrival)?;
-        let mut additions = Additions::default();
-        let (row, locked) = waiting_for_user(|| UserRow::lock(event.user_key));
-        let counts = self.put(row, locked, &[event], &mut additions);
-        additions.write();
-        Ok(match counts.accepted {
-            0 => Receipt::Duplicate,
-            _ => Receipt::Accepted,
-        })
+        let event = [self.read(event, arrival)?];
+        let mut gathered = Gathered::default();
+        let counts = match waiting_for_user(|| lock(&event, &self.bundle, &mut gathered.refused)) {
+            Some((row, locked)) => self.put(row, locked, &event, &mut gathered),
+            None => Counts::of_refused(1),
+        };
+        gathered.write();
+        Ok(counts.receipt())
     }
 
     /// Reads an event, or says what is wrong with it.
@@ -92,20 +97,25 @@ impl Ingest {
         }
     }
 
-    /// Takes in events of one user, whose row is locked. The row is written once, and what the events add to actions
-    /// and surfaces is gathered.
+    /// Takes in events of one user, whose row is locked. The row is written once; what the events add to actions and
+    /// surfaces, and what is refused, is gathered.
     fn put(
         &self,
         mut row: UserRow,
         locked: Locked,
         events: &[Event<'_>],
-        additions: &mut Additions,
+        gathered: &mut Gathered,
     ) -> Counts {
         // While the lock was waited for, a feature may have been staged in which all events from then on count.
         let bundle = policy::live().unwrap_or_else(|_| self.bundle.clone());
         let (mut counts, mut keys) = (Counts::default(), Vec::new());
         for event in events {
             session::check_interrupts();
+            if let Some(refusal) = Refusal::of(event, &row, &bundle) {
+                gathered.refused.note(refusal, event.kind);
+                counts.add(Receipt::Refused);
+                continue;
+            }
             let fact = event.fact(&bundle);
             if !store::store(event, &fact, &bundle, row.events + 1) {
                 counts.add(Receipt::Duplicate);
@@ -113,15 +123,43 @@ impl Ingest {
             }
             counts.add(Receipt::Accepted);
             keys.extend(add_to_user(event, &fact, &bundle, &mut row));
-            additions.add(&fact, event.kind, &bundle);
+            consent::of_event(event, &bundle, &mut row);
+            gathered.additions.add(&fact, event.kind, &bundle);
             outcome::store(event, &bundle);
         }
         if counts.accepted > 0 {
             row.write(events[0].user_key, locked);
             keys::remember(keys);
+        } else if counts.refused > 0 && row.is_blank() {
+            // It was made for these events, while the person was erased.
+            UserRow::delete(events[0].user_key);
         }
         counts
     }
+}
+
+/// What a call gathers, to be written once.
+#[derive(Default)]
+struct Gathered {
+    /// For actions and surfaces.
+    additions: Additions,
+    refused: Refused,
+}
+
+impl Gathered {
+    fn write(&mut self) {
+        self.additions.write();
+        self.refused.write();
+    }
+}
+
+/// Locks the row of the user of these events, or makes one; None where there is none, and all events are refused.
+fn lock(events: &[Event<'_>], bundle: &Bundle, refused: &mut Refused) -> Option<(UserRow, Locked)> {
+    let user_key = events[0].user_key;
+    if let Some(found) = UserRow::lock_existing(user_key) {
+        return Some(found);
+    }
+    (!refuses_all(user_key, events, bundle, refused)).then(|| UserRow::lock(user_key))
 }
 
 /// Adds a new event to the row of its user; the texts of the keys under which features have counted it. Needs an open
@@ -143,6 +181,8 @@ fn reject(invalid: &Invalid<'_>, received: i64, strict: bool) -> Result<Receipt,
     if strict {
         return Err(Error::BadEvent(invalid.reasons.clone(), None));
     }
-    quarantine::keep(invalid, received);
-    Ok(Receipt::Quarantined)
+    Ok(match quarantine::keep(invalid, received) {
+        true => Receipt::Quarantined,
+        false => Receipt::Refused,
+    })
 }

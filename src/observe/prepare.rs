@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::contract::Event;
+use super::refusal::Refusal;
 use super::{add_to_user, exposure, store};
 use crate::pg::version::Version;
 use crate::pg::{Session, session};
@@ -40,8 +41,10 @@ impl Prepared {
         let mut seen: BTreeSet<(&str, i64)> = BTreeSet::new();
         for (i, event) in events.iter().enumerate() {
             session::check_interrupts();
-            // Whether it confirms a reservation depends on the outcomes that are stored before it.
-            if exposure::may_confirm(event) {
+            // Whether it confirms a reservation depends on the outcomes that are stored before it; what is refused is
+            // counted, and a consent recorded, under the lock.
+            let needs_lock = exposure::may_confirm(event) || event.contract.sets_consent;
+            if needs_lock || Refusal::of(event, &row, bundle).is_some() {
                 return None;
             }
             let (first, last) = store::horizon(event);

@@ -4,6 +4,7 @@ use pgrx::pg_sys::{INT8OID, JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUI
 use uuid::Uuid;
 
 use super::contract::Invalid;
+use super::refusal::{self, Refused};
 use crate::math::identifier::time_ordered;
 use crate::pg::attempt::attempt_unless_locked;
 use crate::pg::clock::{chance, now, to_unix_micros};
@@ -37,8 +38,14 @@ thread_local! {
           ORDER BY q.user_key, q.quarantine_id", &[TEXTOID]) };
 }
 
-/// Keeps an invalid event, without its user_id.
-pub fn keep(invalid: &Invalid<'_>, received: i64) {
+/// Keeps an invalid event, without its user_id; false if it must not be kept, and is only counted.
+pub fn keep(invalid: &Invalid<'_>, received: i64) -> bool {
+    if let Some(refusal) = refusal::of_invalid(invalid) {
+        let mut refused = Refused::default();
+        refused.note(refusal, invalid.kind.unwrap_or_default());
+        refused.write();
+        return false;
+    }
     let reasons = reasons(invalid);
     KEEP.with(|statement| {
         let args = [
@@ -51,6 +58,7 @@ pub fn keep(invalid: &Invalid<'_>, received: i64) {
         ];
         statement.write(&args, |_| {})
     });
+    true
 }
 
 /// Keeps that rows of a table could not become events, and the SQLSTATE of the error that prevented it. Warns where that

@@ -8,6 +8,8 @@ pub enum Receipt {
     Accepted,
     Duplicate,
     Quarantined,
+    /// It must not be kept, and is only counted.
+    Refused,
 }
 
 impl Receipt {
@@ -16,6 +18,7 @@ impl Receipt {
             Receipt::Accepted => "accepted",
             Receipt::Duplicate => "duplicate",
             Receipt::Quarantined => "quarantined",
+            Receipt::Refused => "refused",
         }
     }
 }
@@ -26,14 +29,23 @@ pub struct Counts {
     pub accepted: i64,
     pub duplicate: i64,
     pub quarantined: i64,
+    pub refused: i64,
 }
 
 impl Counts {
+    pub fn of_refused(events: usize) -> Counts {
+        Counts {
+            refused: events as i64,
+            ..Counts::default()
+        }
+    }
+
     pub fn add(&mut self, receipt: Receipt) {
         match receipt {
             Receipt::Accepted => self.accepted += 1,
             Receipt::Duplicate => self.duplicate += 1,
             Receipt::Quarantined => self.quarantined += 1,
+            Receipt::Refused => self.refused += 1,
         }
     }
 
@@ -48,11 +60,17 @@ impl Counts {
                 duplicate: 1..,
                 ..
             } => Receipt::Duplicate,
+            Counts {
+                accepted: 0,
+                refused: 1..,
+                ..
+            } => Receipt::Refused,
             _ => Receipt::Accepted,
         }
     }
 
-    /// The row that track() and the other functions of many events return.
+    /// The row that track() and the other functions of many events return; refused events are those that are in none
+    /// of its numbers.
     pub fn columns(self) -> [i64; 3] {
         [self.accepted, self.duplicate, self.quarantined]
     }
@@ -63,5 +81,6 @@ impl AddAssign for Counts {
         self.accepted += other.accepted;
         self.duplicate += other.duplicate;
         self.quarantined += other.quarantined;
+        self.refused += other.refused;
     }
 }

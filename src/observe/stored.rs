@@ -1,6 +1,6 @@
 //! Events that were stored, read again in the order in which they were.
 
-use pgrx::pg_sys::{INT8OID, UUIDOID};
+use pgrx::pg_sys::{INT8OID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use super::fact::{Fact, Origin};
@@ -10,8 +10,8 @@ use crate::pg::{Row, Session, Statement, datum, session};
 thread_local! {
     static EVENTS: Statement = const { Statement::new(
         "SELECT e.ordinal, e.at, e.type, e.action, e.surface, e.value, e.attributes \
-           FROM decide.event AS e WHERE e.user_key = $1 AND e.ordinal > $2 ORDER BY e.ordinal, e.event_id, e.at",
-        &[UUIDOID, INT8OID]) };
+           FROM decide.event AS e WHERE e.user_key = $1 AND e.ordinal > $2 AND ($3 IS NULL OR e.received_at > $3) ORDER BY e.ordinal, e.event_id, e.at",
+        &[UUIDOID, INT8OID, TIMESTAMPTZOID]) };
 }
 
 /// Events that are in memory at a time.
@@ -21,9 +21,10 @@ const PAGE: i64 = 1_000;
 pub struct Stored(Cursor);
 
 impl Stored {
-    /// Those with ordinals above `after`.
-    pub fn of(user_key: Uuid, after: i64, access: Access) -> Stored {
-        let args = [datum::uuid(user_key), datum::int8(after)];
+    /// Those with ordinals above `after`; where the person was erased, those that have come since.
+    pub fn of(user_key: Uuid, after: i64, not_before: Option<i64>, access: Access) -> Stored {
+        let not_before = not_before.and_then(datum::timestamp);
+        let args = [datum::uuid(user_key), datum::int8(after), not_before];
         Stored(EVENTS.with(|statement| statement.cursor(access, &args)))
     }
 

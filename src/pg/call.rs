@@ -117,6 +117,13 @@ impl Call {
         self.get(number)
     }
 
+    /// The elements of a uuid[] argument; null elements are None.
+    pub fn uuids(&self, number: usize) -> Option<Vec<Option<Uuid>>> {
+        let elements = self.get::<Vec<Option<pgrx::Uuid>>>(number)?.into_iter();
+        let uuid = |of: pgrx::Uuid| Uuid::from_bytes(*of.as_bytes());
+        Some(elements.map(|of| of.map(uuid)).collect())
+    }
+
     pub fn json(&self, number: usize) -> Option<Json<'_>> {
         self.get(number)
     }

@@ -75,6 +75,7 @@ by_pgrx! {
     Vec<f64>: FLOAT8ARRAYOID;
     Vec<Option<String>>: TEXTARRAYOID;
     Vec<pgrx::Uuid>: UUIDARRAYOID;
+    Vec<Option<pgrx::Uuid>>: UUIDARRAYOID;
 }
 
 impl FromColumn<'_> for Uuid {

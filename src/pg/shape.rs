@@ -14,7 +14,7 @@ pub(super) struct Shape {
 }
 
 /// Every table that is found by its key. More columns may follow, which stay as they are.
-const SHAPES: [Shape; 2] = [
+const SHAPES: [Shape; 3] = [
     Shape {
         table: "user_state",
         columns: &[
@@ -24,7 +24,14 @@ const SHAPES: [Shape; 2] = [
             ("keyed", FLOAT8ARRAYOID),
             ("events", INT8OID),
             ("exposures", INT8ARRAYOID),
+            ("not_before", TIMESTAMPTZOID),
+            ("consents", INT8ARRAYOID),
         ],
+        keys: 1,
+    },
+    Shape {
+        table: "tombstone",
+        columns: &[("person", UUIDOID), ("erased_at", TIMESTAMPTZOID)],
         keys: 1,
     },
     Shape {

@@ -8,6 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::context::value_text;
 use super::faults::Faults;
 use super::feature::Path;
+use super::purposes::Purposes;
 use super::tables::{ActionRow, Content};
 use super::texts::{Index, Texts};
 use crate::math::keyed;
@@ -43,6 +44,8 @@ pub struct Actions {
     by_name: Index,
     campaigns: Vec<String>,
     attributes: Attributes,
+    /// Purposes that a person must consent to for each to be a candidate, as bits; empty where none needs any.
+    needs: Slab<u64>,
 }
 
 /// The attributes of all actions that models and features can use.
@@ -84,7 +87,7 @@ impl Action {
 
 impl Actions {
     /// From the published rows, in their order; what is wrong with them is among the faults.
-    pub fn of(content: &Content, faults: &mut Faults) -> Actions {
+    pub fn of(content: &Content, purposes: &Purposes, faults: &mut Faults) -> Actions {
         let indexes = content.campaigns.iter().enumerate();
         let campaigns: HashMap<&str, usize> =
             indexes.map(|(i, row)| (row.campaign.as_str(), i)).collect();
@@ -105,6 +108,18 @@ impl Actions {
             }
         });
         let all = all.collect();
+        let needs = content.actions.iter().map(|row| {
+            let campaign = row.campaign.as_deref();
+            let campaign = campaign.and_then(|name| campaigns.get(name).copied());
+            let of_campaign =
+                campaign.and_then(|index| content.campaigns[index].purpose.as_deref());
+            purposes.mask(row.purpose.as_deref()) | purposes.mask(of_campaign)
+        });
+        let needs: Vec<u64> = needs.collect();
+        let needs = match needs.iter().any(|&needs| needs != 0) {
+            true => needs,
+            false => Vec::new(),
+        };
         let mut known: HashMap<&str, u32> = HashMap::new();
         for (index, row) in content.actions.iter().enumerate() {
             known.insert(&row.action, index as u32);
@@ -132,12 +147,19 @@ impl Actions {
                 .map(|row| row.campaign.clone())
                 .collect(),
             attributes: Attributes::of(&content.actions, faults),
+            needs: needs.into(),
         }
     }
 
     /// The action of the row with that index.
     pub fn at(&self, index: usize) -> &Action {
         &self.all[index]
+    }
+
+    /// Whether it needs one of these purposes, given as bits.
+    pub fn needs(&self, action: &Action, denied: u64) -> bool {
+        let needs = self.needs.get(action.index as usize);
+        needs.is_some_and(|needs| needs & denied != 0)
     }
 
     /// The action that has that name, or had it before it was renamed.

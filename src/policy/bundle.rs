@@ -9,7 +9,8 @@ use super::feature::Feature;
 use super::reading::Reading;
 use super::scorers::Scorers;
 use super::switched::Killed;
-use super::visibility::FeatureMask;
+use super::user::UserRow;
+use super::visibility::{FeatureMask, hide_denied};
 use crate::govern::switches::Switches;
 use crate::math::aggregate::{Side, cells_at};
 use crate::math::keyed;
@@ -113,6 +114,19 @@ impl Bundle {
         let block = feature.cell as u32;
         keyed::entries(keyed, block, &feature.aggregate, now, limit)
             .filter_map(|(key, value)| Some((affinity.offset(key)?, value)))
+    }
+
+    /// Takes out of a user's row, as it was read, what the user does not consent to; answers the purposes that are denied.
+    /// Where the row could not be read nobody's consent is known.
+    pub fn hide_denied(&self, row: &mut UserRow, is_known: bool) -> u64 {
+        let denied = match is_known {
+            true => self.purposes.denied(&row.consents),
+            false => self.purposes.all(),
+        };
+        if denied != 0 {
+            hide_denied(&self.features, denied, row);
+        }
+        denied
     }
 
     /// Adds a feature that is staged: events move it, and no decision sees it.

@@ -9,6 +9,7 @@ use super::compiled::{Compiled, Model, Policy};
 use super::contract::contracts;
 use super::faults::Faults;
 use super::feature::Feature;
+use super::purposes::{self, Purposes};
 use super::reading::Reading;
 use super::selection::{Choosing, choosing};
 use super::tables::{Content, PolicyRow};
@@ -19,10 +20,12 @@ use crate::eligibility::looks_at_action;
 /// Compiles what can be compiled; what cannot is among the faults. Models are compiled apart, by
 /// [`super::scorers::Scorers`], since they change with what they look at.
 pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled {
-    let features = features(content, faults);
+    let purposes = Purposes::of(content, faults);
+    purposes::check(content, &purposes, faults);
+    let features = features(content, &purposes, faults);
     let vector = visible_as(&features, FeatureVisibility::Vector);
     let entities = visible_as(&features, FeatureVisibility::Entity);
-    let actions = Actions::of(content, faults);
+    let actions = Actions::of(content, &purposes, faults);
     check_attributes(content, &actions, faults);
     let caps = caps::caps(content, faults);
     let parts = Parts {
@@ -51,7 +54,8 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled 
         entities,
         own_features: features,
         actions,
-        contracts: contracts(content, faults),
+        contracts: contracts(content, &purposes, faults),
+        purposes,
         counted_by: counted_by(&caps),
         caps,
     }
@@ -109,11 +113,14 @@ pub fn rule_sets(content: &Content) -> HashMap<&str, i32> {
     sets
 }
 
-fn features(content: &Content, faults: &mut Faults) -> Vec<Feature> {
+fn features(content: &Content, purposes: &Purposes, faults: &mut Faults) -> Vec<Feature> {
     let mut features = Vec::new();
     for row in &content.features {
         match Feature::of(row) {
-            Ok(feature) => features.push(feature),
+            Ok(feature) => features.push(Feature {
+                needs: purposes.mask(row.purpose.as_deref()),
+                ..feature
+            }),
             Err(reason) => faults.add("decide.feature", &row.feature, reason),
         }
     }

@@ -9,6 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::action::{Action, Actions};
 use super::contract::Contracts;
 use super::feature::{Entity, Feature};
+use super::purposes::Purposes;
 use super::reading::Reading;
 use crate::caps::{Cap, Limits};
 use crate::eligibility::Rules;
@@ -27,6 +28,8 @@ pub struct Compiled {
     pub entities: Vec<usize>,
     pub actions: Actions,
     pub contracts: Contracts,
+    /// What persons may consent to.
+    pub purposes: Purposes,
     /// In order of their numbers.
     pub caps: Vec<Cap>,
     /// Caps per user, by the type of event that they count.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::faults::Faults;
 use super::name::is_name;
+use super::purposes::Purposes;
 use super::tables::{Content, EventTypeRow};
 use crate::pg::clock::DAY;
 
@@ -35,6 +36,10 @@ pub struct Contract {
     pub future_tolerance: i64,
     /// How long events are kept.
     retention: Option<i64>,
+    /// Purposes that a person must consent to for events of theirs to be kept, as bits.
+    pub needs: u64,
+    /// Whether its events tell what a person decides about a purpose.
+    pub sets_consent: bool,
 }
 
 /// What must be true of one field.
@@ -90,6 +95,12 @@ impl Contracts {
             .ok_or(Unknown::Schema)
     }
 
+    /// Purposes that events of a type need, as bits: those of its versions agree.
+    pub fn needs(&self, kind: &str) -> u64 {
+        let version = self.types.get(kind).and_then(|versions| versions.first());
+        version.map_or(0, |contract| contract.needs)
+    }
+
     /// The contract of events that have none of their own.
     pub fn open(&self) -> &Contract {
         &self.open
@@ -135,7 +146,7 @@ const LONGEST_HORIZON: f64 = 30.0 * DAY as f64;
 const LONGEST: f64 = 36_525.0 * DAY as f64;
 
 /// Reads the contracts; what is wrong with them is among the faults.
-pub fn contracts(content: &Content, faults: &mut Faults) -> Contracts {
+pub fn contracts(content: &Content, purposes: &Purposes, faults: &mut Faults) -> Contracts {
     let mut contracts = Contracts {
         types: HashMap::new(),
         retentions: BTreeMap::new(),
@@ -147,6 +158,8 @@ pub fn contracts(content: &Content, faults: &mut Faults) -> Contracts {
             lateness: None,
             future_tolerance: 300_000_000,
             retention: None,
+            needs: 0,
+            sets_consent: false,
         },
     };
     let mut first: HashMap<&str, &EventTypeRow> = HashMap::new();
@@ -154,7 +167,13 @@ pub fn contracts(content: &Content, faults: &mut Faults) -> Contracts {
         let mut found = times(row);
         let other = *first.entry(&row.event_type).or_insert(row);
         found.extend(disagreement(row, other));
-        let contract = contract(row, &mut found);
+        let mut contract = Contract {
+            needs: purposes.mask(row.purpose.as_deref()),
+            ..contract(row, &mut found)
+        };
+        if row.sets_consent {
+            contract.fields.extend(consent_fields(purposes));
+        }
         for fault in found {
             faults.add("decide.event_type", &label(row), fault);
         }
@@ -180,6 +199,22 @@ pub fn contracts(content: &Content, faults: &mut Faults) -> Contracts {
         }
     }
     contracts
+}
+
+/// What must be true of events that tell of a consent.
+fn consent_fields(purposes: &Purposes) -> [FieldRule; 2] {
+    let required = |name: &str, kind| FieldRule {
+        path: format!("attributes.{name}"),
+        attribute: Some(name.to_owned()),
+        required: true,
+        kind,
+    };
+    let one_of = purposes.iter().map(|(_, name)| name.to_owned()).collect();
+    let max_length = None;
+    [
+        required("purpose", Kind::Text { one_of, max_length }),
+        required("granted", Kind::Boolean),
+    ]
 }
 
 /// A row as faults and differences call it.
@@ -235,6 +270,9 @@ fn disagreement(row: &EventTypeRow, first: &EventTypeRow) -> Vec<String> {
     if row.retention_us != first.retention_us {
         faults.push(differs("retention"));
     }
+    if row.purpose != first.purpose {
+        faults.push(differs("purpose"));
+    }
     faults
 }
 
@@ -257,6 +295,8 @@ fn contract(row: &EventTypeRow, faults: &mut Vec<String>) -> Contract {
         lateness: row.lateness_us.map(micros),
         future_tolerance: micros(row.future_tolerance_us),
         retention: row.retention_us.map(micros),
+        needs: 0,
+        sets_consent: row.sets_consent,
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Feature {
     pub default_value: f64,
     /// Kept for training and analysis only; [`Feature::visibility`] says what follows.
     pub offline_only: bool,
+    /// Purposes that a person must consent to for decisions to see it, as bits.
+    pub needs: u64,
 }
 
 /// Whose number it is.
@@ -160,6 +162,7 @@ impl Feature {
             trial_event_type: trials(row, rule)?,
             filter: filter(&row.filter)?,
             offline_only: row.offline_only,
+            needs: 0,
             key,
             default_value: row.default_value,
             aggregate,

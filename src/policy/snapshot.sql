@@ -11,14 +11,16 @@ SELECT pg_catalog.jsonb_build_object(
              'campaign', c.campaign,
              'starts_at', c.starts_at AT TIME ZONE 'UTC', 'ends_at', c.ends_at AT TIME ZONE 'UTC',
              'starts_us', (EXTRACT(epoch FROM c.starts_at) * 1000000)::bigint,
-             'ends_us', (EXTRACT(epoch FROM c.ends_at) * 1000000)::bigint
-           ) ORDER BY c.campaign COLLATE "C")
+             'ends_us', (EXTRACT(epoch FROM c.ends_at) * 1000000)::bigint)
+             || CASE WHEN c.purpose IS NULL THEN '{}' ELSE pg_catalog.jsonb_build_object('purpose', c.purpose) END
+           ORDER BY c.campaign COLLATE "C")
       FROM decide.campaign AS c), '[]'),
   'actions', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'action', a.action, 'number', i.number, 'campaign', a.campaign, 'surfaces', a.surfaces,
              'attributes', a.attributes, 'eligible_when', a.eligible_when, 'cost', a.cost)
              || CASE i.former WHEN '{}' THEN '{}' ELSE pg_catalog.jsonb_build_object('former', i.former) END
+             || CASE WHEN a.purpose IS NULL THEN '{}' ELSE pg_catalog.jsonb_build_object('purpose', a.purpose) END
            ORDER BY a.action COLLATE "C")
       FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id), '[]'),
   'features', COALESCE((
@@ -67,7 +69,13 @@ SELECT pg_catalog.jsonb_build_object(
              'dedup_horizon_us', EXTRACT(epoch FROM e.dedup_horizon) * 1000000,
              'lateness_us', EXTRACT(epoch FROM e.lateness) * 1000000,
              'future_tolerance_us', EXTRACT(epoch FROM e.future_tolerance) * 1000000,
-             'retention_us', EXTRACT(epoch FROM e.retention) * 1000000
-           ) ORDER BY e.event_type COLLATE "C", e.schema_version)
-      FROM decide.event_type AS e), '[]')
+             'retention_us', EXTRACT(epoch FROM e.retention) * 1000000)
+             || CASE WHEN e.sets_consent THEN pg_catalog.jsonb_build_object('sets_consent', true) ELSE '{}' END
+           ORDER BY e.event_type COLLATE "C", e.schema_version)
+      FROM decide.event_type AS e), '[]'),
+  'purposes', COALESCE((
+    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+             'purpose', p.purpose, 'number', i.number, 'legal_basis', p.legal_basis, 'consent', p.consent
+           ) ORDER BY p.purpose COLLATE "C")
+      FROM decide.purpose AS p JOIN decide.identity AS i ON i.kind = 'purpose' AND i.id = p.id), '[]')
 )::text

@@ -14,6 +14,16 @@ pub struct Content {
     /// Not in bundles from before there were contracts.
     #[serde(default)]
     pub event_types: Vec<EventTypeRow>,
+    /// Not in bundles from before there were purposes, which no row names there.
+    #[serde(default)]
+    pub purposes: Vec<PurposeRow>,
+}
+
+#[derive(Deserialize)]
+pub struct PurposeRow {
+    pub purpose: String,
+    pub number: i32,
+    pub consent: String,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +41,8 @@ pub struct CampaignRow {
     /// Microseconds since 1970.
     pub starts_us: Option<i64>,
     pub ends_us: Option<i64>,
+    #[serde(default)]
+    pub purpose: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +58,8 @@ pub struct ActionRow {
     /// Names that it had before, and that no other action has had since.
     #[serde(default)]
     pub former: Vec<String>,
+    #[serde(default)]
+    pub purpose: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +83,8 @@ pub struct FeatureRow {
     pub ttl_us: Option<f64>,
     pub offline_only: bool,
     pub default_value: f64,
+    #[serde(default)]
+    pub purpose: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -140,4 +156,8 @@ pub struct EventTypeRow {
     pub lateness_us: Option<f64>,
     pub future_tolerance_us: f64,
     pub retention_us: Option<f64>,
+    #[serde(default)]
+    pub purpose: Option<String>,
+    #[serde(default)]
+    pub sets_consent: bool,
 }

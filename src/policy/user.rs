@@ -1,12 +1,15 @@
 //! The row of a user: all that is kept of them, read in one look-up, locked while it changes.
 
-use pgrx::pg_sys::UUIDOID;
+use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
+use super::consents::Consents;
+use crate::govern::tombstone;
 use crate::pg::attempt::attempt_for;
 use crate::pg::datum::Arg;
 use crate::pg::locked::{Locked, NotLocked, Wait};
 use crate::pg::lookup::Keyed;
+use crate::pg::plan::on_latest_snapshot;
 use crate::pg::row::TableRow;
 use crate::pg::version::{RowLock, Version};
 use crate::pg::{Statement, array, clock, datum, session};
@@ -22,10 +25,16 @@ const FEATURES: i32 = 2;
 const KEYED: i32 = 4;
 const EVENTS: i32 = 5;
 const EXPOSURES: i32 = 6;
+const NOT_BEFORE: i32 = 7;
+const CONSENTS: i32 = 8;
 
 thread_local! {
     static MAKE: Statement = const { Statement::new(
         "INSERT INTO decide.user_state (user_key) VALUES ($1) ON CONFLICT DO NOTHING", &[UUIDOID]) };
+    static DELETE: Statement = const { Statement::new(
+        "DELETE FROM decide.user_state AS s WHERE s.user_key = $1", &[UUIDOID]) };
+    static BEGIN_ANEW: Statement = const { Statement::new(
+        "UPDATE decide.user_state AS s SET not_before = $2 WHERE s.user_key = $1", &[UUIDOID, TIMESTAMPTZOID]) };
 }
 
 /// What is kept of a user.
@@ -39,13 +48,25 @@ pub struct UserRow {
     pub events: i64,
     /// What they have had of caps per user.
     pub exposures: Vec<i64>,
+    /// When the person was erased last: nothing of that time or before is taken in.
+    pub not_before: Option<i64>,
+    /// What the person has decided about purposes.
+    pub consents: Consents,
     /// Which version of the row was read, if one was.
     pub version: Option<Version>,
 }
 
 impl UserRow {
-    /// Reads the row; what was here before is forgotten. Sees what a statement of the caller would see.
+    /// Reads the row; what was here before is forgotten. Sees what a statement of the caller would see, but for what is
+    /// in force at once: see [`UserRow::follow_rights`].
     pub fn read(&mut self, user_key: Uuid) {
+        self.see(user_key);
+        if session::sees_one_snapshot() {
+            self.follow_rights(user_key);
+        }
+    }
+
+    fn see(&mut self, user_key: Uuid) {
         self.clear();
         USER_STATE.read(user_key, |kept| self.take_version(&kept));
     }
@@ -70,12 +91,26 @@ impl UserRow {
         self.take(kept);
     }
 
+    /// Takes over, in a transaction that sees one snapshot throughout, what must not wait for its end: what the person has
+    /// decided by now; and if they were erased since, all is forgotten but what the row has of caps.
+    fn follow_rights(&mut self, user_key: Uuid) {
+        let mut newest = UserRow::default();
+        on_latest_snapshot(|| newest.see(user_key));
+        if newest.version.is_none() || newest.not_before != self.not_before {
+            self.features.clear();
+            self.keyed.clear();
+            self.events = 0;
+        }
+        self.consents.become_like(&newest.consents);
+    }
+
     /// Takes over what decisions look at.
     pub fn become_like(&mut self, other: &UserRow) {
         self.clear();
         self.features.extend_from_slice(&other.features);
         self.keyed.extend_from_slice(&other.keyed);
         self.events = other.events;
+        self.consents.become_like(&other.consents);
     }
 
     /// Forgets what was here.
@@ -85,6 +120,8 @@ impl UserRow {
         self.keyed.clear();
         self.events = 0;
         self.exposures.clear();
+        self.not_before = None;
+        self.consents.clear();
     }
 
     fn take(&mut self, kept: &TableRow<'_>) {
@@ -95,6 +132,9 @@ impl UserRow {
         kept.datum(EXPOSURES)
             .map(|exposures| array::read_into(exposures, &mut self.exposures));
         self.events = kept.get(EVENTS).unwrap_or(0);
+        self.not_before = kept.timestamp(NOT_BEFORE);
+        kept.datum(CONSENTS)
+            .map(|consents| array::read_into(consents, self.consents.numbers()));
     }
 
     /// Locks the row, or makes one, until the transaction ends: from here on one event of a user waits
@@ -105,8 +145,26 @@ impl UserRow {
                 return found;
             }
             // Another session may have made it, or an erasure may have removed it, since.
-            MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
+            make(user_key);
             session::check_interrupts();
+        }
+    }
+
+    /// Whether nothing is kept in it.
+    pub fn is_blank(&self) -> bool {
+        self.events == 0 && self.exposures.is_empty() && self.consents.is_empty()
+    }
+
+    /// Deletes the row, which must be locked; every session forgets, at commit, what it remembers of users.
+    pub fn delete(user_key: Uuid) {
+        DELETE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
+    }
+
+    /// The row as it would be made.
+    pub fn to_be_made(user_key: Uuid) -> UserRow {
+        UserRow {
+            not_before: tombstone::erased_at(user_key),
+            ..UserRow::default()
         }
     }
 
@@ -114,7 +172,7 @@ impl UserRow {
     pub fn lock_free(user_key: Uuid) -> Option<(UserRow, Locked)> {
         match UserRow::lock_if_free(user_key) {
             Err(NotLocked::Absent) if !USER_STATE.is_being_made(user_key) => {
-                MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
+                make(user_key);
                 UserRow::lock_if_free(user_key).ok()
             }
             found => found.ok(),
@@ -144,9 +202,7 @@ impl UserRow {
         match self.try_to_lock(user_key, Wait::Never) {
             Ok(locked) => return Some(locked),
             Err(NotLocked::Absent) => {
-                let made =
-                    || MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
-                attempt_for(milliseconds, made).ok()?;
+                attempt_for(milliseconds, || make(user_key)).ok()?;
             }
             Err(NotLocked::Held) => {}
         }
@@ -181,7 +237,7 @@ impl UserRow {
         version.replace(&self.columns(user_key), wait)
     }
 
-    fn columns(&self, user_key: Uuid) -> [Arg<'_>; 6] {
+    fn columns(&self, user_key: Uuid) -> [Arg<'_>; 8] {
         [
             datum::uuid(user_key),
             datum::array(&self.features),
@@ -189,6 +245,20 @@ impl UserRow {
             datum::array(&self.keyed),
             datum::int8(self.events),
             datum::array(&self.exposures),
+            self.not_before.and_then(datum::timestamp),
+            self.consents.datum(),
         ]
+    }
+}
+
+/// Makes the row of a user, unless there is one. From then on an erasure of that person waits for this transaction, and
+/// one that was committed before has left a tombstone: the person begins anew.
+fn make(user_key: Uuid) {
+    let key = datum::uuid(user_key);
+    let made = MAKE.with(|statement| statement.write(&[key], |_| {}));
+    let erased_at = (made > 0).then(|| tombstone::erased_at(user_key)).flatten();
+    if let Some(erased_at) = erased_at {
+        let args = [datum::uuid(user_key), datum::timestamp(erased_at)];
+        BEGIN_ANEW.with(|statement| statement.write(&args, |_| {}));
     }
 }

@@ -1,8 +1,11 @@
-//! Whether a decision sees a feature. No other file says so: what hides a feature from decisions, as a
-//! mask of what a user consents to would, belongs here.
+//! Whether a decision sees a feature. No other file says so: what hides a feature from decisions, as kill switches
+//! and missing consent do, belongs here.
 
 use super::feature::{Entity, Feature};
+use super::user::UserRow;
 use crate::govern::switches::{Kind, Switches};
+use crate::math::aggregate::cells_at_mut;
+use crate::math::keyed;
 
 /// As what decisions see a feature: the layout of a bundle, the same for all its decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,5 +69,20 @@ impl FeatureMask {
 
     pub fn hides(&self, feature: usize) -> bool {
         self.hidden.get(feature).is_some_and(|&hidden| hidden)
+    }
+}
+
+/// Takes out of a user's row, as it was read, what the user does not consent to: whoever looks at it finds nothing there.
+pub fn hide_denied(features: &[Feature], denied: u64, row: &mut UserRow) {
+    let is_hidden = |feature: &&Feature| feature.needs & denied != 0 && feature.entity.is_user();
+    for feature in features.iter().filter(is_hidden) {
+        match feature.key {
+            Some(_) => keyed::clear(&mut row.keyed, feature.cell as u32),
+            None => feature.aggregate.clear(cells_at_mut(
+                &mut row.features,
+                feature.cell,
+                &feature.aggregate,
+            )),
+        }
     }
 }

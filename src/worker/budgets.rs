@@ -136,6 +136,29 @@ fn look_up(cap: &Cap, kind: &str, now: i64, left: &mut RowsLeft) -> i64 {
     looked_up
 }
 
+/// The time from which on reservations of budgets have yet to be looked up for the first time: traces and outcomes since
+/// then say what events have confirmed. In microseconds since 2000; `i64::MAX` where there are none.
+pub fn unsettled_since() -> i64 {
+    let Ok(bundle) = policy::live() else {
+        return i64::MAX;
+    };
+    let now = clock::now();
+    let counting = bundle
+        .caps
+        .iter()
+        .filter(|cap| cap.per.is_budget() && cap.counts.is_some());
+    let oldest = counting.filter_map(|cap| {
+        let terms = cap.terms(now);
+        let stripes = Budget(cap).stripes(Visibility::Committed, &terms);
+        let entries = stripes
+            .iter()
+            .flat_map(|stripe| ledger::entries(&stripe.ledger));
+        let new = entries.filter(|&entry| ledger::is_new(entry, &terms));
+        new.map(|(at, ..)| ledger::cell(at, &terms).0).min()
+    });
+    oldest.min().unwrap_or(i64::MAX)
+}
+
 /// How much of what each stripe has reserved within a cell, or a part of one, events have confirmed.
 fn confirmed(cap: &Cap, kind: &str, (from, to): (i64, i64)) -> HashMap<i32, i64> {
     let first = |at| datum::uuid(time_ordered(to_unix_micros(at), 0));

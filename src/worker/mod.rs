@@ -12,6 +12,7 @@
 mod action_features;
 mod backfill;
 mod budgets;
+mod erasure;
 mod fold;
 mod freshness;
 mod job;
@@ -56,6 +57,13 @@ const JOBS: &[Job] = &[
         comment: "Deletes expired invalid events",
         start: || Box::new(quarantine::step),
         report: quarantine::report,
+    },
+    Job {
+        name: "erasure",
+        every: "1 hour",
+        comment: "Deletes the rows of persons who were erased",
+        start: erasure::start,
+        report: erasure::report,
     },
     Job {
         name: "backfill",

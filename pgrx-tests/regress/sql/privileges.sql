@@ -56,6 +56,12 @@ INSERT INTO calls VALUES
   ('INSERT INTO decide.event_inbox (event) VALUES (''{}'')'), ('INSERT INTO decide.event_inbox (event, user_key) VALUES (''{}'', NULL)'), ('UPDATE decide.job SET every = ''1 hour'', enabled = true WHERE false'),
   ('SET pg_decide.seed = 1'), ('SET pg_decide.erasing = on'), ('SET pg_decide.rule_role = postgres'), ('SET pg_decide.max_context_bytes = ''16MB'''), ('SET pg_decide.partitions_ahead = 366'), ('SET pg_decide.event_retention = 1'), ('SET pg_decide.trace_retention = 1'), ('SET pg_decide.quarantine_retention = 1'), ('SET pg_decide.snapshot_max_age = 1'), ('SET pg_decide.track_lock_timeout = 1'), ('SET pg_decide.cautious_candidates = 1'), ('SET pg_decide.cautious_exploration = 1'), ('SET pg_decide.cautious_caps = 1'),
   ('CREATE TABLE decide.mine ()');
+INSERT INTO calls VALUES
+  ('SELECT decide.erase(''nobody'')'), ('SELECT decide.erase(1)'), ('SELECT decide.erase(''{}''::uuid[])'), ('SELECT decide.export_person(''nobody'')'),
+  ('SELECT decide.set_legal_hold(''nobody'', ''x'')'), ('SELECT decide.lift_legal_hold(''nobody'')'), ('SELECT decide.set_consent(''nobody'', ''x'', true)'),
+  ('SELECT decide.set_consents(''{}'')'), ('SELECT * FROM decide.consent(''nobody'')'), ('SELECT decide.begin_erasure()'), ('SELECT * FROM decide.erase_next(NULL, NULL, ''{}'')'),
+  ('SELECT decide.finish_erasure(NULL, ''{}'')'), ('SELECT decide.tidy_erasures(NULL)'), ('SELECT decide.open_transactions()'), ('SELECT * FROM decide.erasure_parts()'),
+  ('SELECT decide.erasable(''trace'', true)'), ('SELECT decide.reserves_of_budget(NULL)');
 CREATE FUNCTION attempt(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE format('SET LOCAL ROLE %I', role);

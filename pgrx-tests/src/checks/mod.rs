@@ -25,6 +25,7 @@ mod owner;
 mod pacing;
 mod replication;
 mod restore;
+mod rights;
 mod secrets;
 mod sessions;
 mod shop;
@@ -73,7 +74,12 @@ pub const ALL: &[(&str, Check)] = &[
     ("docs/first_steps_run", docs::first_steps_run),
     ("docs/limits_run", docs::limits_run),
     ("docs/pages_and_batches_run", docs::pages_and_batches_run),
+    ("docs/privacy_runs", docs::privacy_runs),
     ("docs/name_every_job", docs::name_every_job),
+    (
+        "rights/erasure_survives_a_crash",
+        rights::erasure_survives_a_crash,
+    ),
     ("docs/name_every_reason", lists::name_every_reason),
     ("docs/name_every_setting", lists::name_every_setting),
     ("docs/name_every_aggregate", lists::name_every_aggregate),

@@ -7,5 +7,6 @@ mod read;
 mod reason;
 
 pub use event::{Arrival, Event, EventUser, Invalid, Sender};
+pub use moment::parse as parse_time;
 pub use read::read;
 pub use reason::Reason;

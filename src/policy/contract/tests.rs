@@ -17,6 +17,8 @@ fn row(version: i16, status: &str) -> EventTypeRow {
         lateness_us: None,
         future_tolerance_us: 0.0,
         retention_us: None,
+        purpose: None,
+        sets_consent: false,
     }
 }
 
@@ -165,16 +167,18 @@ fn content(event_types: Vec<EventTypeRow>) -> Content {
         caps: Vec::new(),
         policies: Vec::new(),
         event_types,
+        purposes: Vec::new(),
     }
 }
 
 #[test]
 fn the_list_is_closed_once_it_has_a_row() {
-    let open = contracts(&content(Vec::new()), &mut Faults::default());
+    let none = Purposes::default();
+    let open = contracts(&content(Vec::new()), &none, &mut Faults::default());
     assert!(open.of("anything", Some(1)).is_ok());
     assert_eq!(open.of("anything", Some(2)).err(), Some(Unknown::Schema));
     let rows = vec![row(1, "retired"), row(2, "deprecated"), row(3, "accepted")];
-    let closed = contracts(&content(rows), &mut Faults::default());
+    let closed = contracts(&content(rows), &none, &mut Faults::default());
     assert!(closed.of("order", Some(2)).is_ok() && closed.of("order", Some(3)).is_ok());
     for version in [None, Some(1), Some(4)] {
         assert_eq!(closed.of("order", version).err(), Some(Unknown::Schema));
@@ -189,7 +193,8 @@ fn what_was_taken_in_is_kept_as_long_as_it_was_said_also_when_its_type_is_retire
         retention_us: days.map(|days| days * DAY as f64),
         ..row(1, status)
     };
-    let of = |event_types| contracts(&content(event_types), &mut Faults::default());
+    let none = Purposes::default();
+    let of = |event_types| contracts(&content(event_types), &none, &mut Faults::default());
     let click = || kept("click", "accepted", Some(30.0));
     let both = of(vec![click(), kept("order", "retired", Some(400.0))]);
     assert_eq!(both.longest_retention(), Some(400 * DAY));

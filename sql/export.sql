@@ -1,0 +1,51 @@
+-- What is kept of a person, as they may ask for it.
+
+CREATE FUNCTION decide.export_person(user_id text, since timestamptz DEFAULT '-infinity') RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET DateStyle = 'ISO' SET TimeZone = 'UTC' SET IntervalStyle = 'postgres' SET extra_float_digits = 1
+AS $$
+  WITH person AS MATERIALIZED (
+    SELECT decide.user_key(export_person.user_id) AS user_key
+  ), erased AS MATERIALIZED (
+    -- the past of a person who was erased and has come back
+    SELECT max(e.erased_at) AS erased_at FROM decide.erasing AS e WHERE e.user_key = (SELECT p.user_key FROM person AS p)
+  )
+  SELECT jsonb_build_object(
+    'user_key', (SELECT p.user_key FROM person AS p),
+    'state', (SELECT to_jsonb(s) - 'user_key' FROM decide.user_state AS s
+               WHERE s.user_key = (SELECT p.user_key FROM person AS p)),
+    'features', (SELECT COALESCE(jsonb_agg(to_jsonb(f) ORDER BY f.feature, f.key), '[]') FROM decide.features(export_person.user_id) AS f),
+    'exposures', (SELECT COALESCE(jsonb_agg(to_jsonb(x) - 'user_key' ORDER BY x.cap, x.value), '[]') FROM decide.exposure AS x
+                   WHERE x.user_key = (SELECT p.user_key FROM person AS p)),
+    'consents', (SELECT COALESCE(jsonb_agg(to_jsonb(c) - 'user_key' - 'recorded_by' - 'acting_as' ORDER BY c.at, c.purpose), '[]') FROM decide.consent_history AS c
+                  WHERE c.user_key = (SELECT p.user_key FROM person AS p)),
+    'events', (SELECT COALESCE(jsonb_agg(to_jsonb(v) - 'user_key' ORDER BY v.at, v.event_id), '[]') FROM decide.event AS v
+                WHERE v.user_key = (SELECT p.user_key FROM person AS p) AND v.at >= since
+                  AND v.received_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')),
+    'decisions', (SELECT COALESCE(jsonb_agg(to_jsonb(d) - 'user_key' ORDER BY d.decided_at, d.decision_id, d.slot), '[]') FROM decide.decision AS d
+                   WHERE d.user_key = (SELECT p.user_key FROM person AS p) AND d.decided_at >= since),
+    'outcomes', (SELECT COALESCE(jsonb_agg(to_jsonb(o) - 'user_key' ORDER BY o.at, o.event_id), '[]') FROM decide.outcome AS o
+                  WHERE o.user_key = (SELECT p.user_key FROM person AS p) AND o.decided_at >= since
+                    AND o.decided_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')),
+    'quarantine', (SELECT COALESCE(jsonb_agg(to_jsonb(q) - 'user_key' ORDER BY q.received_at, q.quarantine_id), '[]') FROM decide.quarantine AS q
+                    WHERE q.user_key = (SELECT p.user_key FROM person AS p) AND q.received_at >= since
+                      AND q.received_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')),
+    'inbox', (SELECT COALESCE(jsonb_agg(to_jsonb(i) - 'user_key' ORDER BY i.received_at, i.event), '[]') FROM decide.event_inbox AS i
+               WHERE i.user_key = (SELECT p.user_key FROM person AS p) AND i.received_at >= since
+                 AND i.received_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')))
+$$;
+COMMENT ON FUNCTION decide.export_person(text, timestamptz) IS
+  'All that is kept of a person since that time, as one document; reads the partitions of traces since then';
+CREATE FUNCTION decide.export_person(user_id bigint, since timestamptz DEFAULT '-infinity') RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT decide.export_person(user_id::text, since) $$;
+COMMENT ON FUNCTION decide.export_person(bigint, timestamptz) IS
+  'All that is kept of a person since that time, as one document; reads the partitions of traces since then';
+CREATE FUNCTION decide.export_person(user_id uuid, since timestamptz DEFAULT '-infinity') RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT decide.export_person(user_id::text, since) $$;
+COMMENT ON FUNCTION decide.export_person(uuid, timestamptz) IS
+  'All that is kept of a person since that time, as one document; reads the partitions of traces since then';

@@ -1,0 +1,127 @@
+//! What a person has decided about purposes, as it lies in their row.
+
+use crate::pg::datum::{self, Arg};
+
+/// A purpose has a bit in masks, so there are no more than these.
+pub const MOST_PURPOSES: i32 = 62;
+
+/// Two masks, then pairs; empty where nothing was decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consents(Vec<i64>);
+
+/// Where the masks are: of the purposes that were granted, and of those that were decided.
+const GRANTED: usize = 0;
+const DECIDED: usize = 1;
+const PAIRS: usize = 2;
+
+impl Consents {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The purposes that were granted, and those that were decided at all, as bits.
+    pub fn masks(&self) -> (u64, u64) {
+        match self.0[..] {
+            [granted, decided, ..] => (granted as u64, decided as u64),
+            _ => (0, 0),
+        }
+    }
+
+    /// When a purpose was decided last.
+    pub fn decided_at(&self, purpose: i32) -> Option<i64> {
+        let pairs = self.0.get(PAIRS..)?.as_chunks::<2>().0;
+        let found = pairs.iter().find(|pair| pair[0] == i64::from(purpose));
+        found.map(|pair| pair[1])
+    }
+
+    /// Notes a decision; false if a newer one is known. Of two of the same moment the denial holds.
+    pub fn decide(&mut self, purpose: i32, granted: bool, at: i64) -> bool {
+        let bit = 1 << purpose;
+        let before = self.decided_at(purpose);
+        let was_granted = self.masks().0 & bit as u64 != 0;
+        let holds =
+            before.is_none_or(|before| at > before || at == before && was_granted && !granted);
+        if !holds {
+            return false;
+        }
+        if self.0.is_empty() {
+            self.0.extend([0; PAIRS]);
+        }
+        match granted {
+            true => self.0[GRANTED] |= bit,
+            false => self.0[GRANTED] &= !bit,
+        }
+        self.0[DECIDED] |= bit;
+        let pairs = self.0[PAIRS..].as_chunks_mut::<2>().0;
+        match pairs.iter_mut().find(|pair| pair[0] == i64::from(purpose)) {
+            Some(pair) => pair[1] = at,
+            None => self.0.extend([i64::from(purpose), at]),
+        }
+        true
+    }
+
+    /// Where a row is read into.
+    pub(super) fn numbers(&mut self) -> &mut Vec<i64> {
+        &mut self.0
+    }
+
+    pub(super) fn become_like(&mut self, other: &Consents) {
+        self.0.clear();
+        self.0.extend_from_slice(&other.0);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// As the column has them.
+    pub fn datum(&self) -> Arg<'_> {
+        match self.0.is_empty() {
+            true => None,
+            false => datum::array(&self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_decision_holds_whatever_the_order() {
+        let decisions = [
+            (1, true, 10),
+            (1, false, 20),
+            (1, true, 20),
+            (2, true, 5),
+            (1, true, 15),
+        ];
+        let mut orders = vec![decisions.to_vec()];
+        for shift in 1..decisions.len() {
+            let mut order = decisions.to_vec();
+            order.rotate_left(shift);
+            orders.push(order.clone());
+            order.reverse();
+            orders.push(order);
+        }
+        for order in orders {
+            let mut consents = Consents::default();
+            for &(purpose, granted, at) in &order {
+                consents.decide(purpose, granted, at);
+            }
+            assert_eq!(consents.masks(), (0b100, 0b110), "{order:?}");
+            assert_eq!(consents.decided_at(1), Some(20));
+            assert_eq!(consents.decided_at(2), Some(5));
+        }
+    }
+
+    #[test]
+    fn what_is_known_changes_nothing() {
+        let mut consents = Consents::default();
+        assert!(consents.decide(0, true, 10));
+        assert!(!consents.decide(0, true, 10));
+        assert!(!consents.decide(0, false, 9));
+        assert!(consents.decide(0, false, 10));
+        assert!(!consents.decide(0, true, 10));
+    }
+}

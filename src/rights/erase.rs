@@ -1,0 +1,102 @@
+//! Erasure: the row of the person goes at once, under its lock. What is large is noted for the job `erasure`, which goes
+//! through every table once for all persons who wait; until then views and training leave those rows out.
+//!
+//! 1. The row of the user is locked, or made: an event or a decision that is changing it is waited for, and the ones that
+//!    come later find a tombstone.
+//! 2. It is deleted, which has every session forget, at commit, what it remembers of it.
+//! 3. The tombstone, a keyed hash of the pseudonym, keeps late events from bringing the person back.
+//! 4. `decide.erasing` notes the pseudonym until the job is done.
+
+use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::govern::pseudonym::{self, Key};
+use crate::govern::waiting::{Awaited, waiting_for};
+use crate::math::identifier::time_ordered;
+use crate::pg::clock::{self, chance, to_unix_micros};
+use crate::pg::{Session, Statement, datum, session};
+use crate::policy::UserRow;
+
+thread_local! {
+    static HELD: Statement = const { Statement::new(
+        "UPDATE decide.legal_hold AS h SET erasures = pg_catalog.array_append(h.erasures, $2) WHERE h.user_key = $1", &[UUIDOID, UUIDOID]) };
+    static FORGET: Statement = const { Statement::new(
+        "DELETE FROM decide.consent_log AS l WHERE l.user_key = $1", &[UUIDOID]) };
+    static TOMBSTONE: Statement = const { Statement::new(
+        "INSERT INTO decide.tombstone AS t (person, erased_at) VALUES ($1, $2) \
+         ON CONFLICT (person) DO UPDATE SET erased_at = GREATEST(t.erased_at, excluded.erased_at)", &[UUIDOID, TIMESTAMPTZOID]) };
+    static ERASING: Statement = const { Statement::new(
+        "INSERT INTO decide.erasing (erasure, user_key, erased_at) VALUES ($1, $2, $3)", &[UUIDOID, UUIDOID, TIMESTAMPTZOID]) };
+    static RECEIPT: Statement = const { Statement::new(
+        "INSERT INTO decide.erasure (erasure, asked_at, acting_as, persons, held, users, waits_for) \
+         VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $4 = $5 THEN 'a legal hold' ELSE 'the job' END)",
+        &[UUIDOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, INT8OID]) };
+}
+
+/// Most persons of one call: it locks the rows of all of them.
+const MOST: usize = 10_000;
+
+/// Erases these persons; answers the receipt.
+pub fn erase(mut users: Vec<Uuid>, caller: &str) -> Result<Uuid, Error> {
+    if users.len() > MOST {
+        return Err(Error::TooMany {
+            what: "user_keys",
+            number: users.len(),
+            most: MOST,
+        });
+    }
+    // In the order in which all sessions lock them.
+    users.sort_unstable();
+    users.dedup();
+    let key = pseudonym::key()?;
+    let _session = Session::open();
+    let asked_at = clock::now();
+    let erasure = time_ordered(to_unix_micros(asked_at), chance());
+    let (mut held, mut rows) = (0, 0);
+    for &user_key in &users {
+        session::check_interrupts();
+        let args = [datum::uuid(user_key), datum::uuid(erasure)];
+        if HELD.with(|statement| statement.write(&args, |_| {})) > 0 {
+            held += 1;
+            continue;
+        }
+        rows += i64::from(erase_now(user_key, erasure, &key));
+    }
+    RECEIPT.with(|statement| {
+        let args = [
+            datum::uuid(erasure),
+            datum::timestamp(asked_at),
+            datum::text(caller),
+            datum::int4(users.len() as i32),
+            datum::int4(held),
+            datum::int8(rows),
+        ];
+        statement.write(&args, |_| {})
+    });
+    Ok(erasure)
+}
+
+/// Erases a person whom no legal hold protects; whether there was a row. Needs an open session.
+pub fn erase_now(user_key: Uuid, erasure: Uuid, key: &Key) -> bool {
+    let row = Awaited {
+        what: "the row of a user".into(),
+        by: "Another transaction has tracked or decided for that user and has not ended.",
+    };
+    let was_there = waiting_for(row, || {
+        let was_there = UserRow::lock_existing(user_key).is_some();
+        // Whoever is making the row is waited for, and whoever makes it later finds the tombstone.
+        if !was_there {
+            UserRow::lock(user_key);
+        }
+        was_there
+    });
+    let erased_at = datum::timestamp(clock::now());
+    let person = [datum::uuid(key.person(user_key)), erased_at];
+    UserRow::delete(user_key);
+    FORGET.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
+    TOMBSTONE.with(|statement| statement.write(&person, |_| {}));
+    let waiting = [datum::uuid(erasure), datum::uuid(user_key), erased_at];
+    ERASING.with(|statement| statement.write(&waiting, |_| {}));
+    was_there
+}
