@@ -43,7 +43,7 @@ SELECT bool_and(r.agrees), count(*) FROM decide.trace AS t, decide.replay(t.deci
 SELECT DISTINCT candidates, spreads[1] > 0 AND spreads[1] < 0.01 AS small FROM decide.decision WHERE origin IS NULL;
 
 -- what cannot be
-\set VERBOSITY default
+\set VERBOSITY terse
 SELECT trained('{action}', 'linear', 0, true);
 SELECT trained('{action}', 'logistic', 0, true);
 SELECT trained('{action}', 'linear', 1, NULL);
