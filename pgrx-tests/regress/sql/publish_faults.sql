@@ -41,7 +41,7 @@ INSERT INTO decide.cap (cap, per, max_count) VALUES ('daily', 'user', 3);
 INSERT INTO decide.policy (policy, surface, selection, model, model_version, params) VALUES
   ('second', 'home', 'uniform', NULL, NULL, '{}'),
   ('greedy ', 'feed', 'greedy', NULL, NULL, '{}'),
-  ('thompson', 'mail', 'thompson', NULL, NULL, '{}'),
+  ('unknown', 'mail', 'roulette', NULL, NULL, '{}'),
   ('no_model', ' padded', 'greedy', 'absent', NULL, '{}'),
   ('no_version', '', 'greedy', 'absent', 7, '{}');
 SELECT decide.publish('faulty');

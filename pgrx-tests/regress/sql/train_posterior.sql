@@ -11,10 +11,13 @@ CREATE TABLE log AS
 SELECT decide.import_decisions('log', 'test');
 
 CREATE FUNCTION trained(terms text[], family text, l2 float8, posterior boolean, half_life interval DEFAULT NULL)
-RETURNS TABLE (weights real[], covariance float8[], hyperparameters jsonb) LANGUAGE sql AS $$
-  SELECT m.weights, m.covariance, m.hyperparameters
-    FROM (SELECT decide.train('m', 'home', $1, outcome => 'sale', family => $2, l2 => $3, holdout => 0, posterior => $4, half_life => $5) AS version) AS t
-    JOIN decide.model_version AS m ON m.model = 'm' AND m.version = t.version $$;
+RETURNS TABLE (weights real[], covariance float8[], hyperparameters jsonb) LANGUAGE plpgsql AS $$
+DECLARE
+  made integer := decide.train('m', 'home', $1, outcome => 'sale', family => $2, l2 => $3, holdout => 0, posterior => $4, half_life => $5);
+BEGIN
+  RETURN QUERY SELECT m.weights, m.covariance, m.hyperparameters FROM decide.model_version AS m WHERE m.model = 'm' AND m.version = made;
+END
+$$;
 
 -- the mean of all: its variance is that of the rows, divided by their number
 SELECT abs(t.covariance[1] / (l.variance / l.n) - 1) < 1e-12 AS agrees, cardinality(t.covariance)
@@ -40,10 +43,10 @@ UPDATE decide.policy SET model = 'm', selection = 'thompson';
 SELECT decide.publish();
 SELECT count(*) FROM generate_series(1, 20) AS i, decide(i, 'home') AS d WHERE d.reason IS NULL;
 SELECT bool_and(r.agrees), count(*) FROM decide.trace AS t, decide.replay(t.decision_id) AS r WHERE t.origin IS NULL;
-SELECT DISTINCT candidates, spreads[1] > 0 AND spreads[1] < 0.01 AS small FROM decide.decision WHERE origin IS NULL;
+SELECT DISTINCT candidates, spreads[1] > 0 AND spreads[1] < 0.1 AS small FROM decide.decision WHERE origin IS NULL;
 
 -- what cannot be
-\set VERBOSITY default
+\set VERBOSITY terse
 SELECT trained('{action}', 'linear', 0, true);
 SELECT trained('{action}', 'logistic', 0, true);
 SELECT trained('{action}', 'linear', 1, NULL);

@@ -10,7 +10,8 @@ use super::fit::TrainError;
 use crate::model::{Covariance, FULL_WIDTH, Family};
 use crate::{logistic, sum};
 
-/// A pivot that is so much smaller than the diagonal it came from is nothing but rounding.
+/// A pivot that is so much smaller than the diagonal it came from is nothing but rounding; less so where pivots before
+/// it have lost digits in the same way.
 const LEAST_PIVOT: f64 = 1e-13;
 
 /// Rows between two looks for interrupts.
@@ -127,6 +128,7 @@ fn factorise(
     width: usize,
     interrupt: &mut dyn FnMut(),
 ) -> Result<(), TrainError> {
+    let mut least_left = 1.0;
     for j in 0..width {
         interrupt();
         let before = matrix[j * width + j];
@@ -135,9 +137,10 @@ fn factorise(
         }
         let squares = matrix[j * width..j * width + j].iter().map(|x| x * x);
         let pivot = squares.fold(before, |left, square| left - square);
-        if pivot <= LEAST_PIVOT * before {
+        if pivot * least_left <= LEAST_PIVOT * before {
             return Err(TrainError::Singular);
         }
+        least_left = f64::min(least_left, pivot / before);
         let root = pivot.sqrt();
         matrix[j * width + j] = root;
         for i in j + 1..width {

@@ -14,6 +14,9 @@ use crate::temporary::Database;
 const SESSIONS: usize = 8;
 const EACH: usize = 2_000;
 
+/// Of the surface.
+const SLOTS: i32 = 2;
+
 /// Some candidates are capped per user, and budgets run out on the way: one that is large, one that is
 /// small from the beginning, one that counts cost.
 pub fn agree_while_caps_bite(database: &Database) -> Result<()> {
@@ -36,7 +39,7 @@ fn agree_by(database: &Database, selection: &str, params: &str) -> Result<()> {
          INSERT INTO decide.cap (cap, campaign, per, max_count, unit) VALUES ('cost', 'spring', 'all', 3000, 'cost');
          INSERT INTO decide.cap (cap, campaign, per, max_count) VALUES ('one of them', 'spring', 'decision', 1)",
     )?;
-    shop::choose_by(&mut client, selection, params, 2)?;
+    shop::choose_by(&mut client, selection, params, SLOTS)?;
     compare(database)
 }
 
@@ -105,7 +108,7 @@ fn compare(database: &Database) -> Result<()> {
         cells.add(&action, p)?;
     }
     ensure!(bitten > 1_000, "caps bound only {bitten} times");
-    for slot in 1..=slots {
+    for slot in 1..=SLOTS {
         let of_slot = situations.iter().filter(|((of, ..), _)| *of == slot);
         let cells: Vec<&Cells> = of_slot.map(|(_, cells)| cells).collect();
         ensure!(cells.len() > 5, "{} situations of slot {slot}", cells.len());
