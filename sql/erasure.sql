@@ -227,11 +227,16 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET pg_decide.erasing = on
 SET lock_timeout = '200ms'
+SET enable_nestloop = off
 AS $$
 #variable_conflict use_column
 DECLARE
   most CONSTANT bigint := 10000;
+  -- As a constant of the statement, so that it is planned for as many persons as there are: one scan looks up each row in a
+  -- hash of them, or, where an index begins with the person, each person in that; never a scan for each person.
+  persons CONSTANT uuid[] := ARRAY(SELECT DISTINCT e.user_key FROM decide.erasing AS e WHERE e.pass = erase_next.pass);
   next record;
+  rows_of text;
   tids tid[];
   receipts uuid[];
   waits boolean := false;
@@ -244,14 +249,16 @@ BEGIN
     RETURN QUERY SELECT NULL::text, 0::bigint, 'none';
     RETURN;
   END IF;
+  rows_of := format('WITH t AS MATERIALIZED (SELECT p.ctid AS tid, p.user_key, %s FROM %s AS p WHERE p.user_key = ANY ($1)) ',
+                    CASE next.of WHEN 'trace' THEN 'p.decided_at, p.holds' WHEN 'outcome' THEN 'p.decided_at, p.decision_id' ELSE 'p.received_at' END, next.part);
   BEGIN
-    EXECUTE format('SELECT array_agg(f.tid), array_agg(f.erasure) FROM ('
-                   'SELECT DISTINCT ON (t.ctid) t.ctid AS tid, e.erasure FROM %s AS t JOIN decide.erasing AS e ON e.user_key = t.user_key '
-                   ' WHERE e.pass = $1 AND %s LIMIT $2) AS f', next.part, decide.erasable(next.of, true))
-      INTO tids, receipts USING pass, most, settled_before;
+    EXECUTE rows_of || format('SELECT array_agg(f.tid), array_agg(f.erasure) FROM ('
+                   'SELECT DISTINCT ON (t.tid) t.tid, e.erasure FROM t JOIN decide.erasing AS e ON e.user_key = t.user_key '
+                   ' WHERE e.pass = $2 AND %s LIMIT $4) AS f', decide.erasable(next.of, true))
+      INTO tids, receipts USING persons, pass, settled_before, most;
     IF tids IS NOT NULL THEN
-      EXECUTE format('DELETE FROM %s WHERE ctid = ANY ($1) AND user_key IN (SELECT e.user_key FROM decide.erasing AS e WHERE e.pass = $2)', next.part)
-        USING tids, pass;
+      EXECUTE format('DELETE FROM %s WHERE ctid = ANY ($1) AND user_key = ANY ($2)', next.part)
+        USING tids, persons;
       UPDATE decide.erasure AS r
          SET traces = r.traces + CASE WHEN next.of = 'trace' THEN n.rows ELSE 0 END,
              outcomes = r.outcomes + CASE WHEN next.of = 'outcome' THEN n.rows ELSE 0 END,
@@ -266,9 +273,9 @@ BEGIN
       RETURN;
     END IF;
     IF next.of IN ('trace', 'outcome') AND isfinite(settled_before) THEN
-      EXECUTE format('SELECT EXISTS (SELECT FROM %s AS t JOIN decide.erasing AS e ON e.user_key = t.user_key WHERE e.pass = $1 AND %s AND t.decided_at >= $2)',
-                     next.part, decide.erasable(next.of, false))
-        INTO waits USING pass, settled_before;
+      EXECUTE rows_of || format('SELECT EXISTS (SELECT FROM t JOIN decide.erasing AS e ON e.user_key = t.user_key WHERE e.pass = $2 AND %s AND t.decided_at >= $3)',
+                                decide.erasable(next.of, false))
+        INTO waits USING persons, pass, settled_before;
     END IF;
   EXCEPTION
     WHEN lock_not_available OR deadlock_detected OR serialization_failure OR insufficient_resources OR operator_intervention THEN

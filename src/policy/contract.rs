@@ -166,7 +166,7 @@ pub fn contracts(content: &Content, purposes: &Purposes, faults: &mut Faults) ->
     for row in &content.event_types {
         let mut found = times(row);
         let other = *first.entry(&row.event_type).or_insert(row);
-        found.extend(disagreement(row, other));
+        found.extend(disagreement(row, other, purposes));
         let mut contract = Contract {
             needs: purposes.mask(row.purpose.as_deref()),
             ..contract(row, &mut found)
@@ -256,7 +256,7 @@ fn times(row: &EventTypeRow) -> Vec<String> {
 }
 
 /// What the versions of one type must agree in: an event may come in two of them.
-fn disagreement(row: &EventTypeRow, first: &EventTypeRow) -> Vec<String> {
+fn disagreement(row: &EventTypeRow, first: &EventTypeRow, purposes: &Purposes) -> Vec<String> {
     let differs = |name: &str| {
         format!(
             "{name} differs from that of version {}",
@@ -270,7 +270,7 @@ fn disagreement(row: &EventTypeRow, first: &EventTypeRow) -> Vec<String> {
     if row.retention_us != first.retention_us {
         faults.push(differs("retention"));
     }
-    if row.purpose != first.purpose {
+    if purposes.mask(row.purpose.as_deref()) != purposes.mask(first.purpose.as_deref()) {
         faults.push(differs("purpose"));
     }
     faults

@@ -1,7 +1,7 @@
 -- Consent: features, actions and events of a purpose that a person denies are not used, from the next statement on.
 SET timezone = 'UTC';
 INSERT INTO decide.purpose (purpose, legal_basis, consent) VALUES ('ads', 'Art. 6 (1) a GDPR', 'opt-in'), ('relevance', 'Art. 6 (1) f GDPR', 'opt-out'), ('research', NULL, 'opt-in');
-INSERT INTO decide.surface (surface, fallback_action) VALUES ('home', 'nothing');
+INSERT INTO decide.surface (surface, fallback_action, latency_budget) VALUES ('home', 'nothing', '10 s');
 INSERT INTO decide.campaign (campaign, purpose) VALUES ('study', 'research');
 INSERT INTO decide.action (action, campaign, purpose, surfaces, attributes) VALUES
   ('nothing', NULL, NULL, '{elsewhere}', '{}'), ('plain', NULL, NULL, '{home}', '{"brand": "acme"}'), ('ad', NULL, 'ads', '{home}', '{"brand": "acme"}'), ('survey', 'study', NULL, '{home}', '{}');
