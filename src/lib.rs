@@ -68,7 +68,12 @@ extension_sql_file!(
 extension_sql_file!("../sql/batch.sql", name = "batch", requires = ["functions"]);
 extension_sql_file!("../sql/tracked.sql", name = "tracked", requires = ["batch"]);
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
-extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["views"]);
+extension_sql_file!("../sql/reports.sql", name = "reports", requires = ["views"]);
+extension_sql_file!(
+    "../sql/catalog.sql",
+    name = "catalog",
+    requires = ["reports"]
+);
 extension_sql_file!("../sql/modes.sql", name = "modes", requires = ["catalog"]);
 extension_sql_file!("../sql/pacing.sql", name = "pacing", requires = ["modes"]);
 extension_sql_file!(
@@ -76,10 +81,11 @@ extension_sql_file!(
     name = "envelope",
     requires = ["pacing"]
 );
+extension_sql_file!("../sql/health.sql", name = "health", requires = ["envelope"]);
 extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["envelope"],
+    requires = ["health"],
     finalize
 );
 

@@ -189,10 +189,42 @@ fn solve(args: &TrainArgs<'_>, model: &LinearModel, design: &Design) -> Result<F
         &mut session::check_interrupts,
     )
     .map_err(|error| {
+        let constant = constant_terms(args, model, design);
         Error::Training(
-            error.to_string(),
+            format!("{error}{}", constant.unwrap_or_default()),
             "Raise l2, or look at the values of its features.",
         )
+    })
+    .inspect(|fitted| {
+        if !fitted.converged {
+            let constant = constant_terms(args, model, design);
+            pgrx::warning!(
+                "the weights have not settled, and are the best that were found{}; raise l2, or leave terms out",
+                constant.unwrap_or_default()
+            );
+        }
+    })
+}
+
+/// Which terms are the same in every row: without a penalty they and the intercept can take any weights whose sum is the
+/// same, and run away from each other.
+fn constant_terms(args: &TrainArgs<'_>, model: &LinearModel, design: &Design) -> Option<String> {
+    if args.l2 > 0.0 {
+        return None;
+    }
+    let constant = design.constant_columns(model.width().unwrap_or(0));
+    let (mut first, mut names) = (0, Vec::new());
+    for term in &model.terms {
+        let next = first + term.width().unwrap_or(0);
+        let is_constant = constant.iter().any(|column| (first..next).contains(column));
+        if is_constant && !term.factors.is_empty() {
+            names.push(format!("\"{}\"", printable(&term.to_string())));
+        }
+        first = next;
+    }
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!(": the same in every row, as the intercept, are the terms {names}")
     })
 }
 
