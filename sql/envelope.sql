@@ -40,7 +40,7 @@ COMMENT ON COLUMN decide.breaker_status.opened_at IS 'When it was opened first';
 COMMENT ON COLUMN decide.breaker_status.probe_at IS 'When a decision may run the rule again, as a probe (null: suspected only)';
 COMMENT ON COLUMN decide.breaker_status.last_error IS 'What the last failure was: SQLSTATE and its name';
 
--- Hour by hour, so that a condition on the hour reads no other partition, and of that one only the hour, by its index.
+-- The hours of days that have decisions, each found by its identifiers: a condition on the hour reads no other partition.
 CREATE VIEW decide.slo AS
 WITH hourly AS (
   SELECT t.surface, h.hour,
@@ -57,11 +57,19 @@ WITH hourly AS (
          pg_catalog.percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY t.stage_us[4]) AS score,
          pg_catalog.percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY t.stage_us[5]) AS choose,
          pg_catalog.percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY t.stage_us[6]) AS reserve
-    FROM (SELECT pg_catalog.generate_series(
-            pg_catalog.date_trunc('hour', (SELECT f.decided_at FROM decide.trace AS f ORDER BY f.decision_id LIMIT 1), 'UTC'),
-            (SELECT l.decided_at FROM decide.trace AS l ORDER BY l.decision_id DESC LIMIT 1), interval '1 hour') AS hour) AS h
-    JOIN decide.trace AS t ON t.decided_at >= h.hour AND t.decided_at < h.hour + interval '1 hour'
-     AND t.decision_id >= decide.first_identifier(h.hour) AND t.decision_id < decide.first_identifier(h.hour + interval '1 hour')
+    FROM (SELECT pg_catalog.generate_series(d.day, d.day + interval '23 hours', interval '1 hour') AS hour
+            FROM (SELECT pg_catalog.generate_series(
+                    pg_catalog.date_trunc('day', (SELECT f.decided_at FROM decide.trace AS f ORDER BY f.decision_id LIMIT 1), 'UTC'),
+                    (SELECT l.decided_at FROM decide.trace AS l ORDER BY l.decision_id DESC LIMIT 1), interval '24 hours') AS day) AS d
+           WHERE (SELECT true FROM decide.trace AS e
+                   WHERE e.decided_at >= d.day AND e.decided_at < d.day + interval '24 hours' AND e.decision_id >= decide.first_identifier(d.day)
+                     AND e.decision_id < decide.first_identifier(d.day + interval '24 hours') LIMIT 1)) AS h
+   CROSS JOIN LATERAL (
+     SELECT t.* FROM decide.trace AS t
+      WHERE t.decided_at >= h.hour AND t.decided_at < h.hour + interval '1 hour'
+        AND t.decision_id >= decide.first_identifier(h.hour) AND t.decision_id < decide.first_identifier(h.hour + interval '1 hour')
+     -- hour by hour, whatever the planner thinks of a whole scan
+     OFFSET 0) AS t
     LEFT JOIN decide.bundle_surface AS b ON b.bundle = t.bundle AND b.surface = t.surface
    CROSS JOIN LATERAL (SELECT pg_catalog.sum(u.us)::int AS total FROM pg_catalog.unnest(t.stage_us) AS u (us)) AS l
    -- The row header, the columns of fixed size, short texts, and the index entry take about 250 bytes.

@@ -118,15 +118,23 @@ COMMENT ON COLUMN decide.budget.throttled IS 'Share of the latest decisions that
 COMMENT ON COLUMN decide.budget.stepped_at IS 'When the job ran last';
 COMMENT ON COLUMN decide.budget.forecast_end IS 'When it will be used up at the present rate (null: not within its window)';
 
--- Hour by hour, so that a condition on the hour reads no other partition, and of that one only the hour, by its index.
+-- The hours of days that have decisions, each found by its identifiers: a condition on the hour reads no other partition.
 CREATE VIEW decide.cap_hit AS
 SELECT s.cap, s.value, t.surface, decide.action_name(b.number) AS action,
        h.hour, pg_catalog.count(*) AS decisions
-  FROM (SELECT pg_catalog.generate_series(
-          pg_catalog.date_trunc('hour', (SELECT f.decided_at FROM decide.trace AS f ORDER BY f.decision_id LIMIT 1), 'UTC'),
-          (SELECT l.decided_at FROM decide.trace AS l ORDER BY l.decision_id DESC LIMIT 1), interval '1 hour') AS hour) AS h
-  JOIN decide.trace AS t ON t.decided_at >= h.hour AND t.decided_at < h.hour + interval '1 hour'
-   AND t.decision_id >= decide.first_identifier(h.hour) AND t.decision_id < decide.first_identifier(h.hour + interval '1 hour')
+  FROM (SELECT pg_catalog.generate_series(d.day, d.day + interval '23 hours', interval '1 hour') AS hour
+          FROM (SELECT pg_catalog.generate_series(
+                  pg_catalog.date_trunc('day', (SELECT f.decided_at FROM decide.trace AS f ORDER BY f.decision_id LIMIT 1), 'UTC'),
+                  (SELECT l.decided_at FROM decide.trace AS l ORDER BY l.decision_id DESC LIMIT 1), interval '24 hours') AS day) AS d
+         WHERE (SELECT true FROM decide.trace AS e
+                 WHERE e.decided_at >= d.day AND e.decided_at < d.day + interval '24 hours' AND e.decision_id >= decide.first_identifier(d.day)
+                   AND e.decision_id < decide.first_identifier(d.day + interval '24 hours') LIMIT 1)) AS h
+ CROSS JOIN LATERAL (
+   SELECT t.* FROM decide.trace AS t
+    WHERE t.decided_at >= h.hour AND t.decided_at < h.hour + interval '1 hour'
+      AND t.decision_id >= decide.first_identifier(h.hour) AND t.decision_id < decide.first_identifier(h.hour + interval '1 hour')
+   -- hour by hour, whatever the planner thinks of a whole scan
+   OFFSET 0) AS t
  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(t.blocked), pg_catalog.unnest(t.blocked_by)) AS b (number, code)
   JOIN decide.cap_slot AS s ON s.slot = b.code - 100
  WHERE b.code >= 100

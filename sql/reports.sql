@@ -6,7 +6,7 @@ SELECT t.decision_id,
        t.user_key,
        t.surface,
        t.first_slot + t.place - 1 AS slot,
-       decide.action_name(t.actions[t.place]) AS action,
+       i.name AS action,
        t.chosen[t.place] AS probability,
        CASE WHEN t.place > t.filled THEN t.reason END AS reason,
        v.campaign,
@@ -27,6 +27,7 @@ SELECT t.decision_id,
        t.mode,
        t.origin
   FROM (SELECT t.*, decide.places(t.actions) AS place FROM decide.trace AS t) AS t
+  LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = t.actions[t.place]
   LEFT JOIN decide.bundle_surface AS b ON b.bundle = t.bundle AND b.surface = t.surface
   LEFT JOIN (
     SELECT a.*, pg_catalog.lead(a.bundle) OVER (PARTITION BY a.number ORDER BY a.bundle) AS next FROM decide.action_version AS a
@@ -59,7 +60,7 @@ SELECT t.decision_id,
        t.user_key,
        t.surface,
        t.first_slot + t.place - 1 AS slot,
-       decide.action_name(c.number) AS action,
+       i.name AS action,
        c.code IS NULL AND t.place <= t.filled AND c.number = t.actions[t.place] AS shown,
        CASE WHEN c.score > '-infinity' AND c.score < 'infinity' THEN c.score END AS score,
        c.probability,
@@ -77,7 +78,8 @@ SELECT t.decision_id,
      ) AS o (number, score, probability)
     UNION ALL
    SELECT b.number, NULL, NULL, b.code FROM ROWS FROM (pg_catalog.unnest(t.blocked), pg_catalog.unnest(t.blocked_by)) AS b (number, code)
- ) AS c;
+ ) AS c
+  LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = c.number;
 COMMENT ON VIEW decide.decision_candidate IS
   'Decisions, one row per slot and action of the surface: its score and probability if it was a candidate, or why it was blocked';
 COMMENT ON COLUMN decide.decision_candidate.decision_id IS 'Identifier of the decision, in order of time';

@@ -8,7 +8,7 @@ SELECT t.decision_id,
        t.user_key,
        t.surface,
        t.first_slot + t.place - 1 AS slot,
-       decide.action_name(t.actions[t.place]) AS action,
+       i.name AS action,
        t.chosen[t.place] AS probability,
        decide.candidate_names(t.candidates) AS candidates,
        decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], t.place, t.dropped) AS probabilities,
@@ -33,7 +33,8 @@ SELECT t.decision_id,
        t.snapshot,
        t.stage_us[6] AS reserve_us,
        t.switches
-  FROM (SELECT t.*, decide.places(t.actions) AS place FROM decide.trace AS t) AS t;
+  FROM (SELECT t.*, decide.places(t.actions) AS place FROM decide.trace AS t) AS t
+  LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = t.actions[t.place];
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
 COMMENT ON COLUMN decide.decision.decision_id IS 'Identifier of the decision, in order of time';
 COMMENT ON COLUMN decide.decision.decided_at IS 'When it was made';

@@ -27,7 +27,7 @@ SELECT count(*) AS measures, count(description) AS described FROM decide.health;
 -- a breaker without a time to be probed, a job that never ran: no infinity
 SELECT rule, state, probe_at IS NULL AS never FROM decide.breaker_status ORDER BY 1;
 SELECT job, enabled, next_run <= now() AS due FROM decide.job_status WHERE job IN ('fold', 'budgets', 'retention', 'partitions') ORDER BY 1;
-SELECT kind, bundle, bytes > 1000 AS bytes, made_at BETWEEN now() - interval '10 minutes' AND now() + interval '1 minute' AS recent, mapped, image LIKE 'bundle.1.%' AS named FROM decide.image ORDER BY 1;
+SELECT kind, bundle, bytes > 100 AS bytes, made_at BETWEEN now() - interval '10 minutes' AND now() + interval '1 minute' AS recent, mapped, image LIKE 'bundle.1.%' AS named FROM decide.image ORDER BY 1;
 SELECT count(*) FROM decide.slo;
 SELECT count(*) FROM decide.budget;
 SELECT count(*) FROM decide.mode_in_force;

@@ -114,3 +114,21 @@ impl Design {
         predictions
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_are_the_same_in_every_row_are_found() {
+        let mut design = Design::new();
+        design.push(&[(0, 1.0), (1, 2.5), (2, 1.0), (4, 0.0)], 1.0, 1.0);
+        design.push(
+            &[(0, 1.0), (1, 2.5), (2, 2.0), (3, 1.0), (4, 0.0)],
+            0.0,
+            1.0,
+        );
+        assert_eq!(design.constant_columns(6), [0, 1]);
+        assert!(Design::new().constant_columns(2).is_empty());
+    }
+}
