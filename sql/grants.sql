@@ -34,7 +34,7 @@ AS $$
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
-    WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
+    WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
                               'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log']
     WHEN 'monitor' THEN ARRAY['health', 'image', 'job_status', 'breaker_status', 'bundle_history', 'mode_in_force', 'switch_in_force', 'slo', 'budget', 'policy_warning']
     WHEN 'operate' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'bundle_surface', 'action_version', 'health', 'image', 'policy_warning', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
