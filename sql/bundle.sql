@@ -83,6 +83,63 @@ COMMENT ON COLUMN decide.bundle_action.surfaces IS 'Surfaces where it may be sho
 COMMENT ON COLUMN decide.bundle_action.attributes IS 'Attributes';
 COMMENT ON COLUMN decide.bundle_action.cost IS 'Cost of one exposure';
 
+-- What readers of traces need of a bundle, without its whole content.
+CREATE TABLE decide.bundle_surface (
+  bundle bigint NOT NULL,
+  surface text NOT NULL,
+  latency_budget interval NOT NULL,
+  context_fields text[] NOT NULL,
+  features text[] NOT NULL,
+  PRIMARY KEY (bundle, surface)
+);
+COMMENT ON TABLE decide.bundle_surface IS 'Surfaces of each bundle, and the names of the values that its traces have';
+COMMENT ON COLUMN decide.bundle_surface.bundle IS 'Bundle';
+COMMENT ON COLUMN decide.bundle_surface.surface IS 'Surface';
+COMMENT ON COLUMN decide.bundle_surface.latency_budget IS 'How long a decision may take';
+COMMENT ON COLUMN decide.bundle_surface.context_fields IS 'Names of the values in decide.trace.context_values';
+COMMENT ON COLUMN decide.bundle_surface.features IS 'Names of the values in decide.trace.features';
+
+CREATE TABLE decide.action_version (
+  number int NOT NULL,
+  bundle bigint NOT NULL,
+  campaign text,
+  attributes jsonb NOT NULL,
+  cost double precision NOT NULL,
+  PRIMARY KEY (number, bundle)
+);
+COMMENT ON TABLE decide.action_version IS 'What actions were, from the bundle on in which that has changed: of a decision counts the newest version up to its bundle';
+COMMENT ON COLUMN decide.action_version.number IS 'Number of the action in traces';
+COMMENT ON COLUMN decide.action_version.bundle IS 'First bundle that has it so';
+COMMENT ON COLUMN decide.action_version.campaign IS 'Campaign';
+COMMENT ON COLUMN decide.action_version.attributes IS 'Attributes';
+COMMENT ON COLUMN decide.action_version.cost IS 'Cost of one exposure';
+
+CREATE TABLE decide.bundle_warning (
+  bundle bigint NOT NULL,
+  number bigint NOT NULL,
+  "table" text NOT NULL,
+  "row" text NOT NULL,
+  warning text NOT NULL,
+  PRIMARY KEY (bundle, number)
+);
+COMMENT ON TABLE decide.bundle_warning IS 'What had no effect in each bundle when it was published, the first 1,000 of each';
+COMMENT ON COLUMN decide.bundle_warning.bundle IS 'Bundle';
+COMMENT ON COLUMN decide.bundle_warning.number IS 'Number, counting up within the bundle';
+COMMENT ON COLUMN decide.bundle_warning."table" IS 'Policy table';
+COMMENT ON COLUMN decide.bundle_warning."row" IS 'Name of the row';
+COMMENT ON COLUMN decide.bundle_warning.warning IS 'Why it has no effect';
+
+CREATE VIEW decide.policy_warning AS
+SELECT w."table", w."row", w.warning, w.bundle
+  FROM decide.bundle_warning AS w
+ WHERE w.bundle = (SELECT p.bundle FROM decide.publication AS p ORDER BY p.publication DESC LIMIT 1)
+ ORDER BY w.number;
+COMMENT ON VIEW decide.policy_warning IS 'What is valid and has no effect in the bundle in force, as its publish has found';
+COMMENT ON COLUMN decide.policy_warning."table" IS 'Policy table';
+COMMENT ON COLUMN decide.policy_warning."row" IS 'Name of the row';
+COMMENT ON COLUMN decide.policy_warning.warning IS 'Why it has no effect';
+COMMENT ON COLUMN decide.policy_warning.bundle IS 'Bundle in force';
+
 CREATE TABLE decide.secret (
   secret text PRIMARY KEY,
   key bytea NOT NULL,

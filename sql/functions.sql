@@ -229,24 +229,34 @@ AS 'MODULE_PATHNAME', 'run_job_wrapper';
 COMMENT ON FUNCTION decide.run_job(text) IS
   'Does a job of the background workers now, to its end, and says what it did; decide.job lists them';
 
+-- What the views of traces call for each row. A SET clause or SECURITY DEFINER would cost more than the functions
+-- themselves: they keep what they have read, and read it with the rights of their owner, by statements without operators.
 CREATE FUNCTION decide.action_name(number integer) RETURNS text
-LANGUAGE c STABLE STRICT SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'action_name_wrapper';
 COMMENT ON FUNCTION decide.action_name(integer) IS 'The action of a number in a trace';
 
 CREATE FUNCTION decide.action_names(numbers integer[]) RETURNS text[]
-LANGUAGE c STABLE STRICT SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50
 AS 'MODULE_PATHNAME', 'action_names_wrapper';
 COMMENT ON FUNCTION decide.action_names(integer[]) IS 'The actions of the numbers in a trace';
 
 CREATE FUNCTION decide.candidate_names(runs integer[]) RETURNS text[]
-LANGUAGE c STABLE STRICT SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50
 AS 'MODULE_PATHNAME', 'candidate_names_wrapper';
 COMMENT ON FUNCTION decide.candidate_names(integer[]) IS
   'The actions of the numbers by which a trace keeps its candidates, where -n stands for the next n numbers';
+
+CREATE FUNCTION decide.candidate_numbers(runs integer[]) RETURNS integer[]
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
+AS 'MODULE_PATHNAME', 'candidate_numbers_wrapper';
+COMMENT ON FUNCTION decide.candidate_numbers(integer[]) IS
+  'The numbers of the candidates of a trace, each by itself, where -n stands for the next n numbers';
+
+CREATE FUNCTION decide.places(actions integer[]) RETURNS SETOF integer
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20 ROWS 2
+AS 'MODULE_PATHNAME', 'places_wrapper';
+COMMENT ON FUNCTION decide.places(integer[]) IS 'The places of the slots of a trace in its arrays: 1 to as many as it has actions';
 
 CREATE FUNCTION decide.selection_catalog()
 RETURNS TABLE (selection text, parameter text, default_value double precision, lowest double precision, highest double precision,
@@ -261,7 +271,7 @@ CREATE FUNCTION decide.slot_probabilities(
   candidates integer[], scores real[], choice double precision[], picked integer[], slot integer,
   dropped integer[] DEFAULT NULL, spreads real[] DEFAULT NULL
 ) RETURNS double precision[]
-LANGUAGE c IMMUTABLE PARALLEL SAFE
+LANGUAGE c IMMUTABLE PARALLEL SAFE COST 400
 AS 'MODULE_PATHNAME', 'slot_probabilities_wrapper';
 COMMENT ON FUNCTION decide.slot_probabilities(integer[], real[], double precision[], integer[], integer, integer[], real[]) IS
   'The distribution from which a slot was drawn, bit for bit, computed from its trace; null for a slot that the policy did not fill';
@@ -271,6 +281,12 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'decided_at_wrapper';
 COMMENT ON FUNCTION decide.decided_at(uuid) IS
   'When a decision was made, read from its identifier; null for an identifier of another kind';
+
+CREATE FUNCTION decide.first_identifier(at timestamptz) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN pg_catalog.rpad(pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.floor(EXTRACT(epoch FROM at) * 1000)::bigint), 12, '0'), 32, '0')::uuid;
+COMMENT ON FUNCTION decide.first_identifier(timestamptz) IS
+  'The least identifier that a decision of that millisecond can have: all decisions before have lesser ones';
 
 CREATE FUNCTION decide.import_decisions(source regclass, origin text DEFAULT 'import') RETURNS bigint
 LANGUAGE c VOLATILE

@@ -9,7 +9,7 @@ AS $$
       JOIN pg_extension AS x ON x.extname = 'pg_decide'
       JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refobjid = x.oid AND d.deptype = 'e'
   )
-  SELECT 'USAGE', 'SCHEMA decide' WHERE access IN ('serve', 'analyse', 'operate', 'rules', 'privacy', 'consent')
+  SELECT 'USAGE', 'SCHEMA decide' WHERE access IN ('serve', 'analyse', 'operate', 'rules', 'monitor', 'privacy', 'consent')
   UNION ALL
   SELECT 'USAGE', 'SCHEMA ' || x.extnamespace::regnamespace::text FROM pg_extension AS x WHERE x.extname = 'pg_decide' AND access = 'serve'
   UNION ALL
@@ -19,36 +19,39 @@ AS $$
   UNION ALL
   SELECT 'UPDATE (every, enabled)', 'TABLE decide.job' WHERE access = 'operate'
   UNION ALL
-  SELECT 'SELECT, DELETE', 'TABLE decide.breaker' WHERE access = 'operate'
+  SELECT r, 'TABLE decide.breaker' FROM unnest(ARRAY['SELECT', 'DELETE']) AS r WHERE access = 'operate'
   UNION ALL
   SELECT 'EXECUTE', v.kind || v.oid::regprocedure::text FROM verbs AS v
    WHERE (access = 'serve' AND v.name IN ('decide', 'decide_batch', 'batch_statements', 'track'))
-      OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'candidate_names', 'decided_at', 'slot_probabilities',
+      OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'candidate_names', 'candidate_numbers', 'places', 'first_identifier', 'is_finite', 'decided_at', 'slot_probabilities',
                                             'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown',
                                             'selection_catalog', 'cap_catalog'))
+      OR (access = 'monitor' AND v.name IN ('oldest_snapshot', 'image_files', 'cap_window', 'first_moment', 'cap_catalog', 'first_identifier'))
       OR (access = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'make_triggers', 'drop_triggers', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
-            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'action_name', 'action_names', 'blocked_reason', 'reason_catalog', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
+            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'candidate_numbers', 'places', 'first_identifier', 'action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'oldest_snapshot', 'image_files', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog'))
       OR (access = 'privacy' AND v.name IN ('erase', 'export_person', 'set_legal_hold', 'lift_legal_hold', 'user_key', 'set_consent', 'set_consents', 'consent'))
       OR (access = 'consent' AND v.name IN ('set_consent', 'set_consents', 'consent'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
-    WHEN 'analyse' THEN ARRAY['decision', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
+    WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
                               'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log']
-    WHEN 'operate' THEN ARRAY['decision', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
+    WHEN 'monitor' THEN ARRAY['health', 'image', 'job_status', 'breaker_status', 'bundle_history', 'mode_in_force', 'switch_in_force', 'slo', 'budget', 'policy_warning']
+    WHEN 'operate' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'bundle_surface', 'action_version', 'health', 'image', 'policy_warning', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
                               'identity', 'named', 'action_number', 'name_change', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
                               'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile']
     WHEN 'privacy' THEN ARRAY['erasure', 'legal_hold', 'refused_event', 'job_status', 'consent_history', 'consent_log']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
-  SELECT 'SELECT, INSERT, UPDATE, DELETE', 'TABLE decide.' || t
-    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'purpose']) AS t
+  -- One by one: what another access takes of them stays when this one is taken back.
+  SELECT r, 'TABLE decide.' || t
+    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'purpose']) AS t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
    WHERE access = 'operate'
 $$;
-COMMENT ON FUNCTION decide.access_rights(text) IS 'The rights that a kind of access takes: serve, analyse, operate, rules, privacy or consent';
+COMMENT ON FUNCTION decide.access_rights(text) IS 'The rights that a kind of access takes: serve, analyse, operate, rules, monitor, privacy or consent';
 
 CREATE TABLE decide.role_access (
   role name NOT NULL,
@@ -59,7 +62,7 @@ CREATE TABLE decide.role_access (
 );
 COMMENT ON TABLE decide.role_access IS 'Which role has been given which access by decide.grant';
 COMMENT ON COLUMN decide.role_access.role IS 'Role, by the name that it had then';
-COMMENT ON COLUMN decide.role_access.access IS 'Access: serve, analyse, operate, rules, privacy or consent';
+COMMENT ON COLUMN decide.role_access.access IS 'Access: serve, analyse, operate, rules, monitor, privacy or consent';
 COMMENT ON COLUMN decide.role_access.role_id IS
   'Role, by its OID: the same after a renaming, and another one where the name was given again; looked up anew when the row is restored';
 
@@ -91,7 +94,7 @@ DECLARE
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM decide.access_rights(role_of.access)) THEN
     RAISE EXCEPTION 'access "%" does not exist', left(role_of.access, 200) USING ERRCODE = 'undefined_object',
-      HINT = 'Access is one of: serve, analyse, operate, rules, privacy, consent.';
+      HINT = 'Access is one of: serve, analyse, operate, rules, monitor, privacy, consent.';
   END IF;
   SELECT r.oid INTO role FROM pg_roles AS r WHERE r.rolname = role_of.name;
   IF NOT FOUND THEN
@@ -110,7 +113,7 @@ LANGUAGE c
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'grant_access_wrapper';
 COMMENT ON FUNCTION decide.grant(name, text) IS
-  'Gives a role the rights of one access: serve (decide and track), analyse (read decisions), operate (edit and publish policy), rules (run eligibility rules), privacy (erase and export persons), consent (record consents)';
+  'Gives a role the rights of one access: serve (decide and track), analyse (read decisions), operate (edit and publish policy), rules (run eligibility rules), monitor (read how the server is doing), privacy (erase and export persons), consent (record consents)';
 CREATE FUNCTION decide.revoke(role name, access text) RETURNS void
 LANGUAGE c
 SET search_path = pg_catalog, pg_temp
@@ -187,7 +190,7 @@ CREATE VIEW decide.role_job AS
 SELECT a.role, a.access AS job, a.role_id FROM decide.role_access AS a;
 COMMENT ON VIEW decide.role_job IS 'Former name of decide.role_access; dumps that have its rows can be restored';
 COMMENT ON COLUMN decide.role_job.role IS 'Role, by the name that it had then';
-COMMENT ON COLUMN decide.role_job.job IS 'Access: serve, analyse, operate, rules, privacy or consent';
+COMMENT ON COLUMN decide.role_job.job IS 'Access: serve, analyse, operate, rules, monitor, privacy or consent';
 COMMENT ON COLUMN decide.role_job.role_id IS 'Role, by its OID';
 -- COPY writes into a view by a trigger only.
 CREATE FUNCTION decide.put_role_job() RETURNS trigger
@@ -240,7 +243,7 @@ DECLARE
 BEGIN
   FOREACH mine IN ARRAY ARRAY[
     'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'publication',
-    'identity', 'name_change', 'feature_slot', 'cap_slot', 'budget_stripe', 'budget_level', 'bundle_action', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
+    'identity', 'name_change', 'feature_slot', 'cap_slot', 'budget_stripe', 'budget_level', 'bundle_action', 'bundle_surface', 'bundle_warning', 'action_version', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_access', 'job',
     'mode_change', 'switch_change', 'pacing', 'pacing_log', 'traffic_profile',
     'erasure', 'erasing', 'erasure_part', 'tombstone', 'legal_hold', 'refused_event', 'purpose', 'consent_log']

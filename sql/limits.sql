@@ -197,11 +197,16 @@ COMMENT ON COLUMN decide.budget_level.window_start IS 'In which window, by its s
 COMMENT ON COLUMN decide.budget_level.level IS '0: plenty; 1: near its end; 2: used up';
 COMMENT ON COLUMN decide.budget_level.until IS 'When it has capacity again, in microseconds since 2000';
 
+-- Called for each row of decide.decision, as decide.action_names is.
 CREATE FUNCTION decide.blocked_reason(code int) RETURNS text
-LANGUAGE c STABLE
-SET search_path = pg_catalog, pg_temp
+LANGUAGE c STABLE PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'blocked_reason_wrapper';
 COMMENT ON FUNCTION decide.blocked_reason(int) IS 'The name of a code in decide.trace.blocked_by: a reason of decide.reason_catalog, with the name of the cap';
+
+CREATE FUNCTION decide.blocked_reasons(codes int[]) RETURNS text[]
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50
+AS 'MODULE_PATHNAME', 'blocked_reasons_wrapper';
+COMMENT ON FUNCTION decide.blocked_reasons(int[]) IS 'The names of the codes in decide.trace.blocked_by, in their order';
 
 CREATE FUNCTION decide.reason_catalog()
 RETURNS TABLE (kind text, code int, reason text, step text, description text)

@@ -83,8 +83,7 @@ WITH held AS (
 ), place AS (
   SELECT NULL::text AS surface
    UNION
-  SELECT s ->> 'surface' FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
-   CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(b.content -> 'surfaces') AS s
+  SELECT s.surface FROM decide.publication AS p JOIN decide.bundle_surface AS s USING (bundle)
    WHERE p.publication = (SELECT pg_catalog.max(l.publication) FROM decide.publication AS l)
    UNION
   SELECT h.surface FROM held AS h

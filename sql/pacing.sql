@@ -2,8 +2,8 @@
 
 CREATE TABLE decide.pacing (
   slot int PRIMARY KEY,
-  window_start timestamptz NOT NULL,
-  window_end timestamptz NOT NULL,
+  window_start timestamptz,
+  window_end timestamptz,
   target double precision NOT NULL,
   delivered double precision NOT NULL,
   lambda double precision NOT NULL DEFAULT 0,
@@ -15,8 +15,8 @@ CREATE TABLE decide.pacing (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE decide.pacing IS 'Budgets as the job pacing saw them last; sessions take prices and forecasts from here';
 COMMENT ON COLUMN decide.pacing.slot IS 'Number of the cap';
-COMMENT ON COLUMN decide.pacing.window_start IS 'First moment of its window (-infinity: it has none)';
-COMMENT ON COLUMN decide.pacing.window_end IS 'End of it (infinity: it has none)';
+COMMENT ON COLUMN decide.pacing.window_start IS 'First moment of its window (null: it has none)';
+COMMENT ON COLUMN decide.pacing.window_end IS 'End of it (null: it has none)';
 COMMENT ON COLUMN decide.pacing.target IS 'How much should have been delivered by stepped_at: exposures, or cost';
 COMMENT ON COLUMN decide.pacing.delivered IS 'How much was delivered, reservations included';
 COMMENT ON COLUMN decide.pacing.lambda IS 'Price of a unit: what is subtracted from the score of an action per unit that it takes; a negative price is a bonus';
@@ -29,7 +29,7 @@ COMMENT ON COLUMN decide.pacing.stepped_at IS 'When the job adjusted it last';
 CREATE TABLE decide.pacing_log (
   slot int NOT NULL,
   at timestamptz NOT NULL,
-  window_start timestamptz NOT NULL,
+  window_start timestamptz,
   target double precision NOT NULL,
   delivered double precision NOT NULL,
   lambda double precision NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE decide.pacing_log (
 COMMENT ON TABLE decide.pacing_log IS 'How budgets were delivered, minute by minute, for a week: for charts';
 COMMENT ON COLUMN decide.pacing_log.slot IS 'Number of the cap';
 COMMENT ON COLUMN decide.pacing_log.at IS 'When';
-COMMENT ON COLUMN decide.pacing_log.window_start IS 'First moment of the window that it was in';
+COMMENT ON COLUMN decide.pacing_log.window_start IS 'First moment of the window that it was in (null: it has none)';
 COMMENT ON COLUMN decide.pacing_log.target IS 'How much should have been delivered by then';
 COMMENT ON COLUMN decide.pacing_log.delivered IS 'How much was delivered';
 COMMENT ON COLUMN decide.pacing_log.lambda IS 'Price of a unit';
@@ -79,7 +79,7 @@ WITH counter AS (
        FROM pg_catalog.generate_series(1, pg_catalog.cardinality(s.ledger) - 2, 3) AS i
    ) AS n
    -- microseconds since 2000
-   WHERE n.at >= (EXTRACT(epoch FROM c.window_start) - 946684800) * 1000000
+   WHERE c.window_start IS NULL OR n.at >= (EXTRACT(epoch FROM c.window_start) - 946684800) * 1000000
    GROUP BY c.slot
 ), taken AS (
   SELECT c.*, COALESCE(n.spent, 0)::double precision / u.scale AS spent, COALESCE(n.reserved, 0)::double precision / u.scale AS reserved
@@ -94,10 +94,10 @@ SELECT t.cap, t.value, t.slot, t.unit, t.max_count, t.min_count, t.window_start,
        t.pacing, CASE WHEN t.pacing <> 'none' THEN p.target END AS target, p.lambda AS price, p.throttled, p.stepped_at,
        CASE WHEN p.rate > 0 THEN (
          SELECT f.at FROM (SELECT pg_catalog.now() + LEAST(GREATEST(t.max_count - t.spent - t.reserved, 0) / p.rate, 3e9) * interval '1 second') AS f (at)
-          WHERE f.at < t.window_end)
+          WHERE t.window_end IS NULL OR f.at < t.window_end)
        END AS forecast_end
   FROM taken AS t
-  LEFT JOIN decide.pacing AS p ON p.slot = t.slot AND p.window_start IN (t.window_start, '-infinity');
+  LEFT JOIN decide.pacing AS p ON p.slot = t.slot AND (p.window_start IS NULL OR p.window_start = t.window_start);
 COMMENT ON VIEW decide.budget IS 'Budgets in force: how much of each is spent, how much should be, and when it will be used up';
 COMMENT ON COLUMN decide.budget.cap IS 'Cap';
 COMMENT ON COLUMN decide.budget.value IS 'Value of the attribute, where each value is limited by itself';
@@ -105,8 +105,8 @@ COMMENT ON COLUMN decide.budget.slot IS 'Number of the cap';
 COMMENT ON COLUMN decide.budget.unit IS 'What amounts are: count (exposures) or cost';
 COMMENT ON COLUMN decide.budget.max_count IS 'The limit';
 COMMENT ON COLUMN decide.budget.min_count IS 'How much should at least be delivered (null: no goal)';
-COMMENT ON COLUMN decide.budget.window_start IS 'Since when exposures count';
-COMMENT ON COLUMN decide.budget.window_end IS 'When the count starts again from 0 (infinity: never)';
+COMMENT ON COLUMN decide.budget.window_start IS 'Since when exposures count (null: from the first one on)';
+COMMENT ON COLUMN decide.budget.window_end IS 'When the count starts again from 0 (null: never)';
 COMMENT ON COLUMN decide.budget.spent IS 'What was counted in the window';
 COMMENT ON COLUMN decide.budget.reserved IS 'What is reserved for exposures that may still be counted';
 COMMENT ON COLUMN decide.budget.free IS 'What is left';
@@ -118,18 +118,31 @@ COMMENT ON COLUMN decide.budget.throttled IS 'Share of the latest decisions that
 COMMENT ON COLUMN decide.budget.stepped_at IS 'When the job ran last';
 COMMENT ON COLUMN decide.budget.forecast_end IS 'When it will be used up at the present rate (null: not within its window)';
 
+-- The hours of days that have decisions, each found by its identifiers: a condition on the hour reads no other partition.
 CREATE VIEW decide.cap_hit AS
 SELECT s.cap, s.value, t.surface, decide.action_name(b.number) AS action,
-       pg_catalog.date_trunc('hour', t.decided_at) AS hour, pg_catalog.count(*) AS decisions
-  FROM decide.trace AS t
+       h.hour, pg_catalog.count(*) AS decisions
+  FROM (SELECT pg_catalog.generate_series(d.day, d.day + interval '23 hours', interval '1 hour') AS hour
+          FROM (SELECT pg_catalog.generate_series(
+                  pg_catalog.date_trunc('day', (SELECT f.decided_at FROM decide.trace AS f ORDER BY f.decision_id LIMIT 1), 'UTC'),
+                  (SELECT l.decided_at FROM decide.trace AS l ORDER BY l.decision_id DESC LIMIT 1), interval '24 hours') AS day) AS d
+         WHERE (SELECT true FROM decide.trace AS e
+                 WHERE e.decided_at >= d.day AND e.decided_at < d.day + interval '24 hours' AND e.decision_id >= decide.first_identifier(d.day)
+                   AND e.decision_id < decide.first_identifier(d.day + interval '24 hours') LIMIT 1)) AS h
+ CROSS JOIN LATERAL (
+   SELECT t.* FROM decide.trace AS t
+    WHERE t.decided_at >= h.hour AND t.decided_at < h.hour + interval '1 hour'
+      AND t.decision_id >= decide.first_identifier(h.hour) AND t.decision_id < decide.first_identifier(h.hour + interval '1 hour')
+   -- hour by hour, whatever the planner thinks of a whole scan
+   OFFSET 0) AS t
  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(t.blocked), pg_catalog.unnest(t.blocked_by)) AS b (number, code)
   JOIN decide.cap_slot AS s ON s.slot = b.code - 100
  WHERE b.code >= 100
- GROUP BY s.cap, s.value, t.surface, b.number, pg_catalog.date_trunc('hour', t.decided_at);
-COMMENT ON VIEW decide.cap_hit IS 'Which caps blocked which actions, and how often; reads all traces that are kept';
+ GROUP BY s.cap, s.value, t.surface, b.number, h.hour;
+COMMENT ON VIEW decide.cap_hit IS 'Which caps blocked which actions, and how often; reads the traces of the hours that are asked for, all without a condition on the hour';
 COMMENT ON COLUMN decide.cap_hit.cap IS 'Cap';
 COMMENT ON COLUMN decide.cap_hit.value IS 'Value of the attribute, where each value is limited by itself';
 COMMENT ON COLUMN decide.cap_hit.surface IS 'Surface of the decisions';
 COMMENT ON COLUMN decide.cap_hit.action IS 'Action that was blocked';
-COMMENT ON COLUMN decide.cap_hit.hour IS 'Hour of the decisions';
+COMMENT ON COLUMN decide.cap_hit.hour IS 'Start of the hour of the decisions (a whole hour in UTC)';
 COMMENT ON COLUMN decide.cap_hit.decisions IS 'How many decisions it was blocked in';

@@ -1,29 +1,28 @@
 -- What analysts and BI tools look at.
 
+-- The places come from within, so that conditions on columns of the trace reach its partitions, and what is computed
+-- here is computed for the rows that are left after ORDER BY and LIMIT.
 CREATE VIEW decide.decision AS
 SELECT t.decision_id,
        t.decided_at,
        t.user_key,
        t.surface,
-       t.first_slot + s.place - 1 AS slot,
-       decide.action_name(t.actions[s.place]) AS action,
-       t.chosen[s.place] AS probability,
+       t.first_slot + t.place - 1 AS slot,
+       i.name AS action,
+       t.chosen[t.place] AS probability,
        decide.candidate_names(t.candidates) AS candidates,
-       decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], s.place, t.dropped, t.spreads) AS probabilities,
+       decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], t.place, t.dropped, t.spreads) AS probabilities,
        t.policy,
        t.bundle,
        t.model_version,
        t.context_hash,
        t.mode,
-       CASE WHEN s.place > t.filled THEN t.reason END AS reason,
+       CASE WHEN t.place > t.filled THEN t.reason END AS reason,
        t.seed,
        t.features,
        t.context_values,
        decide.action_names(t.blocked) AS blocked,
-       CASE WHEN t.blocked_by IS NOT NULL THEN
-       ARRAY(SELECT decide.blocked_reason(b)
-               FROM pg_catalog.unnest(t.blocked_by) WITH ORDINALITY AS u (b, i) ORDER BY i)
-       END AS blocked_reasons,
+       decide.blocked_reasons(t.blocked_by) AS blocked_reasons,
        t.errors,
        t.origin,
        t.stage_us[1] AS request_us,
@@ -37,10 +36,10 @@ SELECT t.decision_id,
        t.scores,
        t.spreads,
        CASE WHEN t.denied IS NOT NULL THEN
-       ARRAY(SELECT i.name FROM decide.identity AS i WHERE i.kind = 'purpose' AND i.number = ANY (t.denied) ORDER BY i.number)
+       ARRAY(SELECT p.name FROM decide.identity AS p WHERE p.kind = 'purpose' AND p.number = ANY (t.denied) ORDER BY p.number)
        END AS denied
-  FROM decide.trace AS t
- CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(t.actions)) AS s (place)
+  FROM (SELECT t.*, decide.places(t.actions) AS place FROM decide.trace AS t) AS t
+  LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = t.actions[t.place]
  -- of persons who were erased, until the job has deleted the traces
  WHERE NOT EXISTS (SELECT FROM decide.erasing AS e WHERE e.user_key = t.user_key AND t.decided_at <= COALESCE(e.until, 'infinity'));
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
@@ -148,12 +147,12 @@ SELECT (c ->> 'slot')::int AS slot, c ->> 'cap' AS cap, c ->> 'value' AS value,
        c ->> 'surface' AS surface, c ->> 'campaign' AS campaign, c ->> 'action' AS action,
        c ->> 'per' AS per, c ->> 'counts' AS counts, c ->> 'unit' AS unit, (c ->> 'hard')::boolean AS hard,
        (c ->> 'max_count')::bigint AS max_count, c ->> 'pacing' AS pacing, (c ->> 'hold')::interval AS hold,
-       CASE WHEN c ->> 'window_length' IS NULL THEN '-infinity'
+       CASE WHEN c ->> 'window_length' IS NULL THEN NULL
             -- As decisions count: a month is 30 days then, a day 24 hours, and what is exactly that old is out.
             WHEN c ->> 'window_kind' = 'sliding'
             THEN GREATEST(pg_catalog.now(), pg_catalog.statement_timestamp()) - ((c ->> 'window_us')::numeric - 1)::double precision * interval '1 microsecond'
             ELSE w.starts END AS window_start,
-       CASE WHEN c ->> 'window_kind' = 'calendar' AND c ->> 'window_length' IS NOT NULL THEN w.ends ELSE 'infinity' END AS window_end,
+       CASE WHEN c ->> 'window_kind' = 'calendar' AND c ->> 'window_length' IS NOT NULL THEN w.ends END AS window_end,
        (c ->> 'min_count')::bigint AS min_count,
        (c ->> 'hold_us')::numeric::bigint AS hold_us
   FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
@@ -176,8 +175,8 @@ COMMENT ON COLUMN decide.cap_in_force.hard IS 'Whether it never gives way';
 COMMENT ON COLUMN decide.cap_in_force.max_count IS 'How many within the window';
 COMMENT ON COLUMN decide.cap_in_force.pacing IS 'How it is spread over the window';
 COMMENT ON COLUMN decide.cap_in_force.hold IS 'How long an exposure is reserved for its event';
-COMMENT ON COLUMN decide.cap_in_force.window_start IS 'First moment whose exposures count now';
-COMMENT ON COLUMN decide.cap_in_force.window_end IS 'When it starts anew (infinity: it does not)';
+COMMENT ON COLUMN decide.cap_in_force.window_start IS 'First moment whose exposures count now (null: all do)';
+COMMENT ON COLUMN decide.cap_in_force.window_end IS 'When it starts anew (null: it does not)';
 COMMENT ON COLUMN decide.cap_in_force.min_count IS 'How many should at least be delivered within the window (null: no goal)';
 COMMENT ON COLUMN decide.cap_in_force.hold_us IS 'That time in microseconds, as decisions keep it: a month is 30 days';
 
@@ -191,7 +190,8 @@ SELECT u.user_key, c.cap, c.value, c.max_count,
   JOIN decide.cap_in_force AS c ON c.slot = e.slot
   JOIN decide.cap_catalog() AS k ON k.per = c.per AND k.counted_in = 'user_state'
  CROSS JOIN LATERAL (SELECT CASE c.unit WHEN 'cost' THEN 1000000.0::double precision ELSE 1 END) AS s (scale)
- WHERE e.at >= c.window_start AND (e.at < c.window_end OR e.state > 0 OR c.counts = 'decision')
+ WHERE (c.window_start IS NULL OR e.at >= c.window_start)
+   AND (c.window_end IS NULL OR e.at < c.window_end OR e.state > 0 OR c.counts = 'decision')
  GROUP BY u.user_key, c.cap, c.value, c.max_count, s.scale, c.window_start, c.window_end;
 COMMENT ON VIEW decide.exposure IS 'Exposures of users in the present window of each cap per user; filter by user_key = decide.user_key(…)';
 COMMENT ON COLUMN decide.exposure.user_key IS 'Pseudonym of the user';
@@ -200,6 +200,6 @@ COMMENT ON COLUMN decide.exposure.value IS 'Value of the attribute, where each i
 COMMENT ON COLUMN decide.exposure.max_count IS 'How many within the window';
 COMMENT ON COLUMN decide.exposure.counted IS 'How many counted (null: none)';
 COMMENT ON COLUMN decide.exposure.reserved IS 'How many wait for their event';
-COMMENT ON COLUMN decide.exposure.window_start IS 'Since when exposures count';
-COMMENT ON COLUMN decide.exposure.window_end IS 'When it starts anew (infinity: it does not)';
+COMMENT ON COLUMN decide.exposure.window_start IS 'Since when exposures count (null: from the first one on)';
+COMMENT ON COLUMN decide.exposure.window_end IS 'When it starts anew (null: it does not)';
 COMMENT ON COLUMN decide.exposure.last_at IS 'The last one';

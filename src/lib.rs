@@ -81,7 +81,12 @@ extension_sql_file!(
 extension_sql_file!("../sql/batch.sql", name = "batch", requires = ["functions"]);
 extension_sql_file!("../sql/tracked.sql", name = "tracked", requires = ["batch"]);
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
-extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["views"]);
+extension_sql_file!("../sql/reports.sql", name = "reports", requires = ["views"]);
+extension_sql_file!(
+    "../sql/catalog.sql",
+    name = "catalog",
+    requires = ["reports"]
+);
 extension_sql_file!("../sql/modes.sql", name = "modes", requires = ["catalog"]);
 extension_sql_file!("../sql/pacing.sql", name = "pacing", requires = ["modes"]);
 extension_sql_file!(
@@ -89,6 +94,7 @@ extension_sql_file!(
     name = "envelope",
     requires = ["pacing"]
 );
+extension_sql_file!("../sql/health.sql", name = "health", requires = ["envelope"]);
 extension_sql_file!(
     "../sql/export.sql",
     name = "export",
@@ -97,7 +103,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["export"],
+    requires = ["export", "health"],
     finalize
 );
 

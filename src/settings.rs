@@ -21,6 +21,9 @@ static SNAPSHOT_MAX_AGE: GucSetting<i32> = GucSetting::<i32>::new(3_600);
 static CAUTIOUS_CANDIDATES: GucSetting<f64> = GucSetting::<f64>::new(0.5);
 static CAUTIOUS_EXPLORATION: GucSetting<f64> = GucSetting::<f64>::new(0.25);
 static CAUTIOUS_CAPS: GucSetting<f64> = GucSetting::<f64>::new(0.8);
+static PUBLISH_WARNINGS: GucSetting<bool> = GucSetting::<bool>::new(true);
+static PRICE_CPU_HOUR: GucSetting<f64> = GucSetting::<f64>::new(0.0);
+static PRICE_WRITTEN_GB: GucSetting<f64> = GucSetting::<f64>::new(0.0);
 static ENFORCE_LATENCY_BUDGET: GucSetting<bool> = GucSetting::<bool>::new(true);
 static BREAKER_FAILURES: GucSetting<i32> = GucSetting::<i32>::new(5);
 static BREAKER_SESSIONS: GucSetting<i32> = GucSetting::<i32>::new(2);
@@ -183,6 +186,34 @@ pub fn init() {
 /// Settings of latency budgets, breakers and concurrency.
 fn envelope() {
     GucRegistry::define_bool_guc(
+        c"pg_decide.publish_warnings",
+        c"Has publish() tell, by a NOTICE, what has no effect.",
+        c"decide.policy_warning has it in any case.",
+        &PUBLISH_WARNINGS,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_float_guc(
+        c"pg_decide.price_cpu_hour",
+        c"Price of an hour of one of the server's processors, for the view decide.slo.",
+        c"In any currency; decide.slo.cost_per_1000 is in the same.",
+        &PRICE_CPU_HOUR,
+        0.0,
+        1e9,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_float_guc(
+        c"pg_decide.price_written_gb",
+        c"Price of a gigabyte of traces that is written and kept, for the view decide.slo.",
+        c"In the same currency.",
+        &PRICE_WRITTEN_GB,
+        0.0,
+        1e9,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
         c"pg_decide.enforce_latency_budget",
         c"Cuts a decision short when the latency budget of its surface is used up.",
         c"Off for tests and debuggers.",
@@ -337,6 +368,11 @@ pub fn cautious_exploration() -> f64 {
 /// The factor of the limits of caps in the mode cautious.
 pub fn cautious_caps() -> f64 {
     CAUTIOUS_CAPS.get()
+}
+
+/// Whether a publish tells what has no effect.
+pub fn publish_warnings() -> bool {
+    PUBLISH_WARNINGS.get()
 }
 
 /// The databases in which workers run, without duplicates.

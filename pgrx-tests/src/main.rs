@@ -5,6 +5,8 @@ mod campaign;
 mod checks;
 mod cluster;
 mod demo;
+#[cfg(test)]
+mod errors;
 mod extension;
 mod install;
 mod interrupt;

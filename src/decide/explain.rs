@@ -1,5 +1,6 @@
 //! What a decision would be and why, without making it.
 
+use super::blocked::Blocked;
 use super::decision::Decision;
 use super::reason::Reason;
 use super::request::DecideArgs;
@@ -70,10 +71,17 @@ fn push_open(decision: &Decision<'_>, rows: &mut Rows) {
 fn push_blocked(decision: &Decision<'_>, rows: &mut Rows) {
     for blocked in decision.blocked() {
         let (step, reason) = blocked.why.describe();
+        let cap = match blocked.why {
+            Blocked::Cap(number) => decision.request.bundle.cap(number),
+            _ => None,
+        };
         let mut errors = decision.candidates.rule_errors.iter();
         let reason = match errors.find(|of| of.action == blocked.action) {
             Some(failed) => format!("{reason}: {}", failed.error),
-            None => reason.to_owned(),
+            None => match cap {
+                Some(cap) => format!("{reason}: {}", cap.name),
+                None => reason.to_owned(),
+            },
         };
         let request = &decision.request;
         let action = &request.surface.actions[blocked.action];

@@ -30,7 +30,7 @@ thread_local! {
         "SELECT b.rule_hash, b.probe_at, b.openings = 0 FROM decide.breaker AS b", &[]) };
     static OPEN: Statement = const { Statement::new(
         "INSERT INTO decide.breaker AS b (rule_hash, rule, failures, slow, openings, opened_at, probe_at, last_error, sessions) \
-         VALUES ($1, $2, $3, $4, CASE WHEN $8 > 1 THEN 0 ELSE 1 END, $5, CASE WHEN $8 > 1 THEN 'infinity' ELSE $6 END, $7, ARRAY[$9]) \
+         VALUES ($1, $2, $3, $4, CASE WHEN $8 > 1 THEN 0 ELSE 1 END, $5, CASE WHEN $8 > 1 THEN NULL ELSE $6 END, $7, ARRAY[$9]) \
          ON CONFLICT (rule_hash) DO UPDATE \
             SET failures = b.failures + excluded.failures, slow = b.slow + excluded.slow, last_error = excluded.last_error, \
                 sessions = pg_catalog.array_remove(b.sessions, $9) || $9, \

@@ -13,8 +13,9 @@ use crate::pg::{Plan, identity, rule_text, session};
 const LONGEST: u32 = 1_000;
 
 /// What is wrong with a rule, if anything: it must be one boolean expression that reads only, and
-/// the rule role must have the rights that it takes.
-pub fn check(text: &str, features: &[String]) -> Result<(), String> {
+/// the rule role must have the rights that it takes. Answers whether it may be true: not where the planner finds that it
+/// is false, or null, for everybody.
+pub fn check(text: &str, features: &[String]) -> Result<bool, String> {
     if text.trim().is_empty() {
         return Err("it is empty; use null for an action that is always eligible".into());
     }
@@ -48,8 +49,12 @@ pub fn check(text: &str, features: &[String]) -> Result<(), String> {
         // Starting the statement, without a row, checks the rights.
         let statement = format!("{} LIMIT 0", expression(&RuleInputs::new(features)));
         let nothing = [None; TYPES.len()];
-        confined(|| Plan::prepare(&statement, &TYPES).run(Access::Read, &nothing, |_| {}));
-        Ok(())
+        let may_be_true = confined(|| {
+            let plan = Plan::prepare(&statement, &TYPES);
+            plan.run(Access::Read, &nothing, |_| {});
+            !plan.is_never_true()
+        });
+        Ok(may_be_true)
     })
     .unwrap_or_else(|error| match error.timed_out {
         true => Err(format!("to plan it takes more than {LONGEST} ms")),

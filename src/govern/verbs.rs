@@ -63,13 +63,18 @@ fn announce_erasure(call: FunctionCallInfo) -> bool {
     false
 }
 
+/// When it ends; None where it does not, which is also what infinity says.
+fn until(call: &Call, number: usize) -> Option<i64> {
+    call.timestamp(number).filter(|&until| until != i64::MAX)
+}
+
 /// set_mode(surface, mode, why, until).
 #[pg_extern(sql = false)]
 fn set_mode(call: FunctionCallInfo) {
     let call = Call::running(call);
     let mode = given(&call, 1, "mode");
     let owner = as_owner(&call, "set_mode");
-    let (why, until) = (why(&call, 2), call.timestamp(3));
+    let (why, until) = (why(&call, 2), until(&call, 3));
     let set = || modes::set(call.text(0), mode, why, until, &owner.caller_name());
     Waiting::of_verb("set_mode").run(set).or_raise();
 }
@@ -80,7 +85,7 @@ fn kill(call: FunctionCallInfo) {
     let call = Call::running(call);
     let (kind, name) = (given(&call, 0, "kind"), given(&call, 1, "name"));
     let owner = as_owner(&call, "kill");
-    let (why, until) = (why(&call, 2), call.timestamp(3));
+    let (why, until) = (why(&call, 2), until(&call, 3));
     let kill = || switches::kill(kind, name, why, until, &owner.caller_name());
     Waiting::of_verb("kill").run(kill).or_raise();
 }

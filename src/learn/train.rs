@@ -212,7 +212,16 @@ fn solve(args: &TrainArgs<'_>, model: &LinearModel, design: &Design) -> Result<F
         &is_penalised,
         &mut session::check_interrupts,
     )
-    .map_err(unlearned)
+    .map_err(|error| unlearned(error, constant_terms(args, model, design)))
+    .inspect(|fitted| {
+        if !fitted.converged {
+            let constant = constant_terms(args, model, design);
+            pgrx::warning!(
+                "the weights have not settled, and are the best that were found{}; raise l2, or leave terms out",
+                constant.unwrap_or_default()
+            );
+        }
+    })
 }
 
 /// How sure one can be of the weights.
@@ -225,7 +234,7 @@ fn covariance(args: &TrainArgs<'_>, fitted: &Fit, design: &Design) -> Result<Cov
         &is_penalised,
         &mut session::check_interrupts,
     )
-    .map_err(unlearned)
+    .map_err(|error| unlearned(error, None))
 }
 
 /// The intercept, which is the first term and has one weight, is not.
@@ -233,11 +242,34 @@ fn is_penalised(column: usize) -> bool {
     column > 0
 }
 
-fn unlearned(error: TrainError) -> Error {
+/// Why there are no weights, and which terms are the same in every row.
+fn unlearned(error: TrainError, constant: Option<String>) -> Error {
     Error::Training(
-        error.to_string(),
+        format!("{error}{}", constant.unwrap_or_default()),
         "Raise l2, or look at the values of its features.",
     )
+}
+
+/// Which terms are the same in every row: without a penalty they and the intercept can take any weights whose sum is the
+/// same, and run away from each other.
+fn constant_terms(args: &TrainArgs<'_>, model: &LinearModel, design: &Design) -> Option<String> {
+    if args.l2 > 0.0 {
+        return None;
+    }
+    let constant = design.constant_columns(model.width().unwrap_or(0));
+    let (mut first, mut names) = (0, Vec::new());
+    for term in &model.terms {
+        let next = first + term.width().unwrap_or(0);
+        let is_constant = constant.iter().any(|column| (first..next).contains(column));
+        if is_constant && !term.factors.is_empty() {
+            names.push(format!("\"{}\"", printable(&term.to_string())));
+        }
+        first = next;
+    }
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!(": the same in every row, as the intercept, are the terms {names}")
+    })
 }
 
 fn write(

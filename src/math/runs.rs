@@ -18,7 +18,7 @@ pub fn compress(numbers: impl Iterator<Item = i32>, runs: &mut Vec<i32>) {
 pub const MOST: usize = 1 << 20;
 
 /// The numbers of the runs, in order; none beyond the largest i32, and at most [`MOST`].
-pub fn expand(runs: &[i32]) -> impl Iterator<Item = i32> {
+pub fn expand(runs: &[i32]) -> impl Iterator<Item = i32> + Clone {
     let numbers = runs.iter().enumerate().flat_map(|(i, &number)| {
         let more = runs
             .get(i + 1)

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 
 use super::invalidation::Watch;
+use super::session;
 use super::spi::Session;
 use super::watched::WatchedTable;
 
@@ -17,6 +18,8 @@ pub struct Cached<T> {
 /// A value, as of a count of changes, and until when it may be used.
 struct Kept<T> {
     changes: u64,
+    /// Made within a parallel query, of what that query sees, and true for it alone: when the client's statement began.
+    of_query: Option<i64>,
     until: i64,
     value: T,
 }
@@ -64,7 +67,12 @@ impl<T> Cached<T> {
         make: impl FnOnce(Option<T>) -> Result<(T, i64), E>,
     ) -> Result<(), E> {
         let seen = self.table.changes();
-        let is_current = |kept: &Kept<T>| kept.changes == seen && now < kept.until;
+        let query = session::is_parallel().then(session::statement_began);
+        let is_true = |kept: &Kept<T>| match kept.of_query {
+            None => kept.changes == seen,
+            of_query => of_query == query,
+        };
+        let is_current = |kept: &Kept<T>| is_true(kept) && now < kept.until;
         if self.kept.borrow().as_ref().is_some_and(is_current) {
             return Ok(());
         }
@@ -74,6 +82,7 @@ impl<T> Cached<T> {
         let (value, until) = made?;
         self.kept.replace(Some(Kept {
             changes,
+            of_query: query,
             until,
             value,
         }));

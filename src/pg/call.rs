@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use pgrx::pg_catalog::pg_proc::PgProc;
-use pgrx::pg_sys;
+use pgrx::{AnyElement, FromDatum, pg_sys};
 use uuid::Uuid;
 
 use super::array;
@@ -176,6 +176,33 @@ impl Call {
             let element = |i| (!*nulls.add(i)).then(|| *elements.add(i));
             Some((0..count as usize).map(element).collect())
         }
+    }
+
+    /// The elements of an integer[] argument, of any shape; null elements are None.
+    pub fn optional_int4s(&self, number: usize) -> Option<Vec<Option<i32>>> {
+        let mut numbers = Vec::new();
+        // SAFETY: an argument is alive while the call runs, and is declared as integer[].
+        unsafe {
+            let raw = self.raw(number)?;
+            if array::read_into(Value::of(raw, pg_sys::INT4ARRAYOID), &mut numbers) {
+                return Some(numbers.into_iter().map(Some).collect());
+            }
+            Vec::<Option<i32>>::from_datum(raw, false)
+        }
+    }
+
+    /// What the function answers: a value of the type that it declares.
+    pub fn answer(&self, value: Arg<'_>) -> Option<AnyElement> {
+        let value = value?;
+        let of_type = value.of_type();
+        // SAFETY: a value of that type, made in the memory of the call.
+        unsafe { AnyElement::from_polymorphic_datum(value.datum(), false, of_type) }
+    }
+
+    /// The owner of the function that is called.
+    pub fn owner(&self) -> pg_sys::Oid {
+        let function = PgProc::new(self.function()).expect("the function that is called");
+        function.proowner()
     }
 
     /// The result of a `RETURNS TABLE` function.

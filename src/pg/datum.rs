@@ -49,6 +49,14 @@ pub fn timestamp(at: i64) -> Arg<'static> {
     Value::by_value(at.into(), pg_sys::TIMESTAMPTZOID)
 }
 
+/// The same, and null for the moments that stand for infinity, which drivers cannot read.
+pub fn finite_timestamp(at: i64) -> Arg<'static> {
+    match at {
+        i64::MIN | i64::MAX => None,
+        at => timestamp(at),
+    }
+}
+
 pub fn array<T: Element>(values: &[T]) -> Arg<'_> {
     Some(array::from_slice(values))
 }

@@ -15,7 +15,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use memmap2::Mmap;
@@ -99,10 +99,10 @@ impl Image {
             && header.unused == [0; 3]
             && first.checked_add(arena)? == map.len()
             && header.checksum == checksum(name, record, arena, &[rest]);
-        is_whole.then(|| Image {
-            map: Rc::new(map),
-            record,
-            arena,
+        is_whole.then(|| {
+            let map = Rc::new(map);
+            note_opened(name, &map);
+            Image { map, record, arena }
         })
     }
 
@@ -137,6 +137,55 @@ fn checksum(name: &str, record: usize, arena: usize, parts: &[&[u8]]) -> u64 {
         hash.update(part);
     }
     hash.digest()
+}
+
+/// A file with an image of this database.
+pub struct ImageFacts {
+    pub name: String,
+    pub bytes: i64,
+    /// When it was written, in microseconds since 1970.
+    pub made_at: i64,
+    /// Whether this session has mapped it.
+    pub mapped: bool,
+}
+
+/// All images of this database, by name, but for those that are being written.
+pub fn all() -> Vec<ImageFacts> {
+    let own = files().filter(|file| {
+        file.database == this_database() && file.name != LOCK && !file.name.ends_with(UNFINISHED)
+    });
+    let facts = own.filter_map(|file| {
+        let data = fs::metadata(&file.path).ok()?;
+        let made_at = data.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH);
+        Some(ImageFacts {
+            bytes: i64::try_from(data.len()).ok()?,
+            made_at: i64::try_from(made_at.ok()?.as_micros()).ok()?,
+            mapped: is_mapped(&file.name),
+            name: file.name,
+        })
+    });
+    let mut facts: Vec<ImageFacts> = facts.collect();
+    facts.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    facts
+}
+
+thread_local! {
+    /// Images that this session has opened; those that it has given back are gone.
+    static OPENED: RefCell<Vec<(String, Weak<Mmap>)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn note_opened(name: &str, map: &Rc<Mmap>) {
+    OPENED.with_borrow_mut(|opened| {
+        opened.retain(|(_, map)| map.strong_count() > 0);
+        opened.push((name.to_owned(), Rc::downgrade(map)));
+    });
+}
+
+fn is_mapped(name: &str) -> bool {
+    OPENED.with_borrow(|opened| {
+        let mut opened = opened.iter();
+        opened.any(|(other, map)| other == name && map.strong_count() > 0)
+    })
 }
 
 /// The right to write and remove the images of this database; one session has it at a time.

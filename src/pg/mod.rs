@@ -44,6 +44,7 @@ pub mod rule_text;
 pub mod session;
 mod shape;
 mod spi;
+pub mod texts;
 pub mod timeout;
 mod value;
 pub mod version;

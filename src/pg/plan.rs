@@ -105,6 +105,25 @@ impl Plan {
         })
     }
 
+    /// Whether the planner has found that the first column is false or null in every row. It must be a boolean.
+    pub fn is_never_true(&self) -> bool {
+        let planned = self.hold();
+        let tree = planned.as_ref().and_then(Planned::tree);
+        tree.is_some_and(|tree| {
+            // SAFETY: the plan is held; nodes are looked at by their tags.
+            unsafe {
+                let columns = (*(*tree).planTree).targetlist;
+                let columns = PgList::<pg_sys::TargetEntry>::from_pg(columns);
+                let first = columns.get_ptr(0).map(|column| (*column).expr);
+                first.is_some_and(|node| {
+                    let is_constant = (*node).type_ == pg_sys::NodeTag::T_Const;
+                    let constant = node.cast::<pg_sys::Const>();
+                    is_constant && ((*constant).constisnull || (*constant).constvalue.value() == 0)
+                })
+            }
+        })
+    }
+
     /// Begins to run it, for a cursor.
     fn portal(&self, access: Access, args: &[Arg<'_>]) -> pg_sys::Portal {
         let (mut values, nulls) = self.laid_out(args);

@@ -30,6 +30,12 @@ impl Drop for ReadOnly {
     }
 }
 
+/// Whether a parallel query runs, in this session or in a worker of it: then no snapshot can be taken.
+pub fn is_parallel() -> bool {
+    // SAFETY: reads the state of the transaction.
+    unsafe { pg_sys::IsInParallelMode() }
+}
+
 /// A number of the running transaction that no other of this backend has.
 pub fn transaction() -> u64 {
     // SAFETY: reads the transaction's state; one that has written has an identifier already.

@@ -5,6 +5,7 @@ use pgrx::pg_sys;
 use super::catalog;
 use super::invalidation::{self, Watch};
 use super::plan::on_latest_snapshot;
+use super::session;
 
 /// A table of which this session keeps a copy. Lives in a `thread_local!`.
 pub struct WatchedTable {
@@ -24,12 +25,15 @@ impl WatchedTable {
     }
 
     /// What `read` finds in the newest committed state of the table, with the count of changes: while that stays
-    /// the same, the answer is true.
+    /// the same, the answer is true. Within a parallel query it finds what that query sees.
     pub fn read<T>(&self, read: impl FnOnce() -> T) -> (u64, T) {
         invalidation::watch(self.watch, self.oid());
         // Whatever is committed from here on moves the count again.
         let changes = invalidation::changes(self.watch);
-        (changes, on_latest_snapshot(read))
+        match session::is_parallel() {
+            true => (changes, read()),
+            false => (changes, on_latest_snapshot(read)),
+        }
     }
 
     /// Tells every session, at commit, that the table has changed.

@@ -34,9 +34,10 @@ mod user;
 mod validate;
 mod verbs;
 mod visibility;
+mod warnings;
 
 pub use action::Action;
-pub use action_names::must_be_short;
+pub use action_names::{ALL_FOR, must_be_short};
 pub use bundle::Bundle;
 pub use bundle_cache::{DecisionInputs, by_number, current, live, prepare_models, with_inputs};
 pub use compiled::{Policy, Surface};

@@ -1,9 +1,9 @@
 //! Publishing: all policy tables, or nothing, become the bundle in force at commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
-use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID};
+use pgrx::pg_sys::{INT4OID, INT8OID, TEXTARRAYOID, TEXTOID};
 
 use super::bundle_cache::{by_number, prepare_images};
 use super::compile::{compile, rule_sets};
@@ -16,10 +16,10 @@ use super::scorers::{ModelInputs, Scorers};
 use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
 use super::visibility::FeatureVisibility;
-use super::{identity, validate};
+use super::{identity, validate, warnings};
 use crate::caps::Budget;
 use crate::eligibility::check;
-use crate::error::{Error, printable};
+use crate::error::{Error, Fault, printable};
 use crate::govern::switches::Switches;
 use crate::govern::waiting::{Awaited, waiting_a_second_for};
 use crate::pg::attempt::attempt;
@@ -46,6 +46,18 @@ thread_local! {
            FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id \
            JOIN decide.surface AS s ON a.surfaces = '{}' OR s.surface = ANY (a.surfaces) \
           WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
+    static SURFACES: Statement = const { Statement::new(
+        "INSERT INTO decide.bundle_surface (bundle, surface, latency_budget, context_fields, features) \
+         SELECT $1, s.surface, s.latency_budget, s.context_fields, $2 FROM decide.surface AS s", &[INT8OID, TEXTARRAYOID]) };
+    // Those that have changed since the bundle before.
+    static VERSIONS: Statement = const { Statement::new(
+        "INSERT INTO decide.action_version (number, bundle, campaign, attributes, cost) \
+         SELECT i.number, $1, a.campaign, a.attributes, a.cost \
+           FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id \
+           LEFT JOIN LATERAL (SELECT v.campaign, v.attributes, v.cost FROM decide.action_version AS v \
+                               WHERE v.number = i.number ORDER BY v.bundle DESC LIMIT 1) AS l ON true \
+          WHERE l.attributes IS NULL OR l.campaign IS DISTINCT FROM a.campaign OR l.attributes <> a.attributes OR l.cost <> a.cost",
+        &[INT8OID]) };
     static ANALYZE: Statement = const { Statement::new("ANALYZE decide.bundle_action", &[]) };
     static EXISTS: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
@@ -68,7 +80,8 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     let content: Content =
         serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
     let number = fetch_one::<i64>(&LAST_BUNDLE) + 1;
-    let bundle = Rc::new(check_content(number, &content)?);
+    let (bundle, warnings) = check_content(number, &content)?;
+    let bundle = Rc::new(bundle);
     BUNDLE.with(|statement| {
         let args = [
             datum::int8(number),
@@ -84,13 +97,26 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
             statement.write(&args, |_| {})
         });
     }
+    for_readers(number, &bundle);
     // So that the planner knows how many actions each rule is evaluated for.
     execute(&ANALYZE);
     settle_budgets(&bundle);
     prepare_images(number, &bundle)?;
     put_in_force(number, "publish", note, caller);
     try_to_make_partitions();
+    warnings::tell(number, &warnings);
     Ok(number)
+}
+
+/// What views of traces need of the bundle: the names of values, and what actions are.
+fn for_readers(number: i64, bundle: &Compiled) {
+    let features = bundle.vector.iter();
+    let names: Vec<Option<&str>> = features
+        .map(|reading| Some(bundle.own_features[reading.feature].name.as_str()))
+        .collect();
+    SURFACES
+        .with(|statement| statement.write(&[datum::int8(number), datum::texts(&names)], |_| {}));
+    VERSIONS.with(|statement| statement.write(&[datum::int8(number)], |_| {}));
 }
 
 /// Partitions are made ahead here too, for servers without a worker; but rows are moved to them by the job alone. Making
@@ -137,8 +163,8 @@ fn settle_budgets(bundle: &Compiled) {
     }
 }
 
-/// All faults at once: of the tables, the rules and the models.
-fn check_content(number: i64, content: &Content) -> Result<Compiled, Error> {
+/// All faults at once: of the tables, the rules and the models. Without any, what was compiled, and what has no effect.
+fn check_content(number: i64, content: &Content) -> Result<(Compiled, Vec<Fault>), Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
     let of_vector = |row: &&FeatureRow| {
@@ -146,7 +172,7 @@ fn check_content(number: i64, content: &Content) -> Result<Compiled, Error> {
     };
     let rule_features = content.features.iter().filter(of_vector);
     let features: Vec<String> = rule_features.map(|row| row.feature.clone()).collect();
-    let mut seen: BTreeMap<&str, Result<(), String>> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, Result<bool, String>> = BTreeMap::new();
     for action in &content.actions {
         let Some(rule) = action.eligible_when.as_deref() else {
             continue;
@@ -176,7 +202,10 @@ fn check_content(number: i64, content: &Content) -> Result<Compiled, Error> {
     faults.0.sort();
     faults.0.dedup();
     if faults.0.is_empty() {
-        Ok(bundle)
+        let never = seen.iter().filter(|(_, verdict)| **verdict == Ok(false));
+        let never: HashSet<&str> = never.map(|(rule, _)| *rule).collect();
+        let warnings = warnings::find(content, &bundle, &never);
+        Ok((bundle, warnings))
     } else {
         Err(Error::Faults(faults.0))
     }

@@ -242,8 +242,8 @@ impl PacingRow {
     fn write(&self) {
         let args = [
             datum::int4(self.cap),
-            datum::timestamp(self.window_start),
-            datum::timestamp(self.window_end),
+            datum::finite_timestamp(self.window_start),
+            datum::finite_timestamp(self.window_end),
             datum::float8(self.target),
             datum::float8(self.delivered),
             datum::float8(self.price),

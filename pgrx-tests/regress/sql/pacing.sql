@@ -80,8 +80,9 @@ SELECT * FROM shown(3);
 SELECT max_count, spent, free FROM decide.budget;
 -- A forecast follows the hours of the week that traces tell of: there is traffic by night alone.
 INSERT INTO decide.trace (decision_id, user_key, decided_at, context_hash, seed, bundle, filled, surface, stage_us, actions, chosen, candidates)
-SELECT gen_random_uuid(), gen_random_uuid(), date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - make_interval(days => d, mins => -m), 0, 0, 1, 1, 'home', '{0,0,0,0,0,0}', '{1}', '{1}', '{1}'
-  FROM generate_series(1, 14) AS d, generate_series(1, 350, 5) AS m;
+SELECT decide.first_identifier(n.at), gen_random_uuid(), n.at, 0, 0, 1, 1, 'home', '{0,0,0,0,0,0}', '{1}', '{1}', '{1}'
+  FROM generate_series(1, 14) AS d, generate_series(1, 350, 5) AS m,
+       LATERAL (SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - make_interval(days => d, mins => -m) AS at) AS n;
 UPDATE decide.cap SET pacing = 'forecast', window_length = '1 day', max_count = 1000;
 SELECT decide.publish('forecast');
 SELECT decide.run_job('pacing');

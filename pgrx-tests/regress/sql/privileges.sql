@@ -4,7 +4,8 @@ CREATE ROLE regress_priv_serve;
 CREATE ROLE regress_priv_analyse;
 CREATE ROLE regress_priv_operate;
 CREATE ROLE regress_priv_rules;
-SELECT decide.grant('regress_priv_' || job, job) FROM unnest(ARRAY['serve', 'analyse', 'operate', 'rules']) AS job;
+CREATE ROLE regress_priv_monitor;
+SELECT decide.grant('regress_priv_' || job, job) FROM unnest(ARRAY['serve', 'analyse', 'operate', 'rules', 'monitor']) AS job;
 
 -- nothing of ours is granted to PUBLIC: no function, table, view or schema
 CREATE VIEW mine AS SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS x ON x.oid = d.refobjid WHERE x.extname = 'pg_decide' AND d.deptype = 'e';
@@ -45,7 +46,7 @@ INSERT INTO calls VALUES
   ('SELECT decide.make_table_of_day(''trace'', ''2020-01-01'', ''trace_20200101'')'), ('SELECT decide.copy_day(''trace'', ''2020-01-01'', 0)'), ('SELECT decide.attach_days(''trace'', ''{2020-01-01}'')'), ('SELECT decide.take_turn_of_partitions()'), ('SELECT decide.user_turn(''ann'')'), ('SELECT decide.json_value(''1'')'), ('SELECT decide.know_role()'), ('SELECT decide.role_of(''regress_priv_nobody'', ''serve'')'), ('SELECT decide.make_partitions(''2020-01-01'', ''2020-01-01'')'),
   ('SELECT decide.action_name(1)'), ('SELECT decide.slot_probabilities(''{1,-1}'', NULL, ''{0,0,0}'', ''{2}'', 1)'), ('SELECT decide.action_names(''{1}'')'), ('SELECT decide.decided_at(''01920000-0000-7000-8000-000000000000'')'),
   ('SELECT decide.refuse_change(''x'')'), ('SELECT decide.may_erase()'), ('SELECT decide.make_immutable(''decide.surface'')'), ('SELECT decide.candidate_names(''{1}'')'), ('SELECT decide.is_name(''x'')'), ('SELECT decide.is_finite(1)'),
-  ('SELECT decide.blocked_reason(1)'), ('SELECT * FROM decide.reason_catalog()'), ('SELECT decide.cap_definition(NULL)'), ('SELECT decide.cap_identity(NULL)'), ('SELECT decide.number_of_action(''nothing'')'), ('SELECT decide.number_shown(''{1}'', now(), ''nothing'')'), ('SELECT decide.rename(''action'', ''nothing'', ''nil'')'), ('SELECT decide.cap_values(NULL)'), ('SELECT decide.cap_window(now(), ''1 day'', ''UTC'', 1)'), ('SELECT decide.exposure_entries(''{}'')'), ('SELECT decide.first_moment(''2026-01-01'', ''UTC'')'),
+  ('SELECT decide.blocked_reason(1)'), ('SELECT decide.blocked_reasons(''{1}'')'), ('SELECT decide.candidate_numbers(''{1}'')'), ('SELECT decide.places(''{1}'')'), ('SELECT decide.first_identifier(now())'), ('SELECT * FROM decide.oldest_snapshot()'), ('SELECT * FROM decide.image_files()'), ('SELECT * FROM decide.reason_catalog()'), ('SELECT decide.cap_definition(NULL)'), ('SELECT decide.cap_identity(NULL)'), ('SELECT decide.number_of_action(''nothing'')'), ('SELECT decide.number_shown(''{1}'', now(), ''nothing'')'), ('SELECT decide.rename(''action'', ''nothing'', ''nil'')'), ('SELECT decide.cap_values(NULL)'), ('SELECT decide.cap_window(now(), ''1 day'', ''UTC'', 1)'), ('SELECT decide.exposure_entries(''{}'')'), ('SELECT decide.first_moment(''2026-01-01'', ''UTC'')'),
   ('SELECT decide.feature_definition(NULL)'), ('SELECT decide.feature_content(NULL, 0)'), ('SELECT * FROM decide.selection_catalog()'), ('SELECT * FROM decide.cap_catalog()'),
   ('SELECT decide.track_table(NULL, ''{}'')'), ('SELECT decide.untrack_table(''calls'')'), ('SELECT decide.track_rows()'),
   ('SELECT decide.mapped(''{}'')'), ('SELECT decide.column_types(''calls'', ''{}'')'), ('SELECT decide.mapping_fault(''{}'', ''{}'')'),
@@ -74,7 +75,7 @@ EXCEPTION
 END
 $$;
 SELECT call, attempt('regress_priv_nobody', call) AS nobody, attempt('regress_priv_serve', call) AS serve, attempt('regress_priv_analyse', call) AS analyse,
-       attempt('regress_priv_operate', call) AS operate, attempt('regress_priv_rules', call) AS rules
+       attempt('regress_priv_operate', call) AS operate, attempt('regress_priv_rules', call) AS rules, attempt('regress_priv_monitor', call) AS monitor
   FROM calls;
 -- a function that is not in that list would go unnoticed
 SELECT p.oid::regprocedure FROM mine JOIN pg_proc AS p ON p.oid = objid AND classid = 'pg_proc'::regclass
@@ -87,10 +88,10 @@ CREATE FUNCTION table_rights(role text, relation text) RETURNS text LANGUAGE sql
 $$;
 SELECT c.relname, table_rights('regress_priv_nobody', c.oid::regclass::text) AS nobody, table_rights('regress_priv_serve', c.oid::regclass::text) AS serve,
        table_rights('regress_priv_analyse', c.oid::regclass::text) AS analyse, table_rights('regress_priv_operate', c.oid::regclass::text) AS operate,
-       table_rights('regress_priv_rules', c.oid::regclass::text) AS rules
+       table_rights('regress_priv_rules', c.oid::regclass::text) AS rules, table_rights('regress_priv_monitor', c.oid::regclass::text) AS monitor
   FROM pg_class AS c WHERE c.relnamespace = 'decide'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S', 'm', 'f') AND c.relname !~ '_\d{8}$' ORDER BY 1;
 -- the partitions of days are nobody's either
-SELECT DISTINCT table_rights(role, c.oid::regclass::text) FROM pg_class AS c, (VALUES ('regress_priv_serve'), ('regress_priv_analyse'), ('regress_priv_operate')) AS r (role)
+SELECT DISTINCT table_rights(role, c.oid::regclass::text) FROM pg_class AS c, (VALUES ('regress_priv_serve'), ('regress_priv_analyse'), ('regress_priv_operate'), ('regress_priv_monitor')) AS r (role)
  WHERE c.relnamespace = 'decide'::regnamespace AND c.relname ~ '_\d{8}$';
 
 -- each access, used by its role, whatever the search_path
@@ -155,6 +156,6 @@ SELECT decide.revoke('regress_priv_nobody', 'analyse');
 SELECT count(*) FROM calls WHERE attempt('regress_priv_nobody', call) <> '-';
 
 -- what is granted can be taken back, and leaves nothing
-SELECT decide.revoke('regress_priv_' || job, job) FROM unnest(ARRAY['serve', 'analyse', 'operate', 'rules']) AS job;
-SELECT count(*) FROM calls, unnest(ARRAY['serve', 'analyse', 'operate', 'rules']) AS job WHERE attempt('regress_priv_' || job, call) <> '-' ;
-DROP ROLE regress_priv_nobody, regress_priv_serve, regress_priv_analyse, regress_priv_operate, regress_priv_rules;
+SELECT decide.revoke('regress_priv_' || job, job) FROM unnest(ARRAY['serve', 'analyse', 'operate', 'rules', 'monitor']) AS job;
+SELECT count(*) FROM calls, unnest(ARRAY['serve', 'analyse', 'operate', 'rules', 'monitor']) AS job WHERE attempt('regress_priv_' || job, call) <> '-' ;
+DROP ROLE regress_priv_nobody, regress_priv_serve, regress_priv_analyse, regress_priv_operate, regress_priv_rules, regress_priv_monitor;

@@ -29,7 +29,8 @@ pub fn tutorial_and_operations_run(database: &Database) -> Result<()> {
     run(database, "docs/servers.md")?;
     run(database, "docs/modes.md")?;
     run(database, "docs/upkeep.md")?;
-    run(database, "docs/pacing.md")
+    run(database, "docs/pacing.md")?;
+    run(database, "docs/views.md")
 }
 
 /// What limits shows runs by itself.

@@ -17,7 +17,8 @@ const WAREHOUSE: &str = "
     CREATE PUBLICATION warehouse FOR TABLE decide.trace, decide.outcome, decide.event
       WITH (publish = 'insert', publish_via_partition_root = true);
     CREATE PUBLICATION warehouse_policy FOR TABLE decide.bundle, decide.publication, decide.identity, decide.name_change,
-      decide.feature_key, decide.entity_snapshot, decide.model_version, decide.cap_slot, decide.feature_slot, decide.bundle_action;
+      decide.feature_key, decide.entity_snapshot, decide.model_version, decide.cap_slot, decide.feature_slot, decide.bundle_action,
+  decide.bundle_surface, decide.action_version;
 ";
 const ALL: &str = "CREATE PUBLICATION everything FOR TABLES IN SCHEMA decide WITH (publish_via_partition_root = true)";
 

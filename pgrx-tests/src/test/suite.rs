@@ -69,6 +69,8 @@ impl Suite {
         let mut driver = run::command(server.install.test_driver(self.driver)?);
         driver
             .current_dir(&results)
+            // Policies of tests have much that has no effect; the test policy_warnings asks for what is said of that.
+            .env("PGOPTIONS", "-c pg_decide.publish_warnings=off")
             .arg(option("inputdir", &self.folder))
             .arg(option("outputdir", &results))
             .arg(option("bindir", &server.install.program("")))

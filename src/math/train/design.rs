@@ -87,6 +87,24 @@ impl Design {
         }
     }
 
+    /// Columns that have the same value, other than 0, in every row, as the intercept has.
+    pub fn constant_columns(&self, width: usize) -> Vec<usize> {
+        let mut first: Vec<Option<f32>> = vec![None; width];
+        let mut rows = vec![0usize; width];
+        for (columns, values) in self.iter() {
+            for (&column, &value) in columns.iter().zip(values) {
+                let column = column as usize;
+                if column < width && *first[column].get_or_insert(value) == value {
+                    rows[column] += 1;
+                }
+            }
+        }
+        let is_constant = |&column: &usize| {
+            rows[column] == self.rows() && first[column].is_some_and(|value| value != 0.0)
+        };
+        (0..width).filter(is_constant).collect()
+    }
+
     /// What a model with these weights predicts for each row.
     pub fn predict(&self, family: Family, weights: &[f64]) -> Vec<f64> {
         let mut predictions = self.times(weights);
@@ -94,5 +112,23 @@ impl Design {
             *prediction = family.mean(*prediction);
         }
         predictions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_are_the_same_in_every_row_are_found() {
+        let mut design = Design::new();
+        design.push(&[(0, 1.0), (1, 2.5), (2, 1.0), (4, 0.0)], 1.0, 1.0);
+        design.push(
+            &[(0, 1.0), (1, 2.5), (2, 2.0), (3, 1.0), (4, 0.0)],
+            0.0,
+            1.0,
+        );
+        assert_eq!(design.constant_columns(6), [0, 1]);
+        assert!(Design::new().constant_columns(2).is_empty());
     }
 }

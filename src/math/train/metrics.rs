@@ -143,6 +143,10 @@ impl Rows<'_> {
     }
 
     fn linear_calibration(&self, mean_prediction: f64, mean_label: f64) -> Option<(f64, f64)> {
+        // Labels that are all the same say nothing of the slope.
+        if self.labels.iter().all(|label| *label == self.labels[0]) {
+            return None;
+        }
         let spread = self.mean(|p, _| (p - mean_prediction) * (p - mean_prediction));
         let slope = self.mean(|p, y| (p - mean_prediction) * (y - mean_label)) / spread;
         (spread > 0.0 && slope.is_finite()).then_some((slope, mean_label - slope * mean_prediction))
@@ -243,6 +247,11 @@ mod tests {
         assert_eq!(measured(Family::Linear, &[[f64::NAN, 1.0, 1.0]]), None);
         let one_kind = measured(Family::Logistic, &[[0.2, 0.0, 1.0], [0.3, 0.0, 1.0]]).unwrap();
         assert_eq!((one_kind.auc, one_kind.calibration_slope), (None, None));
+        let equal = measured(Family::Linear, &[[0.2, 3.0, 1.0], [0.3, 3.0, 1.0]]).unwrap();
+        assert_eq!(
+            (equal.calibration_slope, equal.calibration_intercept),
+            (None, None)
+        );
         let constant = measured(Family::Logistic, &[[0.2, 0.0, 1.0], [0.2, 1.0, 1.0]]).unwrap();
         assert_eq!(
             (constant.auc, constant.calibration_slope),

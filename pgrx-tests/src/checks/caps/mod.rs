@@ -65,10 +65,10 @@ const MISCOUNTED: &str = "
       LEFT JOIN decide.user_state AS s USING (user_key)
      CROSS JOIN LATERAL (
              SELECT COALESCE(sum(e.amount), 0) FROM decide.exposure_entries(s.exposures) AS e
-              WHERE e.slot = c.slot AND e.at >= c.window_start) AS kept (n)
+              WHERE e.slot = c.slot AND (c.window_start IS NULL OR e.at >= c.window_start)) AS kept (n)
      CROSS JOIN LATERAL (
              SELECT count(*) FROM decide.decision AS d JOIN decide.action AS a USING (action)
-              WHERE d.user_key = u.user_key AND d.reason IS NULL AND d.decided_at >= c.window_start
+              WHERE d.user_key = u.user_key AND d.reason IS NULL AND (c.window_start IS NULL OR d.decided_at >= c.window_start)
                 AND (c.surface IS NULL OR d.surface = c.surface) AND (c.action IS NULL OR a.action = c.action)
                 AND (c.campaign IS NULL OR a.campaign = c.campaign)) AS shown (n)
      WHERE c.per = 'user' AND (kept.n <> shown.n OR shown.n > c.max_count)";
