@@ -48,6 +48,8 @@ fn train(
     seed: Option<i64>,
     min_count: Option<i32>,
     hash_buckets: Option<i32>,
+    categorical: Option<Vec<Option<String>>>,
+    numerical: Option<Vec<Option<String>>>,
     call: FunctionCallInfo,
 ) -> i32 {
     let args = TrainArgs {
@@ -81,6 +83,11 @@ fn train(
                 Err(_) => refuse("hash_buckets must be 0, for none, or more"),
             },
         },
+        categorical: need(categorical, "categorical")
+            .into_iter()
+            .flatten()
+            .collect(),
+        numerical: need(numerical, "numerical").into_iter().flatten().collect(),
     };
     if !is_name(args.model) {
         refuse("model is not a valid name")

@@ -15,4 +15,4 @@ mod vocabulary;
 pub use design::Design;
 pub use fit::{Fit, TrainError, fit};
 pub use metrics::Metrics;
-pub use vocabulary::{Limits, Vocabulary};
+pub use vocabulary::{Limits, Scale, Vocabulary};

@@ -8,7 +8,8 @@ WITH cap AS MATERIALIZED (
          pg_catalog.row_number() OVER (ORDER BY (p.c).cap COLLATE "C", v.value COLLATE "C") AS place
     FROM cap AS p CROSS JOIN LATERAL decide.cap_values(p.c) AS v (value)
    WHERE NOT EXISTS (SELECT 1 FROM decide.cap_slot AS s
-                      WHERE s.number = p.number AND s.identity = p.identity AND s.value IS NOT DISTINCT FROM v.value)
+                      WHERE s.number = p.number AND s.identity = p.identity
+                        AND COALESCE('=' || s.value, '') = COALESCE('=' || v.value, ''))
 )
 INSERT INTO decide.cap_slot (slot, cap, value, definition, cell_us, number, identity)
 SELECT (SELECT COALESCE(pg_catalog.max(s.slot), 0) FROM decide.cap_slot AS s) + m.place,

@@ -1,4 +1,15 @@
-SELECT pg_catalog.jsonb_build_object(
+-- The policy tables as one JSON document. Its actions, of which there may be a hundred thousand, are written as text: as
+-- jsonb they would take several times as long.
+SELECT pg_catalog.concat('{"actions": [', (
+    SELECT pg_catalog.string_agg(pg_catalog.concat(
+             '{"action": ', pg_catalog.to_json(a.action), ', "number": ', i.number,
+             ', "campaign": ', COALESCE(pg_catalog.to_json(a.campaign), 'null'), ', "surfaces": ', pg_catalog.to_json(a.surfaces),
+             ', "attributes": ', COALESCE(a.attributes, 'null'), ', "eligible_when": ', COALESCE(pg_catalog.to_json(a.eligible_when), 'null'),
+             ', "cost": ', pg_catalog.to_json(a.cost),
+             CASE WHEN i.former <> '{}' THEN pg_catalog.concat(', "former": ', pg_catalog.to_json(i.former)) END, '}'),
+             ', ' ORDER BY a.action COLLATE "C")
+      FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id), '], ',
+  pg_catalog.substr(pg_catalog.jsonb_build_object(
   'surfaces', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'surface', s.surface, 'slots', s.slots, 'fallback_action', s.fallback_action,
@@ -14,13 +25,6 @@ SELECT pg_catalog.jsonb_build_object(
              'ends_us', (EXTRACT(epoch FROM c.ends_at) * 1000000)::bigint
            ) ORDER BY c.campaign COLLATE "C")
       FROM decide.campaign AS c), '[]'),
-  'actions', COALESCE((
-    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-             'action', a.action, 'number', i.number, 'campaign', a.campaign, 'surfaces', a.surfaces,
-             'attributes', a.attributes, 'eligible_when', a.eligible_when, 'cost', a.cost)
-             || CASE i.former WHEN '{}' THEN '{}' ELSE pg_catalog.jsonb_build_object('former', i.former) END
-           ORDER BY a.action COLLATE "C")
-      FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id), '[]'),
   'features', COALESCE((
     SELECT pg_catalog.jsonb_agg(decide.feature_content(f, l.slot) ORDER BY l.slot)
       FROM decide.feature AS f
@@ -45,7 +49,7 @@ SELECT pg_catalog.jsonb_build_object(
      CROSS JOIN LATERAL (SELECT pg_catalog.justify_hours((p.c).window_length)) AS w (whole)
      CROSS JOIN LATERAL decide.cap_values(p.c) AS v (value)
       JOIN decide.cap_slot AS s ON s.number = p.number AND s.identity = p.identity
-                               AND s.value IS NOT DISTINCT FROM v.value), '[]'),
+                               AND COALESCE('=' || s.value, '') = COALESCE('=' || v.value, '')), '[]'),
   'policies', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'policy', p.policy, 'surface', p.surface, 'model', p.model,
@@ -67,4 +71,4 @@ SELECT pg_catalog.jsonb_build_object(
              'retention_us', EXTRACT(epoch FROM e.retention) * 1000000
            ) ORDER BY e.event_type COLLATE "C", e.schema_version)
       FROM decide.event_type AS e), '[]')
-)::text
+)::text, 2))

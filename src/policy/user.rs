@@ -1,5 +1,7 @@
 //! The row of a user: all that is kept of them, read in one look-up, locked while it changes.
 
+use std::time::{Duration, Instant};
+
 use pgrx::pg_sys::UUIDOID;
 use uuid::Uuid;
 
@@ -141,17 +143,24 @@ impl UserRow {
     /// Locks the row, or makes one, and puts what is in it here; None if another transaction has it
     /// for longer than that.
     pub fn lock_within(&mut self, user_key: Uuid, milliseconds: u32) -> Option<Locked> {
-        match self.try_to_lock(user_key, Wait::Never) {
-            Ok(locked) => return Some(locked),
-            Err(NotLocked::Absent) => {
-                let made =
-                    || MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
-                attempt_for(milliseconds, made).ok()?;
+        let until = Instant::now() + Duration::from_millis(milliseconds.into());
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let left = left.as_millis().try_into().unwrap_or(milliseconds);
+            match self.try_to_lock(user_key, Wait::Never) {
+                Ok(locked) => return Some(locked),
+                Err(_) if left == 0 => return None,
+                Err(NotLocked::Absent) => {
+                    let made =
+                        || MAKE.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
+                    attempt_for(left, made).ok()?;
+                }
+                Err(NotLocked::Held) => {
+                    USER_STATE.wait_until_free(user_key, left).then_some(())?;
+                }
             }
-            Err(NotLocked::Held) => {}
+            session::check_interrupts();
         }
-        let mut wait = || self.try_to_lock(user_key, Wait::ForIt);
-        attempt_for(milliseconds, &mut wait).ok()?.ok()
     }
 
     fn try_to_lock(&mut self, user_key: Uuid, wait: Wait) -> Result<Locked, NotLocked> {

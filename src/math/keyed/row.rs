@@ -184,7 +184,12 @@ pub fn contents(row: &[f64], number: u32, aggregate: &Aggregate) -> Contents {
 }
 
 /// The state of one key.
-pub fn state<'a>(row: &'a [f64], number: u32, aggregate: &Aggregate, key: u64) -> Option<&'a [f64]> {
+pub fn state<'a>(
+    row: &'a [f64],
+    number: u32,
+    aggregate: &Aggregate,
+    key: u64,
+) -> Option<&'a [f64]> {
     let block = block(row, number, aggregate)?;
     let (entries, stride) = (block.entries(row), block.stride());
     let key = (key % KEYS) as f64;
@@ -197,7 +202,9 @@ pub fn state<'a>(row: &'a [f64], number: u32, aggregate: &Aggregate, key: u64) -
             high = middle;
         }
     }
-    let (&found, state) = entries.get(low * stride..(low + 1) * stride)?.split_first()?;
+    let (&found, state) = entries
+        .get(low * stride..(low + 1) * stride)?
+        .split_first()?;
     (found == key).then_some(&state[..block.width])
 }
 

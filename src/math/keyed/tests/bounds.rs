@@ -97,13 +97,19 @@ fn within(aggregate: &Aggregate, row: &[f64], events: &[Keyed], most: usize) {
         let weight = signed(whole, aggregate, now);
         weights.push(weight);
         let Some(entry) = kept.get(key) else {
-            assert!(weight.abs() <= floor * ROUNDING + TINY, "{key} {weight} {floor}");
+            assert!(
+                weight.abs() <= floor * ROUNDING + TINY,
+                "{key} {weight} {floor}"
+            );
             continue;
         };
         let error = faded(entry.error, contents.at, now, aggregate);
         assert!(error <= floor * ROUNDING);
         let lacks = weight - signed(entry, aggregate, now);
-        assert!(lacks.abs() <= error * ROUNDING + 1e-9, "{key} {lacks} {error}");
+        assert!(
+            lacks.abs() <= error * ROUNDING + 1e-9,
+            "{key} {lacks} {error}"
+        );
         if aggregate.kind != Kind::DecayedSum {
             assert!(lacks >= -1e-9, "{key} has more than there was");
         }
@@ -128,7 +134,14 @@ fn a_key_that_comes_late_and_becomes_the_heaviest_is_kept() {
     };
     let mut row = Vec::new();
     for i in 0..200 {
-        add(&mut row, 1, &week, i % 40, &event(-(i as i64) % 24 * HOUR, 1.0), 20);
+        add(
+            &mut row,
+            1,
+            &week,
+            i % 40,
+            &event(-(i as i64) % 24 * HOUR, 1.0),
+            20,
+        );
     }
     let mut weight = 0.0;
     for i in 1..=300 {
@@ -140,7 +153,10 @@ fn a_key_that_comes_late_and_becomes_the_heaviest_is_kept() {
     let (key, value) = read_all(&row, &week, now, 20)[0];
     assert_eq!(key, 99);
     // the others have less than five
-    assert!(value <= weight && value > weight - 5.0, "{value} of {weight}");
+    assert!(
+        value <= weight && value > weight - 5.0,
+        "{value} of {weight}"
+    );
 }
 
 #[test]
@@ -152,14 +168,18 @@ fn a_block_has_a_floor_only_while_something_may_lack() {
     // 1 and 3 are equal, and the smaller key stays
     assert_eq!(
         row,
-        [1.0, 18.0, 2.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 2.0, 0.0, 2.0, 0.0]
+        [
+            1.0, 18.0, 2.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 2.0, 0.0, 2.0, 0.0
+        ]
     );
     // 3 comes with the floor as its error, faded as all else
     add(&mut row, 1, &COUNT, 3, &event(HOUR, 1.0), 1);
     let hour = HOUR as f64;
     assert_eq!(
         row,
-        [1.0, 18.0, 2.0, hour, 0.5, 2.0, 0.0, 2.0, 0.0, 3.0, hour, 1.0, 0.5]
+        [
+            1.0, 18.0, 2.0, hour, 0.5, 2.0, 0.0, 2.0, 0.0, 3.0, hour, 1.0, 0.5
+        ]
     );
     assert_eq!(read_all(&row, &COUNT, HOUR, 9), [(2, 1.0), (3, 1.0)]);
     assert_eq!(newest(&row, 1, &COUNT, 3), Some(HOUR));
