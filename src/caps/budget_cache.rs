@@ -54,8 +54,8 @@ struct Levels {
 /// What a session has seen of others at the counter rows of a budget.
 #[derive(Default)]
 struct Contention {
-    /// A first row was tried.
-    was_tried: bool,
+    /// The first row that it tried was found in use once.
+    was_in_use: bool,
     /// How often in a row the first row that it tried was free.
     times_free: u32,
     /// The row that it tries first.
@@ -85,20 +85,18 @@ const USUALLY_FREE: u32 = 64;
 
 impl Budget<'_> {
     /// Whether the first of many rows that this session tries has been free time and again, so that it need not make
-    /// sure of one before the choice.
-    /// `if_unknown` is the answer where this session has not tried one yet.
-    pub fn is_first_row_usually_free(&self, if_unknown: bool) -> bool {
+    /// sure of one before the choice. Of one of many budgets, whether it was not found in use lately.
+    pub fn is_first_row_usually_free(&self, of_many: bool) -> bool {
+        let usually =
+            |seen: &Contention| seen.times_free >= USUALLY_FREE || of_many && !seen.was_in_use;
         self.0.has_many_rows()
-            && CONTENTION.with_borrow(|seen| match seen.get(&self.0.number) {
-                Some(seen) if seen.was_tried => seen.times_free >= USUALLY_FREE,
-                _ => if_unknown,
-            })
+            && CONTENTION.with_borrow(|seen| seen.get(&self.0.number).map_or(of_many, usually))
     }
 
     /// Notes whether the first row that was tried was free.
     pub fn note_first_row(&self, free: bool) {
         self.contention(|seen| {
-            seen.was_tried = true;
+            seen.was_in_use |= !free;
             seen.times_free = if free {
                 seen.times_free.saturating_add(1)
             } else {

@@ -235,6 +235,16 @@ pub fn most_stripes(connections: i64) -> i64 {
     connections.clamp(FEW_SESSIONS, MOST_STRIPES)
 }
 
+/// The same of one of the budgets that a cap has for so many values of an attribute: what sessions take spreads over them, so
+/// that all of them together need few more stripes than one budget.
+pub fn most_stripes_of_value(connections: i64, values: i64) -> i64 {
+    let all = most_stripes(connections);
+    (all * FEW_VALUES / values.max(1)).clamp(i64::from(MANY_STRIPES).min(all), all)
+}
+
+/// Of so few values each may be as much in demand as a budget for all.
+const FEW_VALUES: i64 = 32;
+
 /// From so many stripes on, other sessions do not hold all of them for longer than a moment.
 const MANY_STRIPES: i32 = 16;
 

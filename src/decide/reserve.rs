@@ -31,7 +31,7 @@
 //!   free row is looked for after the draw, and one waited for if there is none (at most for `LONGEST_WAIT`). A draw is
 //!   discarded only if long transactions have taken all rows since the session's last decision, and at most once: the
 //!   first row that is found in use has the budget claimed again from then on. If the eligible actions have more than
-//!   64 budgets, as with one for each value of an attribute, those of many rows of which this session knows nothing yet
+//!   64 budgets, as with one for each value of an attribute, those of many rows that this session has not found in use
 //!   count as free.
 //!
 //! # The moment

@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 
 use super::faults::Faults;
 use super::tables::{ActionRow, CapRow, Content};
-use crate::caps::cap::{LEAST_STRIPES, LastWindow, MOST_PACED, SHARE, most_stripes};
+use crate::caps::cap::{
+    LEAST_STRIPES, LastWindow, MOST_PACED, SHARE, most_stripes, most_stripes_of_value,
+};
 use crate::caps::{Amounts, Cap, Pacing, Per, Span};
 use crate::pg::session;
 
@@ -24,9 +26,14 @@ const MOST_UNITS: i64 = i64::MAX / 2;
 pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
     let mut caps = Vec::new();
     let mut by_value = HashMap::new();
+    let mut values: HashMap<&str, i64> = HashMap::new();
+    for row in content.caps.iter().filter(|row| row.value.is_some()) {
+        *values.entry(&row.cap).or_default() += 1;
+    }
     for row in &content.caps {
         let bound = bound(row, content, &mut by_value);
-        match cap(row, content, &bound) {
+        let values = values.get(row.cap.as_str()).copied().unwrap_or(0);
+        match cap(row, content, &bound, values) {
             Ok(cap) => caps.push(cap),
             Err(reason) => faults.add("decide.cap", &row.cap, reason),
         }
@@ -71,7 +78,8 @@ fn bound<'a>(
     with_value.filter(is_bound).collect()
 }
 
-fn cap(row: &CapRow, content: &Content, bound: &[&ActionRow]) -> Result<Cap, String> {
+/// Of a cap that limits each value of an attribute by itself, `values` says how many there are.
+fn cap(row: &CapRow, content: &Content, bound: &[&ActionRow], values: i64) -> Result<Cap, String> {
     let per = Per::named(&row.per).ok_or_else(|| {
         let names = Per::ALL.map(Per::as_str).join(", ");
         format!("per \"{}\" is none of {names}", row.per)
@@ -117,7 +125,10 @@ fn cap(row: &CapRow, content: &Content, bound: &[&ActionRow]) -> Result<Cap, Str
         ));
     }
     let most = match pacing.is_paced() {
-        false => most_stripes(session::max_connections()),
+        false => match values {
+            0 => most_stripes(session::max_connections()),
+            values => most_stripes_of_value(session::max_connections(), values),
+        },
         true => MOST_PACED,
     };
     let stripes = row.stripes.unwrap_or_else(|| {

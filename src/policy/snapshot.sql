@@ -32,24 +32,27 @@ SELECT pg_catalog.concat('{"actions": [', (
       JOIN decide.feature_slot AS l ON l.number = i.number AND l.definition = decide.feature_definition(f)), '[]'),
   'caps', COALESCE((
     WITH cap AS MATERIALIZED (
-      SELECT c, i.number, decide.cap_identity(c) AS identity
+      SELECT c, i.number, decide.cap_identity(c) AS identity,
+             pg_catalog.to_jsonb(c) - 'description' - 'id' || pg_catalog.jsonb_build_object(
+               'window_us', EXTRACT(epoch FROM c.window_length) * 1000000,
+               'window_months', EXTRACT(year FROM w.whole) * 12 + EXTRACT(month FROM w.whole),
+               'window_days', EXTRACT(day FROM w.whole),
+               'window_part_us', EXTRACT(epoch FROM w.whole - pg_catalog.make_interval(
+                  years => EXTRACT(year FROM w.whole)::int, months => EXTRACT(month FROM w.whole)::int,
+                  days => EXTRACT(day FROM w.whole)::int)) * 1000000,
+               'hold_us', EXTRACT(epoch FROM c.hold) * 1000000) AS content
         FROM decide.cap AS c JOIN decide.identity AS i ON i.kind = 'cap' AND i.id = c.id
+       CROSS JOIN LATERAL (SELECT pg_catalog.justify_hours(c.window_length)) AS w (whole)
     )
-    SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(p.c) - 'description' - 'id' || pg_catalog.jsonb_build_object(
-             'slot', s.slot, 'value', s.value,
-             'window_us', EXTRACT(epoch FROM (p.c).window_length) * 1000000,
-             'window_months', EXTRACT(year FROM w.whole) * 12 + EXTRACT(month FROM w.whole),
-             'window_days', EXTRACT(day FROM w.whole),
-             'window_part_us', EXTRACT(epoch FROM w.whole - pg_catalog.make_interval(
-                years => EXTRACT(year FROM w.whole)::int, months => EXTRACT(month FROM w.whole)::int,
-                days => EXTRACT(day FROM w.whole)::int)) * 1000000,
-             'hold_us', EXTRACT(epoch FROM (p.c).hold) * 1000000, 'cell_us', s.cell_us
-           ) ORDER BY (p.c).cap COLLATE "C", s.slot)
+    SELECT pg_catalog.jsonb_agg(p.content || pg_catalog.jsonb_build_object('slot', s.slot, 'value', s.value, 'cell_us', s.cell_us)
+             ORDER BY (p.c).cap COLLATE "C", s.slot)
       FROM cap AS p
-     CROSS JOIN LATERAL (SELECT pg_catalog.justify_hours((p.c).window_length)) AS w (whole)
      CROSS JOIN LATERAL decide.cap_values(p.c) AS v (value)
-      JOIN decide.cap_slot AS s ON s.number = p.number AND s.identity = p.identity
-                               AND COALESCE('=' || s.value, '') = COALESCE('=' || v.value, '')), '[]'),
+     -- By the unique index, value by value: a join of its own choosing may compare all values with all slots.
+     CROSS JOIN LATERAL (
+       SELECT s.slot, s.value, s.cell_us FROM decide.cap_slot AS s
+        WHERE s.number = p.number AND s.identity = p.identity
+          AND COALESCE(s.value, '') = COALESCE(v.value, '') AND (s.value IS NULL) = (v.value IS NULL) LIMIT 1) AS s), '[]'),
   'policies', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'policy', p.policy, 'surface', p.surface, 'model', p.model,

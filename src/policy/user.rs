@@ -146,7 +146,8 @@ impl UserRow {
         let until = Instant::now() + Duration::from_millis(milliseconds.into());
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let left = left.as_millis().try_into().unwrap_or(milliseconds);
+            let left = left.as_micros().div_ceil(1000);
+            let left = left.try_into().unwrap_or(milliseconds);
             match self.try_to_lock(user_key, Wait::Never) {
                 Ok(locked) => return Some(locked),
                 Err(_) if left == 0 => return None,

@@ -45,7 +45,8 @@ pub fn need_no_multixacts(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
     shop::open(&mut client)?;
     client.batch_execute(
-        "INSERT INTO decide.cap (cap, surface, per, max_count, stripes) VALUES ('all', 'home', 'all', 1000000000, 1);
+        "INSERT INTO decide.feature (feature, entity, event_type, aggregate) VALUES ('clicked', 'action', 'click', 'decayed_count');
+         INSERT INTO decide.cap (cap, surface, per, max_count, stripes) VALUES ('all', 'home', 'all', 1000000000, 1);
          INSERT INTO decide.cap (cap, surface, per, max_count, counts, stripes)
            VALUES ('shown', 'home', 'all', 1000000000, 'click', 1);
          INSERT INTO decide.cap (cap, surface, per, max_count) VALUES ('often', 'home', 'user', 1000000000);
