@@ -24,7 +24,7 @@ thread_local! {
     static MAKE_ALL: Statement = const { Statement::new(
         "INSERT INTO decide.budget_stripe (slot, stripe, quota, paced_at) \
          SELECT b.slot, g.stripe, pg_catalog.div(b.units * (g.stripe + 1), b.stripes) - pg_catalog.div(b.units * g.stripe, b.stripes), $4 \
-           FROM (SELECT u.slot, u.stripes, u.units::numeric AS units FROM pg_catalog.unnest($1, $2, $3) AS u (slot, stripes, units)) AS b \
+           FROM (SELECT u.slot, u.stripes, u.units::numeric AS units FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) AS u (slot, stripes, units)) AS b \
           CROSS JOIN LATERAL pg_catalog.generate_series(0, b.stripes - 1) AS g (stripe)",
         &[INT4ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID]) };
     static SHARES: Statement = const { Statement::new(

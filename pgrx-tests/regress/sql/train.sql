@@ -85,7 +85,8 @@ SELECT hyperparameters->'categorical' AS categorical, hyperparameters->'numerica
 UPDATE decide.policy SET selection = 'softmax', model = 'told' WHERE policy = 'codes';
 SELECT decide.approve('told', 1);
 SELECT decide.publish();
-SELECT r.agrees FROM decide('ann', 'codes', '{"text": "10", "number": 20}') AS d, decide.replay(d.decision_id) AS r;
+SELECT decision_id FROM decide('ann', 'codes', '{"text": "10", "number": 20}') \gset
+SELECT agrees FROM decide.replay(:'decision_id');
 \set VERBOSITY terse
 SELECT decide.train('x', 'codes', '{context.text}', categorical => '{context.number}');
 SELECT decide.train('x', 'codes', '{context.text}', numerical => '{text}');
