@@ -4,16 +4,17 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{INT2OID, INT4OID, INT8OID};
+use pgrx::pg_sys::{INT2OID, INT4ARRAYOID, INT4OID, INT8OID};
 
 use super::stripes::Budget;
+use crate::math::hash::ByNumber;
 use crate::pg::attempt::best_effort;
 use crate::pg::invalidation::Watch;
 use crate::pg::{Cached, Statement, datum, session};
 
 thread_local! {
     static LEVELS: Cached<Levels> = const { Cached::new(Watch::Budget, "decide.budget_level") };
-    static CONTENTION: RefCell<HashMap<i32, Contention>> = RefCell::default();
+    static CONTENTION: RefCell<HashMap<i32, Contention, ByNumber>> = RefCell::default();
 
     static LOAD: Statement = const { Statement::new(
         "SELECT l.slot, l.window_start, l.level, l.until FROM decide.budget_level AS l WHERE l.level > 0", &[]) };
@@ -22,6 +23,10 @@ thread_local! {
           WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
                            WHERE k.slot = $1 AND (k.window_start, k.level, k.until) < ($2, $3, $4) FOR UPDATE SKIP LOCKED)",
         &[INT4OID, INT8OID, INT2OID, INT8OID]) };
+    static CLEAR_LEVELS: Statement = const { Statement::new(
+        "UPDATE decide.budget_level AS l SET level = 0, window_start = $2, until = $3 \
+          WHERE l.ctid = ANY (ARRAY(SELECT k.ctid FROM decide.budget_level AS k \
+                           WHERE k.slot = ANY ($1) AND k.level > 0 FOR UPDATE SKIP LOCKED))", &[INT4ARRAYOID, INT8OID, INT8OID]) };
     static CLEAR_LEVEL: Statement = const { Statement::new(
         "UPDATE decide.budget_level AS l SET level = 0, window_start = $2, until = $3 \
           WHERE l.ctid = (SELECT k.ctid FROM decide.budget_level AS k \
@@ -41,14 +46,16 @@ pub enum Level {
 /// How full budgets are, by the number of the cap.
 #[derive(Default)]
 struct Levels {
-    announced: HashMap<i32, AnnouncedLevel>,
+    announced: HashMap<i32, AnnouncedLevel, ByNumber>,
     /// Until when this session treats the budget as used up, or until something is announced.
-    exhausted_until: HashMap<i32, i64>,
+    exhausted_until: HashMap<i32, i64, ByNumber>,
 }
 
 /// What a session has seen of others at the counter rows of a budget.
 #[derive(Default)]
 struct Contention {
+    /// The first row that it tried was found in use once.
+    was_in_use: bool,
     /// How often in a row the first row that it tried was free.
     times_free: u32,
     /// The row that it tries first.
@@ -78,14 +85,18 @@ const USUALLY_FREE: u32 = 64;
 
 impl Budget<'_> {
     /// Whether the first of many rows that this session tries has been free time and again, so that it need not make
-    /// sure of one before the choice.
-    pub fn is_first_row_usually_free(&self) -> bool {
-        self.0.has_many_rows() && self.contention(|seen| seen.times_free >= USUALLY_FREE)
+    /// sure of one before the choice. Of one of many budgets, whether it was not found in use lately.
+    pub fn is_first_row_usually_free(&self, of_many: bool) -> bool {
+        let usually =
+            |seen: &Contention| seen.times_free >= USUALLY_FREE || of_many && !seen.was_in_use;
+        self.0.has_many_rows()
+            && CONTENTION.with_borrow(|seen| seen.get(&self.0.number).map_or(of_many, usually))
     }
 
     /// Notes whether the first row that was tried was free.
     pub fn note_first_row(&self, free: bool) {
         self.contention(|seen| {
+            seen.was_in_use |= !free;
             seen.times_free = if free {
                 seen.times_free.saturating_add(1)
             } else {
@@ -141,6 +152,12 @@ impl Budget<'_> {
     /// How full it is, as far as this session knows.
     pub fn level(&self, window_start: i64, now: i64) -> Level {
         let level = |levels: &Levels| {
+            if levels.announced.is_empty() && levels.exhausted_until.is_empty() {
+                return match self.0.is_small() {
+                    true => Level::Low,
+                    false => Level::Plenty,
+                };
+            }
             let exhausted = levels.exhausted_until.get(&self.0.number);
             if exhausted.is_some_and(|&until| now < until) {
                 return Level::UsedUp;
@@ -192,6 +209,18 @@ impl Budget<'_> {
     }
 }
 
+/// Clears the announced levels of the budgets of these numbers, but for those that another session is announcing.
+pub(super) fn clear_levels(budgets: &[i32]) {
+    let args = [
+        datum::array(budgets),
+        datum::int8(i64::MIN),
+        datum::int8(i64::MAX),
+    ];
+    if CLEAR_LEVELS.with(|statement| statement.write(&args, |_| {})) > 0 {
+        LEVELS.with(Cached::announce);
+    }
+}
+
 impl AnnouncedLevel {
     fn is_used_up(&self) -> bool {
         self.level == Level::UsedUp as i16
@@ -202,7 +231,7 @@ impl AnnouncedLevel {
 /// decision that takes from a budget then reads its counter.
 fn load() -> Levels {
     let read = || {
-        let mut announced = HashMap::new();
+        let mut announced = HashMap::default();
         LOAD.with(|statement| {
             statement.read(&[], |row| {
                 let level = AnnouncedLevel {
@@ -217,6 +246,6 @@ fn load() -> Levels {
     };
     Levels {
         announced: best_effort(read).unwrap_or_default(),
-        exhausted_until: HashMap::new(),
+        exhausted_until: HashMap::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! Caps as decisions hold them: which actions each binds, by how much, over which window.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
@@ -189,7 +190,21 @@ pub struct Cap {
 #[derive(Default)]
 pub struct LastWindow(Cell<(i64, i64, i64)>);
 
+/// Many caps are over the same span: those of the values of an attribute.
+const MOST_SPANS: usize = 16;
+
+/// The windows of a moment that were looked up for another cap over that span.
+fn last_of_span(span: &Span, now: i64) -> Option<(i64, i64, i64)> {
+    LAST_OF_SPANS.with_borrow(|last| {
+        let (_, windows) = last.iter().find(|(of, _)| of == span)?;
+        let (_, starts, ends) = *windows;
+        (starts..ends).contains(&now).then_some(*windows)
+    })
+}
+
 thread_local! {
+    /// The windows that were looked up last, by span.
+    static LAST_OF_SPANS: RefCell<VecDeque<(Span, (i64, i64, i64))>> = const { RefCell::new(VecDeque::new()) };
     static WINDOW: Statement = const { Statement::new(
         "SELECT b.starts, w.starts, w.ends FROM decide.cap_window($1, $2::interval, $3, $4) AS w \
           CROSS JOIN LATERAL decide.cap_window(w.starts - interval '1 microsecond', $2::interval, $3, $4) AS b",
@@ -220,6 +235,16 @@ pub fn most_stripes(connections: i64) -> i64 {
     connections.clamp(FEW_SESSIONS, MOST_STRIPES)
 }
 
+/// The same of one of the budgets that a cap has for so many values of an attribute: what sessions take spreads over them, so
+/// that all of them together need few more stripes than one budget.
+pub fn most_stripes_of_value(connections: i64, values: i64) -> i64 {
+    let all = most_stripes(connections);
+    (all * FEW_VALUES / values.max(1)).clamp(i64::from(MANY_STRIPES).min(all), all)
+}
+
+/// Of so few values each may be as much in demand as a budget for all.
+const FEW_VALUES: i64 = 32;
+
 /// From so many stripes on, other sessions do not hold all of them for longer than a moment.
 const MANY_STRIPES: i32 = 16;
 
@@ -244,7 +269,15 @@ impl Cap {
                 if (starts..ends).contains(&now) {
                     return (before, starts, ends);
                 }
-                let windows = self.calendar(now);
+                let windows = last_of_span(&self.span, now).unwrap_or_else(|| {
+                    let windows = self.calendar(now);
+                    LAST_OF_SPANS.with_borrow_mut(|last| {
+                        last.retain(|(span, _)| *span != self.span);
+                        last.push_front((self.span.clone(), windows));
+                        last.truncate(MOST_SPANS);
+                    });
+                    windows
+                });
                 self.last_window.0.set(windows);
                 windows
             }

@@ -16,5 +16,5 @@ pub use budget_cache::Level;
 pub use cap::{Cap, Pacing, Per, Span};
 pub use limits::{Limits, counted_by};
 pub use pacing::{Price, announce_prices, prices};
-pub use quotas::count_stripes;
+pub use quotas::{count_stripes, settle_at_once};
 pub use stripes::{Budget, Stripe};

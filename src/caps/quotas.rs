@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use pgrx::pg_sys::{INT4OID, INT8ARRAYOID, TIMESTAMPTZOID};
+use pgrx::pg_sys::{INT4ARRAYOID, INT4OID, INT8ARRAYOID, TIMESTAMPTZOID};
 
+use super::budget_cache::clear_levels;
 use super::cap::Cap;
 use super::stripes::Budget;
 use crate::math::ledger;
@@ -12,7 +13,20 @@ use crate::pg::{Row, Statement, array, datum};
 
 thread_local! {
     static COUNT: Statement = const { Statement::new(
-        "SELECT s.slot, pg_catalog.count(*)::int FROM decide.budget_stripe AS s GROUP BY s.slot", &[]) };
+        "SELECT b.slot, (SELECT s.stripe + 1 FROM decide.budget_stripe AS s WHERE s.slot = b.slot ORDER BY s.stripe DESC LIMIT 1) \
+           FROM pg_catalog.unnest($1) AS b (slot)", &[INT4ARRAYOID]) };
+    static SHARES_OF_ALL: Statement = const { Statement::new(
+        "SELECT s.slot, pg_catalog.count(*)::int, pg_catalog.sum(s.quota)::bigint \
+           FROM decide.budget_stripe AS s WHERE s.slot = ANY ($1) GROUP BY s.slot", &[INT4ARRAYOID]) };
+    static MAKE_LEVELS: Statement = const { Statement::new(
+        "INSERT INTO decide.budget_level (slot) SELECT b.slot FROM pg_catalog.unnest($1) AS b (slot) ON CONFLICT DO NOTHING",
+        &[INT4ARRAYOID]) };
+    static MAKE_ALL: Statement = const { Statement::new(
+        "INSERT INTO decide.budget_stripe (slot, stripe, quota, paced_at) \
+         SELECT b.slot, g.stripe, pg_catalog.div(b.units * (g.stripe + 1), b.stripes) - pg_catalog.div(b.units * g.stripe, b.stripes), $4 \
+           FROM (SELECT u.slot, u.stripes, u.units::numeric AS units FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) AS u (slot, stripes, units)) AS b \
+          CROSS JOIN LATERAL pg_catalog.generate_series(0, b.stripes - 1) AS g (stripe)",
+        &[INT4ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID]) };
     static SHARES: Statement = const { Statement::new(
         "SELECT pg_catalog.count(*)::int, COALESCE(pg_catalog.sum(s.quota), 0)::bigint \
            FROM decide.budget_stripe AS s WHERE s.slot = $1", &[INT4OID]) };
@@ -76,15 +90,57 @@ impl Budget<'_> {
     }
 }
 
+/// Brings the counters of many budgets in line at once: those that have no row yet get theirs, and those that have what
+/// they should have stay as they are. Answers the others, to be settled one by one.
+pub fn settle_at_once<'a>(budgets: &[&'a Cap], now: i64) -> Vec<&'a Cap> {
+    let numbers: Vec<i32> = budgets.iter().map(|cap| cap.number).collect();
+    let mut found: HashMap<i32, (i32, i64)> = HashMap::new();
+    SHARES_OF_ALL.with(|statement| {
+        let mut note = |row: Row<'_>| {
+            found.insert(row.must(1), (row.must(2), row.must(3)));
+        };
+        statement.write(&[datum::array(&numbers)], &mut note)
+    });
+    let (mut new, mut settled, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for &cap in budgets {
+        match found.get(&cap.number) {
+            None => new.push(cap),
+            // What is left may be enough by now: actions may have become cheaper.
+            Some(&(rows, total)) if rows >= cap.stripes_wanted && total == cap.limit => {
+                settled.push(cap.number);
+            }
+            Some(_) => others.push(cap),
+        }
+    }
+    if !new.is_empty() {
+        let numbers: Vec<i32> = new.iter().map(|cap| cap.number).collect();
+        let stripes: Vec<i32> = new.iter().map(|cap| cap.stripes_wanted).collect();
+        let limits: Vec<i64> = new.iter().map(|cap| cap.limit).collect();
+        MAKE_LEVELS.with(|statement| statement.write(&[datum::array(&numbers)], |_| {}));
+        let args = [
+            datum::array(&numbers),
+            datum::array(&stripes),
+            datum::array(&limits),
+            datum::timestamp(now),
+        ];
+        MAKE_ALL.with(|statement| statement.write(&args, |_| {}));
+        settled.extend(numbers);
+    }
+    clear_levels(&settled);
+    others
+}
+
 /// Notes in each cap how many rows its counter has.
 pub fn count_stripes(caps: &[Cap]) {
-    if !caps.iter().any(|cap| cap.per.is_budget()) {
+    let budgets = caps.iter().filter(|cap| cap.per.is_budget());
+    let numbers: Vec<i32> = budgets.map(|cap| cap.number).collect();
+    if numbers.is_empty() {
         return;
     }
     let mut counts: HashMap<i32, i32> = HashMap::new();
     COUNT.with(|statement| {
-        statement.read(&[], |row| {
-            counts.extend([(row.must::<i32>(1), row.must::<i32>(2))])
+        statement.read(&[datum::array(&numbers)], |row| {
+            counts.extend([(row.must::<i32>(1), row.get::<i32>(2).unwrap_or(0))])
         })
     });
     for cap in caps.iter().filter(|cap| cap.per.is_budget()) {

@@ -86,7 +86,8 @@ fn choose_within_caps(
     let slots = request.surface.slots;
     let time_left = envelope.time_left();
     let (decides, user) = (envelope.decides, options.user);
-    let mut reservation = Reservation::open(request, decides, time_left, user, kept);
+    let eligible = options.eligible;
+    let mut reservation = Reservation::open(request, decides, time_left, user, eligible, kept);
     let mut draws = 0;
     loop {
         session::check_interrupts();

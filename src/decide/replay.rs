@@ -121,7 +121,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     let fields: Vec<Value<'_>> = trace
         .context_values
         .iter()
-        .map(|field| field.as_deref().map_or(Value::Missing, Value::Text))
+        .map(|field| policy::kept_value(field.as_deref()))
         .collect();
     let reason = match require_model(surface.policy.as_ref()) {
         _ if trace.mode() == Mode::Paused => Some(Reason::Paused),

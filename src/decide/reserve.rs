@@ -30,7 +30,9 @@
 //! - A budget of many rows, far from its limit, of which this session has found its own row free 64 times in a row: a
 //!   free row is looked for after the draw, and one waited for if there is none (at most for `LONGEST_WAIT`). A draw is
 //!   discarded only if long transactions have taken all rows since the session's last decision, and at most once: the
-//!   first row that is found in use has the budget claimed again from then on.
+//!   first row that is found in use has the budget claimed again from then on. If the eligible actions have more than
+//!   64 budgets, as with one for each value of an attribute, those of many rows that this session has not found in use
+//!   count as free.
 //!
 //! # The moment
 //!
@@ -67,9 +69,13 @@ use super::draw::{Draw, Dropped};
 use super::request::Request;
 use crate::caps::Per;
 use crate::math::choice::{Choice, Scored};
+use crate::math::ledger;
 use crate::policy::UserRow;
-use counter::Capacity;
+use counter::{Capacity, CounterState};
 use reservation::State;
+
+/// Of more budgets than that a decision claims only those that were found in use.
+const MOST_CLAIMED: usize = 64;
 
 /// How often a decision draws at most.
 pub const MOST_DRAWS: u32 = 8;
@@ -82,13 +88,27 @@ impl<'a> Reservation<'a> {
         decides: bool,
         time_left: Option<Duration>,
         user: &UserRow,
+        eligible: &[usize],
         kept: &'a mut Kept,
     ) -> Reservation<'a> {
         let mut reservation = Reservation::new(request, decides, time_left, kept);
+        reservation.find_needed(eligible);
         reservation.take_over_rows();
         reservation.open_user(user);
         reservation.find_capacities();
         reservation
+    }
+
+    /// Notes the caps that bind an eligible action. The others are not looked at: many actions, each with caps of its
+    /// own, may not be eligible.
+    fn find_needed(&mut self, eligible: &[usize]) {
+        let mut is_needed = vec![false; self.limits.caps.len()];
+        for &action in eligible {
+            for (index, _) in self.limits.of_action(action) {
+                is_needed[index] = true;
+            }
+        }
+        self.is_needed = is_needed;
     }
 
     /// Claims, waits, fixes the moment: from then on no capacity changes until something is taken.
@@ -98,25 +118,37 @@ impl<'a> Reservation<'a> {
         }
         self.is_moment_stale |= self.is_behind_user();
         self.counters.clear();
+        let budgets = (0..self.limits.caps.len()).filter(|&index| self.needs_budget(index));
+        self.has_many_budgets = budgets.count() > MOST_CLAIMED;
         for index in 0..self.limits.caps.len() {
-            let counter = self.claim_counter(index);
+            let counter = match self.needs_budget(index) {
+                true => self.claim_counter(index),
+                false => CounterState::Unclaimed,
+            };
             self.counters.push(counter);
         }
         self.renew_moment();
-        self.capacities.clear();
-        for index in 0..self.limits.caps.len() {
-            let capacity = self.capacity(index);
-            self.capacities.push(capacity);
-        }
+        let mut capacities = std::mem::take(&mut self.capacities);
+        capacities.clear();
+        let blocks = ledger::blocks(&self.exposures);
+        capacities.extend((0..self.limits.caps.len()).map(|index| self.capacity(index, &blocks)));
+        self.capacities = capacities;
+    }
+
+    fn needs_budget(&self, index: usize) -> bool {
+        self.is_needed[index] && self.cap(index).per.is_budget()
     }
 
     /// What is left of a cap at the moment.
-    fn capacity(&self, index: usize) -> Capacity {
+    fn capacity(&self, index: usize, of_user: &[(i64, &[i64])]) -> Capacity {
+        if !self.is_needed[index] {
+            return Capacity::Plenty;
+        }
         let cap = self.cap(index);
         let limit = self.request.mode_limits.limit(cap.limit);
         match cap.per {
             Per::Decision => Capacity::Units(limit),
-            Per::User => self.capacity_of_user(cap, limit),
+            Per::User => self.capacity_of_user(cap, limit, of_user),
             Per::All => self.capacity_of_budget(index),
         }
     }

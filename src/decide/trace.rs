@@ -8,7 +8,7 @@ use super::decision::Decision;
 use crate::pg::append::{self, append};
 use crate::pg::daily::TRACES;
 use crate::pg::record::{Insert, Timestamp, insert_row};
-use crate::policy::value_text;
+use crate::policy::kept_text;
 
 insert_row! {
     /// A row of decide.trace: its columns, in their order. `COMMENT ON COLUMN` says what each means.
@@ -94,7 +94,7 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns, traces: &mut Traces
         .map(|model| model.label.as_str());
     let reason = decision.reason.as_ref().map(ToString::to_string);
     let choice = chosen_by.map(|policy| request.choice(policy).to_numbers());
-    let fields: Vec<Option<String>> = request.fields.iter().map(value_text).collect();
+    let fields: Vec<Option<String>> = request.fields.iter().map(kept_text).collect();
 
     let errors = decision.errors();
     columns.fill(decision);

@@ -1,5 +1,7 @@
 //! Training: from the decisions of a surface and what came of them to a model version.
 
+use std::collections::BTreeMap;
+
 use pgrx::pg_sys::{
     FLOAT4ARRAYOID, FLOAT8ARRAYOID, INT8OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID,
 };
@@ -11,7 +13,7 @@ use crate::math::decay::remaining;
 use crate::math::model::{Covariance, Family, LinearModel, Source, parse_term};
 use crate::math::random::Draws;
 use crate::math::to_f32;
-use crate::math::train::{Design, Fit, Limits, Metrics, TrainError, Vocabulary, fit, posterior};
+use crate::math::train::{Design, Fit, Limits, Metrics, Scale, TrainError, Vocabulary, fit, posterior};
 use crate::pg::{Session, Statement, array, datum, session};
 
 thread_local! {
@@ -48,11 +50,15 @@ pub struct TrainArgs<'a> {
     pub posterior: bool,
     /// A row that is so much older than the newest counts half, in microseconds.
     pub half_life: Option<f64>,
+    /// Facts whose numbers are codes, and those whose texts are numbers.
+    pub categorical: Vec<String>,
+    pub numerical: Vec<String>,
 }
 
 /// Trains a model and writes it as a new version, not approved; answers the version.
 pub fn train(args: &TrainArgs<'_>, caller: &str) -> Result<i32, Error> {
     let sources = sources(args)?;
+    let declared = declared(args, &sources)?;
     let history = History::read(&args.span)?;
     let (held, rows): (Vec<&Example>, Vec<&Example>) = history
         .rows
@@ -67,7 +73,7 @@ pub fn train(args: &TrainArgs<'_>, caller: &str) -> Result<i32, Error> {
             "Widen decided_from and decided_to, import decisions, or let a policy decide for a while.",
         ));
     }
-    let model = encode(args, &sources, &history, &rows)?;
+    let model = encode(args, &sources, &declared, &history, &rows)?;
     let design = design(args, &model, &history, &rows);
     let fitted = solve(args, &model, &design)?;
     let covariance = args.posterior.then(|| covariance(args, &fitted, &design));
@@ -116,6 +122,32 @@ fn sources(args: &TrainArgs<'_>) -> Result<Vec<Vec<Source>>, Error> {
     Ok(terms)
 }
 
+/// What facts were declared to be.
+fn declared(args: &TrainArgs<'_>, terms: &[Vec<Source>]) -> Result<BTreeMap<Source, Scale>, Error> {
+    let categorical = args.categorical.iter();
+    let categorical = categorical.map(|name| (name, Scale::Categorical));
+    let numerical = args.numerical.iter().map(|name| (name, Scale::Numeric));
+    let mut declared = BTreeMap::new();
+    for (name, scale) in categorical.chain(numerical) {
+        let refuse = |what: &str| {
+            Err(Error::Training(
+                format!("\"{}\" {what}", printable(name)),
+                "categorical and numerical name facts of the terms, as context.field or action.attribute, each once.",
+            ))
+        };
+        let source = name.parse::<Source>().ok();
+        let in_terms = |source: &Source| terms.iter().flatten().any(|term| term == source);
+        let Some(source) = source.filter(in_terms) else {
+            return refuse("is in no term");
+        };
+        let before = declared.insert(source, scale);
+        if before.is_some_and(|before| before != scale) {
+            return refuse("is declared both categorical and numerical");
+        }
+    }
+    Ok(declared)
+}
+
 /// The split is by the moment of the decision, so that the slots of one slate stay together, and the
 /// same log is split the same way wherever it is imported.
 fn is_held_out(args: &TrainArgs<'_>, example: &Example) -> bool {
@@ -126,6 +158,7 @@ fn is_held_out(args: &TrainArgs<'_>, example: &Example) -> bool {
 fn encode(
     args: &TrainArgs<'_>,
     sources: &[Vec<Source>],
+    declared: &BTreeMap<Source, Scale>,
     history: &History,
     rows: &[&Example],
 ) -> Result<LinearModel, Error> {
@@ -138,6 +171,7 @@ fn encode(
         min_count: args.min_count,
         max_levels: 10_000,
         hashed: args.hash_buckets,
+        declared: None,
     };
     // Actions are few and known: each keeps a level of its own.
     let named = Limits {
@@ -147,9 +181,11 @@ fn encode(
     };
     let terms = vocabulary.terms(sources, &|source| {
         if *source == Source::Action {
-            named
-        } else {
-            limits
+            return named;
+        }
+        Limits {
+            declared: declared.get(source).copied(),
+            ..limits
         }
     });
     let model = LinearModel {
@@ -286,6 +322,7 @@ fn write(
         "weighted": args.weighted, "holdout": args.holdout, "min_count": args.min_count,
         "hash_buckets": args.hash_buckets, "posterior": args.posterior,
         "half_life_seconds": args.half_life.map(|us| us / 1e6),
+        "categorical": args.categorical, "numerical": args.numerical,
     });
     let family = match args.family {
         Family::Linear => "linear",

@@ -50,6 +50,8 @@ fn train(
     hash_buckets: Option<i32>,
     posterior: Option<bool>,
     half_life: Option<Interval>,
+    categorical: Option<Vec<Option<String>>>,
+    numerical: Option<Vec<Option<String>>>,
     call: FunctionCallInfo,
 ) -> i32 {
     let args = TrainArgs {
@@ -85,6 +87,11 @@ fn train(
         },
         posterior: need(posterior, "posterior"),
         half_life: half_life.map(|half_life| half_life.as_micros() as f64),
+        categorical: need(categorical, "categorical")
+            .into_iter()
+            .flatten()
+            .collect(),
+        numerical: need(numerical, "numerical").into_iter().flatten().collect(),
     };
     if !is_name(args.model) {
         refuse("model is not a valid name")

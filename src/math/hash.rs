@@ -1,6 +1,8 @@
 //! Small stable hashes of text: 32 bits for hashed one-hot encodings, 64 for keys and for counting distinct things.
 //! Not for secrets: anyone can compute them and find collisions.
 
+use std::hash::{BuildHasher, Hasher};
+
 /// FNV-1a with 32 bits over the UTF-8 bytes of `text` (G. Fowler, L. C. Noll, K.-P. Vo; offset basis 0x811c9dc5, prime
 /// 0x01000193).
 pub fn fnv32a(text: &str) -> u32 {
@@ -23,6 +25,38 @@ pub fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
+}
+
+/// For maps by numbers that we have given ourselves, such as those of caps: many of them are looked up in one decision.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByNumber;
+
+/// The state of [`ByNumber`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NumberHasher(u64);
+
+impl BuildHasher for ByNumber {
+    type Hasher = NumberHasher;
+
+    fn build_hasher(&self) -> NumberHasher {
+        NumberHasher(0)
+    }
+}
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_i32(byte.into());
+        }
+    }
+
+    fn write_i32(&mut self, number: i32) {
+        self.0 = mix(self.0.wrapping_add(number as u32 as u64));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[cfg(test)]

@@ -1,40 +1,49 @@
 //! Features kept for each key, such as a user's affinity to categories, brands or items: one row of numbers for a user
-//! holds them for several features.
-//!
-//! The row is a list of blocks, one for each feature that has any key, in the order of their numbers:
-//! `[number, width, count]` and then `count` entries of a key and `width` cells of a state (see [`super::aggregate`]), in
-//! the order of their keys. So the same entries are always the same row. Numbers, widths and counts are integers; keys
-//! are integers below 2⁵² (see [`key_of`]), so that an f64 holds them exactly.
+//! holds them for several features, in the form that [`row`] describes. The same entries are always the same row.
 //!
 //! # Bounds
-//! With a limit of n, reading gives the n heaviest keys at most, and 2n are kept: beyond that the lightest are dropped,
-//! with their values. So the result does not depend on the order of arrival as long as a user has no more
-//! than 2n distinct keys; beyond, it may, by keys that were once among the lightest.
+//! With a limit of n, reading gives the n heaviest keys at most, and 2n are kept: beyond that the key with the least
+//! rank is dropped, with its state.
 //!
-//! A key's weight is its decayed count, the magnitude of its decayed sum, or for a mean or a rate the decayed count of
-//! its events, all as of one moment; for the other kinds it is the time of its newest event. Weights that differ by
-//! less than a millionth count as equal, as they may differ so by rounding alone; then the smaller key comes first.
+//! The weight of a key is its decayed count, the magnitude of its decayed sum, or for a mean or a rate the decayed
+//! count of its events, all as of one moment; for the other kinds it is the time of its newest event. The rank of a key
+//! is its weight plus its *error*: the most that its state may lack of its weight, because events of the key came while
+//! the key was not kept. Weights and ranks that differ by less than a millionth count as equal, as they may differ so
+//! by rounding alone; then the smaller key comes first.
+//!
+//! # Errors
+//! For kinds that fade this is the algorithm of Misra and Gries, in the form that states can be merged in (Agarwal and
+//! others, "Mergeable Summaries", 2012), with weights that fade. A block has a *floor*: no key that is not kept weighs
+//! more. A key that comes enters with the floor as its error, and a key that is dropped lifts the floor to its rank. So
+//! with W the sum of the magnitudes of all that was ever added to the feature (1 for an event of a count, a mean or a
+//! rate), all as of one moment, and whatever the order and the batches in which it was added:
+//!
+//! 1. What the state of a key lacks weighs its error at most: the events that it lacks, or for a sum their sum.
+//! 2. A key that is not kept weighs the floor at most.
+//! 3. The error of a key is the floor at most, and the floor is W / 2n at most, n being the smallest limit that there
+//!    was; if no amount is negative, also (W − H) / (2n − h), where H is the weight of the h heaviest keys, h < 2n.
+//!
+//! So each key that weighs more than W / 2n is kept, and a user with no more than 2n keys has no errors. Everything
+//! fades alike, so nothing has to be done while time passes. A TTL does not change what is kept.
+//!
+//! For the other kinds a key that is kept is one of the 2n with the newest events, in any order. Its newest event is
+//! exact. The earliest one, and windows, have no events of it from before 2n other keys had newer ones than it had.
+//!
+//! A row from before there were floors is read as one without errors.
 //!
 //! # Damage
 //! A damaged row is read up to its first invalid block, and without invalid entries. Adding an event repairs its block,
 //! and drops what cannot be read behind the last valid block.
 
+mod row;
+
 use std::cmp::Reverse;
-use std::iter;
-use std::ops::Range;
 
 use super::aggregate::cell::{moment, number};
-use super::aggregate::{Aggregate, Kind, NEVER, Observation};
+use super::aggregate::{Aggregate, Kind, Observation};
+use super::decay::Decayed;
 use super::hash;
-
-/// The widest state that may be kept for each key.
-pub const MAX_WIDTH: usize = 4;
-
-/// Number, width and count.
-const HEADER: usize = 3;
-
-/// One more than the largest key.
-const KEYS: u64 = 1 << 52;
+use row::{Contents, Entry, KEYS, MAX_WIDTH};
 
 /// The key that a text is kept under: 52 bits of a hash of it. Two of a user's few hundred keys meet by chance in one
 /// of 10¹¹ users.
@@ -56,28 +65,21 @@ pub fn add(
     o: &Observation,
     limit: usize,
 ) {
-    let mut entry = Entry {
-        key: key % KEYS,
-        cells: [NEVER; MAX_WIDTH],
-    };
+    let mut entry = Entry::new(key % KEYS);
     aggregate.add(&mut entry.cells, o);
-    join(row, number, aggregate, iter::once(entry), limit);
+    let event = Contents::exact(vec![entry]);
+    join(row, number, aggregate, event, limit);
 }
 
 /// Adds the block that another row has of this feature: the events of another part of the stream.
 pub fn merge(row: &mut Vec<f64>, other: &[f64], number: u32, aggregate: &Aggregate, limit: usize) {
-    join(
-        row,
-        number,
-        aggregate,
-        sound(other, number, aggregate),
-        limit,
-    );
+    let other = row::contents(other, number, aggregate);
+    join(row, number, aggregate, other, limit);
 }
 
 /// Removes the block of this feature.
 pub fn clear(row: &mut Vec<f64>, number: u32) {
-    put(row, number, 0, &[]);
+    row::put(row, number, 0, &Contents::exact(Vec::new()));
 }
 
 /// The heaviest `limit` keys as of `now` and the value of each, the heaviest first. Keys without a value, which are older
@@ -89,10 +91,10 @@ pub fn entries(
     now: i64,
     limit: usize,
 ) -> impl Iterator<Item = (u64, f64)> {
-    let mut found: Vec<_> = sound(row, number, aggregate)
+    let mut found: Vec<_> = row::sound(row, number, aggregate)
         .filter_map(|entry| {
             let value = aggregate.read(&entry.cells, now)?;
-            Some((entry.weight(aggregate, now), entry.key, value))
+            Some((weight(&entry, aggregate, now), entry.key, value))
         })
         .collect();
     found.sort_unstable_by_key(|&(weight, key, _)| (Reverse(weight), key));
@@ -102,55 +104,63 @@ pub fn entries(
 
 /// The value of one key as of `now`.
 pub fn read(row: &[f64], number: u32, aggregate: &Aggregate, key: u64, now: i64) -> Option<f64> {
-    aggregate.read(state(row, number, aggregate, key)?, now)
+    aggregate.read(row::state(row, number, aggregate, key)?, now)
 }
 
 /// The time of one key's newest event.
 pub fn newest(row: &[f64], number: u32, aggregate: &Aggregate, key: u64) -> Option<i64> {
-    aggregate.newest(state(row, number, aggregate, key)?)
+    aggregate.newest(row::state(row, number, aggregate, key)?)
 }
 
-/// A key and its state; the cells beyond the state's width are not used.
-#[derive(Clone, Copy)]
-struct Entry {
-    key: u64,
-    cells: [f64; MAX_WIDTH],
-}
-
-impl Entry {
-    /// None if it is invalid or has no event.
-    fn of(cells: &[f64], aggregate: &Aggregate) -> Option<Entry> {
-        let (&key, state) = cells.split_first()?;
-        let key = whole(key, KEYS - 1)?;
-        aggregate.newest(state)?;
-        let mut cells = [NEVER; MAX_WIDTH];
-        for (cell, &kept) in cells.iter_mut().zip(state) {
-            *cell = number(kept);
-        }
-        Some(Entry { key, cells })
+/// Whether the aggregate of a feature weighs keys by what fades, and so has errors.
+fn fades(aggregate: &Aggregate) -> bool {
+    match aggregate.kind {
+        Kind::DecayedCount | Kind::DecayedSum | Kind::DecayedMean | Kind::Rate { .. } => true,
+        Kind::WindowCount { .. }
+        | Kind::WindowSum { .. }
+        | Kind::Recency
+        | Kind::First
+        | Kind::Last
+        | Kind::Distinct => false,
     }
+}
 
-    /// A number that orders entries by their weight as of `now`: the logarithm of weights that fade, so that none is too
-    /// small to be compared.
-    fn weight(&self, aggregate: &Aggregate, now: i64) -> i64 {
-        let Some(newest) = aggregate.newest(&self.cells) else {
-            return i64::MIN;
-        };
-        let age = (moment(now) - newest).max(0);
-        let expired = aggregate.ttl.is_some_and(|ttl| age > ttl);
-        let [_, x, y, _] = self.cells.map(number);
-        match aggregate.kind {
-            _ if expired => i64::MIN,
-            Kind::DecayedCount | Kind::DecayedSum => logarithm(x, age, aggregate.half_life),
-            Kind::DecayedMean => logarithm(y, age, aggregate.half_life),
-            Kind::Rate { .. } => logarithm(x + y, age, aggregate.half_life),
-            Kind::WindowCount { .. }
-            | Kind::WindowSum { .. }
-            | Kind::Recency
-            | Kind::First
-            | Kind::Last
-            | Kind::Distinct => newest,
-        }
+/// What the weight of an entry is as of its newest event, of kinds that fade.
+fn magnitude(entry: &Entry, aggregate: &Aggregate) -> f64 {
+    let [_, x, y, _] = entry.cells.map(number);
+    match aggregate.kind {
+        Kind::DecayedMean => y.abs(),
+        Kind::Rate { .. } => x.abs() + y.abs(),
+        _ => x.abs(),
+    }
+}
+
+/// A number that orders entries by their weight as of `now`: the logarithm of weights that fade, so that none is too
+/// small to be compared.
+fn weight(entry: &Entry, aggregate: &Aggregate, now: i64) -> i64 {
+    let Some(newest) = aggregate.newest(&entry.cells) else {
+        return i64::MIN;
+    };
+    if !fades(aggregate) {
+        return newest;
+    }
+    let age = (moment(now) - newest).max(0);
+    logarithm(magnitude(entry, aggregate), age, aggregate.half_life)
+}
+
+/// The weight of an entry and its error, as of `now`.
+fn rank(entry: &Entry, aggregate: &Aggregate, now: i64) -> f64 {
+    let newest = aggregate.newest(&entry.cells).unwrap_or(now);
+    let weight = faded(magnitude(entry, aggregate), newest, now, aggregate);
+    (weight + entry.error).min(f64::MAX)
+}
+
+/// A number that orders entries by their rank.
+fn order(entry: &Entry, aggregate: &Aggregate, now: i64) -> i64 {
+    if entry.error > 0.0 {
+        logarithm(rank(entry, aggregate, now), 0, aggregate.half_life)
+    } else {
+        weight(entry, aggregate, now)
     }
 }
 
@@ -167,145 +177,79 @@ fn logarithm(x: f64, age: i64, half_life: f64) -> i64 {
     (logarithm * f64::from(1 << 20)).round() as i64 // saturates
 }
 
-/// The position of a block in the row.
-struct Block {
-    number: u32,
-    width: usize,
-    /// With its header.
-    all: Range<usize>,
+/// What is left as of `now` of a number as of `at`.
+fn faded(value: f64, at: i64, now: i64, aggregate: &Aggregate) -> f64 {
+    Decayed { value, at }.read(now, aggregate.half_life)
 }
 
-/// The blocks of a row, up to the first that is invalid.
-fn blocks(row: &[f64]) -> impl Iterator<Item = Block> {
-    let mut start = 0;
-    iter::from_fn(move || {
-        let &[number, width, count] = row.get(start..start + HEADER)? else {
-            return None;
-        };
-        let number = u32::try_from(whole(number, u64::from(u32::MAX))?).ok()?;
-        let width = whole(width, MAX_WIDTH as u64)? as usize;
-        let count = whole(count, row.len() as u64)? as usize;
-        let end = start + HEADER + count * (1 + width);
-        if end > row.len() {
-            return None;
-        }
-        let all = start..end;
-        start = end;
-        Some(Block { number, width, all })
-    })
-}
-
-/// The entries of a feature, each of `1 + aggregate.cells()` cells; none if it was kept in another form.
-fn block<'a>(row: &'a [f64], number: u32, aggregate: &Aggregate) -> &'a [f64] {
-    blocks(row)
-        .find(|block| block.number == number)
-        .filter(|block| block.width == aggregate.cells())
-        .map_or(&[], |block| &row[block.all][HEADER..])
-}
-
-/// The valid entries.
-fn sound(row: &[f64], number: u32, aggregate: &Aggregate) -> impl Iterator<Item = Entry> {
-    block(row, number, aggregate)
-        .chunks_exact(1 + aggregate.cells())
-        .filter_map(|cells| Entry::of(cells, aggregate))
-}
-
-/// The state of one key.
-fn state<'a>(row: &'a [f64], number: u32, aggregate: &Aggregate, key: u64) -> Option<&'a [f64]> {
-    let (entries, length) = (block(row, number, aggregate), 1 + aggregate.cells());
-    let key = (key % KEYS) as f64;
-    let (mut low, mut high) = (0, entries.len() / length);
-    while low < high {
-        let middle = (low + high) / 2;
-        if entries[middle * length] < key {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    let (&found, state) = entries
-        .get(low * length..(low + 1) * length)?
-        .split_first()?;
-    (found == key).then_some(state)
-}
-
-/// Adds entries to those of a feature, and drops the lightest beyond twice the limit.
-fn join(
-    row: &mut Vec<f64>,
-    number: u32,
-    aggregate: &Aggregate,
-    more: impl Iterator<Item = Entry>,
-    limit: usize,
-) {
-    let more = more.filter(|entry| !aggregate.is_empty(&entry.cells));
-    let mut more = more.peekable();
-    if !allows(aggregate) || more.peek().is_none() {
+/// Adds other contents to those of a feature, and drops the keys of least rank beyond twice the limit.
+fn join(row: &mut Vec<f64>, number: u32, aggregate: &Aggregate, mut more: Contents, limit: usize) {
+    more.entries
+        .retain(|entry| !aggregate.is_empty(&entry.cells));
+    if !allows(aggregate) || more.is_empty() {
         return;
     }
-    let mut entries: Vec<Entry> = sound(row, number, aggregate).chain(more).collect();
-    entries.sort_by_key(|entry| entry.key);
-    entries.dedup_by(|entry, kept| {
+    let mut kept = row::contents(row, number, aggregate);
+    let now = kept.newest(aggregate).max(more.newest(aggregate));
+    kept.advance(now, aggregate);
+    more.advance(now, aggregate);
+    let mut kept = sum(kept, more, aggregate);
+    drop_least(&mut kept, aggregate, limit.saturating_mul(2));
+    row::put(row, number, aggregate.cells(), &kept);
+}
+
+/// The contents of both, as of the same moment. A key that one of them does not have may have had there what its floor
+/// says.
+fn sum(ours: Contents, theirs: Contents, aggregate: &Aggregate) -> Contents {
+    let floors = [theirs.floor, ours.floor];
+    let of_ours = ours.entries.into_iter().map(|entry| (entry, floors[0]));
+    let of_theirs = theirs.entries.into_iter().map(|entry| (entry, floors[1]));
+    let mut all: Vec<(Entry, f64)> = of_ours.chain(of_theirs).collect();
+    all.sort_by_key(|(entry, _)| entry.key);
+    all.dedup_by(|(entry, _), (kept, other_floor)| {
         let same = entry.key == kept.key;
         if same {
             aggregate.merge(&mut kept.cells, &entry.cells);
+            kept.error = (kept.error + entry.error).min(f64::MAX);
+            *other_floor = 0.0;
         }
         same
     });
-    drop_lightest(&mut entries, aggregate, limit.saturating_mul(2));
-    put(row, number, aggregate.cells(), &entries);
+    let with_floor = |(mut entry, floor): (Entry, f64)| {
+        entry.error = (entry.error + floor).min(f64::MAX);
+        entry
+    };
+    Contents {
+        entries: all.into_iter().map(with_floor).collect(),
+        floor: (floors[0] + floors[1]).min(f64::MAX),
+        at: ours.at,
+    }
 }
 
-/// Keeps the heaviest `most` entries, as of the newest event of all.
-fn drop_lightest(entries: &mut Vec<Entry>, aggregate: &Aggregate, most: usize) {
-    if entries.len() <= most {
+/// Keeps the `most` entries with the highest ranks, as of the moment of the contents.
+fn drop_least(contents: &mut Contents, aggregate: &Aggregate, most: usize) {
+    if contents.entries.len() <= most {
         return;
     }
-    let times = entries
-        .iter()
-        .filter_map(|entry| aggregate.newest(&entry.cells));
-    let now = times.max().unwrap_or(0);
-    entries.sort_by_cached_key(|entry| (Reverse(entry.weight(aggregate, now)), entry.key));
-    entries.truncate(most);
+    let (now, entries) = (contents.at, &mut contents.entries);
+    entries.sort_by_cached_key(|entry| (Reverse(order(entry, aggregate, now)), entry.key));
+    for dropped in entries.drain(most..) {
+        if fades(aggregate) {
+            contents.floor = contents.floor.max(rank(&dropped, aggregate, now));
+        }
+    }
     entries.sort_unstable_by_key(|entry| entry.key);
 }
 
-/// Replaces the block of `number`; there is none for a feature without entries.
-fn put(row: &mut Vec<f64>, number: u32, width: usize, entries: &[Entry]) {
-    let mut block = Vec::new();
-    if !entries.is_empty() {
-        block.extend([f64::from(number), width as f64, entries.len() as f64]);
-    }
-    for entry in entries {
-        block.push(entry.key as f64);
-        block.extend(&entry.cells[..width]);
-    }
-    let range = range_of(row, number);
-    row.splice(range, block);
-}
-
-/// The range of the block of `number`, or the empty range where it belongs; at the end of the row, the range of what is
-/// invalid there.
-fn range_of(row: &[f64], number: u32) -> Range<usize> {
-    let mut end = 0;
-    for Block {
-        number: other, all, ..
-    } in blocks(row)
-    {
-        if other == number {
-            return all;
+impl Contents {
+    /// Fades floor and errors to that moment.
+    fn advance(&mut self, now: i64, aggregate: &Aggregate) {
+        self.floor = faded(self.floor, self.at, now, aggregate);
+        for entry in &mut self.entries {
+            entry.error = faded(entry.error, self.at, now, aggregate);
         }
-        if other > number {
-            return all.start..all.start;
-        }
-        end = all.end;
+        self.at = now;
     }
-    end..row.len()
-}
-
-/// A cell's integer, if it holds one from 0 to `most`.
-fn whole(cell: f64, most: u64) -> Option<u64> {
-    let sound = cell >= 0.0 && cell <= most as f64 && cell.fract() == 0.0;
-    sound.then_some(cell as u64)
 }
 
 #[cfg(test)]

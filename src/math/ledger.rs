@@ -368,6 +368,25 @@ pub fn block(all: &[i64], number: i64) -> &[i64] {
     range_of(all, number).map_or(&[], |(first, last)| &all[first + 2..last])
 }
 
+/// The blocks in the row of a user, each with the number of its cap, in the order of these; up to a damaged block.
+pub fn blocks(all: &[i64]) -> Vec<(i64, &[i64])> {
+    let mut blocks: Vec<(i64, &[i64])> = Vec::new();
+    let mut rest = all;
+    while let Some((&[number, count], behind)) = rest.split_first_chunk::<2>() {
+        let length = usize::try_from(count).ok();
+        let length = length.and_then(|count| count.checked_mul(WIDTH));
+        let Some((block, next)) = length.and_then(|length| behind.split_at_checked(length)) else {
+            break;
+        };
+        blocks.push((number, block));
+        rest = next;
+    }
+    // Of two blocks of a cap the first counts, as for `block`.
+    blocks.sort_by_key(|&(number, _)| number);
+    blocks.dedup_by_key(|&mut (number, _)| number);
+    blocks
+}
+
 /// Replaces the block of a cap.
 pub fn put(all: &mut Vec<i64>, number: i64, ledger: &[i64]) {
     let head = [number, (ledger.len() / WIDTH) as i64];

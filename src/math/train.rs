@@ -17,4 +17,4 @@ pub use design::Design;
 pub use fit::{Fit, TrainError, fit};
 pub use metrics::Metrics;
 pub use posterior::posterior;
-pub use vocabulary::{Limits, Vocabulary};
+pub use vocabulary::{Limits, Scale, Vocabulary};

@@ -13,9 +13,9 @@ use crate::pg::{Statement, array, datum, session};
 use crate::policy::{Bundle, Entity};
 
 thread_local! {
-    static LOCK: Statement = const { Statement::new(
+    static READ: Statement = const { Statement::new(
         "SELECT s.features FROM decide.entity_state AS s \
-          WHERE s.entity = $1 AND s.name = $2 AND s.stripe = $3 FOR NO KEY UPDATE",
+          WHERE s.entity = $1 AND s.name = $2 AND s.stripe = $3",
         &[TEXTOID, TEXTOID, INT4OID]) };
     static MAKE: Statement = const { Statement::new(
         "INSERT INTO decide.entity_state (entity, name, stripe, features) VALUES ($1, $2, $3, $4) \
@@ -76,8 +76,8 @@ impl Additions {
     }
 }
 
-/// One read and one write for all of it. No other session writes this process's row, but the job deletes it
-/// where it is not locked; then another is made.
+/// One read and one write for all of it. No other session writes this process's row, so that it need not be locked; but the
+/// job deletes it, and then another is made.
 fn add(entity: &str, name: &str, bundle: &Bundle, added: &[(usize, Observation)]) {
     let key = [
         datum::text(entity),
@@ -86,7 +86,7 @@ fn add(entity: &str, name: &str, bundle: &Bundle, added: &[(usize, Observation)]
     ];
     loop {
         let mut cells = Vec::new();
-        let there = LOCK.with(|statement| {
+        let there = READ.with(|statement| {
             statement.write(&key, |row| {
                 row.datum(1).map(|kept| array::read_into(kept, &mut cells));
             })

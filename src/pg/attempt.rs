@@ -76,6 +76,16 @@ pub fn attempt_aside<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     })
 }
 
+/// The same for so many milliseconds; None if that was too long, or if a wait closed a circle of waits, which servers
+/// with a short deadlock_timeout may find before.
+pub fn attempt_aside_for<T>(milliseconds: u32, work: impl FnOnce() -> T) -> Option<T> {
+    let done = attempt_aside(|| {
+        let _timer = Timer::arm(Duration::from_millis(milliseconds.into()));
+        work()
+    });
+    done.ok()
+}
+
 /// How long work beside a decision may take, where other sessions hold a table or a row that it needs.
 const BEST_EFFORT_TIMEOUT: Duration = Duration::from_millis(20);
 

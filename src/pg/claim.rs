@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
 
-use super::attempt::attempt_aside;
-use super::holder::{Holder, Unavailable};
+use super::attempt::attempt_aside_for;
+use super::holder::Unavailable;
 use super::lookup::Keyed;
 use super::row::{TableRow, Version};
-use super::timeout::Timer;
 
 /// A claim that this session has; dropped, it is given back. An ERROR gives it back as well, at the end of the
 /// (sub)transaction.
@@ -33,7 +32,7 @@ impl Claim {
     fn take_within(table: pg_sys::Oid, key: (i32, i32), milliseconds: u32) -> Option<Claim> {
         Claim::take(table, key).or_else(|| {
             let tag = tag_of(table, key);
-            let taken = for_at_most(milliseconds, || acquire(&tag, false));
+            let taken = attempt_aside_for(milliseconds, || acquire(&tag, false));
             taken.unwrap_or(false).then(|| Claim { tag })
         })
     }
@@ -120,7 +119,7 @@ impl Keyed {
                 Ok(newest) => return Ok((Some(claim), newest.version)),
                 Err(Unavailable::Held(holder)) => {
                     let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() || !wait_for(holder, left.as_millis().max(1) as u32) {
+                    if left.is_zero() || !holder.wait(left.as_millis().max(1) as u32) {
                         return Err(Unavailable::Held(holder));
                     }
                 }
@@ -128,39 +127,4 @@ impl Keyed {
             }
         }
     }
-}
-
-/// Waits for something, for so many milliseconds; None if that was too long, or if it closed a circle of waits, which
-/// servers with a short deadlock_timeout may find before.
-fn for_at_most<T>(milliseconds: u32, wait: impl FnOnce() -> T) -> Option<T> {
-    let waited = attempt_aside(|| {
-        let _timer = Timer::arm(Duration::from_millis(milliseconds.into()));
-        wait()
-    });
-    waited.ok()
-}
-
-/// Waits until that transaction has ended, for so many milliseconds at most; whether it has.
-fn wait_for(holder: Holder, milliseconds: u32) -> bool {
-    let waited = for_at_most(milliseconds, || {
-        // SAFETY: waits for the lock that every transaction has on its own number, or looks again and again
-        // whether a group of them goes on; both look for interrupts.
-        unsafe {
-            match holder {
-                Holder::Transaction(number) => pg_sys::XactLockTableWait(
-                    number,
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                    pg_sys::XLTW_Oper::XLTW_None,
-                ),
-                Holder::Group(number) => {
-                    while pg_sys::MultiXactIdIsRunning(number, true) {
-                        pgrx::check_for_interrupts!();
-                        pg_sys::pg_usleep(500);
-                    }
-                }
-            }
-        }
-    });
-    waited.is_some()
 }

@@ -146,9 +146,56 @@ unsafe fn update(
             if all {
                 add_entries(relation, tuple, summarizing);
             }
+            drop_own_lock(relation, tuple);
             pg_sys::CommandCounterIncrement();
         }
         result
+    }
+}
+
+/// Marks the lock that a new version has taken over from the one before as void, if it is one of this transaction. Who
+/// has written a version has it without a lock, for as long as there is that version; and the lock of one
+/// subtransaction under the update of another would need a multixact.
+///
+/// # Safety
+/// A tuple of the relation that this transaction has just written.
+unsafe fn drop_own_lock(relation: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
+    let is_own_lock = |header: &pg_sys::HeapTupleHeaderData| {
+        let mask = u32::from(header.t_infomask);
+        let only_lock = mask & pg_sys::HEAP_XMAX_LOCK_ONLY != 0;
+        let none = mask & (pg_sys::HEAP_XMAX_INVALID | pg_sys::HEAP_XMAX_IS_MULTI) != 0;
+        // SAFETY: within a transaction; the number stands in a header that is alive.
+        only_lock
+            && !none
+            && unsafe { pg_sys::TransactionIdIsCurrentTransactionId(header.t_choice.t_heap.t_xmax) }
+    };
+    // SAFETY: the caller's promise. It is a hint, as the server itself sets it for locks of transactions that have
+    // ended: under a shared lock on the page, without a record in the log. Nobody else has changed the version, which
+    // others do not see yet.
+    unsafe {
+        if !is_own_lock(&*(*tuple).t_data) {
+            return;
+        }
+        let mut any = pg_sys::SnapshotData {
+            snapshot_type: pg_sys::SnapshotType::SNAPSHOT_ANY,
+            ..Default::default()
+        };
+        let mut stored = pg_sys::HeapTupleData {
+            t_self: (*tuple).t_self,
+            ..Default::default()
+        };
+        let mut page = pg_sys::InvalidBuffer as pg_sys::Buffer;
+        if !pg_sys::heap_fetch(relation, &mut any, &mut stored, &mut page, false) {
+            return;
+        }
+        pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_SHARE as i32);
+        let header = stored.t_data;
+        if is_own_lock(&*header) {
+            (*header).t_infomask |= pg_sys::HEAP_XMAX_INVALID as u16;
+            pg_sys::MarkBufferDirtyHint(page, true);
+        }
+        pg_sys::LockBuffer(page, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+        pg_sys::ReleaseBuffer(page);
     }
 }
 

@@ -2,11 +2,48 @@
 
 use pgrx::pg_sys;
 
+use super::attempt::attempt_aside_for;
+
 /// Another transaction, or a group of them, that holds a row: the same as long as the same one holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     Transaction(pg_sys::TransactionId),
     Group(pg_sys::MultiXactId),
+}
+
+impl Holder {
+    /// Waits until that transaction has ended, for so many milliseconds at most; whether it has.
+    pub fn wait(self, milliseconds: u32) -> bool {
+        attempt_aside_for(milliseconds, || self.wait_until_cancelled()).is_some()
+    }
+
+    /// The same within an attempt that has a timer. Nothing is locked.
+    pub(super) fn wait_until_cancelled(self) {
+        // SAFETY: waits for the lock that every transaction has on its own number, or looks again and again
+        // whether a group of them goes on; both look for interrupts.
+        unsafe {
+            match self {
+                Holder::Transaction(number) => pg_sys::XactLockTableWait(
+                    number,
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                    pg_sys::XLTW_Oper::XLTW_None,
+                ),
+                Holder::Group(number) => {
+                    while pg_sys::MultiXactIdIsRunning(number, true) {
+                        pause();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Half a millisecond.
+pub(super) fn pause() {
+    pgrx::check_for_interrupts!();
+    // SAFETY: sleeps; a signal ends it early.
+    unsafe { pg_sys::pg_usleep(500) };
 }
 
 /// Why a row cannot be had now.

@@ -318,6 +318,11 @@ pub fn init() {
     }
 }
 
+/// Whether the running transaction has written an image.
+pub fn has_written() -> bool {
+    WRITTEN.with_borrow(|written| !written.is_empty())
+}
+
 /// Removes an image again if the running transaction, or subtransaction, is undone.
 pub fn remove_on_abort(name: &str) {
     let entry = (session::subtransaction(), path(name));

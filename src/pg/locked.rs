@@ -3,8 +3,9 @@
 
 use pgrx::{PgSqlErrorCode, ereport, pg_sys};
 
+use super::attempt::attempt_aside_for;
 use super::heap::{formed, modified, put};
-use super::holder::{Unavailable, holder};
+use super::holder::{Holder, Unavailable, holder, pause};
 use super::hot_chain;
 use super::lookup::{Key, Keyed, find};
 pub use super::row::Locked;
@@ -69,6 +70,40 @@ impl Keyed {
             pg_sys::UnregisterSnapshot(snapshot);
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
+        }
+    }
+
+    /// Waits, for so many milliseconds, until no other transaction has the row with that key, or the whole table; whether
+    /// that is so. It locks nothing: a row that is locked in a subtransaction, which bounds the wait, and written
+    /// outside of it would have two owners, and need a multixact.
+    pub fn wait_until_free(&self, key: impl Into<Key>, milliseconds: u32) -> bool {
+        let key = key.into();
+        let free = attempt_aside_for(milliseconds, || {
+            match self.holder_of(key) {
+                Some(holder) => holder.wait_until_cancelled(),
+                // Somebody else is about to lock it.
+                None => pause(),
+            }
+        });
+        free.is_some()
+    }
+
+    /// The other transaction that has the row with that key. Waits for the table.
+    fn holder_of(&self, key: Key) -> Option<Holder> {
+        // SAFETY: as in `look`.
+        unsafe {
+            let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+            let (relation, index) = self.open(mode);
+            let mut everything = pg_sys::SnapshotData {
+                snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
+                ..Default::default()
+            };
+            let (snapshot, mut found) = (&raw mut everything, None);
+            find(relation, index, snapshot, key, |row| {
+                found = holder(row.tuple(), &*snapshot);
+            });
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            found
         }
     }
 

@@ -1,5 +1,6 @@
 //! Bundles and their models as images: written when they come into force, or by who finds none, and mapped by all.
 
+use std::cell::Cell;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::pg::image::{self, Image, Turn, remove_on_abort};
 use crate::pg::{Statement, datum};
 
 thread_local! {
+    /// The bundle that was in force before the running transaction has published one, and is again if it is undone.
+    static BEFORE: Cell<Option<BundleKey>> = const { Cell::new(None) };
     static FIND: Statement = const { Statement::new(
         "SELECT b.xmin::text::bigint, b.published_at FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
 }
@@ -156,7 +159,7 @@ fn shared<T: Serialize + DeserializeOwned>(
 }
 
 /// Writes the images of a bundle that comes into force when this transaction commits, and removes those that nobody
-/// needs any more: all but these and those of the bundle that is in force.
+/// needs any more: all but these and those of the bundle that is in force, for this transaction and for the others.
 pub fn prepare(
     key: &BundleKey,
     compiled: &Compiled,
@@ -167,7 +170,11 @@ pub fn prepare(
         Ok(turn) => turn,
         Err(error) => return warn(&key.name(), &error.to_string()),
     };
-    turn.sweep(|image, _| key.owns(image) || in_force.is_some_and(|key| key.owns(image)));
+    if !image::has_written() {
+        BEFORE.set(in_force.copied());
+    }
+    let kept = [Some(*key), in_force.copied(), BEFORE.get()];
+    turn.sweep(|image, _| kept.iter().flatten().any(|key| key.owns(image)));
     if Image::open(&key.name()).is_none() {
         add(&turn, &key.name(), compiled);
     }

@@ -7,8 +7,12 @@ WITH cap AS MATERIALIZED (
   SELECT (p.c).cap, p.number, p.identity, p.definition, p.cell_us, v.value,
          pg_catalog.row_number() OVER (ORDER BY (p.c).cap COLLATE "C", v.value COLLATE "C") AS place
     FROM cap AS p CROSS JOIN LATERAL decide.cap_values(p.c) AS v (value)
-   WHERE NOT EXISTS (SELECT 1 FROM decide.cap_slot AS s
-                      WHERE s.number = p.number AND s.identity = p.identity AND s.value IS NOT DISTINCT FROM v.value)
+    -- By the unique index, value by value: a join of its own choosing may compare all values with all slots.
+    LEFT JOIN LATERAL (
+      SELECT s.slot FROM decide.cap_slot AS s
+       WHERE s.number = p.number AND s.identity = p.identity
+         AND COALESCE(s.value, '') = COALESCE(v.value, '') AND (s.value IS NULL) = (v.value IS NULL) LIMIT 1) AS s ON true
+   WHERE s.slot IS NULL
 )
 INSERT INTO decide.cap_slot (slot, cap, value, definition, cell_us, number, identity)
 SELECT (SELECT COALESCE(pg_catalog.max(s.slot), 0) FROM decide.cap_slot AS s) + m.place,

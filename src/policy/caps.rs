@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 
 use super::faults::Faults;
 use super::tables::{ActionRow, CapRow, Content};
-use crate::caps::cap::{LEAST_STRIPES, LastWindow, MOST_PACED, SHARE, most_stripes};
+use crate::caps::cap::{
+    LEAST_STRIPES, LastWindow, MOST_PACED, SHARE, most_stripes, most_stripes_of_value,
+};
 use crate::caps::{Amounts, Cap, Pacing, Per, Span};
 use crate::pg::session;
 
@@ -23,10 +25,15 @@ const MOST_UNITS: i64 = i64::MAX / 2;
 /// The caps of a bundle; what is wrong with them is among the faults.
 pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
     let mut caps = Vec::new();
-    let mut texts = HashMap::new();
+    let mut by_value = HashMap::new();
+    let mut values: HashMap<&str, i64> = HashMap::new();
+    for row in content.caps.iter().filter(|row| row.value.is_some()) {
+        *values.entry(&row.cap).or_default() += 1;
+    }
     for row in &content.caps {
-        let bound = bound(row, content, &mut texts);
-        match cap(row, content, &bound) {
+        let bound = bound(row, content, &mut by_value);
+        let values = values.get(row.cap.as_str()).copied().unwrap_or(0);
+        match cap(row, content, &bound, values) {
             Ok(cap) => caps.push(cap),
             Err(reason) => faults.add("decide.cap", &row.cap, reason),
         }
@@ -43,32 +50,36 @@ pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
     caps
 }
 
-/// The texts of an attribute, one for each action, by the name of the attribute.
-type AttributeTexts<'a> = HashMap<&'a str, Vec<Option<String>>>;
+/// The actions that have each value of an attribute, by the name of the attribute.
+type ActionsByValue<'a> = HashMap<&'a str, HashMap<String, Vec<&'a ActionRow>>>;
 
-/// The actions that a cap limits, wherever they are shown. Many caps look at the same attribute: `texts` keeps what was
+/// The actions that a cap limits, wherever they are shown. Many caps look at the same attribute: `by_value` keeps what was
 /// read of it.
 fn bound<'a>(
     row: &'a CapRow,
     content: &'a Content,
-    texts: &mut AttributeTexts<'a>,
+    by_value: &mut ActionsByValue<'a>,
 ) -> Vec<&'a ActionRow> {
-    let actions = content.actions.iter();
+    let is_bound = |action: &&'a ActionRow| names(row, action);
     let Some(attribute) = &row.attribute else {
-        return actions
-            .filter(|action| binds(row, action, |_| None))
-            .collect();
+        return content.actions.iter().filter(is_bound).collect();
     };
-    let of_attribute = |action: &ActionRow| attribute_text(action, attribute);
-    let texts = texts
-        .entry(attribute)
-        .or_insert_with(|| content.actions.iter().map(of_attribute).collect());
-    let bound = actions.zip(texts);
-    let bound = bound.filter(|(action, text)| binds(row, action, |_| text.as_deref()));
-    bound.map(|(action, _)| action).collect()
+    let of_attribute = by_value.entry(attribute).or_insert_with(|| {
+        let mut of_attribute: HashMap<String, Vec<&ActionRow>> = HashMap::new();
+        for action in &content.actions {
+            if let Some(text) = attribute_text(action, attribute) {
+                of_attribute.entry(text).or_default().push(action);
+            }
+        }
+        of_attribute
+    });
+    let with_value = wanted(row).and_then(|value| of_attribute.get(value));
+    let with_value = with_value.into_iter().flatten().copied();
+    with_value.filter(is_bound).collect()
 }
 
-fn cap(row: &CapRow, content: &Content, bound: &[&ActionRow]) -> Result<Cap, String> {
+/// Of a cap that limits each value of an attribute by itself, `values` says how many there are.
+fn cap(row: &CapRow, content: &Content, bound: &[&ActionRow], values: i64) -> Result<Cap, String> {
     let per = Per::named(&row.per).ok_or_else(|| {
         let names = Per::ALL.map(Per::as_str).join(", ");
         format!("per \"{}\" is none of {names}", row.per)
@@ -114,7 +125,10 @@ fn cap(row: &CapRow, content: &Content, bound: &[&ActionRow]) -> Result<Cap, Str
         ));
     }
     let most = match pacing.is_paced() {
-        false => most_stripes(session::max_connections()),
+        false => match values {
+            0 => most_stripes(session::max_connections()),
+            values => most_stripes_of_value(session::max_connections(), values),
+        },
         true => MOST_PACED,
     };
     let stripes = row.stripes.unwrap_or_else(|| {
@@ -198,21 +212,20 @@ fn units(cost: f64) -> i64 {
     whole.clamp(0.0, MOST_COST * COST) as i64
 }
 
-/// Whether the cap limits that action, wherever it is shown; `text` gives the text of its attribute of a name.
-fn binds<'a>(row: &CapRow, action: &ActionRow, text: impl Fn(&str) -> Option<&'a str>) -> bool {
+/// Whether the cap limits that action, wherever it is shown, as far as its name and campaign go.
+fn names(row: &CapRow, action: &ActionRow) -> bool {
     let of_campaign = row.campaign.is_none() || row.campaign == action.campaign;
     let of_action = row
         .action
         .as_ref()
         .is_none_or(|only| *only == action.action);
-    let has_value = || {
-        let Some(attribute) = &row.attribute else {
-            return true;
-        };
-        let wanted = row.attribute_value.as_ref().or(row.value.as_ref());
-        wanted.is_some() && text(attribute) == wanted.map(String::as_str)
-    };
-    of_campaign && of_action && has_value()
+    of_campaign && of_action
+}
+
+/// The value of its attribute that a cap limits.
+fn wanted(row: &CapRow) -> Option<&str> {
+    let value = row.attribute_value.as_ref().or(row.value.as_ref());
+    value.map(String::as_str)
 }
 
 /// An attribute as `attributes ->> name` gives it.
@@ -234,6 +247,7 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
             .actions
             .iter()
             .find(|action| surface.fallback_action.as_ref() == Some(&action.action));
+        let mut texts: HashMap<&str, Option<String>> = HashMap::new();
         for row in content
             .caps
             .iter()
@@ -245,12 +259,18 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
                 .surface
                 .as_ref()
                 .is_none_or(|only| *only == surface.surface);
-            let binds = |action: &ActionRow| {
-                let attribute = row.attribute.as_deref();
-                let text = attribute.and_then(|name| attribute_text(action, name));
-                binds(row, action, |_| text.as_deref())
+            let mut has_value = |action: &ActionRow| {
+                let Some(attribute) = row.attribute.as_deref() else {
+                    return true;
+                };
+                let text = texts.entry(attribute);
+                let text = text.or_insert_with(|| attribute_text(action, attribute));
+                wanted(row).is_some() && text.as_deref() == wanted(row)
             };
-            if let Some(action) = fallback.filter(|action| names_it && is_here && binds(action)) {
+            let is_bound = |action: &&ActionRow| {
+                names_it && is_here && names(row, action) && has_value(action)
+            };
+            if let Some(action) = fallback.filter(is_bound) {
                 let reason = format!(
                     "it limits \"{}\", the fallback_action of surface \"{}\", which is shown without limit",
                     action.action, surface.surface

@@ -10,6 +10,7 @@ use crate::govern::{modes, switches};
 use crate::pg::{Row, Statement, datum};
 
 thread_local! {
+    static CHANGES: Statement = const { Statement::new(include_str!("identity/changes.sql"), &[TEXTOID]) };
     static RENAMED: Statement = const { Statement::new(include_str!("identity/renamed.sql"), &[TEXTOID]) };
     static BACK: Statement = const { Statement::new(include_str!("identity/back.sql"), &[TEXTOID, BOOLOID]) };
     static NEW: Statement = const { Statement::new(include_str!("identity/new.sql"), &[TEXTOID]) };
@@ -48,12 +49,28 @@ pub fn settle(kind: Option<&str>, caller: &str) -> Result<(), Error> {
             });
         }
     };
-    RENAMED.with(|statement| statement.write(&[of_kind], &mut note));
-    for by_former_name in [false, true] {
-        BACK.with(|statement| statement.write(&[of_kind, datum::bool(by_former_name)], &mut note));
+    // Each of these looks at all rows, of which hundreds of thousands may be as they were.
+    let (mut is_new, mut is_renamed, mut has_former) = (false, false, false);
+    CHANGES.with(|statement| {
+        statement.write(&[of_kind], |row| {
+            is_new = row.must(1);
+            is_renamed = row.must::<bool>(2) || row.must(3);
+            has_former = row.must(4);
+        })
+    });
+    if is_renamed {
+        RENAMED.with(|statement| statement.write(&[of_kind], &mut note));
     }
-    NEW.with(|statement| statement.write(&[of_kind], |_| {}));
-    FORGET.with(|statement| statement.write(&[of_kind], |_| {}));
+    if is_new {
+        for by_former_name in [false, true] {
+            let args = [of_kind, datum::bool(by_former_name)];
+            BACK.with(|statement| statement.write(&args, &mut note));
+        }
+        NEW.with(|statement| statement.write(&[of_kind], |_| {}));
+    }
+    if has_former || is_renamed || is_new {
+        FORGET.with(|statement| statement.write(&[of_kind], |_| {}));
+    }
     FEATURES.with(|statement| statement.write(&[], |_| {}));
     for renaming in &renamed {
         NOTE.with(|statement| {

@@ -41,7 +41,7 @@ pub use action_names::{ALL_FOR, must_be_short};
 pub use bundle::Bundle;
 pub use bundle_cache::{DecisionInputs, by_number, current, live, prepare_models, with_inputs};
 pub use compiled::{Policy, Surface};
-pub use context::{context_text, context_value, kept_value, value_text};
+pub use context::{context_text, context_value, kept_text, kept_value, value_text};
 pub use contract::{Contract, FieldRule, Kind, Unknown};
 pub use entity_snapshot::{EntitySnapshot, EntityValues, ever_kept, named as entity_feature};
 pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};

@@ -17,7 +17,7 @@ use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
 use super::visibility::FeatureVisibility;
 use super::{identity, validate, warnings};
-use crate::caps::Budget;
+use crate::caps::{Budget, Cap, Span, settle_at_once};
 use crate::eligibility::check;
 use crate::error::{Error, Fault, printable};
 use crate::govern::switches::Switches;
@@ -154,7 +154,16 @@ pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Err
 /// Brings the counters of budgets in line with their limits; waits for decisions that hold one.
 fn settle_budgets(bundle: &Compiled) {
     let now = clock::now();
-    for cap in bundle.caps.iter().filter(|cap| cap.per.is_budget()) {
+    let budgets = bundle.caps.iter().filter(|cap| cap.per.is_budget());
+    let budgets: Vec<&Cap> = budgets.collect();
+    if budgets.is_empty() {
+        return;
+    }
+    let table = Awaited {
+        what: "the counters of budgets".into(),
+        by: "Others have locked the table of counters.",
+    };
+    for cap in waiting_a_second_for(table, || settle_at_once(&budgets, now)) {
         let counters = Awaited {
             what: format!("the counters of cap \"{}\"", printable(&cap.name)).into(),
             by: "A transaction that has decided within that cap has not ended, or the table of counters is locked.",
@@ -194,9 +203,16 @@ fn check_content(number: i64, content: &Content) -> Result<(Compiled, Vec<Fault>
         switches: &Switches::default(),
     };
     Scorers::compile(&bundle, inputs, &mut faults);
+    // Many caps have the same span, as those of the values of an attribute.
+    let mut spans: Vec<(&Span, Option<String>)> = Vec::new();
     for cap in &bundle.caps {
-        if let Err(error) = attempt(|| cap.window(clock::now())) {
-            faults.add("decide.cap", &cap.name, error.message);
+        if !spans.iter().any(|(span, _)| **span == cap.span) {
+            let fault = attempt(|| cap.window(clock::now())).err();
+            spans.push((&cap.span, fault.map(|error| error.message)));
+        }
+        let of_span = spans.iter().find(|(span, _)| **span == cap.span);
+        if let Some((_, Some(fault))) = of_span {
+            faults.add("decide.cap", &cap.name, fault.clone());
         }
     }
     faults.0.sort();

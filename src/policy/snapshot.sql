@@ -1,4 +1,16 @@
-SELECT pg_catalog.jsonb_build_object(
+-- The policy tables as one JSON document. Its actions, of which there may be a hundred thousand, are written as text: as
+-- jsonb they would take several times as long.
+SELECT pg_catalog.concat('{"actions": [', (
+    SELECT pg_catalog.string_agg(pg_catalog.concat(
+             '{"action": ', pg_catalog.to_json(a.action), ', "number": ', i.number,
+             ', "campaign": ', COALESCE(pg_catalog.to_json(a.campaign), 'null'), ', "surfaces": ', pg_catalog.to_json(a.surfaces),
+             ', "attributes": ', COALESCE(a.attributes, 'null'), ', "eligible_when": ', COALESCE(pg_catalog.to_json(a.eligible_when), 'null'),
+             ', "cost": ', pg_catalog.to_json(a.cost),
+             CASE WHEN i.former <> '{}' THEN pg_catalog.concat(', "former": ', pg_catalog.to_json(i.former)) END,
+             CASE WHEN a.purpose IS NOT NULL THEN pg_catalog.concat(', "purpose": ', pg_catalog.to_json(a.purpose)) END, '}'),
+             ', ' ORDER BY a.action COLLATE "C")
+      FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id), '], ',
+  pg_catalog.substr(pg_catalog.jsonb_build_object(
   'surfaces', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'surface', s.surface, 'slots', s.slots, 'fallback_action', s.fallback_action,
@@ -15,14 +27,6 @@ SELECT pg_catalog.jsonb_build_object(
              || CASE WHEN c.purpose IS NULL THEN '{}' ELSE pg_catalog.jsonb_build_object('purpose', c.purpose) END
            ORDER BY c.campaign COLLATE "C")
       FROM decide.campaign AS c), '[]'),
-  'actions', COALESCE((
-    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-             'action', a.action, 'number', i.number, 'campaign', a.campaign, 'surfaces', a.surfaces,
-             'attributes', a.attributes, 'eligible_when', a.eligible_when, 'cost', a.cost)
-             || CASE i.former WHEN '{}' THEN '{}' ELSE pg_catalog.jsonb_build_object('former', i.former) END
-             || CASE WHEN a.purpose IS NULL THEN '{}' ELSE pg_catalog.jsonb_build_object('purpose', a.purpose) END
-           ORDER BY a.action COLLATE "C")
-      FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id), '[]'),
   'features', COALESCE((
     SELECT pg_catalog.jsonb_agg(decide.feature_content(f, l.slot) ORDER BY l.slot)
       FROM decide.feature AS f
@@ -30,24 +34,27 @@ SELECT pg_catalog.jsonb_build_object(
       JOIN decide.feature_slot AS l ON l.number = i.number AND l.definition = decide.feature_definition(f)), '[]'),
   'caps', COALESCE((
     WITH cap AS MATERIALIZED (
-      SELECT c, i.number, decide.cap_identity(c) AS identity
+      SELECT c, i.number, decide.cap_identity(c) AS identity,
+             pg_catalog.to_jsonb(c) - 'description' - 'id' || pg_catalog.jsonb_build_object(
+               'window_us', EXTRACT(epoch FROM c.window_length) * 1000000,
+               'window_months', EXTRACT(year FROM w.whole) * 12 + EXTRACT(month FROM w.whole),
+               'window_days', EXTRACT(day FROM w.whole),
+               'window_part_us', EXTRACT(epoch FROM w.whole - pg_catalog.make_interval(
+                  years => EXTRACT(year FROM w.whole)::int, months => EXTRACT(month FROM w.whole)::int,
+                  days => EXTRACT(day FROM w.whole)::int)) * 1000000,
+               'hold_us', EXTRACT(epoch FROM c.hold) * 1000000) AS content
         FROM decide.cap AS c JOIN decide.identity AS i ON i.kind = 'cap' AND i.id = c.id
+       CROSS JOIN LATERAL (SELECT pg_catalog.justify_hours(c.window_length)) AS w (whole)
     )
-    SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(p.c) - 'description' - 'id' || pg_catalog.jsonb_build_object(
-             'slot', s.slot, 'value', s.value,
-             'window_us', EXTRACT(epoch FROM (p.c).window_length) * 1000000,
-             'window_months', EXTRACT(year FROM w.whole) * 12 + EXTRACT(month FROM w.whole),
-             'window_days', EXTRACT(day FROM w.whole),
-             'window_part_us', EXTRACT(epoch FROM w.whole - pg_catalog.make_interval(
-                years => EXTRACT(year FROM w.whole)::int, months => EXTRACT(month FROM w.whole)::int,
-                days => EXTRACT(day FROM w.whole)::int)) * 1000000,
-             'hold_us', EXTRACT(epoch FROM (p.c).hold) * 1000000, 'cell_us', s.cell_us
-           ) ORDER BY (p.c).cap COLLATE "C", s.slot)
+    SELECT pg_catalog.jsonb_agg(p.content || pg_catalog.jsonb_build_object('slot', s.slot, 'value', s.value, 'cell_us', s.cell_us)
+             ORDER BY (p.c).cap COLLATE "C", s.slot)
       FROM cap AS p
-     CROSS JOIN LATERAL (SELECT pg_catalog.justify_hours((p.c).window_length)) AS w (whole)
      CROSS JOIN LATERAL decide.cap_values(p.c) AS v (value)
-      JOIN decide.cap_slot AS s ON s.number = p.number AND s.identity = p.identity
-                               AND s.value IS NOT DISTINCT FROM v.value), '[]'),
+     -- By the unique index, value by value: a join of its own choosing may compare all values with all slots.
+     CROSS JOIN LATERAL (
+       SELECT s.slot, s.value, s.cell_us FROM decide.cap_slot AS s
+        WHERE s.number = p.number AND s.identity = p.identity
+          AND COALESCE(s.value, '') = COALESCE(v.value, '') AND (s.value IS NULL) = (v.value IS NULL) LIMIT 1) AS s), '[]'),
   'policies', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'policy', p.policy, 'surface', p.surface, 'model', p.model,
@@ -78,4 +85,4 @@ SELECT pg_catalog.jsonb_build_object(
              'purpose', p.purpose, 'number', i.number, 'legal_basis', p.legal_basis, 'consent', p.consent
            ) ORDER BY p.purpose COLLATE "C")
       FROM decide.purpose AS p JOIN decide.identity AS i ON i.kind = 'purpose' AND i.id = p.id), '[]')
-)::text
+)::text, 2))

@@ -1,5 +1,7 @@
 //! The row of a user: all that is kept of them, read in one look-up, locked while it changes.
 
+use std::time::{Duration, Instant};
+
 use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
@@ -199,15 +201,23 @@ impl UserRow {
     /// Locks the row, or makes one, and puts what is in it here; None if another transaction has it
     /// for longer than that.
     pub fn lock_within(&mut self, user_key: Uuid, milliseconds: u32) -> Option<Locked> {
-        match self.try_to_lock(user_key, Wait::Never) {
-            Ok(locked) => return Some(locked),
-            Err(NotLocked::Absent) => {
-                attempt_for(milliseconds, || make(user_key)).ok()?;
+        let until = Instant::now() + Duration::from_millis(milliseconds.into());
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let left = left.as_micros().div_ceil(1000);
+            let left = left.try_into().unwrap_or(milliseconds);
+            match self.try_to_lock(user_key, Wait::Never) {
+                Ok(locked) => return Some(locked),
+                Err(_) if left == 0 => return None,
+                Err(NotLocked::Absent) => {
+                    attempt_for(left, || make(user_key)).ok()?;
+                }
+                Err(NotLocked::Held) => {
+                    USER_STATE.wait_until_free(user_key, left).then_some(())?;
+                }
             }
-            Err(NotLocked::Held) => {}
+            session::check_interrupts();
         }
-        let mut wait = || self.try_to_lock(user_key, Wait::ForIt);
-        attempt_for(milliseconds, &mut wait).ok()?.ok()
     }
 
     fn try_to_lock(&mut self, user_key: Uuid, wait: Wait) -> Result<Locked, NotLocked> {

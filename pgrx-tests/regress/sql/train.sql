@@ -62,3 +62,33 @@ SELECT decide.train('x', 'home', '{action}', holdout => 'NaN');
 SELECT decide.train('', 'home', '{action}');
 SELECT decide.train(NULL, 'home', '{action}');
 SELECT model, max(version) FROM decide.model_version GROUP BY 1 ORDER BY 1;
+
+-- numbers and texts: a text is a level, whatever it looks like, and numbers are codes where that is declared
+\set VERBOSITY default
+INSERT INTO decide.surface (surface, slots, fallback_action, context_fields) VALUES ('codes', 1, 'nothing', '{text,number}');
+INSERT INTO decide.policy (policy, surface, selection) VALUES ('codes', 'codes', 'uniform');
+SELECT decide.publish();
+CREATE TABLE coded AS
+  SELECT i AS user_id, 'codes' AS surface, '2026-01-01Z'::timestamptz + i * interval '1 minute' AS decided_at, 'a' AS action, 0.5 AS propensity,
+         jsonb_build_object('text', (10 * (i % 3))::text, 'number', 10 * (i % 3)) AS context, i % 2 AS reward, 'click' AS reward_type FROM generate_series(1, 300) AS i;
+SELECT decide.import_decisions('coded', 'test');
+SELECT DISTINCT context_values FROM decide.trace WHERE surface = 'codes' ORDER BY 1;
+CREATE FUNCTION encodings(model text) RETURNS SETOF jsonb LANGUAGE sql AS $$
+  SELECT t->'factors'->0->'encoding' FROM decide.model_version AS m, jsonb_array_elements(m.spec->'terms') WITH ORDINALITY AS e (t, i) WHERE m.model = encodings.model AND i > 1 ORDER BY i
+$$;
+SELECT decide.train('told', 'codes', '{context.text,context.number}', holdout => 0);
+SELECT encodings('told');
+SELECT decide.train('declared', 'codes', '{context.text,context.number}', holdout => 0, categorical => '{context.number}', numerical => '{context.text}');
+SELECT encodings('declared');
+SELECT hyperparameters->'categorical' AS categorical, hyperparameters->'numerical' AS numerical FROM decide.model_version WHERE model = 'declared';
+-- a decision with such texts is replayed as it was made
+UPDATE decide.policy SET selection = 'softmax', model = 'told' WHERE policy = 'codes';
+SELECT decide.approve('told', 1);
+SELECT decide.publish();
+SELECT decision_id FROM decide('ann', 'codes', '{"text": "10", "number": 20}') \gset
+SELECT agrees FROM decide.replay(:'decision_id');
+\set VERBOSITY terse
+SELECT decide.train('x', 'codes', '{context.text}', categorical => '{context.number}');
+SELECT decide.train('x', 'codes', '{context.text}', numerical => '{text}');
+SELECT decide.train('x', 'codes', '{context.text}', numerical => '{context.text}', categorical => '{context.text}');
+SELECT decide.train('x', 'codes', '{context.text}', numerical => NULL);

@@ -241,6 +241,7 @@ pub const ALL: &[(&str, Check)] = &[
         caps::agree_where_counters_are_held,
     ),
     ("caps/without_deadlocks", caps::without_deadlocks),
+    ("caps/need_no_multixacts", caps::need_no_multixacts),
     ("bias/one_row", |database| bias::check(database, "one_row")),
     ("bias/one_row_repeatable_read", |database| {
         bias::check(database, "one_row_repeatable_read")

@@ -18,7 +18,10 @@ impl Reservation<'_> {
         match self.level(cap) {
             Level::UsedUp => CounterState::UsedUp,
             _ if !self.decides => self.read(cap),
-            Level::Plenty if !self.must_claim_all && Budget(cap).is_first_row_usually_free() => {
+            Level::Plenty
+                if !self.must_claim_all
+                    && Budget(cap).is_first_row_usually_free(self.has_many_budgets) =>
+            {
                 CounterState::Unclaimed
             }
             Level::Plenty => {

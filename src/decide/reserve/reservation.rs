@@ -54,6 +54,10 @@ pub struct Reservation<'a> {
     /// Per cap of the surface: how its counter was found, and what is left of it.
     pub(super) counters: Vec<CounterState>,
     pub(super) capacities: Vec<Capacity>,
+    /// Per cap of the surface: whether it binds an eligible action.
+    pub(super) is_needed: Vec<bool>,
+    /// So many budgets are needed that they cannot all be claimed.
+    pub(super) has_many_budgets: bool,
     /// How many of the soft caps have given way.
     pub(super) relaxed: usize,
     /// The row of the user, the exposures in it, and those before something was written.
@@ -92,6 +96,8 @@ impl<'a> Reservation<'a> {
             is_moment_stale: false,
             counters: Vec::with_capacity(limits.caps.len()),
             capacities: Vec::with_capacity(limits.caps.len()),
+            is_needed: Vec::new(),
+            has_many_budgets: false,
             relaxed: 0,
             user: None,
             exposures: Vec::new(),

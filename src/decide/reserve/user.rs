@@ -51,37 +51,46 @@ impl Reservation<'_> {
         self.limits.of_users && self.request.knows_user()
     }
 
-    /// What is left of a cap per user.
-    pub(super) fn capacity_of_user(&self, cap: &Cap, limit: i64) -> Capacity {
+    /// What is left of a cap per user, whose row has these blocks.
+    pub(super) fn capacity_of_user(
+        &self,
+        cap: &Cap,
+        limit: i64,
+        blocks: &[(i64, &[i64])],
+    ) -> Capacity {
         if !self.request.knows_user() {
             return Capacity::UnknownUser;
         }
         if self.decides && self.user.is_none() {
             return Capacity::Busy;
         }
-        let block = ledger::block(&self.exposures, cap.number.into());
-        let used = ledger::used(block, &cap.terms(self.moment));
+        let block = blocks.binary_search_by_key(&cap.number.into(), |&(number, _)| number);
+        let used = block.map_or(0, |i| ledger::used(blocks[i].1, &cap.terms(self.moment)));
         Capacity::Units(limit.saturating_sub(used).max(0))
     }
 
     /// Whether the row of the user has an entry that is newer than the moment.
     pub(super) fn is_behind_user(&self) -> bool {
-        let caps = (0..self.limits.caps.len()).map(|index| self.cap(index));
-        let mut of_user = caps.filter(|cap| cap.per.is_of_user());
-        of_user.any(|cap| self.newest_of_user(cap) > Some(self.moment))
+        self.newest_of_user(|_| true) > Some(self.moment)
     }
 
-    /// The time of the newest entry of a cap in the row of the user.
-    fn newest_of_user(&self, cap: &Cap) -> Option<i64> {
-        ledger::newest(ledger::block(&self.exposures, cap.number.into()))
+    /// The time of the newest entry in the row of the user, of those caps of the surface.
+    fn newest_of_user(&self, counts: impl Fn(&Cap) -> bool) -> Option<i64> {
+        let (all, of_surface) = (&self.request.bundle.caps, &self.limits.caps);
+        let newest = |(number, block): (i64, &[i64])| {
+            let found = of_surface.binary_search_by_key(&number, |&cap| all[cap].number.into());
+            let cap = &all[of_surface[found.ok()?]];
+            let is_asked_for = cap.per.is_of_user() && counts(cap);
+            ledger::newest(block).filter(|_| is_asked_for)
+        };
+        let blocks = ledger::blocks(&self.exposures).into_iter();
+        blocks.filter_map(newest).max()
     }
 
     /// Moves the moment behind that of an earlier decision of the call, if events are to confirm what both reserve: a
     /// reservation is found by its moment and its action.
     pub(super) fn leave_moment_of_others(&mut self) {
-        let caps = (0..self.limits.caps.len()).map(|index| self.cap(index));
-        let reserving = caps.filter(|cap| cap.per.is_of_user() && cap.counts.is_some());
-        let newest = reserving.filter_map(|cap| self.newest_of_user(cap)).max();
+        let newest = self.newest_of_user(|cap| cap.counts.is_some());
         if newest == Some(self.moment) {
             self.moment += 1;
             self.is_moment_stale = true;

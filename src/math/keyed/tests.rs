@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::super::aggregate::Side;
+use super::super::aggregate::{NEVER, Side};
 use super::*;
 use proptest::prelude::*;
 
@@ -210,17 +210,17 @@ fn the_lightest_beyond_twice_the_limit_are_dropped() {
     let expected: Vec<_> = (0..10).map(|i| (9 + 10 * i, 10.0)).collect();
     assert_eq!(kept, expected);
     assert_eq!(read_all(&other, &COUNT, 0, 5), expected[..5]);
-    // what is expired goes before what is light
+    // what is expired is kept all the same, and not read
     let short = Aggregate {
         ttl: Some(HOUR),
         ..COUNT
     };
     let mut row = Vec::new();
-    for (key, at) in [(1, 0), (1, 0), (2, 2 * HOUR), (3, HOUR), (3, HOUR)] {
+    for (key, at) in [(1, 0), (1, 0), (1, 0), (2, 2 * HOUR), (3, HOUR)] {
         add(&mut row, 1, &short, key, &event(at, 1.0), 1);
     }
-    assert_eq!(read_all(&row, &short, 2 * HOUR, 9), [(2, 1.0), (3, 1.0)]);
-    assert_eq!(read_all(&row, &short, 2 * HOUR + 1, 9).len(), 1);
+    assert_eq!(read_all(&row, &short, 2 * HOUR, 9), [(2, 1.0)]);
+    assert_eq!(read_all(&row, &COUNT, 2 * HOUR, 9), [(2, 1.0), (1, 0.75)]);
     merge(&mut row, &[], 1, &short, 0);
     assert!(!row.is_empty());
     add(&mut row, 1, &short, 5, &event(0, 1.0), 0);
@@ -353,7 +353,7 @@ proptest! {
         for aggregate in KINDS.map(fading) {
             let row = row_of(&aggregate, &events, limit);
             prop_assert!(read_all(&row, &aggregate, 0, 100).len() <= 2 * limit);
-            prop_assert!(row.len() <= HEADER + 2 * limit * (1 + aggregate.cells()));
+            prop_assert!(row.len() <= 5 + 2 * limit * (2 + aggregate.cells()));
             prop_assert!(row.iter().all(|cell| cell.is_finite()));
         }
     }
@@ -361,8 +361,9 @@ proptest! {
     #[test]
     fn nonsense_does_no_harm(
         mut row in prop::collection::vec(
-            prop_oneof![any::<f64>(), (0..6i32).prop_map(f64::from), Just(f64::NAN)], 0..40),
-        other in prop::collection::vec((0..6i32).prop_map(f64::from), 0..40),
+            prop_oneof![any::<f64>(), (0..6i32).prop_map(f64::from), Just(f64::NAN), Just(18.0)], 0..40),
+        other in prop::collection::vec(
+            prop_oneof![4 => (0..6i32).prop_map(f64::from), 1 => Just(18.0)], 0..40),
         slot in 0..6u32,
         (key, at, now) in any::<(u64, i64, i64)>(),
         amount in any::<f64>(),
@@ -382,3 +383,5 @@ proptest! {
         }
     }
 }
+
+mod bounds;

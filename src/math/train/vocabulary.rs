@@ -29,6 +29,17 @@ pub struct Limits {
     pub max_levels: usize,
     /// If set, texts are hashed into this many buckets instead.
     pub hashed: Option<u32>,
+    /// What the fact was declared to be.
+    pub declared: Option<Scale>,
+}
+
+/// What the values of a fact mean, where that is declared and not told from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Numbers are codes: levels as texts are.
+    Categorical,
+    /// Texts that read as numbers are numbers, and others are missing.
+    Numeric,
 }
 
 impl Vocabulary {
@@ -50,11 +61,16 @@ impl Vocabulary {
         }
     }
 
-    /// The encoding of a fact: a number if all values that were present are numbers, else levels (of numbers among
-    /// them the shortest text form), or hashed if asked for. A fact that was never present has no levels.
+    /// The encoding of a fact, as it was declared: or else a number if all values that were present are numbers, and levels
+    /// (of numbers among them the shortest text form), or hashed if asked for. A fact that was never present has no
+    /// levels.
     pub fn encoding(&self, source: &Source, limits: Limits) -> Encoding {
+        let is_number = |tally: &Tally| match limits.declared {
+            Some(scale) => scale == Scale::Numeric,
+            None => tally.texts.is_empty() && !tally.numbers.is_empty(),
+        };
         match self.facts.get(source) {
-            Some(tally) if tally.texts.is_empty() && !tally.numbers.is_empty() => Encoding::Number,
+            Some(tally) if is_number(tally) => Encoding::Number,
             tally => match limits.hashed {
                 Some(buckets) => Encoding::Hashed(buckets),
                 None => Encoding::Levels(tally.map_or(Vec::new(), |tally| tally.levels(limits))),
@@ -127,6 +143,7 @@ mod tests {
         min_count: 1,
         max_levels: usize::MAX,
         hashed: None,
+        declared: None,
     };
 
     fn source(text: &str) -> Source {
@@ -223,6 +240,29 @@ mod tests {
                 }
             ),
             ["3"]
+        );
+    }
+
+    #[test]
+    fn what_is_declared_is_not_told_from_the_values() {
+        let declared = |scale| Limits {
+            declared: Some(scale),
+            ..ALL
+        };
+        let codes = learned(&[Value::Number(10.0), Value::Number(3.0)]);
+        assert_eq!(levels(&codes, declared(Scale::Categorical)), ["10", "3"]);
+        let hashed = Limits {
+            hashed: Some(8),
+            ..declared(Scale::Categorical)
+        };
+        assert_eq!(
+            codes.encoding(&source("user.x"), hashed),
+            Encoding::Hashed(8)
+        );
+        let texts = learned(&["10", "x"].map(Value::Text));
+        assert_eq!(
+            texts.encoding(&source("user.x"), declared(Scale::Numeric)),
+            Encoding::Number
         );
     }
 

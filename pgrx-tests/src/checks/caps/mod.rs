@@ -3,12 +3,14 @@
 
 mod fire;
 mod midnight;
+mod multixacts;
 mod probabilities;
 mod stuck;
 mod together;
 
 pub use fire::{of_a_campaign, of_many_caps_at_once};
 pub use midnight::for_one_user_at_once;
+pub use multixacts::need_no_multixacts;
 pub use probabilities::{
     agree_where_counters_are_held, agree_while_caps_bite, chances_agree_while_caps_bite,
 };
