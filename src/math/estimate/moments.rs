@@ -67,18 +67,19 @@ impl<const K: usize> Moments<K> {
         let n = count as f64;
         let (mut mean, mut products) = ([0.0; K], [[0.0; K]; K]);
         let mut about = self.block;
-        for k in 0..K {
-            let column = &mut about[k][..count];
-            mean[k] = column.iter().sum::<f64>() / n;
+        let columns = about.iter_mut().zip(&mut mean);
+        for ((column, mean), largest) in columns.zip(&mut self.largest) {
+            let column = &mut column[..count];
+            *mean = column.iter().sum::<f64>() / n;
             for value in column {
-                self.largest[k] = self.largest[k].max(*value);
-                *value -= mean[k];
+                *largest = largest.max(*value);
+                *value -= *mean;
             }
         }
-        for i in 0..K {
-            for j in i..K {
+        for (i, row) in products.iter_mut().enumerate() {
+            for (j, product) in row.iter_mut().enumerate().skip(i) {
                 let pairs = about[i][..count].iter().zip(&about[j][..count]);
-                products[i][j] = pairs.map(|(a, b)| a * b).sum();
+                *product = pairs.map(|(a, b)| a * b).sum();
             }
         }
         self.merge_settled(count as u64, &mean, &products);
@@ -88,10 +89,10 @@ impl<const K: usize> Moments<K> {
         let (n, m) = (self.rows as f64, rows as f64);
         let share = m / (n + m);
         let apart: [f64; K] = std::array::from_fn(|k| mean[k] - self.mean[k]);
-        for i in 0..K {
+        for (i, row) in self.products.iter_mut().enumerate() {
             self.mean[i] += apart[i] * share;
-            for j in i..K {
-                self.products[i][j] += products[i][j] + apart[i] * apart[j] * (n * share);
+            for (j, product) in row.iter_mut().enumerate().skip(i) {
+                *product += products[i][j] + apart[i] * apart[j] * (n * share);
             }
         }
         self.rows += rows;
@@ -103,8 +104,8 @@ impl<const K: usize> Moments<K> {
         let other = other.settled();
         if other.rows > 0 {
             self.merge_settled(other.rows, &other.mean, &other.products);
-            for k in 0..K {
-                self.largest[k] = self.largest[k].max(other.largest[k]);
+            for (largest, other) in self.largest.iter_mut().zip(other.largest) {
+                *largest = largest.max(other);
             }
         }
     }
