@@ -42,6 +42,11 @@ pub fn pages_and_batches_run(database: &Database) -> Result<()> {
     run(database, "docs/pages-and-batches.md")
 }
 
+/// What evaluation shows runs by itself.
+pub fn evaluation_runs(database: &Database) -> Result<()> {
+    run(database, "docs/evaluation.md")
+}
+
 /// Upkeep lists every job, with how often it runs and what it does, as the extension says it.
 pub fn name_every_job(database: &Database) -> Result<()> {
     let workspace = Workspace::find()?;
