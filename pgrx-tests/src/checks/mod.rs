@@ -102,10 +102,7 @@ pub const ALL: &[(&str, Check)] = &[
         "images/go_with_their_database",
         images::go_with_their_database,
     ),
-    (
-        "evaluation/agrees_with_obp",
-        evaluation::agrees_with_obp,
-    ),
+    ("evaluation/agrees_with_obp", evaluation::agrees_with_obp),
     ("docs/evaluation_runs", docs::evaluation_runs),
     ("entities/count_exactly", entities::count_exactly),
     (
