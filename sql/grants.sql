@@ -15,6 +15,8 @@ AS $$
   UNION ALL
   SELECT 'USAGE', 'TYPE decide.' || t FROM unnest(ARRAY['choice', 'page_choice', 'batch_choice']) AS t WHERE access = 'serve'
   UNION ALL
+  SELECT 'USAGE', 'TYPE decide.' || t FROM unnest(ARRAY['estimate', 'bounds', 'uplift_point', 'uplift_bin', 'uplift_fit']) AS t WHERE access = 'analyse'
+  UNION ALL
   SELECT 'INSERT (event)', 'TABLE decide.event_inbox' WHERE access = 'serve'
   UNION ALL
   SELECT 'UPDATE (every, enabled)', 'TABLE decide.job' WHERE access = 'operate'
@@ -25,7 +27,10 @@ AS $$
    WHERE (access = 'serve' AND v.name IN ('decide', 'decide_batch', 'batch_statements', 'track'))
       OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'candidate_names', 'candidate_numbers', 'places', 'first_identifier', 'is_finite', 'decided_at', 'slot_probabilities',
                                             'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown',
-                                            'selection_catalog', 'cap_catalog'))
+                                            'selection_catalog', 'cap_catalog',
+                                            'ips', 'snips', 'cips', 'dm', 'dr', 'sndr', 'switch_dr', 'dros', 'normal_interval', 'normal_bounds', 'bernstein_interval',
+                                            'bernstein_bounds', 'qini', 'auuc', 'causalml_qini', 'causalml_auuc', 'uplift_at', 'uplift_curve', 'uplift_by_bin',
+                                            'uplift_calibration', 'bucket', 'choose_variation'))
       OR (access = 'monitor' AND v.name IN ('oldest_snapshot', 'image_files', 'cap_window', 'first_moment', 'cap_catalog', 'first_identifier'))
       OR (access = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',

@@ -109,6 +109,10 @@ pub enum Error {
     Import(String, &'static str),
     Simulation(String, &'static str),
     Rights(String, &'static str),
+    /// An aggregate cannot use an argument: what is wrong with it.
+    Evaluation(String, &'static str),
+    /// The result of an aggregate is beyond the range of numbers.
+    OutOfRange,
 }
 
 /// A wait for a lock that has lasted too long.
@@ -406,11 +410,18 @@ impl Error {
             Error::Training(what, todo)
             | Error::Import(what, todo)
             | Error::Rights(what, todo)
-            | Error::Simulation(what, todo) => (
+            | Error::Simulation(what, todo)
+            | Error::Evaluation(what, todo) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 what.clone(),
                 None,
                 hint(todo),
+            ),
+            Error::OutOfRange => (
+                ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+                "the estimate is out of the range of double precision".into(),
+                Some("A logged probability is next to 0, or rewards are too large.".into()),
+                hint("Look at min(logged), and at the largest and the smallest reward."),
             ),
         }
     }

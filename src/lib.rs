@@ -1,7 +1,7 @@
 //! pg_decide: personalization decisions inside PostgreSQL.
 //!
 //! The map of the house. Facts come in (`observe`), rules come in (`policy`), a request passes
-//! through (`decide`), results are learned from (`learn`), and a clock keeps it all (`worker`).
+//! through (`decide`), results are learned from (`learn`) and judged (`evaluate`), and a clock keeps it all (`worker`).
 //!
 //! | room | what | may know |
 //! | --- | --- | --- |
@@ -17,6 +17,7 @@
 //! | `decide` | the pipeline of a decision; one file a stage | policy, eligibility, caps, govern, math, pg, error, settings |
 //! | `learn` | decisions made elsewhere, and models trained from traces | observe, policy, govern, math, pg, error, settings |
 //! | `rights` | what a person may ask for: erasure, access, consent | observe, policy, govern, math, pg, error, settings |
+//! | `evaluate` | estimators, uplift metrics and assignment, as SQL aggregates and functions | math, pg, error |
 //! | `worker` | launcher, workers and jobs; every job is a function too | all |
 //!
 //! A test of the developer's crate holds the table, and that no files import each other in a circle.
@@ -27,6 +28,7 @@ mod caps;
 mod decide;
 mod eligibility;
 mod error;
+mod evaluate;
 mod govern;
 mod learn;
 mod observe;
@@ -101,9 +103,14 @@ extension_sql_file!(
     requires = ["envelope"]
 );
 extension_sql_file!(
+    "../sql/evaluate.sql",
+    name = "evaluate",
+    requires = ["envelope"]
+);
+extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["export", "health"],
+    requires = ["evaluate", "export", "health"],
     finalize
 );
 

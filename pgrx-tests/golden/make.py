@@ -2,18 +2,13 @@
 
     python3 -m venv venv && venv/bin/pip install numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 pandas
     venv/bin/pip install statsmodels==0.15.0 vowpalwabbit==9.11.9
-    venv/bin/pip install --no-deps obp==0.4.1
     venv/bin/python make.py
 
-Of obp only the module with the estimators is loaded: the package as a whole wants PyTorch, which the estimators need
-for other types of input alone.
+Estimators, uplift metrics and assignment have a script of their own, evaluate.py, with other libraries.
 """
 
-import importlib.util
 import json
 import struct
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +16,6 @@ import scipy
 import scipy.integrate
 import scipy.optimize
 import scipy.special
-import scipy.stats
 import sklearn
 import sklearn.linear_model
 import sklearn.metrics
@@ -30,7 +24,7 @@ HERE = Path(__file__).parent
 
 
 def write(name, made_by, content):
-    versions = {"numpy": np.__version__, "scipy": scipy.__version__, "scikit-learn": sklearn.__version__, "obp": "0.4.1",
+    versions = {"numpy": np.__version__, "scipy": scipy.__version__, "scikit-learn": sklearn.__version__,
                 "statsmodels": "0.15.0", "vowpalwabbit": "9.11.9"}
     made_by = {library: versions[library] for library in made_by}
     # one line for each row of a table, so that a change can be read
@@ -237,49 +231,6 @@ def posterior():
           {"rows": [[float(v) for v in row] for row in x], "fits": fits})
 
 
-def obp_estimators():
-    """The module obp.ope.estimators with as little around it as it needs."""
-    place = Path(importlib.util.find_spec("obp").submodule_search_locations[0])
-    for name, path in [("obp", place), ("obp.ope", place / "ope")]:
-        sys.modules[name] = types.ModuleType(name)
-        sys.modules[name].__path__ = [str(path)]
-    torch = sys.modules["torch"] = types.ModuleType("torch")
-    torch.Tensor = type("Tensor", (), {})
-    from obp.ope import estimators
-
-    return estimators
-
-
-def off_policy():
-    estimators = obp_estimators()
-    rng = np.random.default_rng(5)
-    n = 200
-    logged = rng.uniform(0.05, 0.9, size=n)
-    target = rng.uniform(0.0, 1.0, size=n) * (rng.uniform(size=n) < 0.7)
-    reward = np.round(10 + 3 * rng.normal(size=n), 3)
-    w = target / logged
-
-    def estimate(estimator):
-        return float(estimator.estimate_policy_value(
-            reward=reward, action=np.zeros(n, dtype=int), pscore=logged,
-            action_dist=np.stack([target, 1 - target], axis=1)[:, :, None], position=np.zeros(n, dtype=int),
-        ))
-
-    ips = estimate(estimators.InverseProbabilityWeighting())
-    snips = estimate(estimators.SelfNormalizedInverseProbabilityWeighting())
-    # the standard error of a ratio of means, from its gradient and the covariance of the two means
-    covariance = np.cov(w * reward, w) / n
-    gradient = np.array([1 / w.mean(), -(w * reward).mean() / w.mean() ** 2])
-    write("off_policy", ["numpy", "scipy", "obp"], {
-        "rows": [[float(v) for v in row] for row in zip(reward, logged, target)],
-        "logged": [float(reward.mean()), float(scipy.stats.sem(reward))],
-        "ips": [ips, float(scipy.stats.sem(w * reward))],
-        "snips": [snips, float(np.sqrt(gradient @ covariance @ gradient))],
-        "effective_rows": float(w.sum() ** 2 / (w**2).sum()),
-        "z": [[level, float(scipy.stats.norm.ppf(0.5 + level / 2))] for level in [0.01, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999999]],
-    })
-
-
 def decay():
     """Sums over exact times, with one rounding for each event."""
     rng = np.random.default_rng(6)
@@ -325,6 +276,6 @@ def draws():
 
 
 if __name__ == "__main__":
-    for make in [ridge, logistic, posterior, metrics, softmax, thompson, squarecb, off_policy, decay, draws]:
+    for make in [ridge, logistic, posterior, metrics, softmax, thompson, squarecb, decay, draws]:
         make()
         print(make.__name__)

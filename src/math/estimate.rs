@@ -1,205 +1,285 @@
 //! What another policy would have earned, from the decisions of the one that was in force.
 //!
-//! For each decision there is the reward r, the probability p₀ that the policy in force gave to the action that it chose,
-//! and the probability p₁ that the other policy gives to the same action. With the importance weight w = p₁/p₀ over n decisions:
+//! For each decision there is the reward r, the probability p₀ that the policy in force gave to the action that it chose
+//! (`logged`), and the probability p₁ that the other policy gives to the same action (`target`). A model may say what it
+//! expects of that action, q, and of the other policy, b = Σ p₁·q over all actions. With the importance weight w = p₁/p₀:
 //!
-//! | estimator | value V | standard error | source |
+//! | estimator | value V | residual e of a row | source |
 //! | --- | --- | --- | --- |
-//! | logged | Σr / n | √(Σ(r − V)² / (n·(n − 1))) | the sample mean: what the policy in force did earn |
-//! | IPS | Σw·r / n | √(Σ(w·r − V)² / (n·(n − 1))) | D. G. Horvitz, D. J. Thompson, 1952 |
-//! | SNIPS | Σw·r / Σw | √(Σw²·(r − V)² / (n·(n − 1))) / (Σw / n) | A. Swaminathan, T. Joachims, 2015; the error by the delta method for a ratio of means (A. B. Owen, "Monte Carlo theory, methods and examples", section 9.2) |
+//! | IPS | mean of w·r | w·r − V | D. G. Horvitz, D. J. Thompson, 1952 |
+//! | clipped IPS | mean of min(w, M)·r | min(w, M)·r − V | E. L. Ionides, 2008 |
+//! | SNIPS | mean of w·r / mean of w | w·(r − V) / mean of w | A. Swaminathan, T. Joachims, 2015 |
+//! | DM | mean of b | b − V | A. Beygelzimer, J. Langford, 2009 |
+//! | DR | mean of b + w·(r − q) | b + w·(r − q) − V | M. Dudík, J. Langford, L. Li, 2011 |
+//! | SNDR | mean of b + R, with R = mean of w·(r − q) / mean of w | b − mean of b + w·(r − q − R) / mean of w | P. S. Thomas, E. Brunskill, 2016 |
+//! | Switch-DR | DR with w where w ≤ τ, and 0 elsewhere | as DR | Y.-X. Wang, A. Agarwal, M. Dudík, 2017 |
+//! | DRos | DR with λ·w / (w² + λ) | as DR | Y. Su, M. Dimakopoulou, A. Krishnamurthy, M. Dudík, 2020 |
 //!
-//! Intervals are V ± z · standard error, by the normal approximation. They are too narrow when few decisions carry most
-//! of the weight: see [`OffPolicy::effective_rows`].
+//! The standard error is √(Σe² / (n·(n − 1))). For the self-normalised ones that is the linearisation of a ratio of means
+//! (A. B. Owen, "Monte Carlo theory, methods and examples", section 9.2). Intervals are V ± z · standard error, by the
+//! normal approximation. They are too narrow where few decisions carry most of the weight: see [`Weights::effective`],
+//! and [`Estimate::warning`].
 
-use serde::{Deserialize, Serialize};
-use std::fmt;
+mod bound;
+mod moments;
+mod row;
 
-/// The moments that the estimators need, kept so that they can be added to one at a time and merged. Sums of squares
-/// are about the means (B. P. Welford, 1962; T. F. Chan, G. H. Golub, R. J. LeVeque, 1979), so that nothing is lost
-/// where rewards are large and vary little. The order of rows and merges matters for rounding alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct OffPolicy {
-    rows: u64,
-    /// Means of r, w·r and w.
-    mean: [f64; 3],
-    /// Sums of squares about the means, of r, w·r and w.
-    squares: [f64; 3],
-    /// The sum of products about the means, of w·r and w.
-    product: f64,
-    max_weight: f64,
-}
+pub use bound::{bernstein, normal, z};
+pub use moments::Moments;
+pub use row::{RowError, clipped, doubly_robust, modelled, shrunk, split, switched, weighted};
 
-/// An estimated mean.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+use std::fmt::Write;
+
+/// z for 95 %.
+const Z95: f64 = 1.959_963_984_540_054;
+
+/// Fewer effective rows than this get a warning: the normal approximation wants as many.
+const FEW_ROWS: f64 = 30.0;
+
+/// So does a smaller share of the rows than this.
+const FEW_OF_ROWS: f64 = 0.01;
+
+/// The mean weight gets a warning when it is off 1 by more than this, and by so many of its standard errors.
+const MEAN_WEIGHT_OFF: f64 = 0.01;
+const MEAN_WEIGHT_ERRORS: f64 = 3.0;
+
+/// Clipping gets a warning when it takes more than this share of the weight.
+const CLIPPED: f64 = 0.1;
+
+/// An estimated mean. What a single row, or no weight, does not tell is None.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Estimate {
     /// The estimate, in the unit of the reward for each decision.
-    pub value: f64,
-    /// Its standard error, in the same unit; infinite when there is but one row.
-    pub standard_error: f64,
+    pub value: Option<f64>,
+    /// Its standard error, in the same unit.
+    pub standard_error: Option<f64>,
+    pub rows: u64,
+    /// The weights that the estimator has used; the direct method uses none.
+    pub weights: Option<Weights>,
+    /// Why the interval should not be relied upon.
+    pub warning: Option<String>,
 }
 
-/// Why a row cannot be used.
+/// The importance weights of an estimate.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum EstimateError {
-    /// The reward is NaN or infinite.
-    Reward(f64),
-    /// The logged probability is not above 0 and at most 1.
-    Logged(f64),
-    /// The other policy's probability is not in [0, 1].
-    Target(f64),
+pub struct Weights {
+    /// (Σw)² / Σw²: as many equally weighted decisions would tell as much (L. Kish, 1965); 0 without any weight.
+    pub effective: f64,
+    pub largest: f64,
+    /// Near 1 if the logged probabilities are true and cover the other policy.
+    pub mean: f64,
 }
 
-impl fmt::Display for EstimateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EstimateError::Reward(x) => write!(f, "a reward must be a finite number, not {x}"),
-            EstimateError::Logged(x) => write!(
-                f,
-                "a logged probability must be above 0 and at most 1, not {x}"
-            ),
-            EstimateError::Target(x) => write!(f, "a probability must be between 0 and 1, not {x}"),
-        }
-    }
+/// A result is beyond the range of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overflow;
+
+/// The column of the weights that an estimator uses; the first column is what it takes the mean of.
+const WEIGHT: usize = 1;
+
+/// The column of the importance weights as they are, where an estimator uses others; or of b, in [`split`].
+const THIRD: usize = 2;
+
+/// IPS of rows of [`weighted`], DR of rows of [`doubly_robust`]. None without rows, as for all of these.
+pub fn mean(rows: &Moments<2>) -> Option<Result<Estimate, Overflow>> {
+    let rows = some(rows)?;
+    Some(of_mean(&rows, rows.products(0, 0)).and_then(|estimate| {
+        let weights = weights_of(&rows)?;
+        Ok(estimate.with(
+            weights,
+            &[support(&rows, WEIGHT), few(&weights, rows.rows())],
+        ))
+    }))
 }
 
-impl std::error::Error for EstimateError {}
-
-impl OffPolicy {
-    /// No rows.
-    pub fn new() -> OffPolicy {
-        OffPolicy::default()
-    }
-
-    /// Adds a decision: its reward, the probability with which it was chosen, and that which the other policy gives it.
-    pub fn push(&mut self, reward: f64, logged_p: f64, target_p: f64) -> Result<(), EstimateError> {
-        if !reward.is_finite() {
-            return Err(EstimateError::Reward(reward));
-        }
-        if !(logged_p > 0.0 && logged_p <= 1.0) {
-            return Err(EstimateError::Logged(logged_p));
-        }
-        if !(0.0..=1.0).contains(&target_p) {
-            return Err(EstimateError::Target(target_p));
-        }
-        let weight = target_p / logged_p;
-        let mean = [reward, weight * reward, weight];
-        self.merge(&OffPolicy {
-            rows: 1,
-            mean,
-            max_weight: weight,
-            ..OffPolicy::default()
+/// Clipped IPS of rows of [`clipped`].
+pub fn mean_clipped(rows: &Moments<3>) -> Option<Result<Estimate, Overflow>> {
+    let rows = some(rows)?;
+    Some(of_mean(&rows, rows.products(0, 0)).and_then(|estimate| {
+        let weights = weights_of(&rows)?;
+        let whole = rows.mean(THIRD);
+        let taken = (weights.mean < (1.0 - CLIPPED) * whole).then(|| {
+            let share = 100.0 * (1.0 - weights.mean / whole);
+            format!("clipping takes {share:.0} % of the weight, so the value is biased")
         });
-        Ok(())
-    }
+        let warnings = [support(&rows, THIRD), few(&weights, rows.rows()), taken];
+        Ok(estimate.with(weights, &warnings))
+    }))
+}
 
-    /// Adds the rows of another accumulator.
-    pub fn merge(&mut self, other: &OffPolicy) {
-        if other.rows == 0 {
-            return;
-        }
-        let (n, m) = (self.rows as f64, other.rows as f64);
-        let share = m / (n + m);
-        let apart: [f64; 3] = std::array::from_fn(|i| other.mean[i] - self.mean[i]);
-        for (i, apart) in apart.iter().enumerate() {
-            self.mean[i] += apart * share;
-            self.squares[i] += other.squares[i] + apart * apart * (n * share);
-        }
-        self.product += other.product + apart[1] * apart[2] * (n * share);
-        self.max_weight = self.max_weight.max(other.max_weight);
-        self.rows += other.rows;
-    }
+/// Switch-DR of rows of [`switched`], and DRos of rows of [`shrunk`].
+pub fn mean_limited(rows: &Moments<3>) -> Option<Result<Estimate, Overflow>> {
+    let rows = some(rows)?;
+    Some(of_mean(&rows, rows.products(0, 0)).and_then(|estimate| {
+        let weights = weights_of(&rows)?;
+        // Where the weights are limited, the model stands in for the log: few rows of weight are its purpose.
+        Ok(estimate.with(weights, &[support(&rows, THIRD)]))
+    }))
+}
 
-    /// The number of decisions.
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
+/// The direct method, of rows of [`modelled`].
+pub fn mean_modelled(rows: &Moments<1>) -> Option<Result<Estimate, Overflow>> {
+    let rows = some(rows)?;
+    Some(of_mean(&rows, rows.products(0, 0)))
+}
 
-    /// The mean importance weight: near 1 if the logged probabilities are true and cover the other policy.
-    pub fn mean_weight(&self) -> Option<f64> {
-        (self.rows > 0).then_some(self.mean[2])
-    }
+/// SNIPS, of rows of [`weighted`]: a little biased in small samples, and usually much less noisy than IPS. It has no value
+/// if all weights are 0, that is, if the other policy would have chosen nothing of what was logged.
+pub fn ratio(rows: &Moments<2>) -> Option<Result<Estimate, Overflow>> {
+    let rows = some(rows)?;
+    let weight = rows.mean(WEIGHT);
+    let value = rows.mean(0) / weight;
+    // Σ(w·r − V·w)², whose mean is 0 by the choice of V
+    let squares = rows.products(0, 0) - 2.0 * value * rows.products(0, WEIGHT)
+        + value * value * rows.products(WEIGHT, WEIGHT);
+    Some(self_normalised(
+        &rows,
+        weight,
+        value,
+        squares / (weight * weight),
+    ))
+}
 
-    /// The largest importance weight.
-    pub fn max_weight(&self) -> Option<f64> {
-        (self.rows > 0).then_some(self.max_weight)
-    }
+/// SNDR, of rows of [`split`]; without a value as [`ratio`].
+pub fn ratio_doubly_robust(rows: &Moments<3>) -> Option<Result<Estimate, Overflow>> {
+    let rows = some(rows)?;
+    let weight = rows.mean(WEIGHT);
+    let rest = rows.mean(0) / weight;
+    // Σ(b + (y − R·w) / mean of w)² about its mean, with y = w·(r − q)
+    let about = |i: usize, j: usize| rows.products(i, j);
+    let of_rest = about(0, 0) - 2.0 * rest * about(0, WEIGHT) + rest * rest * about(WEIGHT, WEIGHT);
+    let squares = about(THIRD, THIRD)
+        + 2.0 * (about(0, THIRD) - rest * about(WEIGHT, THIRD)) / weight
+        + of_rest / (weight * weight);
+    Some(self_normalised(
+        &rows,
+        weight,
+        rows.mean(THIRD) + rest,
+        squares,
+    ))
+}
 
-    /// (Σw)² / Σw²: as many equally weighted decisions would tell as much (L. Kish, 1965). None without any weight.
-    pub fn effective_rows(&self) -> Option<f64> {
-        let n = self.rows as f64;
-        let [_, _, w] = self.mean;
-        (w > 0.0).then(|| n * w * w / (w * w + self.squares[2] / n))
-    }
-
-    /// What the policy in force earned for each decision. None without rows.
-    pub fn logged(&self) -> Option<Estimate> {
-        (self.rows > 0).then(|| self.estimate(self.mean[0], self.squares[0]))
-    }
-
-    /// What the other policy would have earned for each decision, by inverse propensity scoring. Unbiased where the
-    /// policy in force gave each choice of the other a chance. None without rows.
-    pub fn ips(&self) -> Option<Estimate> {
-        (self.rows > 0).then(|| self.estimate(self.mean[1], self.squares[1]))
-    }
-
-    /// The same, self-normalised: a little biased in small samples, and usually much less noisy. None if all weights
-    /// are 0, that is, if the other policy would have chosen nothing of what was logged.
-    pub fn snips(&self) -> Option<Estimate> {
-        let [_, earned, weight] = self.mean;
-        (weight > 0.0).then(|| {
-            let value = earned / weight;
-            let [_, earned2, weight2] = self.squares;
-            // Σ(w·r − V·w)², whose mean is 0 by the choice of V
-            let residuals = earned2 - 2.0 * value * self.product + value * value * weight2;
-            let Estimate { standard_error, .. } = self.estimate(value, residuals.max(0.0));
-            Estimate {
-                value,
-                standard_error: standard_error / weight,
-            }
-        })
-    }
-
-    fn estimate(&self, value: f64, squares: f64) -> Estimate {
-        let n = self.rows as f64;
-        let standard_error = if self.rows > 1 {
-            (squares / (n * (n - 1.0))).sqrt()
-        } else {
-            f64::INFINITY
-        };
+/// An estimate with a sum of weights in its denominator.
+fn self_normalised<const K: usize>(
+    rows: &Moments<K>,
+    weight: f64,
+    value: f64,
+    squares: f64,
+) -> Result<Estimate, Overflow> {
+    let weights = weights_of(rows)?;
+    let estimate = if weight > 0.0 {
+        estimate(value, squares.max(0.0), rows.rows())?
+    } else {
         Estimate {
-            value,
-            standard_error,
+            value: None,
+            standard_error: None,
+            rows: rows.rows(),
+            weights: None,
+            warning: None,
         }
+    };
+    Ok(estimate.with(
+        weights,
+        &[support(rows, WEIGHT), few(&weights, rows.rows())],
+    ))
+}
+
+fn some<const K: usize>(rows: &Moments<K>) -> Option<Moments<K>> {
+    (rows.rows() > 0).then(|| rows.settled())
+}
+
+fn of_mean<const K: usize>(rows: &Moments<K>, squares: f64) -> Result<Estimate, Overflow> {
+    estimate(rows.mean(0), squares, rows.rows())
+}
+
+fn estimate(value: f64, squares: f64, rows: u64) -> Result<Estimate, Overflow> {
+    let n = rows as f64;
+    let standard_error = (rows > 1).then(|| (squares / (n * (n - 1.0))).sqrt());
+    if !value.is_finite() || standard_error.is_some_and(|error| !error.is_finite()) {
+        return Err(Overflow);
     }
+    Ok(Estimate {
+        value: Some(value),
+        standard_error,
+        rows,
+        weights: None,
+        warning: None,
+    })
+}
+
+fn weights_of<const K: usize>(rows: &Moments<K>) -> Result<Weights, Overflow> {
+    let n = rows.rows() as f64;
+    let (mean, squares) = (rows.mean(WEIGHT), rows.products(WEIGHT, WEIGHT));
+    if !squares.is_finite() || !mean.is_finite() {
+        return Err(Overflow);
+    }
+    let effective = match mean > 0.0 {
+        // scaled, so that no square of a mean overflows
+        true => n / (1.0 + squares / mean / mean / n),
+        false => 0.0,
+    };
+    Ok(Weights {
+        effective,
+        largest: rows.largest(WEIGHT),
+        mean,
+    })
+}
+
+/// What the importance weights in a column say of the log: their mean is 1, but for chance, if logged probabilities are
+/// true, and if every action that the target takes had a chance.
+fn support<const K: usize>(rows: &Moments<K>, column: usize) -> Option<String> {
+    let (n, mean) = (rows.rows() as f64, rows.mean(column));
+    if mean == 0.0 {
+        return Some("no support: the target gives no logged action a probability above 0".into());
+    }
+    let error = match rows.rows() {
+        1 => return None,
+        _ => (rows.products(column, column) / (n * (n - 1.0))).sqrt(),
+    };
+    let off = (mean - 1.0).abs();
+    if off <= MEAN_WEIGHT_OFF || off <= MEAN_WEIGHT_ERRORS * error {
+        return None;
+    }
+    let mut text = format!("the mean weight is {}, not 1: ", rounded(mean));
+    text += match mean < 1.0 {
+        true => "the target takes actions that had no chance, or logged probabilities are wrong",
+        false => "logged probabilities are wrong, or rows are missing",
+    };
+    Some(text)
+}
+
+/// Whether the weight lies on a few rows.
+fn few(weights: &Weights, rows: u64) -> Option<String> {
+    let least = FEW_ROWS.max(FEW_OF_ROWS * rows as f64);
+    // all weights 0 is what `support` tells
+    (weights.effective < least && weights.mean > 0.0).then(|| {
+        let effective = rounded(weights.effective);
+        format!("the effective sample size is {effective}, of {rows} rows: the interval is not to be relied upon")
+    })
+}
+
+/// A number with four significant digits, for a text.
+fn rounded(x: f64) -> String {
+    let digits = 3 - (x.abs().max(1e-4).log10().floor() as i32).clamp(-4, 3);
+    format!("{x:.0$}", digits as usize)
 }
 
 impl Estimate {
-    /// The interval that covers the truth with probability `level` (0.95, say), if the estimate is normally
-    /// distributed about it. None if the level is not between 0 and 1.
-    pub fn interval(&self, level: f64) -> Option<(f64, f64)> {
-        let reach = z(level)? * self.standard_error;
-        Some((self.value - reach, self.value + reach))
+    fn with(mut self, weights: Weights, warnings: &[Option<String>]) -> Estimate {
+        self.weights = Some(weights);
+        let mut text = String::new();
+        for warning in warnings.iter().flatten() {
+            let between = if text.is_empty() { "" } else { "; " };
+            let _ = write!(text, "{between}{warning}");
+        }
+        self.warning = (!text.is_empty()).then_some(text);
+        self
     }
-}
 
-/// How many standard deviations to both sides of its mean a normal distribution has the share `level`: 1.96 for 0.95.
-/// The z with erfc(z/√2) = 1 − level, by bisection. None if the level is not between 0 and 1.
-pub fn z(level: f64) -> Option<f64> {
-    if !(level > 0.0 && level < 1.0) {
-        return None;
-    }
-    let (mut low, mut high) = (0.0, 40.0);
-    loop {
-        let middle = (low + high) / 2.0;
-        if middle <= low || middle >= high {
-            return Some(middle);
-        }
-        if libm::erfc(middle * std::f64::consts::FRAC_1_SQRT_2) > 1.0 - level {
-            low = middle;
-        } else {
-            high = middle;
-        }
+    /// The interval that covers the truth with probability 95 %, if the estimate is normally distributed about it.
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        let (value, reach) = (self.value?, Z95 * self.standard_error?);
+        Some((value - reach, value + reach))
     }
 }
 

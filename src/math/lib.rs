@@ -15,6 +15,8 @@
 //! | `scorer` | a model compiled for a fixed list of actions, for the path of a decision |
 //! | `train` | ridge and L2-logistic regression, encodings learned from data, metrics |
 //! | `estimate` | off-policy estimators with confidence intervals |
+//! | `uplift` | how well scores find those whom a treatment moves |
+//! | `assignment` | which variation of an experiment a user gets |
 //! | `pacing` | budgets spread over their windows: curves, the gate, the price of a unit, forecasts of traffic |
 //! | `hash` | small stable hashes of text |
 //! | `identifier` | UUIDs that say when a decision was made |
@@ -29,6 +31,7 @@
 //! - sums in an order that is written down in the code (see [`sum`]), never in one that a compiler or a thread chose.
 
 pub mod aggregate;
+pub mod assignment;
 pub mod choice;
 pub mod decay;
 pub mod estimate;
@@ -44,6 +47,7 @@ pub mod runs;
 pub mod scorer;
 pub mod slab;
 pub mod train;
+pub mod uplift;
 
 /// The sum of `values`, always in the same order: eight running sums, the i-th over the positions that leave i when
 /// divided by 8, added pairwise at the end. Eight independent chains are as fast as the hardware adds; and their order

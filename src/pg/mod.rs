@@ -10,6 +10,7 @@
 #![allow(unsafe_code)]
 
 pub mod admission;
+pub mod aggregate;
 mod altered;
 pub mod append;
 pub mod array;

@@ -56,6 +56,11 @@ INSERT INTO calls VALUES
   ('SELECT decide.default_jobs()'), ('SELECT decide.expire(''event'', ''at'', ''-infinity'')'), ('SELECT decide.expire_type(''click'', ''-infinity'')'), ('SELECT decide.put_job()'), ('SELECT decide.reschedule_job()'), ('SELECT decide.receive_event()'), ('SELECT decide.announce_erasure(''decide.user_state'')'),
   ('INSERT INTO decide.event_inbox (event) VALUES (''{}'')'), ('INSERT INTO decide.event_inbox (event, user_key) VALUES (''{}'', NULL)'), ('UPDATE decide.job SET every = ''1 hour'', enabled = true WHERE false'),
   ('SET pg_decide.seed = 1'), ('SET pg_decide.erasing = on'), ('SET pg_decide.rule_role = postgres'), ('SET pg_decide.max_context_bytes = ''16MB'''), ('SET pg_decide.partitions_ahead = 366'), ('SET pg_decide.event_retention = 1'), ('SET pg_decide.trace_retention = 1'), ('SET pg_decide.quarantine_retention = 1'), ('SET pg_decide.snapshot_max_age = 1'), ('SET pg_decide.track_lock_timeout = 1'), ('SET pg_decide.cautious_candidates = 1'), ('SET pg_decide.cautious_exploration = 1'), ('SET pg_decide.cautious_caps = 1'),
+  ('SELECT decide.ips(1, 1, 1)'), ('SELECT decide.snips(1, 1, 1)'), ('SELECT decide.cips(1, 1, 1, 1)'), ('SELECT decide.dm(1)'), ('SELECT decide.dr(1, 1, 1, 1, 1)'), ('SELECT decide.sndr(1, 1, 1, 1, 1)'),
+  ('SELECT decide.switch_dr(1, 1, 1, 1, 1, 1)'), ('SELECT decide.dros(1, 1, 1, 1, 1, 1)'), ('SELECT decide.normal_interval(NULL)'), ('SELECT decide.bernstein_interval(NULL, 1)'),
+  ('SELECT decide.normal_bounds(1, 1, 0.9)'), ('SELECT decide.bernstein_bounds(1, 1, 9, 1, 0.9)'), ('SELECT decide.qini(1, true, 1)'), ('SELECT decide.auuc(1, true, 1)'), ('SELECT decide.causalml_qini(1, true, 1)'),
+  ('SELECT decide.causalml_auuc(1, true, 1)'), ('SELECT decide.uplift_at(1, true, 1, 0.5, ''overall'')'), ('SELECT decide.uplift_curve(1, true, 1)'), ('SELECT decide.uplift_curve(1, true, 1, 9)'),
+  ('SELECT decide.uplift_by_bin(1, true, 1, 10, ''overall'')'), ('SELECT decide.uplift_calibration(1, true, 1, 10, ''overall'')'), ('SELECT decide.bucket(''a'', ''b'')'), ('SELECT decide.choose_variation(0.5, 1, ''{1}'')'),
   ('CREATE TABLE decide.mine ()');
 INSERT INTO calls VALUES
   ('SELECT decide.erase(''nobody'')'), ('SELECT decide.erase(1)'), ('SELECT decide.erase(''{}''::uuid[])'), ('SELECT decide.export_person(''nobody'')'),
@@ -77,9 +82,11 @@ $$;
 SELECT call, attempt('regress_priv_nobody', call) AS nobody, attempt('regress_priv_serve', call) AS serve, attempt('regress_priv_analyse', call) AS analyse,
        attempt('regress_priv_operate', call) AS operate, attempt('regress_priv_rules', call) AS rules, attempt('regress_priv_monitor', call) AS monitor
   FROM calls;
--- a function that is not in that list would go unnoticed
+-- a function that is not in that list would go unnoticed; those that take internal are for aggregates alone, and granted to nobody
 SELECT p.oid::regprocedure FROM mine JOIN pg_proc AS p ON p.oid = objid AND classid = 'pg_proc'::regclass
- WHERE NOT EXISTS (SELECT 1 FROM calls WHERE call LIKE '%' || p.proname || '(%');
+ WHERE NOT EXISTS (SELECT 1 FROM calls WHERE call LIKE '%' || p.proname || '(%') AND NOT 'internal'::regtype = ANY (p.proargtypes);
+SELECT p.oid::regprocedure, a.grantee::regrole FROM mine JOIN pg_proc AS p ON p.oid = objid AND classid = 'pg_proc'::regclass, aclexplode(p.proacl) AS a
+ WHERE 'internal'::regtype = ANY (p.proargtypes) AND a.grantee <> p.proowner;
 
 CREATE FUNCTION table_rights(role text, relation text) RETURNS text LANGUAGE sql AS $$
   SELECT COALESCE(string_agg(what, ' ' ORDER BY o), '-') FROM (VALUES (1, 'select', 'SELECT 1 FROM %s LIMIT 1'), (2, 'insert', 'INSERT INTO %s SELECT * FROM %1$s LIMIT 0'),

@@ -68,6 +68,7 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
         "modes.md",
         "pacing.md",
         "limits.md",
+        "evaluation.md",
     ] {
         reference += &fs::read_to_string(root.root().join("docs").join(page))?;
     }

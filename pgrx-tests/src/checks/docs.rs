@@ -48,6 +48,11 @@ pub fn privacy_runs(database: &Database) -> Result<()> {
     run(database, "docs/privacy.md")
 }
 
+/// What evaluation shows runs by itself.
+pub fn evaluation_runs(database: &Database) -> Result<()> {
+    run(database, "docs/evaluation.md")
+}
+
 /// Upkeep lists every job, with how often it runs and what it does, as the extension says it.
 pub fn name_every_job(database: &Database) -> Result<()> {
     let workspace = Workspace::find()?;

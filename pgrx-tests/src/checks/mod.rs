@@ -13,6 +13,7 @@ mod crashes;
 mod docs;
 mod entities;
 mod envelope;
+mod evaluation;
 mod extension;
 mod frequencies;
 mod fuzz;
@@ -107,6 +108,8 @@ pub const ALL: &[(&str, Check)] = &[
         "images/go_with_their_database",
         images::go_with_their_database,
     ),
+    ("evaluation/agrees_with_obp", evaluation::agrees_with_obp),
+    ("docs/evaluation_runs", docs::evaluation_runs),
     ("entities/count_exactly", entities::count_exactly),
     (
         "entities/reach_every_session",
