@@ -8,6 +8,9 @@ BEGIN
   IF to_regclass('bench.hand_trace') IS NOT NULL THEN
     TRUNCATE bench.hand_trace;
   END IF;
+  IF to_regclass('bench.record') IS NOT NULL THEN
+    TRUNCATE bench.record;
+  END IF;
   IF to_regclass('bench.floor_event') IS NOT NULL THEN
     TRUNCATE bench.floor_event;
   END IF;

@@ -180,7 +180,8 @@ fn settings() -> Vec<(&'static str, String)> {
         ("shared_preload_libraries", "pg_decide"),
         ("pg_decide.databases", DATABASE),
         ("listen_addresses", "127.0.0.1"),
-        ("max_connections", "200"),
+        // As many as the bench has at once, and a few.
+        ("max_connections", "230"),
         ("shared_buffers", buffers),
         ("max_wal_size", "4GB"),
         ("log_line_prefix", "%m [%p] %d "),

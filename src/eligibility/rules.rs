@@ -1,5 +1,5 @@
-//! Eligibility rules, evaluated with the rights of `pg_decide.rule_role`: those of a surface that read no table
-//! are kept expressions, all others one planned statement.
+//! Eligibility rules, evaluated with the rights of `pg_decide.rule_role`: those of a surface that read no table, or rows
+//! by their unique keys alone, are kept expressions, all others one planned statement.
 //!
 //! A rule that mentions `action` is evaluated for all actions that it binds at once, as a set, so that
 //! the executor may choose how to read the shop's tables; for a few actions it is evaluated one by
@@ -72,9 +72,9 @@ struct Failure {
     fault: Option<RuleFault>,
 }
 
-/// All rules: those that need no executor, and the statement of the others.
+/// All rules: those that need no executor, with the statement that they are of; and the statement of the others.
 struct CombinedStatement {
-    direct: Option<(DirectExpressions, Vec<Subject>)>,
+    direct: Option<(DirectExpressions, RuleStatement)>,
     rest: Option<RuleStatement>,
     /// The rules that are skipped.
     skipped: Vec<usize>,
@@ -104,7 +104,7 @@ impl CombinedStatement {
     /// Whether it was made for these, and is valid still.
     fn is_for(&self, role: pg_sys::Oid, skipped: &[usize]) -> bool {
         let direct = self.direct.as_ref();
-        let is_valid = direct.is_none_or(|(expressions, _)| expressions.hold());
+        let is_valid = direct.is_none_or(|(expressions, whole)| expressions.hold(&whole.plan));
         is_valid && self.role == role && self.skipped == skipped
     }
 
@@ -114,9 +114,9 @@ impl CombinedStatement {
 
     /// Takes in what it answers.
     fn run(&self, args: &[Arg<'_>], verdicts: &mut Verdicts) {
-        if let Some((expressions, subjects)) = &self.direct {
-            expressions.evaluate(args, |element, holds| {
-                verdicts.put(subjects[element], holds)
+        if let Some((expressions, whole)) = &self.direct {
+            expressions.evaluate(&whole.plan, args, |element, holds| {
+                verdicts.put(whole.subjects[element], holds)
             });
         }
         if let Some(rest) = &self.rest {

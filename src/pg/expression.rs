@@ -1,24 +1,13 @@
-//! Expressions of a planned statement that need no executor: nothing but its parameters, constants, and
-//! functions of the server itself.
+//! Expressions of a planned statement that need no executor: nothing but its parameters, constants, functions of
+//! the server itself, and subqueries that find a row by its unique key.
 
-use std::ffi::c_void;
+use pgrx::{PgList, pg_sys};
 
-use pgrx::{PgList, pg_guard, pg_sys};
-
+use super::fitness::{Allowed, is_a};
 use super::invalidation::{Watch, changes_seen};
 use super::plan::Plan;
+use super::unique_read::{UniqueReads, evaluate};
 use super::value::{Arg, Value, debug_check_type};
-
-#[allow(improper_ctypes)] // nodes hold what pgrx does not lay out, and none is looked into
-unsafe extern "C-unwind" {
-    /// Visits what lies directly under a node.
-    #[cfg_attr(not(feature = "pg15"), link_name = "expression_tree_walker_impl")]
-    fn expression_tree_walker(
-        node: *mut pg_sys::Node,
-        visit: unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool,
-        context: *mut c_void,
-    ) -> bool;
-}
 
 /// Those elements of the array which a statement answers that can be had without running it.
 pub struct DirectExpressions {
@@ -27,26 +16,23 @@ pub struct DirectExpressions {
     within: *mut pg_sys::ExprContext,
     /// Pairs of the index of an element and its expression.
     elements: Vec<(usize, *mut pg_sys::ExprState)>,
+    /// What is read for them.
+    reads: Option<UniqueReads>,
     /// Functions as they were, with the rights to call them.
     functions: u64,
 }
 
 impl DirectExpressions {
     /// The elements that are so, of a statement whose first column is an array of booleans in one row that
-    /// nothing has to be read for. What they call is checked against the rights of the role of the moment.
+    /// nothing has to be read for but by subqueries. What they call is checked against the rights of the role of the
+    /// moment.
     pub fn of(plan: &Plan, types: &[pg_sys::Oid]) -> Option<DirectExpressions> {
         // SAFETY: the plan is held while its tree is read; what is kept of it are copies. Their memory
         // becomes lasting in the end, so that a fault on the way leaves nothing behind.
         unsafe {
             let planned = plan.hold()?;
-            let elements: Vec<(usize, *mut pg_sys::Node)> = elements(planned.tree()?)?
-                .into_iter()
-                .enumerate()
-                .filter(|&(_, node)| !is_unfit(node, std::ptr::null_mut()))
-                .collect();
-            if elements.is_empty() {
-                return None;
-            }
+            let tree = planned.tree()?;
+            let all = elements(tree)?;
             let memory = pg_sys::AllocSetContextCreateInternal(
                 pg_sys::CurrentMemoryContext,
                 c"pg_decide rules".as_ptr(),
@@ -63,26 +49,52 @@ impl DirectExpressions {
                 parameter.pflags = 0;
             }
             (*within).ecxt_param_list_info = parameters;
-            let compile = |(index, node): (usize, *mut pg_sys::Node)| {
+            let mut reads = match planned.is_the_same_for_all_roles() {
+                true => UniqueReads::of(tree, parameters),
+                false => None,
+            };
+            let mut allowed = Allowed {
+                may_fail: true,
+                ..Allowed::default()
+            };
+            if let Some(reads) = &reads {
+                allowed.subqueries = reads.parameters();
+            }
+            let fitting = |&(_, node): &(usize, *mut pg_sys::Node)| allowed.fits(node);
+            let fitting: Vec<_> = all.into_iter().enumerate().filter(fitting).collect();
+            if let Some(found) = &mut reads {
+                found.retain(|parameter| {
+                    let without = allowed.without(parameter);
+                    fitting.iter().any(|&(_, node)| !without.fits(node))
+                });
+            }
+            let compile = |&(index, node): &(usize, *mut pg_sys::Node)| {
                 let copy = pg_sys::copyObjectImpl(node.cast()).cast();
                 let state = pg_sys::ExecInitExprWithParams(copy, parameters);
                 (index, state)
             };
-            let elements = elements.into_iter().map(compile).collect();
+            let elements: Vec<_> = fitting.iter().map(compile).collect();
             pg_sys::MemoryContextSwitchTo(before);
+            if elements.is_empty() {
+                pg_sys::MemoryContextDelete(memory);
+                return None;
+            }
             pg_sys::MemoryContextSetParent(memory, pg_sys::CacheMemoryContext);
             Some(DirectExpressions {
                 memory,
                 within,
                 elements,
+                reads: reads.filter(|reads| !reads.is_empty()),
                 functions: changes_seen(Watch::Function),
             })
         }
     }
 
-    /// Whether the functions that are called are still what they were, and may be called.
-    pub fn hold(&self) -> bool {
-        self.functions == changes_seen(Watch::Function)
+    /// Whether the functions that are called are still what they were, and may be called, and the plan that they are of
+    /// is what would be planned today.
+    pub fn hold(&self, plan: &Plan) -> bool {
+        let reads_hold = self.reads.is_none() || plan.holds();
+        reads_hold && self.functions == changes_seen(Watch::Function)
     }
 
     /// Whether the element with that index is among them.
@@ -91,11 +103,18 @@ impl DirectExpressions {
         self.elements.binary_search_by_key(&index, of).is_ok()
     }
 
-    /// Hands the index of each element and its value to `each`; null counts as false.
-    pub fn evaluate(&self, args: &[Arg<'_>], mut each: impl FnMut(usize, bool)) {
+    /// Hands the index of each element and its value to `each`; null counts as false. They must hold. An error where a
+    /// table has changed at this moment, which `hold` then knows.
+    pub fn evaluate(&self, plan: &Plan, args: &[Arg<'_>], mut each: impl FnMut(usize, bool)) {
+        if let Some(reads) = &self.reads {
+            reads.lock();
+            if !plan.holds() {
+                pgrx::error!("a table that rules read has just been changed");
+            }
+        }
         // SAFETY: there are as many parameters as the statement was prepared with, of its types; what is
         // allocated on the way is freed in the end, or before the next time where an expression fails. The
-        // expression is called within a guard, with nothing to drop.
+        // expression is called within a guard, with nothing to drop. What is read holds, under locks.
         unsafe {
             let parameters = (*self.within).ecxt_param_list_info;
             assert!(
@@ -110,18 +129,15 @@ impl DirectExpressions {
                 parameter.value = arg.map_or(pg_sys::Datum::from(0), Value::datum);
                 parameter.isnull = arg.is_none();
             }
-            for &(index, state) in &self.elements {
-                let evaluate = (*state).evalfunc.expect("a compiled expression");
-                let holds = pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                    let mut null = false;
-                    let before = pg_sys::CurrentMemoryContext;
-                    pg_sys::CurrentMemoryContext = scratch;
-                    let value = evaluate(state, self.within, &mut null);
-                    pg_sys::CurrentMemoryContext = before;
-                    !null && value.value() as u8 != 0
-                });
-                each(index, holds);
+            let before = pg_sys::MemoryContextSwitchTo(scratch);
+            if let Some(reads) = &self.reads {
+                reads.read(self.within);
             }
+            for &(index, state) in &self.elements {
+                let (value, is_null) = evaluate(state, self.within);
+                each(index, !is_null && value.value() as u8 != 0);
+            }
+            pg_sys::MemoryContextSwitchTo(before);
             pg_sys::MemoryContextReset(scratch);
         }
     }
@@ -159,42 +175,4 @@ unsafe fn elements(tree: *mut pg_sys::PlannedStmt) -> Option<Vec<*mut pg_sys::No
         let elements = PgList::<pg_sys::Node>::from_pg((*array).elements);
         Some(elements.iter_ptr().collect())
     }
-}
-
-/// # Safety
-/// A node, or null.
-unsafe fn is_a(node: *mut pg_sys::Node, tag: pg_sys::NodeTag) -> bool {
-    // SAFETY: the caller's promise.
-    !node.is_null() && unsafe { (*node).type_ == tag }
-}
-
-/// Whether an expression needs the executor, or what it is may change while its plan holds.
-#[pg_guard]
-unsafe extern "C-unwind" fn is_unfit(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
-    use pg_sys::NodeTag::*;
-    if node.is_null() {
-        return false;
-    }
-    // SAFETY: nodes are looked at by their tags, as the server's own walkers do.
-    unsafe {
-        let known = match (*node).type_ {
-            T_Param => (*node.cast::<pg_sys::Param>()).paramkind == pg_sys::ParamKind::PARAM_EXTERN,
-            T_Const | T_List | T_FuncExpr | T_OpExpr | T_DistinctExpr | T_NullIfExpr
-            | T_ScalarArrayOpExpr | T_BoolExpr | T_CaseExpr | T_CaseWhen | T_CaseTestExpr
-            | T_RelabelType | T_CoerceViaIO | T_ArrayCoerceExpr | T_ArrayExpr | T_CoalesceExpr
-            | T_SubscriptingRef | T_MinMaxExpr | T_NullTest | T_BooleanTest => true,
-            _ => false,
-        };
-        !known
-            || pg_sys::check_functions_in_node(node, Some(is_added), context)
-            || pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                expression_tree_walker(node, is_unfit, context)
-            })
-    }
-}
-
-/// Whether a function is not one that the server came with.
-#[pg_guard]
-unsafe extern "C-unwind" fn is_added(function: pg_sys::Oid, _context: *mut c_void) -> bool {
-    function.to_u32() >= pg_sys::FirstNormalObjectId
 }

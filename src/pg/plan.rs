@@ -59,6 +59,20 @@ impl Plan {
         self.planned.get() && unsafe { pg_sys::SPI_plan_is_valid(self.plan) }
     }
 
+    /// Whether what it has been planned as is what would be planned today, as far as changes have been noticed.
+    pub fn holds(&self) -> bool {
+        // SAFETY: the plan is kept as long as self, and its only statement with it.
+        self.planned.get()
+            && unsafe {
+                let sources = pg_sys::SPI_plan_get_plan_sources(self.plan);
+                let sources = PgList::<pg_sys::CachedPlanSource>::from_pg(sources);
+                sources.get_ptr(0).is_some_and(|source| {
+                    let made = (*source).gplan;
+                    (*source).is_valid && !made.is_null() && (*made).is_valid
+                })
+            }
+    }
+
     /// Plans it now, without running it.
     pub fn make_ready(&self) {
         SessionMark::debug_check_any();
@@ -86,7 +100,18 @@ impl Plan {
         let made = with_standard_strings(|| {
             in_memory(|| unsafe { pg_sys::SPI_plan_get_cached_plan(self.plan) })
         });
-        (!made.is_null()).then_some(Planned(made))
+        // SAFETY: the plan has one statement, which is kept as long as self.
+        let depends_on_role = unsafe {
+            let sources = pg_sys::SPI_plan_get_plan_sources(self.plan);
+            let sources = PgList::<pg_sys::CachedPlanSource>::from_pg(sources);
+            sources
+                .get_ptr(0)
+                .is_none_or(|source| (*source).dependsOnRLS)
+        };
+        (!made.is_null()).then_some(Planned {
+            made,
+            depends_on_role,
+        })
     }
 
     /// Whether, as it is planned now, it may call user-defined functions: itself, or for the checks of a domain. True
@@ -219,14 +244,31 @@ fn names_user_type(plan: &[u8]) -> bool {
 const MOST: usize = 40;
 
 /// A planned statement that is held.
-pub struct Planned(*mut pg_sys::CachedPlan);
+pub struct Planned {
+    made: *mut pg_sys::CachedPlan,
+    /// Whether it has been rewritten for the role of the moment.
+    depends_on_role: bool,
+}
 
 impl Planned {
     /// Its tree, alive as long as self.
     pub(super) fn tree(&self) -> Option<*mut pg_sys::PlannedStmt> {
         // SAFETY: the plan is held.
-        let statements = unsafe { PgList::<pg_sys::PlannedStmt>::from_pg((*self.0).stmt_list) };
+        let statements = unsafe { PgList::<pg_sys::PlannedStmt>::from_pg((*self.made).stmt_list) };
         statements.get_ptr(0)
+    }
+
+    /// Whether it is the same whoever runs it, and whenever, as long as no table or function changes.
+    pub(super) fn is_the_same_for_all_roles(&self) -> bool {
+        // SAFETY: the plan is held.
+        let (of_role, for_now) = unsafe {
+            let made = &*self.made;
+            (
+                made.dependsOnRole,
+                made.saved_xmin != pg_sys::InvalidTransactionId,
+            )
+        };
+        !self.depends_on_role && !of_role && !for_now
     }
 }
 
@@ -234,7 +276,7 @@ impl Drop for Planned {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // SAFETY: released once, by the owner that counted it; after an ERROR the abort does it.
-            unsafe { pg_sys::ReleaseCachedPlan(self.0, pg_sys::CurrentResourceOwner) }
+            unsafe { pg_sys::ReleaseCachedPlan(self.made, pg_sys::CurrentResourceOwner) }
         }
     }
 }

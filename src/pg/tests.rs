@@ -1,5 +1,7 @@
 //! The glue, tried inside a server.
 
+mod expressions;
+
 use pgrx::prelude::*;
 
 super::record::select_row! {
@@ -12,13 +14,13 @@ super::record::select_row! {
 #[pg_schema]
 mod tests {
     use super::*;
-    use crate::pg::attempt::{attempt, sqlstate};
-    use crate::pg::expression::DirectExpressions;
+    use crate::pg::attempt::attempt;
     use crate::pg::json::{Document, Field, Json};
     use crate::pg::locked::{Locked, Wait};
     use crate::pg::lookup::Keyed;
+    use crate::pg::plan::Access;
     use crate::pg::record::SelectRow;
-    use crate::pg::{Plan, Session, array, datum, plan::Access};
+    use crate::pg::{Plan, Session, array, datum};
 
     /// What Postgres prints of a value that we have built.
     fn printed(kind: pg_sys::Oid, value: datum::Arg) -> Option<String> {
@@ -187,120 +189,6 @@ mod tests {
         let more = more.json();
         assert_eq!(ours.with(&more).json().text(), more.text());
         assert_eq!(more.without("b").json().text(), r#"{"a": 1}"#);
-    }
-
-    const NUMBER_AND_TEXT: [pg_sys::Oid; 2] = [pg_sys::FLOAT8OID, pg_sys::TEXTOID];
-
-    /// What of an array of truths about a number and a text needs no executor.
-    fn truths(array: &str) -> Option<DirectExpressions> {
-        let plan = Plan::prepare(&format!("SELECT ARRAY[{array}]::bool[]"), &NUMBER_AND_TEXT);
-        plan.make_ready();
-        DirectExpressions::of(&plan, &NUMBER_AND_TEXT)
-    }
-
-    fn evaluated(
-        truths: &DirectExpressions,
-        number: Option<f64>,
-        text: Option<&str>,
-    ) -> Vec<(usize, bool)> {
-        let mut found = Vec::new();
-        let args = [number.and_then(datum::float8), datum::optional_text(text)];
-        truths.evaluate(&args, |index, holds| found.push((index, holds)));
-        found
-    }
-
-    #[pg_test]
-    fn a_plan_tells_whether_it_may_call_functions_of_users() {
-        Spi::run("CREATE DOMAIN public.small AS int CHECK (VALUE < 10); CREATE TYPE public.pair AS (x public.small)").unwrap();
-        let may = |sql: &str| {
-            let _session = Session::open();
-            let plan = Plan::prepare(sql, &[pg_sys::TEXTOID]);
-            plan.make_ready();
-            plan.calls_user_functions()
-        };
-        for sql in [
-            "SELECT $1::float8 > 1 AND EXISTS (SELECT FROM pg_class AS c WHERE c.relname = $1)",
-            "SELECT EXISTS (SELECT FROM decide.bundle_action AS a WHERE a.attributes ->> 'x' = $1)",
-        ] {
-            assert!(!may(sql), "{sql}");
-        }
-        for sql in [
-            "SELECT $1::int::public.small IS NULL",
-            "SELECT $1::public.pair IS NULL",
-            "SELECT $1::public.small[] IS NULL",
-            "SELECT jsonb_populate_record(NULL::public.pair, $1::jsonb) IS NULL",
-            "SELECT EXISTS (SELECT FROM jsonb_to_record($1::jsonb) AS r (x public.small))",
-        ] {
-            assert!(may(sql), "{sql}");
-        }
-    }
-
-    #[pg_test]
-    fn what_reads_nothing_needs_no_executor() {
-        let _session = Session::open();
-        let of_all = "$1 > 1, EXISTS (SELECT FROM pg_class WHERE relname = $2), NULL, $2 LIKE 'x%', \
-                      false, ($1 = ANY ('{1,2}')) IS NOT TRUE, CASE WHEN $1 > 0 THEN length($2) = 1 END";
-        let truths = truths(of_all).expect("some");
-        let had: Vec<usize> = (0..8).filter(|&index| truths.has(index)).collect();
-        assert_eq!(had, [0, 2, 3, 4, 5, 6]);
-        let with = |number, text| {
-            let found = evaluated(&truths, number, text).into_iter();
-            found.map(|(_, holds)| holds).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            with(Some(2.0), Some("x")),
-            [true, false, true, false, false, true]
-        );
-        assert_eq!(
-            with(Some(0.5), Some("yx")),
-            [false, false, false, false, true, false]
-        );
-        assert_eq!(with(None, None), [false, false, false, false, true, false]);
-    }
-
-    #[pg_test]
-    fn what_is_not_the_servers_own_is_left_to_the_executor() {
-        let _session = Session::open();
-        Spi::run(
-            "CREATE FUNCTION pg_temp.mine(float8) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END';
-             CREATE DOMAIN pg_temp.small AS float8 CHECK (VALUE < 10)",
-        )
-        .unwrap();
-        assert!(truths("pg_temp.mine($1), ($1::pg_temp.small) > 1").is_none());
-        assert!(truths("pg_temp.mine($1), $1 > 1").expect("one").has(1));
-        // All elements are constants, so that the array is one; or there are several rows.
-        assert!(truths("true, false").is_none());
-        let plan = Plan::prepare(
-            "SELECT ARRAY[$1 > g, $2 = ''] FROM generate_series(1, 2) AS g",
-            &NUMBER_AND_TEXT,
-        );
-        plan.make_ready();
-        assert!(DirectExpressions::of(&plan, &NUMBER_AND_TEXT).is_none());
-    }
-
-    #[pg_test]
-    fn what_fails_fails_alone() {
-        let _session = Session::open();
-        let truths = truths("1 / $1 > 0, $2::int > 1").expect("both");
-        let fails = |number, text| {
-            let caught = attempt(|| evaluated(&truths, number, text)).expect_err("a fault");
-            sqlstate(caught.code)
-        };
-        assert_eq!(fails(Some(0.0), Some("2")), "22012");
-        assert_eq!(fails(Some(1.0), Some("two")), "22P02");
-        assert_eq!(
-            evaluated(&truths, Some(1.0), Some("2")),
-            [(0, true), (1, true)]
-        );
-    }
-
-    #[pg_test]
-    fn truths_hold_until_functions_change() {
-        let _session = Session::open();
-        let truths = truths("$1 > 1").expect("one");
-        assert!(truths.hold());
-        Spi::run("REVOKE EXECUTE ON FUNCTION float8gt FROM PUBLIC").unwrap();
-        assert!(!truths.hold());
     }
 
     #[pg_test]

@@ -18,6 +18,8 @@ const FLOOR: &str = include_str!("../../bench/setup-floor.sql");
 const HAND: &str = include_str!("../../bench/setup-hand.sql");
 const CAPS: &str = include_str!("../../bench/setup-caps.sql");
 const PAGES: &str = include_str!("../../bench/setup-pages.sql");
+const INSERT: &str = include_str!("../../bench/setup-insert.sql");
+const CATALOGUE: &str = include_str!("../../bench/setup-catalogue.sql");
 const TRACKING: &str = include_str!("../../bench/setup-tracking.sql");
 
 const SETTLE: &str = include_str!("../../bench/settle.sql");
@@ -33,6 +35,8 @@ pub enum Purpose {
     Features(u32),
     /// decide() with so many more caps that bear on other decisions.
     Caps(u32),
+    /// The first decision of a session among so many actions.
+    Actions(u32),
     /// track() beside what it is compared with.
     Track,
 }
@@ -45,6 +49,7 @@ impl Purpose {
             Self::Many => "bench_many".into(),
             Self::Features(number) => format!("bench_features_{number}"),
             Self::Caps(number) => format!("bench_caps_{number}"),
+            Self::Actions(number) => format!("bench_actions_{number}"),
             Self::Track => "bench_track".into(),
         }
     }
@@ -58,6 +63,7 @@ impl Purpose {
                 ("setup-hand.sql", HAND),
                 ("setup-caps.sql", CAPS),
                 ("setup-pages.sql", PAGES),
+                ("setup-insert.sql", INSERT),
             ],
             Self::Many => &[
                 ("setup-policy.sql", POLICY),
@@ -66,16 +72,28 @@ impl Purpose {
             ],
             Self::Caps(_) => &[("setup-policy.sql", POLICY), ("setup-caps.sql", CAPS)],
             Self::Features(_) => &[("setup-policy.sql", POLICY), ("setup-floor.sql", FLOOR)],
-            Self::Track => &[("setup-tracking.sql", TRACKING)],
+            Self::Actions(_) => &[("setup-catalogue.sql", CATALOGUE)],
+            Self::Track => &[
+                ("setup-tracking.sql", TRACKING),
+                ("setup-insert.sql", INSERT),
+            ],
         }
     }
 
     /// How many features each user has.
     fn features(self) -> u32 {
         match self {
-            Self::Compare | Self::Many | Self::Caps(_) => 32,
+            Self::Compare | Self::Many | Self::Caps(_) | Self::Actions(_) => 32,
             Self::Features(number) => number,
             Self::Track => 10,
+        }
+    }
+
+    /// How many actions a catalogue has.
+    fn actions(self) -> u32 {
+        match self {
+            Self::Actions(number) => number,
+            _ => 0,
         }
     }
 
@@ -132,10 +150,11 @@ impl Database {
         client.batch_execute(&format!("CREATE DATABASE {}", self.name))?;
         let mut filler = server.connect(&self.name)?;
         filler.batch_execute(&format!(
-            "SET bench.users = {}; SET bench.features = {}; SET bench.caps_elsewhere = {}",
+            "SET bench.users = {}; SET bench.features = {}; SET bench.caps_elsewhere = {}; SET bench.actions = {}",
             self.users,
             self.purpose.features(),
-            self.purpose.caps_elsewhere()
+            self.purpose.caps_elsewhere(),
+            self.purpose.actions()
         ))?;
         for (file, script) in self.purpose.scripts() {
             filler

@@ -3,10 +3,13 @@
 //! absolute numbers do not.
 
 mod database;
+mod goals;
+mod machine;
 mod pgbench;
 mod plan;
 mod report;
 mod results;
+mod sessions;
 
 use std::io::IsTerminal;
 
@@ -19,6 +22,7 @@ use crate::install::Target;
 use crate::workspace::Workspace;
 
 use database::{Database, Purpose};
+use machine::Machine;
 use pgbench::Bench;
 use plan::{Databases, Plan, Set};
 use results::{Measured, Results};
@@ -65,10 +69,15 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
         .or((!options.quick).then_some(2_000_000))
         .map(|users| Database::ensure(&server, users, Purpose::Many))
         .transpose()?;
-    let track = (options.wants(&plan::tracking_title(false))
-        || options.wants(&plan::tracking_title(true)))
-    .then(|| Database::ensure(&server, USERS, Purpose::Track))
-    .transpose()?;
+    let tracks = [false, true].into_iter().any(|durable| {
+        let of_sessions = |clients| sessions::tracking_title(clients, durable);
+        let titles = sessions::CLIENTS.into_iter().map(of_sessions);
+        let mut titles = titles.chain([plan::tracking_title(durable)]);
+        titles.any(|title| options.wants(&title))
+    });
+    let track = tracks
+        .then(|| Database::ensure(&server, USERS, Purpose::Track))
+        .transpose()?;
     let features = plan::FEATURES
         .into_iter()
         .filter(|_| options.wants(plan::OF_FEATURES))
@@ -78,12 +87,18 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
         .wants(plan::SIZES_OF_CAPS)
         .then(|| Database::ensure(&server, USERS, Purpose::Caps(plan::ELSEWHERE)))
         .transpose()?;
+    let actions = sessions::ACTIONS
+        .into_iter()
+        .filter(|_| options.wants(sessions::FIRST))
+        .map(|number| Database::ensure(&server, USERS, Purpose::Actions(number)))
+        .collect::<Result<Vec<_>>>()?;
     let databases = Databases {
         small: &small,
         many: many.as_ref(),
         track: track.as_ref(),
         elsewhere: elsewhere.as_ref(),
         features: &features,
+        actions: &actions,
     };
     let seconds = options.seconds.unwrap_or(if options.quick { 2 } else { 3 });
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 });
@@ -93,6 +108,7 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
 
     let bench = Bench::new(&server, workspace, seconds);
     let mut results = Results::new(&server, &small, rounds, seconds)?;
+    let machine = Machine::now();
     let progress =
         Progress::new(plan.sets.iter().map(|set| set.work.len()).sum::<usize>() * rounds as usize);
     for set in &plan.sets {
@@ -100,6 +116,7 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
             .with_context(|| format!("cannot measure {}", set.title))?;
     }
     progress.finish();
+    results.machine = machine.since();
     results.trace_bytes = small.trace_bytes(&server)?;
     for database in std::iter::once(&small).chain(&many) {
         results

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -13,6 +16,7 @@ use nix::unistd::Pid;
 use postgres::Client;
 
 use super::plan::Work;
+use super::results::median;
 use crate::interrupt::Cleanup;
 use crate::run;
 use crate::server::Server;
@@ -29,8 +33,12 @@ pub struct Bench<'a> {
 pub struct Run {
     pub tps: f64,
     pub latency_ms: f64,
+    /// The latency that 99 of 100 transactions keep within, of one in four that were noted.
+    pub p99_ms: Option<f64>,
     /// Processor time of the server's sessions per transaction, where the system tells.
     pub cpu_us: Option<f64>,
+    /// Memory of its own that a session has in the end, in kilobytes: the median over the sessions.
+    pub own_kb: Option<f64>,
 }
 
 /// What pgbench reports each second.
@@ -52,7 +60,9 @@ impl<'a> Bench<'a> {
 
     /// Runs a script. The first seconds, in which each connection reads the bundle, do not count.
     pub fn run(&self, work: &Work<'_>, clients: u32, durable: bool) -> Result<Run> {
-        let warm_up = 2;
+        let warm_up: u32 = 2;
+        let log = tempfile::tempdir().context("cannot make a folder for the log of pgbench")?;
+        let began = SystemTime::now();
         let sync = if durable { "on" } else { "off" };
         let mut command = self.server.client("pgbench", &work.database.name);
         command
@@ -62,7 +72,10 @@ impl<'a> Bench<'a> {
                 "--protocol=prepared",
                 "--progress=1",
                 "--jobs=2",
+                "--log",
+                "--sampling-rate=0.25",
             ])
+            .arg(format!("--log-prefix={}", log.path().join("log").display()))
             .arg(format!("--client={clients}"))
             .arg(format!("--time={}", warm_up + self.seconds))
             .arg(format!("--define=users={}", work.database.users))
@@ -71,6 +84,12 @@ impl<'a> Bench<'a> {
             .arg(self.scripts.join(format!("run-{}.sql", work.script)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if work.reconnects {
+            command.arg("--connect");
+        }
+        let beside = work
+            .beside
+            .map(|sql| Beside::start(work.database.connect(self.server), sql));
         let mut child = command.spawn().context("cannot run pgbench")?;
         let pid = Pid::from_raw(i32::try_from(child.id())?);
         let on_interrupt = Cleanup::new(move || {
@@ -95,13 +114,68 @@ impl<'a> Bench<'a> {
         }
         let status = child.wait()?;
         on_interrupt.disarm();
+        if let Some(beside) = beside {
+            beside.stop()?;
+        }
         said += &summary.join().unwrap_or_default();
         let all_went_through = said.contains("number of failed transactions: 0 ");
         if !status.success() || said.contains("ERROR") || !all_went_through {
             bail!("pgbench failed ({status}):\n{}", run::tail(&said, 20));
         }
-        watch.result(self.seconds as usize)
+        let mut run = watch.result(self.seconds as usize)?;
+        let warm = began + Duration::from_secs(u64::from(warm_up));
+        run.p99_ms = p99(log.path(), warm)?;
+        Ok(run)
     }
+}
+
+/// A statement that another session runs each second, as long as this lives.
+struct Beside {
+    goes_on: Arc<AtomicBool>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Beside {
+    fn start(client: Result<Client>, sql: &'static str) -> Self {
+        let goes_on = Arc::new(AtomicBool::new(true));
+        let flag = goes_on.clone();
+        let thread = thread::spawn(move || {
+            let mut client = client?;
+            while flag.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                client.batch_execute(sql)?;
+                thread::sleep(Duration::from_secs(1).saturating_sub(began.elapsed()));
+            }
+            Ok(())
+        });
+        Self { goes_on, thread }
+    }
+
+    fn stop(self) -> Result<()> {
+        self.goes_on.store(false, Ordering::Relaxed);
+        let ended = self.thread.join();
+        ended.unwrap_or_else(|_| bail!("what runs beside pgbench has panicked"))
+    }
+}
+
+/// The 99th percentile of the latencies in the logs of that folder, in milliseconds, from that moment on.
+fn p99(folder: &Path, from: SystemTime) -> Result<Option<f64>> {
+    let from = from.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let mut found: Vec<u32> = Vec::new();
+    for file in fs::read_dir(folder)? {
+        let text = fs::read_to_string(file?.path())?;
+        found.extend(text.lines().filter_map(|line| logged(line, from)));
+    }
+    let place = found.len().saturating_sub(1) * 99 / 100;
+    let is_enough = found.len() >= 100;
+    Ok(is_enough.then(|| f64::from(*found.select_nth_unstable(place).1) / 1000.0))
+}
+
+/// The microseconds of a line of the log, `client transaction microseconds script seconds …`, if it is of that time.
+fn logged(line: &str, from: u64) -> Option<u32> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let seconds: u64 = fields.get(4)?.parse().ok()?;
+    (seconds >= from).then(|| fields[2].parse().ok())?
 }
 
 impl Tick {
@@ -128,6 +202,8 @@ struct Watch {
     seen: usize,
     first: HashMap<i32, u64>,
     last: HashMap<i32, u64>,
+    /// Memory of their own that the sessions had, in kilobytes, when all were there last.
+    own_kb: Vec<f64>,
     /// Transactions between the first and the last look at the processor time.
     transactions: f64,
     begun_at: f64,
@@ -143,6 +219,7 @@ impl Watch {
             seen: 0,
             first: HashMap::new(),
             last: HashMap::new(),
+            own_kb: Vec::new(),
             transactions: 0.0,
             begun_at: 0.0,
         }
@@ -163,6 +240,7 @@ impl Watch {
         let length = tick.seconds - self.ticks.last().map_or(self.begun_at, |last| last.seconds);
         // Sessions that are gone already have been seen with nearly all of their time.
         if spent.len() == self.first.len() {
+            self.own_kb = spent.keys().filter_map(|&pid| own_memory(pid)).collect();
             self.last = spent;
             self.transactions += tick.tps * length;
         }
@@ -203,6 +281,8 @@ impl Watch {
         Ok(Run {
             tps: transactions / time,
             latency_ms: waited / transactions,
+            p99_ms: None,
+            own_kb: median(self.own_kb.clone()),
             cpu_us: (nanoseconds > 0).then(|| nanoseconds as f64 / 1000.0 / self.transactions),
         })
     }
@@ -214,9 +294,29 @@ fn processor_time(pid: i32) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
+/// The kilobytes that no other process maps, as Linux tells them.
+fn own_memory(pid: i32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let kilobytes = text.lines().filter_map(|line| {
+        let rest = line
+            .strip_prefix("Private_Clean:")
+            .or_else(|| line.strip_prefix("Private_Dirty:"))?;
+        rest.trim().strip_suffix(" kB")?.parse::<f64>().ok()
+    });
+    Some(kilobytes.sum())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Tick;
+    use super::{Tick, logged};
+
+    #[test]
+    fn the_log_is_read() {
+        let line = "3 17 1042 0 1764270000 123456";
+        assert_eq!(logged(line, 1_764_270_000), Some(1042));
+        assert_eq!(logged(line, 1_764_270_001), None);
+        assert_eq!(logged("", 0), None);
+    }
 
     #[test]
     fn progress_is_read() {

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::database::Database;
+use super::sessions;
 use crate::server::Server;
 
 /// The set of decide() in all sizes.
@@ -83,11 +84,15 @@ pub struct Work<'a> {
     pub asked: Option<&'static str>,
     /// How many decisions a transaction makes.
     pub decisions: u32,
+    /// Whether each transaction has a session of its own.
+    pub reconnects: bool,
+    /// What another session runs each second.
+    pub beside: Option<&'static str>,
 }
 
 impl<'a> Work<'a> {
     /// A script that is measured in the same shape everywhere: 100 candidates, one slot.
-    fn plain(script: &'static str, database: &'a Database) -> Self {
+    pub fn plain(script: &'static str, database: &'a Database) -> Self {
         Self {
             name: script.into(),
             script,
@@ -96,11 +101,13 @@ impl<'a> Work<'a> {
             slots: 1,
             asked: None,
             decisions: 1,
+            reconnects: false,
+            beside: None,
         }
     }
 
     /// A floor by another name than its script's.
-    fn floor(name: &str, script: &'static str, database: &'a Database) -> Self {
+    pub fn floor(name: &str, script: &'static str, database: &'a Database) -> Self {
         Self {
             name: name.into(),
             ..Self::plain(script, database)
@@ -108,7 +115,7 @@ impl<'a> Work<'a> {
     }
 
     /// decide() under the caps of a surface of its own.
-    fn capped(name: &str, database: &'a Database, surface: &'static str) -> Self {
+    pub fn capped(name: &str, database: &'a Database, surface: &'static str) -> Self {
         Self {
             asked: Some(surface),
             ..Self::decide(name, database, 100, 1)
@@ -116,15 +123,12 @@ impl<'a> Work<'a> {
     }
 
     /// decide() for so many candidates and slots.
-    fn decide(name: &str, database: &'a Database, candidates: u32, slots: u32) -> Self {
+    pub fn decide(name: &str, database: &'a Database, candidates: u32, slots: u32) -> Self {
         Self {
             name: name.into(),
-            script: "decide",
-            database,
             candidates,
             slots,
-            asked: None,
-            decisions: 1,
+            ..Self::plain("decide", database)
         }
     }
 
@@ -145,15 +149,12 @@ impl<'a> Work<'a> {
     }
 
     /// track() or its floor.
-    fn track(name: &str, script: &'static str, database: &'a Database) -> Self {
+    pub fn track(name: &str, script: &'static str, database: &'a Database) -> Self {
         Self {
             name: name.into(),
-            script,
-            database,
             candidates: 0,
             slots: 0,
-            asked: None,
-            decisions: 1,
+            ..Self::plain(script, database)
         }
     }
 
@@ -167,6 +168,16 @@ impl<'a> Work<'a> {
     /// event was taken in.
     pub fn check(&self, server: &Server) -> Result<()> {
         let mut client = self.database.connect(server)?;
+        if matches!(self.script, "insert" | "nothing") {
+            return Ok(());
+        }
+        if self.script == "first" {
+            let sql = "SELECT count(reason), count(*) FROM decide(1::bigint, $1)";
+            let row = client.query_one(sql, &[&self.surface()])?;
+            let found: (i64, i64) = (row.get(0), row.get(1));
+            ensure!(found == (0, 1), "{} answers {found:?}", self.name);
+            return Ok(());
+        }
         if self.script.starts_with("track") {
             let (sql, expected) = match self.script {
                 "track" => ("track(bench.event(1))", "accepted"),
@@ -250,6 +261,8 @@ pub struct Databases<'a> {
     pub elsewhere: Option<&'a Database>,
     /// As many features as `FEATURES` says.
     pub features: &'a [Database],
+    /// As many actions as `sessions::ACTIONS` says.
+    pub actions: &'a [Database],
 }
 
 /// All sets.
@@ -323,6 +336,7 @@ impl<'a> Plan<'a> {
                 .into_iter()
                 .filter_map(|durable| Some(tracking(track?, durable))),
         );
+        sets.extend(sessions::sets(databases));
         Self { sets }
     }
 }

@@ -29,6 +29,8 @@ pub struct Measured {
     pub tps: f64,
     pub latency_ms: f64,
     pub cpu_us: Option<f64>,
+    pub p99_ms: Option<f64>,
+    pub own_kb: Option<f64>,
 }
 
 impl Measured {
@@ -47,6 +49,8 @@ impl Measured {
             tps: run.tps,
             latency_ms: run.latency_ms,
             cpu_us: run.cpu_us,
+            p99_ms: run.p99_ms,
+            own_kb: run.own_kb,
         }
     }
 }
@@ -64,6 +68,8 @@ pub struct Results {
     pub postgresql: String,
     pub processors: usize,
     pub settings: Vec<(String, String)>,
+    /// The state of the machine meanwhile.
+    pub machine: String,
     pub rounds: u32,
     pub seconds: u32,
     /// Bytes of a trace row, by who wrote it.
@@ -80,6 +86,7 @@ pub struct Summary<'a> {
     pub min: f64,
     pub max: f64,
     pub latency_ms: f64,
+    pub p99_ms: Option<f64>,
     pub cpu_us: Option<f64>,
 }
 
@@ -111,6 +118,7 @@ impl Results {
                 .iter()
                 .map(|row| (row.get(0), row.get(1)))
                 .collect(),
+            machine: String::new(),
             rounds,
             seconds,
             trace_bytes: Vec::new(),
@@ -139,6 +147,7 @@ impl Results {
             max: tps.iter().copied().fold(0.0, f64::max),
             tps: median(tps).unwrap_or(0.0),
             latency_ms: median(runs().map(|run| run.latency_ms).collect()).unwrap_or(0.0),
+            p99_ms: median(runs().filter_map(|run| run.p99_ms).collect()),
             cpu_us: median(runs().filter_map(|run| run.cpu_us).collect()),
         }
     }
@@ -164,6 +173,29 @@ impl Results {
         self.compare(set, workload, workload, |run, _| run.cpu_of_decision())
     }
 
+    /// What a workload measures, over all rounds.
+    pub fn of(
+        &self,
+        set: &str,
+        workload: &str,
+        what: impl Fn(&Measured) -> Option<f64>,
+    ) -> Option<Ratio> {
+        self.compare(set, workload, workload, |run, _| what(run))
+    }
+
+    /// How much more of that a workload measures than another one of its set, over all rounds.
+    pub fn difference(
+        &self,
+        set: &str,
+        workload: &str,
+        to: &str,
+        what: impl Fn(&Measured) -> Option<f64>,
+    ) -> Option<Ratio> {
+        self.compare(set, workload, to, |run, other| {
+            Some(what(run)? - what(other)?)
+        })
+    }
+
     /// Compares two workloads round by round.
     fn compare(
         &self,
@@ -180,7 +212,7 @@ impl Results {
         let ratios: Vec<f64> = ratios.collect();
         Some(Ratio {
             min: ratios.iter().copied().fold(f64::INFINITY, f64::min),
-            max: ratios.iter().copied().fold(0.0, f64::max),
+            max: ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             median: median(ratios)?,
         })
     }
@@ -208,7 +240,7 @@ impl Results {
 }
 
 /// The middle value, or the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

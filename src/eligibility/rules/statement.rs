@@ -54,7 +54,7 @@ fn read_exactly(statement: &'static LocalKey<Statement>, args: &[Arg], each: imp
 
 impl Rules {
     /// Where a constant of an action makes planning fail, no action is evaluated one by one: the
-    /// rule may never read that constant. Rules that read no table are taken out of the statement.
+    /// rule may never read that constant. Rules that need no executor are taken out of the statement.
     /// To be called as the role.
     pub(super) fn prepare_combined(
         &self,
@@ -89,7 +89,7 @@ impl Rules {
             },
             Some(direct) => CombinedStatement {
                 rest: self.prepare_rest(&rules, few, &whole.subjects, &direct),
-                direct: Some((direct, whole.subjects)),
+                direct: Some((direct, whole)),
                 skipped,
                 role,
             },

@@ -1,0 +1,1 @@
+SELECT * FROM decide(1::bigint, :surface);

@@ -1,0 +1,1 @@
+INSERT INTO bench.record VALUES (bench.record_id(), clock_timestamp(), repeat('x', 1000));
