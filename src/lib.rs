@@ -96,7 +96,11 @@ extension_sql_file!(
     name = "envelope",
     requires = ["pacing"]
 );
-extension_sql_file!("../sql/health.sql", name = "health", requires = ["envelope"]);
+extension_sql_file!(
+    "../sql/health.sql",
+    name = "health",
+    requires = ["envelope"]
+);
 extension_sql_file!(
     "../sql/export.sql",
     name = "export",

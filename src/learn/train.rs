@@ -13,7 +13,9 @@ use crate::math::decay::remaining;
 use crate::math::model::{Covariance, Family, LinearModel, Source, parse_term};
 use crate::math::random::Draws;
 use crate::math::to_f32;
-use crate::math::train::{Design, Fit, Limits, Metrics, Scale, TrainError, Vocabulary, fit, posterior};
+use crate::math::train::{
+    Design, Fit, Limits, Metrics, Scale, TrainError, Vocabulary, fit, posterior,
+};
 use crate::pg::{Session, Statement, array, datum, session};
 
 thread_local! {
