@@ -81,7 +81,11 @@ extension_sql_file!(
     name = "envelope",
     requires = ["pacing"]
 );
-extension_sql_file!("../sql/health.sql", name = "health", requires = ["envelope"]);
+extension_sql_file!(
+    "../sql/health.sql",
+    name = "health",
+    requires = ["envelope"]
+);
 extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
