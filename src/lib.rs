@@ -71,10 +71,11 @@ extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
 extension_sql_file!("../sql/catalog.sql", name = "catalog", requires = ["views"]);
 extension_sql_file!("../sql/modes.sql", name = "modes", requires = ["catalog"]);
 extension_sql_file!("../sql/pacing.sql", name = "pacing", requires = ["modes"]);
+extension_sql_file!("../sql/adjust.sql", name = "adjust", requires = ["pacing"]);
 extension_sql_file!(
     "../sql/envelope.sql",
     name = "envelope",
-    requires = ["pacing"]
+    requires = ["adjust"]
 );
 extension_sql_file!(
     "../sql/grants.sql",

@@ -29,10 +29,19 @@ pub struct Asked<'a> {
     surface: &'a Surface,
 }
 
+/// A request that cannot be decided: its number in the array, whose it is and where as far as it says that, and why.
+pub struct Faulty<'a> {
+    pub number: i32,
+    pub user_id: Option<Cow<'a, str>>,
+    pub surface: Option<&'a str>,
+    pub error: Error,
+}
+
 /// Decides on all requests, and hands each decision to `then` in the same session, in the order in which users are
-/// locked.
-pub fn decide_batch(
-    requests: &[Option<Json<'_>>],
+/// locked. Those that are wrong go to `refuse` before, which may end it all.
+pub fn decide_batch<'a>(
+    requests: &[Option<Json<'a>>],
+    mut refuse: impl FnMut(Faulty<'a>) -> Result<(), Error>,
     mut then: impl FnMut(&Asked<'_>, &Decision<'_>),
 ) -> Result<(), Error> {
     if requests.len() > MOST_REQUESTS {
@@ -48,9 +57,22 @@ pub fn decide_batch(
         let mut batch = Vec::with_capacity(requests.len());
         for (i, request) in requests.iter().enumerate() {
             session::check_interrupts();
-            let number = i + 1;
-            let asked = read(request.as_ref(), number as i32, &bundle, now);
-            batch.push(asked.map_err(|error| error.of_request(number))?);
+            let number = i as i32 + 1;
+            match read(request.as_ref(), number, &bundle, now) {
+                Ok(asked) => batch.push(asked),
+                Err(error) => {
+                    let request = request.as_ref();
+                    refuse(Faulty {
+                        number,
+                        user_id: request.and_then(|request| user_id(request).ok().flatten()),
+                        surface: request.and_then(|request| match request.get("surface") {
+                            Some(Field::Text(name)) => Some(name),
+                            _ => None,
+                        }),
+                        error,
+                    })?;
+                }
+            }
         }
         batch.sort_by_key(|asked| asked.visit.user_key);
         let admitted = envelope::admit();
@@ -100,18 +122,8 @@ fn read<'a>(
             "has a field other than user_id, surface and context",
         ));
     }
-    let [user_id, surface, context] = fields;
-    let user_id = match user_id {
-        None | Some(Field::Null) => None,
-        Some(Field::Text(text)) => Some(Cow::from(text)),
-        Some(_) => {
-            let whole = request.bigint("user_id");
-            let whole = whole.ok_or(Error::BadRequest(
-                "has a user_id that is neither a text nor a whole number",
-            ))?;
-            Some(Cow::from(whole.to_string()))
-        }
-    };
+    let [_, surface, context] = fields;
+    let user_id = user_id(request)?;
     let surface = match surface {
         None | Some(Field::Null) => None,
         Some(Field::Text(name)) => Some(name),
@@ -129,4 +141,19 @@ fn read<'a>(
         visit,
         surface,
     })
+}
+
+/// Who the user is: a text, or a whole number as its text.
+fn user_id<'a>(request: &Json<'a>) -> Result<Option<Cow<'a, str>>, Error> {
+    match request.get("user_id") {
+        None | Some(Field::Null) => Ok(None),
+        Some(Field::Text(text)) => Ok(Some(Cow::from(text))),
+        Some(_) => {
+            let whole = request.bigint("user_id");
+            let whole = whole.ok_or(Error::BadRequest(
+                "has a user_id that is neither a text nor a whole number",
+            ))?;
+            Ok(Some(Cow::from(whole.to_string())))
+        }
+    }
 }

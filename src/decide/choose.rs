@@ -1,5 +1,6 @@
 //! Fifth stage: an action for each slot is drawn from what can be had, and taken from the counters of its caps.
 
+use super::blocked::Blocked;
 use super::draw::Draw;
 use super::envelope::Envelope;
 use super::narrow;
@@ -35,10 +36,14 @@ pub fn choose(
         true => choose_freely(request, options, draw, watch),
         false => choose_within_caps(request, envelope, options, kept, draw, watch)?,
     }
-    match draw.filled() < request.surface.slots {
-        true => Err(Reason::NoCandidate),
-        false => Ok(()),
+    if draw.filled() >= request.surface.slots {
+        return Ok(());
     }
+    let is_busy = draw.blocked.iter().any(|of| of.why == Blocked::Busy);
+    Err(match is_busy {
+        true => Reason::Busy,
+        false => Reason::NoCandidate,
+    })
 }
 
 /// Where no cap binds anything.

@@ -11,6 +11,8 @@ pub enum Reason {
     NoPolicy,
     NoModel,
     NoCandidate,
+    /// The same, where other transactions hold counters that some actions need.
+    Busy,
     Paused,
     /// The latency budget was used up, by that stage.
     Timeout(Stage),
@@ -37,7 +39,7 @@ impl Reason {
 }
 
 /// The name and the description of each reason. What follows a name that ends with `: ` is told by the decision.
-pub const REASONS: [(&str, &str); 7] = [
+pub const REASONS: [(&str, &str); 8] = [
     ("no_policy", "the surface has no policy"),
     (
         "no_model",
@@ -57,6 +59,10 @@ pub const REASONS: [(&str, &str); 7] = [
         "failed: ",
         "a stage failed, with the SQLSTATE that is named",
     ),
+    (
+        "busy",
+        "there are fewer candidates than slots, as other transactions use the counters of some actions",
+    ),
 ];
 
 impl Reason {
@@ -69,6 +75,7 @@ impl Reason {
             Reason::Timeout(_) => 4,
             Reason::Overload => 5,
             Reason::Failed { .. } => 6,
+            Reason::Busy => 7,
         };
         REASONS[number].0
     }
@@ -83,6 +90,7 @@ impl fmt::Display for Reason {
             Reason::NoPolicy
             | Reason::NoModel
             | Reason::NoCandidate
+            | Reason::Busy
             | Reason::Paused
             | Reason::Overload => Ok(()),
         }

@@ -1,10 +1,12 @@
 //! The SQL functions of this room.
 
+use std::borrow::Cow;
+
 use pgrx::datum::UnboxDatum;
 use pgrx::pg_sys::{FunctionCallInfo, INT8OID};
 use pgrx::prelude::*;
 
-use super::batch::decide_batch as decide_all;
+use super::batch::{Faulty, decide_batch as decide_all};
 use super::decision::Decision;
 use super::explain::explain;
 use super::page::{PageArgs, decide_page};
@@ -98,8 +100,21 @@ fn decide_batch(call: FunctionCallInfo) {
     let call = Call::running(call);
     refuse_read_only("decide_batch");
     let requests = call.jsons(0).ok_or(Error::Null("requests")).or_raise();
-    let mut rows = call.rows();
-    decide_all(&requests, |asked, decision| {
+    let is_strict = call.bool(1).unwrap_or(true);
+    let (mut rows, mut faulty) = (call.rows(), Vec::new());
+    let refuse = |fault: Faulty<'_>| match is_strict {
+        true => Err(fault.error.of_request(fault.number as usize)),
+        false => {
+            faulty.push((
+                fault.number,
+                fault.user_id.map(Cow::into_owned),
+                fault.surface.map(str::to_owned),
+                format!("not decided: {}", fault.error),
+            ));
+            Ok(())
+        }
+    };
+    decide_all(&requests, refuse, |asked, decision| {
         let (number, user_id) = (datum::int4(asked.number), asked.user_id.as_deref());
         let user_id = datum::optional_text(user_id);
         let surface = datum::text(&decision.request.surface.name);
@@ -117,6 +132,18 @@ fn decide_batch(call: FunctionCallInfo) {
         });
     })
     .or_raise();
+    for (number, user_id, surface, why) in &faulty {
+        rows.push([
+            datum::int4(*number),
+            datum::optional_text(user_id.as_deref()),
+            datum::optional_text(surface.as_deref()),
+            datum::int4(0),
+            None,
+            None,
+            None,
+            datum::text(why),
+        ]);
+    }
 }
 
 /// What an answer says of each slot: slot, action, probability, decision_id, reason.

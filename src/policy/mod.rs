@@ -2,6 +2,7 @@
 
 mod action;
 mod action_names;
+mod adjust;
 mod aggregate;
 mod bundle;
 mod bundle_cache;
