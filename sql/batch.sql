@@ -12,12 +12,19 @@ COMMENT ON COLUMN decide.batch_choice.probability IS 'Its probability among the 
 COMMENT ON COLUMN decide.batch_choice.decision_id IS 'Identifier of the decision; events that follow from it name it';
 COMMENT ON COLUMN decide.batch_choice.reason IS 'Null, or why the slot has the fallback';
 
-CREATE FUNCTION decide.decide_batch(requests jsonb[], strict boolean DEFAULT true) RETURNS SETOF decide.batch_choice
+CREATE FUNCTION decide.decide_batch(requests jsonb[]) RETURNS SETOF decide.batch_choice
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'decide_batch_wrapper';
-COMMENT ON FUNCTION decide.decide_batch(jsonb[], boolean) IS
-  'Decides on many requests, objects with user_id, surface and, if wanted, context and request_id: one row per slot of each, and a trace for each; unless strict, a request that is wrong is no error but a row with slot 0 that says why';
+COMMENT ON FUNCTION decide.decide_batch(jsonb[]) IS
+  'Decides on many requests, objects with user_id, surface and, if wanted, context and request_id: one row per slot of each, and a trace for each';
+
+CREATE FUNCTION decide.decide_each(requests jsonb[]) RETURNS SETOF decide.batch_choice
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'decide_each_wrapper';
+COMMENT ON FUNCTION decide.decide_each(jsonb[]) IS
+  'Decides as decide_batch does, but a request that is wrong is no error: it has one row, with slot 0 and a reason that says what is wrong';
 
 CREATE FUNCTION decide.batch_user(request text) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -112,7 +119,7 @@ BEGIN
     ' OR EXISTS (SELECT FROM %1$s AS r WHERE r.user_id OPERATOR(pg_catalog.=) t.id AND r.surface OPERATOR(pg_catalog.=) t.surface) AS again'
     ' FROM typed AS t WHERE t.id IS NOT NULL AND t.surface IS NOT NULL),'
     ' wanted AS MATERIALIZED (SELECT s.*, pg_catalog.row_number() OVER (ORDER BY s.number) AS place FROM seen AS s WHERE NOT s.again),'
-    ' decided AS MATERIALIZED (SELECT b.* FROM decide.decide_batch(ARRAY(SELECT w.request FROM wanted AS w ORDER BY w.place), false) AS b),'
+    ' decided AS MATERIALIZED (SELECT b.* FROM decide.decide_each(ARRAY(SELECT w.request FROM wanted AS w ORDER BY w.place)) AS b),'
     ' written AS (INSERT INTO %1$s (user_id, surface, slot, action, probability, decision_id, reason)'
     ' SELECT w.id, w.surface, b.slot, b.action, b.probability, b.decision_id, b.reason'
     ' FROM decided AS b JOIN wanted AS w ON w.place OPERATOR(pg_catalog.=) b.request),'

@@ -6,7 +6,9 @@ CREATE TABLE decide.user_state (
   updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   keyed double precision[] NOT NULL DEFAULT '{}',
   events bigint NOT NULL DEFAULT 0,
-  exposures bigint[] NOT NULL DEFAULT '{}'
+  exposures bigint[] NOT NULL DEFAULT '{}',
+  merged_into uuid,
+  merged_from uuid[]
 ) WITH (fillfactor = 80);
 -- Nobody searches by what is in these; ANALYZE would spend most of its time on them.
 ALTER TABLE decide.user_state
@@ -18,6 +20,25 @@ COMMENT ON COLUMN decide.user_state.keyed IS 'Features kept per key: blocks of s
 COMMENT ON COLUMN decide.user_state.events IS 'How many events are in it';
 COMMENT ON COLUMN decide.user_state.exposures IS 'Counters of caps per user: blocks of the number of a cap, how many entries, and so many triples of time, amount, and 0 (counted) or the action that it is reserved for (2^32 more: several reservations, brought together)';
 COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
+COMMENT ON COLUMN decide.user_state.merged_into IS 'User into whom this one was merged: what is decided or tracked for this one is for them (null: it was not)';
+COMMENT ON COLUMN decide.user_state.merged_from IS 'Users who were merged into this one, also by way of others: decisions of theirs are this one''s (null: none)';
+
+CREATE TABLE decide.user_merge (
+  user_key uuid PRIMARY KEY,
+  merged_into uuid NOT NULL,
+  merged_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  events bigint NOT NULL,
+  events_before bigint NOT NULL,
+  duplicates bigint NOT NULL DEFAULT 0
+);
+CREATE INDEX ON decide.user_merge (merged_into);
+COMMENT ON TABLE decide.user_merge IS 'Users who were merged into others by decide.merge_users';
+COMMENT ON COLUMN decide.user_merge.user_key IS 'Pseudonym of the user who was merged';
+COMMENT ON COLUMN decide.user_merge.merged_into IS 'Pseudonym of the user into whom';
+COMMENT ON COLUMN decide.user_merge.merged_at IS 'When';
+COMMENT ON COLUMN decide.user_merge.events IS 'How many events the first had';
+COMMENT ON COLUMN decide.user_merge.events_before IS 'How many the other had before: event n of the first is now event events_before + n of the other';
+COMMENT ON COLUMN decide.user_merge.duplicates IS 'How many events both had: these count once';
 
 CREATE TABLE decide.entity_state (
   entity text NOT NULL,

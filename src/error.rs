@@ -106,8 +106,8 @@ pub enum Error {
     Training(String, &'static str),
     Import(String, &'static str),
     Simulation(String, &'static str),
-    /// Of a counter, or of users that are merged.
-    Adjustment(String, &'static str),
+    /// What is asked for cannot be done; and what to do.
+    Refused(String, &'static str),
 }
 
 /// A wait for a lock that has lasted too long.
@@ -399,7 +399,7 @@ impl Error {
             Error::Training(what, todo)
             | Error::Import(what, todo)
             | Error::Simulation(what, todo)
-            | Error::Adjustment(what, todo) => (
+            | Error::Refused(what, todo) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 what.clone(),
                 None,

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::decision::Decision;
+use super::repeat::{Standing, Told, WAIT_MS, claim};
 use super::request::{Request, Visit, surface_named};
 use super::shared::Shared;
 use super::stage::Stopwatch;
@@ -16,6 +17,9 @@ use crate::policy::{self, Bundle, Surface};
 /// Requests that a call has at most: what it locks stays locked until its transaction ends.
 const MOST_REQUESTS: usize = 100_000;
 
+/// For how many requests that others decide on a call waits; of the rest it takes those that are free.
+const MOST_VAIN_WAITS: u32 = 10;
+
 /// Decisions whose traces are added together, and whose memory is freed together.
 const GROUP: usize = 64;
 
@@ -27,21 +31,25 @@ pub struct Asked<'a> {
     pub user_id: Option<Cow<'a, str>>,
     visit: Visit<'a>,
     surface: &'a Surface,
+    /// By which the client knows it, if its retries are to get the same answer.
+    request_id: Option<&'a str>,
 }
 
 /// A request that cannot be decided: its number in the array, whose it is and where as far as it says that, and why.
-pub struct Faulty<'a> {
+pub struct Faulty {
     pub number: i32,
-    pub user_id: Option<Cow<'a, str>>,
-    pub surface: Option<&'a str>,
+    pub user_id: Option<String>,
+    pub surface: Option<String>,
     pub error: Error,
 }
 
 /// Decides on all requests, and hands each decision to `then` in the same session, in the order in which users are
-/// locked. Those that are wrong go to `refuse` before, which may end it all.
-pub fn decide_batch<'a>(
-    requests: &[Option<Json<'a>>],
-    mut refuse: impl FnMut(Faulty<'a>) -> Result<(), Error>,
+/// locked. What was decided before, of a request that its client has named, goes to `repeat`; requests that are wrong
+/// go to `refuse`, which may end it all.
+pub fn decide_batch(
+    requests: &[Option<Json<'_>>],
+    mut refuse: impl FnMut(Faulty) -> Result<(), Error>,
+    mut repeat: impl FnMut(&Asked<'_>, &Told),
     mut then: impl FnMut(&Asked<'_>, &Decision<'_>),
 ) -> Result<(), Error> {
     if requests.len() > MOST_REQUESTS {
@@ -64,9 +72,11 @@ pub fn decide_batch<'a>(
                     let request = request.as_ref();
                     refuse(Faulty {
                         number,
-                        user_id: request.and_then(|request| user_id(request).ok().flatten()),
+                        user_id: request
+                            .and_then(|request| user_id(request).ok().flatten())
+                            .map(Cow::into_owned),
                         surface: request.and_then(|request| match request.get("surface") {
-                            Some(Field::Text(name)) => Some(name),
+                            Some(Field::Text(name)) => Some(name.to_owned()),
                             _ => None,
                         }),
                         error,
@@ -77,7 +87,7 @@ pub fn decide_batch<'a>(
         batch.sort_by_key(|asked| asked.visit.user_key);
         let admitted = envelope::admit();
         let mut shared = Shared::of_several(admitted.is_ok());
-        let mut user_before = None;
+        let (mut user_before, mut vain_waits) = (None, 0);
         for group in batch.chunks_mut(GROUP) {
             let _session = Session::open();
             for asked in group {
@@ -93,9 +103,45 @@ pub fn decide_batch<'a>(
                         user_before = Some((visit.user_key, visit.now));
                     }
                 }
-                let request = Request::new(visit, &bundle, asked.surface, None);
+                let visit = *visit;
+                let mut named = None;
+                shared.is_open = false;
+                if let Some(id) = asked.request_id {
+                    // An answer of this call is read from its trace as well.
+                    shared.traces.flush();
+                    let wait = if vain_waits < MOST_VAIN_WAITS {
+                        WAIT_MS
+                    } else {
+                        1
+                    };
+                    let names = [&asked.surface.name[..]].into_iter();
+                    match claim(&visit, id, names, wait) {
+                        Ok(Standing::Claimed(claimed)) => named = Some(claimed),
+                        Ok(Standing::Open) => {
+                            vain_waits += 1;
+                            shared.is_open = true;
+                        }
+                        Ok(Standing::Decided(told)) => {
+                            told.iter().for_each(|told| repeat(asked, told));
+                            continue;
+                        }
+                        Err(error) => {
+                            refuse(Faulty {
+                                number: asked.number,
+                                user_id: asked.user_id.clone().map(Cow::into_owned),
+                                surface: Some(asked.surface.name.clone()),
+                                error,
+                            })?;
+                            continue;
+                        }
+                    }
+                }
+                let request = Request::new(&visit, &bundle, asked.surface, None);
                 let decision = decide(request, &mut shared, buffers, Stopwatch::start());
                 then(asked, &decision);
+                if let Some(named) = named {
+                    named.note(&[decision.id]);
+                }
             }
             shared.traces.flush();
         }
@@ -116,13 +162,13 @@ fn read<'a>(
     if !request.is_object() {
         return Err(Error::BadRequest("is not a JSON object"));
     }
-    let fields = ["user_id", "surface", "context"].map(|name| request.get(name));
+    let fields = ["user_id", "surface", "context", "request_id"].map(|name| request.get(name));
     if request.fields() > fields.iter().flatten().count() {
         return Err(Error::BadRequest(
-            "has a field other than user_id, surface and context",
+            "has a field other than user_id, surface, context and request_id",
         ));
     }
-    let [_, surface, context] = fields;
+    let [_, surface, context, request_id] = fields;
     let user_id = user_id(request)?;
     let surface = match surface {
         None | Some(Field::Null) => None,
@@ -133,6 +179,11 @@ fn read<'a>(
         None | Some(Field::Null) => Json::nothing(),
         Some(_) => request.document("context").unwrap_or_else(Json::nothing),
     };
+    let request_id = match request_id {
+        None | Some(Field::Null) => None,
+        Some(Field::Text(id)) => Some(id),
+        Some(_) => return Err(Error::BadRequest("has a request_id that is no text")),
+    };
     let visit = Visit::of(user_id.as_deref(), context, now)?;
     let surface = surface_named(bundle, surface)?;
     Ok(Asked {
@@ -140,6 +191,7 @@ fn read<'a>(
         user_id,
         visit,
         surface,
+        request_id,
     })
 }
 

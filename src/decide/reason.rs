@@ -18,6 +18,8 @@ pub enum Reason {
     Timeout(Stage),
     /// As many decisions as may be were being made.
     Overload,
+    /// Another transaction was deciding on the same request.
+    RequestOpen,
     /// A stage raised an error.
     Failed {
         sqlstate: String,
@@ -39,7 +41,7 @@ impl Reason {
 }
 
 /// The name and the description of each reason. What follows a name that ends with `: ` is told by the decision.
-pub const REASONS: [(&str, &str); 8] = [
+pub const REASONS: [(&str, &str); 9] = [
     ("no_policy", "the surface has no policy"),
     (
         "no_model",
@@ -63,6 +65,10 @@ pub const REASONS: [(&str, &str); 8] = [
         "busy",
         "there are fewer candidates than slots, as other transactions use the counters of some actions",
     ),
+    (
+        "request_open",
+        "another transaction was deciding on a request of the same request_id",
+    ),
 ];
 
 impl Reason {
@@ -76,6 +82,7 @@ impl Reason {
             Reason::Overload => 5,
             Reason::Failed { .. } => 6,
             Reason::Busy => 7,
+            Reason::RequestOpen => 8,
         };
         REASONS[number].0
     }
@@ -92,7 +99,8 @@ impl fmt::Display for Reason {
             | Reason::NoCandidate
             | Reason::Busy
             | Reason::Paused
-            | Reason::Overload => Ok(()),
+            | Reason::Overload
+            | Reason::RequestOpen => Ok(()),
         }
     }
 }

@@ -5,6 +5,7 @@ use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use super::answer::Answer;
+use super::blocked::Blocked;
 use super::columns;
 use super::draw::{Draw, dropped_after};
 use super::features::Features;
@@ -37,6 +38,7 @@ select_row! {
         actions: Vec<i32>,
         chosen: Vec<f64>,
         candidates: Vec<i32>,
+        blocked_by: Vec<i32>,
         scores: Option<Vec<f32>>,
         choice: Option<Vec<f64>>,
         features: Vec<f64>,
@@ -133,7 +135,11 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
             scores.take_off_prices(policy, surface, &bundle);
             scores.write(&draw.open, &mut draw.scores);
             redraw(policy, surface, &trace, &mut draw);
-            (draw.filled() < surface.slots).then_some(Reason::NoCandidate)
+            let reason = match trace.blocked_by.contains(&Blocked::Busy.code()) {
+                true => Reason::Busy,
+                false => Reason::NoCandidate,
+            };
+            (draw.filled() < surface.slots).then_some(reason)
         }
     };
     Ok(compare(&trace, surface, &draw, reason.as_ref()))
@@ -142,6 +148,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
 /// Whether the reason says that nothing was chosen, so that there is nothing to recompute.
 fn cut_short(reason: &str) -> bool {
     reason == Reason::Overload.to_string()
+        || reason == Reason::RequestOpen.to_string()
         || reason.starts_with("failed: ")
         || reason.starts_with("timeout: ")
 }

@@ -158,6 +158,19 @@ pub fn count_without_window(ledger: &mut Vec<i64>, (at, amount): (i64, i64)) {
     bound(ledger, MANY, |_| true, Side::Oldest);
 }
 
+/// Adds what another ledger of the same cap has, such as that of a user who is merged into this one.
+pub fn join(ledger: &mut Vec<i64>, other: &[i64], terms: &Terms) {
+    ledger.extend_from_slice(other);
+    prune(ledger, terms);
+    merge(ledger, terms, (terms.kept_from, terms.from));
+}
+
+/// The same without knowing the terms.
+pub fn join_without_window(ledger: &mut Vec<i64>, other: &[i64]) {
+    ledger.extend_from_slice(other);
+    bound(ledger, MANY, |_| true, Side::Oldest);
+}
+
 /// Drops entries that are over.
 pub fn prune(ledger: &mut Vec<i64>, terms: &Terms) {
     let kept: Vec<i64> = entries(ledger)
@@ -391,6 +404,22 @@ pub fn shares(limit: i64, used: &[i64]) -> Vec<i64> {
 /// The block of a cap in the row of a user; empty if there is none.
 pub fn block(all: &[i64], number: i64) -> &[i64] {
     range_of(all, number).map_or(&[], |(first, last)| &all[first + 2..last])
+}
+
+/// The numbers of the caps that have a block.
+pub fn numbers(all: &[i64]) -> Vec<i64> {
+    let (mut numbers, mut rest) = (Vec::new(), all);
+    while let &[number, count, ..] = rest {
+        let length = usize::try_from(count)
+            .ok()
+            .and_then(|n| n.checked_mul(WIDTH));
+        let Some(next) = length.and_then(|length| rest.get(2..)?.get(length..)) else {
+            break;
+        };
+        numbers.push(number);
+        rest = next;
+    }
+    numbers
 }
 
 /// Replaces the block of a cap.

@@ -9,7 +9,8 @@
 //! 5. `outcome`: it is joined to its decision.
 //!
 //! `batch` takes in many events, `inbox` those that COPY has brought, and `prepare` does for a user what can be done
-//! before the row is locked. `backfill` and `consistency` read the events again that are `stored`.
+//! before the row is locked. `backfill` and `consistency` read the events again that are `stored`. `merge`
+//! makes one user of two.
 
 mod action;
 pub mod backfill;
@@ -24,6 +25,7 @@ mod features;
 pub mod inbox;
 mod keys;
 mod lock_timeout;
+mod merge;
 mod outcome;
 mod prepare;
 mod quarantine;
@@ -67,9 +69,10 @@ impl Ingest {
 
     /// Takes in a valid event, or says what is wrong with it.
     fn take<'a>(&'a self, event: &Json<'a>, arrival: &Arrival) -> Result<Receipt, Invalid<'a>> {
-        let event = self.read(event, arrival)?;
+        let mut event = self.read(event, arrival)?;
         let mut additions = Additions::default();
-        let (row, locked) = waiting_for_user(|| UserRow::lock(event.user_key));
+        let (living, row, locked) = waiting_for_user(|| UserRow::lock_living(event.user_key));
+        event.user_key = living;
         let counts = self.put(row, locked, &[event], &mut additions);
         additions.write();
         Ok(match counts.accepted {
@@ -114,7 +117,7 @@ impl Ingest {
             counts.add(Receipt::Accepted);
             keys.extend(add_to_user(event, &fact, &bundle, &mut row));
             additions.add(&fact, event.kind, &bundle);
-            outcome::store(event, &bundle);
+            outcome::store(event, decision::owner(event, &row), &bundle);
         }
         if counts.accepted > 0 {
             row.write(events[0].user_key, locked);

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use super::contract::Event;
 use super::{add_to_user, exposure, store};
 use crate::pg::version::Version;
@@ -28,10 +30,25 @@ pub struct Before {
 }
 
 impl Prepared {
-    /// Prepares the events of one user; None where the row must be locked first.
-    pub fn of(events: &[Event<'_>], bundle: &Bundle) -> Option<Prepared> {
+    /// Prepares the events of one user; None where the row must be locked first, and the other user where this one
+    /// was merged into another.
+    pub fn of(events: &[Event<'_>], bundle: &Bundle) -> Result<Option<Prepared>, Uuid> {
         let _session = Session::open();
-        let (mut row, version) = UserRow::newest(events[0].user_key)?;
+        match UserRow::newest(events[0].user_key) {
+            Some((row, version)) => match row.merged_into {
+                None => Ok(Prepared::on(row, version, events, bundle)),
+                Some(into) => Err(into),
+            },
+            None => Ok(None),
+        }
+    }
+
+    fn on(
+        mut row: UserRow,
+        version: Version,
+        events: &[Event<'_>],
+        bundle: &Bundle,
+    ) -> Option<Prepared> {
         let before = Before {
             version,
             events: row.events,
@@ -41,7 +58,8 @@ impl Prepared {
         for (i, event) in events.iter().enumerate() {
             session::check_interrupts();
             // Whether it confirms a reservation depends on the outcomes that are stored before it.
-            if exposure::may_confirm(event) {
+            let of_others = event.decision_id.is_some() && !row.merged_from.is_empty();
+            if exposure::may_confirm(event) || of_others {
                 return None;
             }
             let (first, last) = store::horizon(event);

@@ -2,7 +2,8 @@
 //! by their names.
 
 use pgrx::pg_sys::{
-    FLOAT8ARRAYOID, FLOAT8OID, INT4OID, INT8ARRAYOID, INT8OID, Oid, TIMESTAMPTZOID, UUIDOID,
+    FLOAT8ARRAYOID, FLOAT8OID, INT4OID, INT8ARRAYOID, INT8OID, Oid, TIMESTAMPTZOID, UUIDARRAYOID,
+    UUIDOID,
 };
 
 /// What a table begins with.
@@ -24,6 +25,8 @@ const SHAPES: [Shape; 2] = [
             ("keyed", FLOAT8ARRAYOID),
             ("events", INT8OID),
             ("exposures", INT8ARRAYOID),
+            ("merged_into", UUIDOID),
+            ("merged_from", UUIDARRAYOID),
         ],
         keys: 1,
     },

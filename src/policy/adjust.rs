@@ -38,34 +38,45 @@ pub struct Adjustment<'a> {
 
 /// Corrects the counter of a budget; what was counted in the window before and after.
 pub fn adjust_budget(asked: &Adjustment<'_>) -> Result<(f64, f64), Error> {
-    adjust(asked, CountedIn::Stripes, Uuid::nil(), |cap, units, at, now| {
-        let counter = Awaited {
-            what: format!("the rows of the counter of cap \"{}\"", printable(&cap.name)).into(),
-            by: "Another transaction has locked one of them.",
-        };
-        waiting_for(counter, || Budget(cap).adjust(units, at, now))
-    })
+    adjust(
+        asked,
+        CountedIn::Stripes,
+        Uuid::nil(),
+        |cap, units, at, now| {
+            let counter = Awaited {
+                what: format!(
+                    "the rows of the counter of cap \"{}\"",
+                    printable(&cap.name)
+                )
+                .into(),
+                by: "Another transaction has locked one of them.",
+            };
+            waiting_for(counter, || Budget(cap).adjust(units, at, now))
+        },
+    )
 }
 
 /// Corrects what is counted of a user.
-pub fn adjust_exposure(
-    asked: &Adjustment<'_>,
-    user_id: Option<&str>,
-) -> Result<(f64, f64), Error> {
+pub fn adjust_exposure(asked: &Adjustment<'_>, user_id: Option<&str>) -> Result<(f64, f64), Error> {
     let user_key = pseudonym::key()?.of(pseudonym::user_id(user_id)?);
-    adjust(asked, CountedIn::UserRow, user_key, |cap, units, at, now| {
-        let row = Awaited {
-            what: "the row of a user".into(),
-            by: "Another transaction has locked that row of decide.user_state, or is adding it.",
-        };
-        let (mut row, locked) = waiting_for(row, || UserRow::lock(user_key));
-        let number = cap.number.into();
-        let mut block = ledger::block(&row.exposures, number).to_vec();
-        let adjusted = cap.adjust(&mut block, units, at, now)?;
-        ledger::put(&mut row.exposures, number, &block);
-        row.write(user_key, locked);
-        Ok(adjusted)
-    })
+    adjust(
+        asked,
+        CountedIn::UserRow,
+        user_key,
+        |cap, units, at, now| {
+            let row = Awaited {
+                what: "the row of a user".into(),
+                by: "Another transaction has locked that row of decide.user_state, or is adding it.",
+            };
+            let (mut row, locked) = waiting_for(row, || UserRow::lock(user_key));
+            let number = cap.number.into();
+            let mut block = ledger::block(&row.exposures, number).to_vec();
+            let adjusted = cap.adjust(&mut block, units, at, now)?;
+            ledger::put(&mut row.exposures, number, &block);
+            row.write(user_key, locked);
+            Ok(adjusted)
+        },
+    )
 }
 
 fn adjust(
@@ -96,27 +107,27 @@ fn adjust(
             CountedIn::Answer => ("decision", "What counts within one answer is kept nowhere."),
         };
         let cap = printable(asked.cap);
-        return Err(Error::Adjustment(format!("cap \"{cap}\" is per {per}"), hint));
+        return Err(Error::Refused(format!("cap \"{cap}\" is per {per}"), hint));
     }
     let units = units(asked.amount, cap)?;
     // The clock is read before the lock is waited for: entries that are made meanwhile are later.
     let now = clock::now();
     let at = asked.at.unwrap_or(now);
     if at > now {
-        return Err(Error::Adjustment(
+        return Err(Error::Refused(
             "the moment is in the future".into(),
             "Pass a moment of the window to correct, or null for the present one.",
         ));
     }
     if at < cap.terms(now).kept_from {
-        return Err(Error::Adjustment(
+        return Err(Error::Refused(
             "the window of that moment is not kept any more".into(),
             "The present window can be corrected, and the one before it.",
         ));
     }
     let scale = cap.scale as f64;
     let adjusted = change(cap, units, at, now).map_err(|NotCounted(counted)| {
-        Error::Adjustment(
+        Error::Refused(
             format!(
                 "cap \"{}\" has counted {} in that window, less than {}",
                 printable(asked.cap),
@@ -126,7 +137,10 @@ fn adjust(
             "What is reserved cannot be given back, only what is counted; decide.budget and decide.exposure show both.",
         )
     })?;
-    let (before, after) = (adjusted.before as f64 / scale, adjusted.after as f64 / scale);
+    let (before, after) = (
+        adjusted.before as f64 / scale,
+        adjusted.after as f64 / scale,
+    );
     let (starts, last) = cap.whole_window(at);
     let moment = |at: i64| datum::timestamp(at).filter(|_| at != i64::MIN && at != i64::MAX);
     let args = [
@@ -158,7 +172,7 @@ fn units(amount: f64, cap: &Cap) -> Result<i64, Error> {
     if is_whole && units != 0.0 && units.abs() <= MOST {
         return Ok(units as i64);
     }
-    Err(Error::Adjustment(
+    Err(Error::Refused(
         format!("an amount of {amount} cannot be counted"),
         "Pass how much to add, or below 0 to give back: whole exposures, or cost in millionths.",
     ))

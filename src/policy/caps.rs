@@ -43,8 +43,8 @@ pub fn caps(content: &Content, faults: &mut Faults) -> Vec<Cap> {
     caps
 }
 
-/// The texts of an attribute, one for each action, by the name of the attribute.
-type AttributeTexts<'a> = HashMap<&'a str, Vec<Option<String>>>;
+/// The texts of an attribute, those of each action, by the name of the attribute.
+type AttributeTexts<'a> = HashMap<&'a str, Vec<Vec<String>>>;
 
 /// The actions that a cap limits, wherever they are shown. Many caps look at the same attribute: `texts` keeps what was
 /// read of it.
@@ -56,15 +56,15 @@ fn bound<'a>(
     let actions = content.actions.iter();
     let Some(attribute) = &row.attribute else {
         return actions
-            .filter(|action| binds(row, action, |_| None))
+            .filter(|action| binds(row, action, |_| &[]))
             .collect();
     };
-    let of_attribute = |action: &ActionRow| attribute_text(action, attribute);
+    let of_attribute = |action: &ActionRow| attribute_texts(action, attribute);
     let texts = texts
         .entry(attribute)
         .or_insert_with(|| content.actions.iter().map(of_attribute).collect());
     let bound = actions.zip(texts);
-    let bound = bound.filter(|(action, text)| binds(row, action, |_| text.as_deref()));
+    let bound = bound.filter(|(action, texts)| binds(row, action, |_| texts));
     bound.map(|(action, _)| action).collect()
 }
 
@@ -198,8 +198,8 @@ fn units(cost: f64) -> i64 {
     whole.clamp(0.0, MOST_COST * COST) as i64
 }
 
-/// Whether the cap limits that action, wherever it is shown; `text` gives the text of its attribute of a name.
-fn binds<'a>(row: &CapRow, action: &ActionRow, text: impl Fn(&str) -> Option<&'a str>) -> bool {
+/// Whether the cap limits that action, wherever it is shown; `texts` gives the texts of its attribute of a name.
+fn binds<'a>(row: &CapRow, action: &ActionRow, texts: impl Fn(&str) -> &'a [String]) -> bool {
     let of_campaign = row.campaign.is_none() || row.campaign == action.campaign;
     let of_action = row
         .action
@@ -210,16 +210,28 @@ fn binds<'a>(row: &CapRow, action: &ActionRow, text: impl Fn(&str) -> Option<&'a
             return true;
         };
         let wanted = row.attribute_value.as_ref().or(row.value.as_ref());
-        wanted.is_some() && text(attribute) == wanted.map(String::as_str)
+        wanted.is_some_and(|wanted| texts(attribute).contains(wanted))
     };
     of_campaign && of_action && has_value()
 }
 
-/// An attribute as `attributes ->> name` gives it.
-fn attribute_text(action: &ActionRow, name: &str) -> Option<String> {
-    let attributes: HashMap<String, Box<RawValue>> =
-        serde_json::from_str(action.attributes.get()).ok()?;
-    let raw = attributes.get(name)?.get();
+/// The texts of an attribute, as `decide.cap_values` has them: of an array that of each element.
+fn attribute_texts(action: &ActionRow, name: &str) -> Vec<String> {
+    let attributes: Option<HashMap<String, Box<RawValue>>> =
+        serde_json::from_str(action.attributes.get()).ok();
+    let Some(value) = attributes.as_ref().and_then(|all| all.get(name)) else {
+        return Vec::new();
+    };
+    let elements: Vec<&RawValue> = match serde_json::from_str(value.get()) {
+        Ok(elements) => elements,
+        Err(_) => vec![&**value],
+    };
+    elements.into_iter().filter_map(text).collect()
+}
+
+/// A value as the operator ->> gives it.
+fn text(value: &RawValue) -> Option<String> {
+    let raw = value.get();
     match raw.as_bytes().first()? {
         b'"' => serde_json::from_str(raw).ok(),
         b'n' => None,
@@ -247,8 +259,8 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
                 .is_none_or(|only| *only == surface.surface);
             let binds = |action: &ActionRow| {
                 let attribute = row.attribute.as_deref();
-                let text = attribute.and_then(|name| attribute_text(action, name));
-                binds(row, action, |_| text.as_deref())
+                let texts = attribute.map(|name| attribute_texts(action, name));
+                binds(row, action, |_| texts.as_deref().unwrap_or_default())
             };
             if let Some(action) = fallback.filter(|action| names_it && is_here && binds(action)) {
                 let reason = format!(

@@ -45,5 +45,5 @@ pub use entity_snapshot::{EntitySnapshot, EntityValues, ever_kept, named as enti
 pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
 pub use name::is_name;
 pub use staging::{Filled, Staging, filled_to, next_to_fill, stage, take_to_fill};
-pub use user::UserRow;
+pub use user::{MOST_MERGED, UserRow};
 pub use visibility::FeatureMask;

@@ -20,6 +20,7 @@ mod pacing;
 mod partitions;
 mod quarantine;
 mod record;
+mod requests;
 mod retention;
 mod verbs;
 mod visit;
@@ -56,6 +57,13 @@ const JOBS: &[Job] = &[
         comment: "Deletes expired invalid events",
         start: || Box::new(quarantine::step),
         report: quarantine::report,
+    },
+    Job {
+        name: "requests",
+        every: "10 minutes",
+        comment: "Deletes requests whose answers cannot be had again any more, an hour after they were made",
+        start: || Box::new(requests::step),
+        report: requests::report,
     },
     Job {
         name: "backfill",

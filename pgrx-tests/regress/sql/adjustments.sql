@@ -17,6 +17,10 @@ CREATE FUNCTION shown(users int, prefix text) RETURNS bigint LANGUAGE sql AS $$
   SELECT count(*) FROM generate_series(1, users) AS i, decide(prefix || i, 'home') AS d WHERE d.action = 'a'
 $$;
 
+CREATE FUNCTION shown_to(who text) RETURNS bigint LANGUAGE sql AS $$
+  SELECT count(*) FROM generate_series(1, 5) AS i, decide(left(who || i, length(who)), 'home') AS d WHERE d.action = 'a'
+$$;
+
 SELECT shown(20, 'u');
 -- what was counted elsewhere takes from the budget, and decisions stop at the limit
 SELECT * FROM decide.adjust_budget('total', 70, 'shown by the letter shop');
@@ -41,15 +45,21 @@ SELECT * FROM decide.adjust_budget('total', -50, 'a mistake');
 SELECT shown(10, 'z');
 ROLLBACK;
 SELECT shown(10, 'z');
+-- the same of a publish, which has locked the same rows
+BEGIN;
+UPDATE decide.cap SET max_count = 105 WHERE cap = 'total';
+SELECT decide.publish('five more');
+SELECT shown(10, 'z');
+ROLLBACK;
 
 -- a user
-SELECT count(*) FROM generate_series(1, 5), decide(42, 'home') WHERE action = 'a';
+SELECT shown_to('42');
 SELECT * FROM decide.adjust_budget('total', -20, 'room for more');
-SELECT count(*) FROM generate_series(1, 5), decide(42, 'home') WHERE action = 'a';
+SELECT shown_to('42');
 SELECT * FROM decide.adjust_exposure(42, 'each', -2, 'a complaint');
-SELECT count(*) FROM generate_series(1, 5), decide('42', 'home') WHERE action = 'a';
+SELECT shown_to('42');
 SELECT * FROM decide.adjust_exposure('new', 'each', 2, 'seen in the shop');
-SELECT count(*) FROM generate_series(1, 5), decide('new', 'home') WHERE action = 'a';
+SELECT shown_to('new');
 SELECT * FROM decide.adjust_exposure('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid, 'each', 3, 'seen in the shop');
 SELECT e.counted FROM decide.exposure AS e WHERE e.user_key = decide.user_key('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::text);
 
@@ -65,7 +75,7 @@ SELECT sum(l.ledger[i + 1]) AS old FROM decide.budget_stripe AS l JOIN decide.ca
  WHERE s.cap = 'sliding' AND l.ledger[i] < (EXTRACT(epoch FROM now() - interval '20 minutes') - 946684800) * 1000000;
 -- cost, and the value of an attribute
 SELECT after - before AS added FROM decide.adjust_budget('spend', 12.5, 'an invoice', value => 'x');
-SELECT after - before AS added FROM decide.adjust_budget('spend', -0.000001, 'a rounding', value => 'x');
+SELECT round((after - before)::numeric, 9) AS added FROM decide.adjust_budget('spend', -0.000001, 'a rounding', value => 'x');
 
 -- mistakes
 \set VERBOSITY default

@@ -38,9 +38,9 @@ ROLLBACK;
 \set VERBOSITY terse
 SELECT traces = (SELECT count(*) FROM decide.trace) AS nothing_decided FROM before;
 
--- unless they are asked to be rows
-SELECT request, user_id, surface, slot, action IS NULL AS nothing, reason FROM decide.decide_batch(ARRAY['{"user_id": 7, "surface": "message"}', NULL, '[]', '{"user_id": 8, "surface": "unknown"}', '{"user_id": 1.5, "surface": "message"}',
-  '{"surface": "message"}', '{"user_id": "ann", "surface": "message", "context": "{}"}']::jsonb[], strict => false) ORDER BY request;
+-- or rows, if it is called so
+SELECT request, user_id, surface, slot, action IS NULL AS nothing, reason FROM decide.decide_each(ARRAY['{"user_id": 7, "surface": "message"}', NULL, '[]', '{"user_id": 8, "surface": "unknown"}', '{"user_id": 1.5, "surface": "message"}',
+  '{"surface": "message"}', '{"user_id": "ann", "surface": "message", "context": "{}"}']::jsonb[]) ORDER BY request;
 
 -- Caps are exact over the whole batch, for a user who comes several times too.
 CREATE TABLE answer AS SELECT d.* FROM decide.decide_batch((SELECT array_agg(jsonb_build_object('user_id', 'u' || i % 250, 'surface', CASE i % 2 WHEN 0 THEN 'message' ELSE 'feed' END)) FROM generate_series(0, 999) AS i)) AS d;
@@ -127,7 +127,7 @@ CALL decide.decide_batch('SELECT 1', 'regress_batch.result', 0);
 CALL decide.decide_batch('SELECT 1', 'regress_batch.person');
 CALL decide.decide_batch('SELECT 1 AS user_id', 'regress_batch.result');
 CALL decide.decide_batch('SELECT ''x'' AS user_id, ''message'' AS surface', 'regress_batch.result');
-CALL decide.decide_batch('SELECT 1 AS user_id, ''message'' AS surface, ''{"device": "tv"}'' AS context', 'regress_batch.result');
+CALL decide.decide_batch('SELECT 8888 AS user_id, ''message'' AS surface, ''{"device": "tv"}'' AS context', 'regress_batch.result');
 CREATE TABLE regress_batch.short (user_id varchar(3), surface name, slot int, action text NOT NULL, probability float8, decision_id uuid, reason text, PRIMARY KEY (user_id, surface, slot));
 CALL decide.decide_batch('SELECT 1', 'regress_batch.short');
 CREATE TABLE regress_batch.cost (user_id numeric, surface text, slot int, action text, probability float8, decision_id uuid, reason text, PRIMARY KEY (user_id, surface, slot));
