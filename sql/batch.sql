@@ -30,7 +30,7 @@ CREATE FUNCTION decide.batch_user(request text) RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT format('CASE pg_catalog.jsonb_typeof(%1$s) WHEN ''string'' THEN %1$s OPERATOR(pg_catalog.#>>) ''{}'' WHEN ''number'' THEN '
+  SELECT format('CASE WHEN pg_catalog.jsonb_typeof(%1$s) OPERATOR(pg_catalog.=) ''string'' THEN %1$s OPERATOR(pg_catalog.#>>) ''{}'' WHEN pg_catalog.jsonb_typeof(%1$s) OPERATOR(pg_catalog.=) ''number'' THEN '
                 '(CASE WHEN pg_catalog.scale(pg_catalog.trim_scale((%1$s)::pg_catalog.numeric)) OPERATOR(pg_catalog.=) 0 THEN pg_catalog.trim_scale((%1$s)::pg_catalog.numeric)::pg_catalog.text END) END', request)
 $$;
 COMMENT ON FUNCTION decide.batch_user(text) IS
@@ -97,17 +97,18 @@ BEGIN
     WHEN user_type = 'uuid' THEN
       'CASE WHEN a.user_id OPERATOR(pg_catalog.~) ''^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'' THEN a.user_id::pg_catalog.uuid END'
     WHEN user_type IN ('bigint', 'integer', 'smallint') THEN format(
-      'CASE WHEN a.user_id OPERATOR(pg_catalog.~) ''^(0|-?[1-9][0-9]{0,18})$'' THEN CASE WHEN a.user_id::pg_catalog.numeric BETWEEN %s AND %s THEN a.user_id::%s END END',
-      CASE user_type WHEN 'bigint' THEN '-9223372036854775808' WHEN 'integer' THEN '-2147483648' ELSE '-32768' END,
-      CASE user_type WHEN 'bigint' THEN '9223372036854775807' WHEN 'integer' THEN '2147483647' ELSE '32767' END,
+      'CASE WHEN a.user_id OPERATOR(pg_catalog.~) ''^(0|-?[1-9][0-9]{0,18})$'' THEN CASE WHEN a.user_id::pg_catalog.numeric OPERATOR(pg_catalog.>=) %s AND a.user_id::pg_catalog.numeric OPERATOR(pg_catalog.<=) %s THEN a.user_id::%s END END',
+      CASE user_type WHEN 'bigint' THEN '''-9223372036854775808''::pg_catalog.numeric' WHEN 'integer' THEN '''-2147483648''::pg_catalog.numeric' ELSE '''-32768''::pg_catalog.numeric' END,
+      CASE user_type WHEN 'bigint' THEN '''9223372036854775807''::pg_catalog.numeric' WHEN 'integer' THEN '''2147483647''::pg_catalog.numeric' ELSE '''32767''::pg_catalog.numeric' END,
       CASE user_type WHEN 'bigint' THEN 'pg_catalog.int8' WHEN 'integer' THEN 'pg_catalog.int4' ELSE 'pg_catalog.int2' END)
     ELSE 'a.user_id' END;
   -- A number says the same user as in an array of requests: 42.0 is 42. Where the query has no column context, the name
   -- means that of "none", which the query itself cannot see.
-  reads := format('SELECT pg_catalog.jsonb_build_object(''user_id'', f.user_id, ''surface'', f.surface, ''context'', f.context), f.context_type'
-    ' FROM (SELECT CASE WHEN pg_catalog.pg_typeof(q.user_id)::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (''{numeric,float4,float8,json,jsonb}''::pg_catalog.regtype[]::pg_catalog.oid[])'
+  reads := format('SELECT pg_catalog.jsonb_build_object(''user_id'', f.user_id, ''surface'', f.surface, ''context'', f.context), f.other_type'
+    ' FROM (SELECT CASE WHEN pg_catalog.pg_typeof(q.user_id)::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (''{pg_catalog.numeric,pg_catalog.float4,pg_catalog.float8,pg_catalog.json,pg_catalog.jsonb}''::pg_catalog.regtype[]::pg_catalog.oid[])'
     ' THEN pg_catalog.to_jsonb(q.user_id) ELSE pg_catalog.to_jsonb(q.user_id::pg_catalog.text) END AS user_id, q.surface::pg_catalog.text AS surface,'
-    ' (SELECT pg_catalog.to_jsonb(context) FROM (SELECT q.*) AS own) AS context, (SELECT pg_catalog.pg_typeof(context)::pg_catalog.text FROM (SELECT q.*) AS own) AS context_type'
+    ' (SELECT pg_catalog.to_jsonb(context) FROM (SELECT q.*) AS own) AS context, (SELECT CASE WHEN pg_catalog.pg_typeof(context)::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (''{pg_catalog.json,pg_catalog.jsonb}''::pg_catalog.regtype[]::pg_catalog.oid[])'
+    ' THEN NULL ELSE pg_catalog.format_type(pg_catalog.pg_typeof(context)::pg_catalog.oid, NULL) END FROM (SELECT q.*) AS own) AS other_type'
     ' FROM (%1$s' || E'\n' ||
     ') AS q CROSS JOIN (SELECT ''{}''::pg_catalog.jsonb AS context) AS none) AS f'
     ' WHERE NOT EXISTS (SELECT FROM %2$s AS r WHERE r.user_id::pg_catalog.text OPERATOR(pg_catalog.=) %3$s'
@@ -143,7 +144,7 @@ AS $$
 DECLARE
   statements record;
   request pg_catalog.jsonb;
-  context_type pg_catalog.text;
+  other_type pg_catalog.text;
   chunk pg_catalog.jsonb[] := '{}';
   done record;
   decided pg_catalog.int8 := 0;
@@ -154,16 +155,16 @@ DECLARE
   next_notice pg_catalog.timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '10 seconds'::pg_catalog.interval;
 BEGIN
   SELECT b.reads, b.writes INTO STRICT statements FROM decide.batch_statements(requests, results, chunk_size, commits) AS b;
-  FOR request, context_type IN EXECUTE statements.reads LOOP
-    IF context_type OPERATOR(pg_catalog.<>) ALL ('{jsonb,json}'::pg_catalog.text[]) THEN
-      RAISE EXCEPTION 'the column context of the requests is of type %', context_type USING ERRCODE = 'datatype_mismatch',
+  FOR request, other_type IN EXECUTE statements.reads LOOP
+    IF other_type IS NOT NULL THEN
+      RAISE EXCEPTION 'the column context of the requests is of type %', other_type USING ERRCODE = 'datatype_mismatch',
         DETAIL = 'A context is a JSON object.', HINT = 'Cast it in the query: context::jsonb AS context.';
     END IF;
     chunk := pg_catalog.array_append(chunk, request);
     CONTINUE WHEN pg_catalog.cardinality(chunk) OPERATOR(pg_catalog.<) chunk_size;
     EXECUTE statements.writes INTO STRICT done USING chunk;
     SELECT decided OPERATOR(pg_catalog.+) done.decided, again OPERATOR(pg_catalog.+) done.again, left_out OPERATOR(pg_catalog.+) done.left_out,
-           (examples OPERATOR(pg_catalog.||) done.examples)[1:5], chunks OPERATOR(pg_catalog.+) 1, '{}'::pg_catalog.jsonb[]
+           CASE WHEN pg_catalog.cardinality(examples) OPERATOR(pg_catalog.<) 5 THEN examples OPERATOR(pg_catalog.||) done.examples ELSE examples END, chunks OPERATOR(pg_catalog.+) 1, '{}'::pg_catalog.jsonb[]
       INTO decided, again, left_out, examples, chunks, chunk;
     IF commits THEN
       COMMIT;
@@ -176,7 +177,7 @@ BEGIN
   IF pg_catalog.cardinality(chunk) OPERATOR(pg_catalog.>) 0 THEN
     EXECUTE statements.writes INTO STRICT done USING chunk;
     SELECT decided OPERATOR(pg_catalog.+) done.decided, again OPERATOR(pg_catalog.+) done.again, left_out OPERATOR(pg_catalog.+) done.left_out,
-           (examples OPERATOR(pg_catalog.||) done.examples)[1:5], chunks OPERATOR(pg_catalog.+) 1
+           CASE WHEN pg_catalog.cardinality(examples) OPERATOR(pg_catalog.<) 5 THEN examples OPERATOR(pg_catalog.||) done.examples ELSE examples END, chunks OPERATOR(pg_catalog.+) 1
       INTO decided, again, left_out, examples, chunks;
     IF commits THEN
       COMMIT;

@@ -20,6 +20,9 @@ SELECT action, step, reason FROM decide.explain('bob', 'home');
 SELECT * FROM decide.adjust_exposure('bob', 'boots until bought', -1, 'returned');
 SELECT shown('bob', 20);
 -- by a rule about a feature
+CREATE ROLE regress_convert_rules;
+SELECT decide.grant('regress_convert_rules', 'rules');
+SET pg_decide.rule_role = regress_convert_rules;
 DELETE FROM decide.cap;
 INSERT INTO decide.feature (feature, event_type, aggregate, value_path, default_value) VALUES ('spent', 'order', 'decayed_sum', 'value', 0);
 UPDATE decide.action SET eligible_when = 'features.spent < 50' WHERE action = 'boots';
@@ -30,3 +33,5 @@ SELECT shown('dan', 20);
 SELECT track('{"event_id": "o5", "type": "order", "user_id": "dan", "at": "2026-01-02T00:00:00Z", "value": 20}');
 SELECT shown('dan', 20);
 SELECT action, step, reason FROM decide.explain('dan', 'home');
+DROP OWNED BY regress_convert_rules;
+DROP ROLE regress_convert_rules;
