@@ -157,8 +157,8 @@ BEGIN
   SELECT b.reads, b.writes INTO STRICT statements FROM decide.batch_statements(requests, results, chunk_size, commits) AS b;
   FOR request, other_type IN EXECUTE statements.reads LOOP
     IF other_type IS NOT NULL THEN
-      RAISE EXCEPTION 'the column context of the requests is of type %', other_type USING ERRCODE = 'datatype_mismatch',
-        DETAIL = 'A context is a JSON object.', HINT = 'Cast it in the query: context::jsonb AS context.';
+      RAISE EXCEPTION 'the column context of the requests is of type %', other_type USING ERRCODE := 'datatype_mismatch',
+        DETAIL := 'A context is a JSON object.', HINT := 'Cast it in the query: context::jsonb AS context.';
     END IF;
     chunk := pg_catalog.array_append(chunk, request);
     CONTINUE WHEN pg_catalog.cardinality(chunk) OPERATOR(pg_catalog.<) chunk_size;
