@@ -5,8 +5,18 @@ LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET DateStyle = 'ISO' SET TimeZone = 'UTC' SET IntervalStyle = 'postgres' SET extra_float_digits = 1
 AS $$
-  WITH person AS MATERIALIZED (
-    SELECT decide.user_key(export_person.user_id) AS user_key
+  WITH RECURSIVE living AS (
+    SELECT decide.user_key(export_person.user_id) AS user_key, 0 AS step
+     UNION ALL
+    SELECT s.merged_into, l.step + 1 FROM living AS l JOIN decide.user_state AS s ON s.user_key = l.user_key
+     WHERE s.merged_into IS NOT NULL AND l.step < 64
+  ), person AS MATERIALIZED (
+    SELECT l.user_key FROM living AS l ORDER BY l.step DESC LIMIT 1
+  ), all_of_them AS MATERIALIZED (
+    -- with all who were merged into them
+    SELECT ARRAY(SELECT p.user_key FROM person AS p
+                  UNION
+                 SELECT m.user_key FROM person AS p JOIN decide.user_state AS s ON s.user_key = p.user_key CROSS JOIN LATERAL unnest(s.merged_from) AS m (user_key)) AS user_keys
   ), erased AS MATERIALIZED (
     -- the past of a person who was erased and has come back
     SELECT max(e.erased_at) AS erased_at FROM decide.erasing AS e WHERE e.user_key = (SELECT p.user_key FROM person AS p)
@@ -19,20 +29,20 @@ AS $$
     'exposures', (SELECT COALESCE(jsonb_agg(to_jsonb(x) - 'user_key' ORDER BY x.cap, x.value), '[]') FROM decide.exposure AS x
                    WHERE x.user_key = (SELECT p.user_key FROM person AS p)),
     'consents', (SELECT COALESCE(jsonb_agg(to_jsonb(c) - 'user_key' - 'recorded_by' - 'acting_as' ORDER BY c.at, c.purpose), '[]') FROM decide.consent_history AS c
-                  WHERE c.user_key = (SELECT p.user_key FROM person AS p)),
+                  WHERE c.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[])),
     'events', (SELECT COALESCE(jsonb_agg(to_jsonb(v) - 'user_key' ORDER BY v.at, v.event_id), '[]') FROM decide.event AS v
-                WHERE v.user_key = (SELECT p.user_key FROM person AS p) AND v.at >= since
+                WHERE v.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[]) AND v.at >= since
                   AND v.received_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')),
     'decisions', (SELECT COALESCE(jsonb_agg(to_jsonb(d) - 'user_key' ORDER BY d.decided_at, d.decision_id, d.slot), '[]') FROM decide.decision AS d
-                   WHERE d.user_key = (SELECT p.user_key FROM person AS p) AND d.decided_at >= since),
+                   WHERE d.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[]) AND d.decided_at >= since),
     'outcomes', (SELECT COALESCE(jsonb_agg(to_jsonb(o) - 'user_key' ORDER BY o.at, o.event_id), '[]') FROM decide.outcome AS o
-                  WHERE o.user_key = (SELECT p.user_key FROM person AS p) AND o.decided_at >= since
+                  WHERE o.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[]) AND o.decided_at >= since
                     AND o.decided_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')),
     'quarantine', (SELECT COALESCE(jsonb_agg(to_jsonb(q) - 'user_key' ORDER BY q.received_at, q.quarantine_id), '[]') FROM decide.quarantine AS q
-                    WHERE q.user_key = (SELECT p.user_key FROM person AS p) AND q.received_at >= since
+                    WHERE q.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[]) AND q.received_at >= since
                       AND q.received_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')),
     'inbox', (SELECT COALESCE(jsonb_agg(to_jsonb(i) - 'user_key' ORDER BY i.received_at, i.event), '[]') FROM decide.event_inbox AS i
-               WHERE i.user_key = (SELECT p.user_key FROM person AS p) AND i.received_at >= since
+               WHERE i.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[]) AND i.received_at >= since
                  AND i.received_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')))
 $$;
 COMMENT ON FUNCTION decide.export_person(text, timestamptz) IS

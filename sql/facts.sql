@@ -8,7 +8,9 @@ CREATE TABLE decide.user_state (
   events bigint NOT NULL DEFAULT 0,
   exposures bigint[] NOT NULL DEFAULT '{}',
   not_before timestamptz,
-  consents bigint[]
+  consents bigint[],
+  merged_into uuid,
+  merged_from uuid[]
 ) WITH (fillfactor = 80);
 -- Nobody searches by what is in these; ANALYZE would spend most of its time on them.
 ALTER TABLE decide.user_state
@@ -24,6 +26,25 @@ COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
 COMMENT ON COLUMN decide.user_state.not_before IS 'When the person was erased last: no event of that time or before is taken in (null: never, or not any more)';
 COMMENT ON COLUMN decide.user_state.consents IS
   'What the person has decided about purposes: the numbers of those that were granted and of those that were decided, as bits, then pairs of a number and the time of its newest decision (null: nothing yet)';
+COMMENT ON COLUMN decide.user_state.merged_into IS 'User into whom this one was merged: what is decided or tracked for this one is for them (null: it was not)';
+COMMENT ON COLUMN decide.user_state.merged_from IS 'Users who were merged into this one, also by way of others: decisions of theirs are this one''s (null: none)';
+
+CREATE TABLE decide.user_merge (
+  user_key uuid PRIMARY KEY,
+  merged_into uuid NOT NULL,
+  merged_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  events bigint NOT NULL,
+  events_before bigint NOT NULL,
+  duplicates bigint NOT NULL DEFAULT 0
+);
+CREATE INDEX ON decide.user_merge (merged_into);
+COMMENT ON TABLE decide.user_merge IS 'Users who were merged into others by decide.merge_users';
+COMMENT ON COLUMN decide.user_merge.user_key IS 'Pseudonym of the user who was merged';
+COMMENT ON COLUMN decide.user_merge.merged_into IS 'Pseudonym of the user into whom';
+COMMENT ON COLUMN decide.user_merge.merged_at IS 'When';
+COMMENT ON COLUMN decide.user_merge.events IS 'How many events the first had';
+COMMENT ON COLUMN decide.user_merge.events_before IS 'How many the other had before: event n of the first is now event events_before + n of the other';
+COMMENT ON COLUMN decide.user_merge.duplicates IS 'How many events both had: these count once';
 
 CREATE TABLE decide.entity_state (
   entity text NOT NULL,

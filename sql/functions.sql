@@ -9,29 +9,29 @@ COMMENT ON COLUMN decide.choice.probability IS 'Its probability among the candid
 COMMENT ON COLUMN decide.choice.decision_id IS 'Identifier of the decision; events that follow from it name it';
 COMMENT ON COLUMN decide.choice.reason IS 'Null, or why the slot has the fallback';
 
-CREATE FUNCTION @extschema@.decide(user_id text, surface text, context jsonb DEFAULT '{}')
+CREATE FUNCTION @extschema@.decide(user_id text, surface text, context jsonb DEFAULT '{}', request_id text DEFAULT NULL)
 RETURNS SETOF decide.choice
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'decide_text_wrapper';
-COMMENT ON FUNCTION @extschema@.decide(text, text, jsonb) IS
-  'Decides what the user sees on the surface, one row per slot, and leaves a trace';
+COMMENT ON FUNCTION @extschema@.decide(text, text, jsonb, text) IS
+  'Decides what the user sees on the surface, one row per slot, and leaves a trace; within an hour, a retry with the same request_id gets the same answer';
 
-CREATE FUNCTION @extschema@.decide(user_id bigint, surface text, context jsonb DEFAULT '{}')
+CREATE FUNCTION @extschema@.decide(user_id bigint, surface text, context jsonb DEFAULT '{}', request_id text DEFAULT NULL)
 RETURNS SETOF decide.choice
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'decide_bigint_wrapper';
-COMMENT ON FUNCTION @extschema@.decide(bigint, text, jsonb) IS
-  'Decides what the user sees on the surface, one row per slot, and leaves a trace';
+COMMENT ON FUNCTION @extschema@.decide(bigint, text, jsonb, text) IS
+  'Decides what the user sees on the surface, one row per slot, and leaves a trace; within an hour, a retry with the same request_id gets the same answer';
 
-CREATE FUNCTION @extschema@.decide(user_id uuid, surface text, context jsonb DEFAULT '{}')
+CREATE FUNCTION @extschema@.decide(user_id uuid, surface text, context jsonb DEFAULT '{}', request_id text DEFAULT NULL)
 RETURNS SETOF decide.choice
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'decide_uuid_wrapper';
-COMMENT ON FUNCTION @extschema@.decide(uuid, text, jsonb) IS
-  'Decides what the user sees on the surface, one row per slot, and leaves a trace';
+COMMENT ON FUNCTION @extschema@.decide(uuid, text, jsonb, text) IS
+  'Decides what the user sees on the surface, one row per slot, and leaves a trace; within an hour, a retry with the same request_id gets the same answer';
 
 CREATE TYPE decide.page_choice AS (surface text, slot integer, action text, probability double precision, decision_id uuid, reason text);
 COMMENT ON TYPE decide.page_choice IS 'What decide() answers for several surfaces: a row per slot of each';
@@ -43,29 +43,29 @@ COMMENT ON COLUMN decide.page_choice.probability IS
 COMMENT ON COLUMN decide.page_choice.decision_id IS 'Identifier of the decision on this surface; events that follow from it name it';
 COMMENT ON COLUMN decide.page_choice.reason IS 'Null, or why the slot has the fallback';
 
-CREATE FUNCTION @extschema@.decide(user_id text, surfaces text[], context jsonb DEFAULT '{}')
+CREATE FUNCTION @extschema@.decide(user_id text, surfaces text[], context jsonb DEFAULT '{}', request_id text DEFAULT NULL)
 RETURNS SETOF decide.page_choice
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'decide_page_text_wrapper';
-COMMENT ON FUNCTION @extschema@.decide(text, text[], jsonb) IS
-  'Decides what the user sees on all surfaces of a page, one row per slot of each, and leaves a trace for each surface';
+COMMENT ON FUNCTION @extschema@.decide(text, text[], jsonb, text) IS
+  'Decides what the user sees on all surfaces of a page, one row per slot of each, and leaves a trace for each surface; within an hour, a retry with the same request_id gets the same answer';
 
-CREATE FUNCTION @extschema@.decide(user_id bigint, surfaces text[], context jsonb DEFAULT '{}')
+CREATE FUNCTION @extschema@.decide(user_id bigint, surfaces text[], context jsonb DEFAULT '{}', request_id text DEFAULT NULL)
 RETURNS SETOF decide.page_choice
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'decide_page_bigint_wrapper';
-COMMENT ON FUNCTION @extschema@.decide(bigint, text[], jsonb) IS
-  'Decides what the user sees on all surfaces of a page, one row per slot of each, and leaves a trace for each surface';
+COMMENT ON FUNCTION @extschema@.decide(bigint, text[], jsonb, text) IS
+  'Decides what the user sees on all surfaces of a page, one row per slot of each, and leaves a trace for each surface; within an hour, a retry with the same request_id gets the same answer';
 
-CREATE FUNCTION @extschema@.decide(user_id uuid, surfaces text[], context jsonb DEFAULT '{}')
+CREATE FUNCTION @extschema@.decide(user_id uuid, surfaces text[], context jsonb DEFAULT '{}', request_id text DEFAULT NULL)
 RETURNS SETOF decide.page_choice
 LANGUAGE c VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'decide_page_uuid_wrapper';
-COMMENT ON FUNCTION @extschema@.decide(uuid, text[], jsonb) IS
-  'Decides what the user sees on all surfaces of a page, one row per slot of each, and leaves a trace for each surface';
+COMMENT ON FUNCTION @extschema@.decide(uuid, text[], jsonb, text) IS
+  'Decides what the user sees on all surfaces of a page, one row per slot of each, and leaves a trace for each surface; within an hour, a retry with the same request_id gets the same answer';
 
 -- The verbs stand where CREATE EXTENSION was pointed at; everything from here on is in the schema decide.
 
@@ -173,6 +173,23 @@ AS 'MODULE_PATHNAME', 'track_text_wrapper';
 COMMENT ON FUNCTION @extschema@.track(text, boolean) IS
   'Takes in one event, or a JSON array of events, as it came over the wire; text that is not JSON is quarantined; if strict, an invalid event is an error';
 
+-- With these no call is ambiguous: what has no type is a text. Of decide() there is none for json, since a context
+-- without a type would be as much json as jsonb.
+CREATE FUNCTION @extschema@.track(event json, strict boolean DEFAULT false) RETURNS text
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'track_text_wrapper';
+COMMENT ON FUNCTION @extschema@.track(json, boolean) IS
+  'Takes in one event, or a JSON array of events, as track(jsonb) does';
+
+CREATE FUNCTION @extschema@.track(events json[], strict boolean DEFAULT false)
+RETURNS TABLE (accepted bigint, duplicate bigint, quarantined bigint)
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'track_many_json_wrapper';
+COMMENT ON FUNCTION @extschema@.track(json[], boolean) IS
+  'Takes in many events, as track(jsonb[]) does';
+
 CREATE FUNCTION @extschema@.track(events jsonb[], strict boolean DEFAULT false)
 RETURNS TABLE (accepted bigint, duplicate bigint, quarantined bigint)
 LANGUAGE c VOLATILE SECURITY DEFINER
@@ -180,6 +197,27 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'track_many_wrapper';
 COMMENT ON FUNCTION @extschema@.track(jsonb[], boolean) IS
   'Takes in many events; answers how many were accepted, duplicates and quarantined; if strict, an invalid event is an error';
+
+CREATE FUNCTION decide.merge_users("from" text, "to" text) RETURNS boolean
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'merge_users_text_wrapper';
+COMMENT ON FUNCTION decide.merge_users(text, text) IS
+  'Makes one user of two, such as a visitor who logs in: features, caps and events of the first become those of the second, and so does what is decided and tracked for the first from then on; false if that was so already';
+
+CREATE FUNCTION decide.merge_users("from" bigint, "to" bigint) RETURNS boolean
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'merge_users_bigint_wrapper';
+COMMENT ON FUNCTION decide.merge_users(bigint, bigint) IS
+  'Makes one user of two, such as a visitor who logs in: features, caps and events of the first become those of the second, and so does what is decided and tracked for the first from then on; false if that was so already';
+
+CREATE FUNCTION decide.merge_users("from" uuid, "to" uuid) RETURNS boolean
+LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'merge_users_uuid_wrapper';
+COMMENT ON FUNCTION decide.merge_users(uuid, uuid) IS
+  'Makes one user of two, such as a visitor who logs in: features, caps and events of the first become those of the second, and so does what is decided and tracked for the first from then on; false if that was so already';
 
 CREATE FUNCTION decide.release_quarantine(quarantine_id uuid, patch jsonb DEFAULT '{}') RETURNS text
 LANGUAGE c VOLATILE SECURITY DEFINER

@@ -24,7 +24,7 @@ AS $$
   SELECT r, 'TABLE decide.breaker' FROM unnest(ARRAY['SELECT', 'DELETE']) AS r WHERE access = 'operate'
   UNION ALL
   SELECT 'EXECUTE', v.kind || v.oid::regprocedure::text FROM verbs AS v
-   WHERE (access = 'serve' AND v.name IN ('decide', 'decide_batch', 'batch_statements', 'track'))
+   WHERE (access = 'serve' AND v.name IN ('decide', 'decide_batch', 'decide_each', 'batch_statements', 'batch_user', 'track'))
       OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'candidate_names', 'candidate_numbers', 'places', 'first_identifier', 'is_finite', 'decided_at', 'slot_probabilities',
                                             'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown',
                                             'selection_catalog', 'cap_catalog',
@@ -33,7 +33,7 @@ AS $$
                                             'uplift_calibration', 'bucket', 'choose_variation'))
       OR (access = 'monitor' AND v.name IN ('oldest_snapshot', 'image_files', 'cap_window', 'first_moment', 'cap_catalog', 'first_identifier'))
       OR (access = 'operate' AND v.name IN (
-            'publish', 'rollback', 'set_mode', 'kill', 'revive', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
+            'publish', 'rollback', 'set_mode', 'kill', 'revive', 'adjust_budget', 'adjust_exposure', 'merge_users', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'make_triggers', 'drop_triggers', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
             'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'candidate_numbers', 'places', 'first_identifier', 'action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'oldest_snapshot', 'image_files', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog'))
@@ -47,7 +47,7 @@ AS $$
     WHEN 'operate' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'bundle_surface', 'action_version', 'health', 'image', 'policy_warning', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
                               'identity', 'named', 'action_number', 'name_change', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
-                              'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile']
+                              'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment_history', 'user_merge']
     WHEN 'privacy' THEN ARRAY['erasure', 'legal_hold', 'refused_event', 'job_status', 'consent_history', 'consent_log']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
@@ -250,7 +250,7 @@ BEGIN
     'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'publication',
     'identity', 'name_change', 'feature_slot', 'cap_slot', 'budget_stripe', 'budget_level', 'bundle_action', 'bundle_surface', 'bundle_warning', 'action_version', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_access', 'job',
-    'mode_change', 'switch_change', 'pacing', 'pacing_log', 'traffic_profile',
+    'mode_change', 'switch_change', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment', 'user_merge',
     'erasure', 'erasing', 'erasure_part', 'tombstone', 'legal_hold', 'refused_event', 'purpose', 'consent_log']
   LOOP
     PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');

@@ -58,13 +58,18 @@ CREATE FUNCTION decide.cap_values(cap decide.cap) RETURNS SETOF text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT DISTINCT a.attributes ->> (cap).attribute FROM decide.action AS a
-   WHERE (cap).attribute_value IS NULL AND a.attributes ->> (cap).attribute IS NOT NULL
+  SELECT DISTINCT v.value
+    FROM decide.action AS a CROSS JOIN LATERAL (SELECT a.attributes -> (cap).attribute) AS o (attribute)
+   CROSS JOIN LATERAL (
+     SELECT e FROM jsonb_array_elements_text(CASE jsonb_typeof(o.attribute) WHEN 'array' THEN o.attribute ELSE '[]' END) AS e
+      UNION ALL
+     SELECT o.attribute #>> '{}' WHERE jsonb_typeof(o.attribute) <> 'array') AS v (value)
+   WHERE (cap).attribute_value IS NULL AND v.value IS NOT NULL
    UNION ALL
   SELECT NULL WHERE (cap).attribute IS NULL OR (cap).attribute_value IS NOT NULL
 $$;
 COMMENT ON FUNCTION decide.cap_values(decide.cap) IS
-  'The values of the attribute, if a cap limits each value by itself; else one null';
+  'The values of the attribute, of arrays their elements, if a cap limits each value by itself; else one null';
 
 -- Clocks change at whole seconds, and no zone has two changes within 95 hours: of the 72 hours around a time either
 -- none is seen, or one. The clock shows the time, or has leapt over it, before that change or else from it on.

@@ -98,6 +98,8 @@ pub enum Error {
     Evaluation(String, &'static str),
     /// The result of an aggregate is beyond the range of numbers.
     OutOfRange,
+    /// What is asked for cannot be done; and what to do.
+    Refused(String, &'static str),
 }
 
 /// A wait for a lock that has lasted too long.
@@ -396,7 +398,8 @@ impl Error {
             | Error::Import(what, todo)
             | Error::Rights(what, todo)
             | Error::Simulation(what, todo)
-            | Error::Evaluation(what, todo) => (
+            | Error::Evaluation(what, todo)
+            | Error::Refused(what, todo) => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 what.clone(),
                 None,

@@ -91,10 +91,16 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/modes.sql", name = "modes", requires = ["catalog"]);
 extension_sql_file!("../sql/pacing.sql", name = "pacing", requires = ["modes"]);
+extension_sql_file!("../sql/adjust.sql", name = "adjust", requires = ["pacing"]);
+extension_sql_file!(
+    "../sql/requests.sql",
+    name = "requests",
+    requires = ["adjust"]
+);
 extension_sql_file!(
     "../sql/envelope.sql",
     name = "envelope",
-    requires = ["pacing"]
+    requires = ["requests"]
 );
 extension_sql_file!(
     "../sql/health.sql",

@@ -83,7 +83,7 @@ impl Budget<'_> {
     }
 
     /// The claims of all stripes, up to the first whose claim cannot be had in time: its row lock is waited for.
-    fn claim_to_settle(&self) -> Vec<Option<Claim>> {
+    pub(super) fn claim_to_settle(&self) -> Vec<Option<Claim>> {
         let numbers = self.numbers().into_iter();
         let claims = numbers.map_while(|number| self.claim_within(number, CLAIM_TIMEOUT_MS).ok());
         claims.map(|(_, _, claim)| claim).collect()

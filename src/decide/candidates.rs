@@ -90,7 +90,7 @@ pub fn find(
 
 fn ask(request: &Request<'_>, envelope: &Envelope, vector: &[f64]) -> Verdicts {
     let asked = eligibility::Request {
-        user_key: datum::uuid(request.user_key),
+        user_key: datum::uuid(request.user_key.get()),
         context: Some(request.context.datum()),
         features: vector,
         with_messages: !envelope.decides,

@@ -48,12 +48,12 @@ pub fn choose(
         true => choose_freely(request, options, draw, watch),
         false => choose_within_caps(request, envelope, options, kept, draw, watch)?,
     }
-    match draw.filled() < request.surface.slots {
-        true => Err(Reason::of_empty_slots(
-            draw.blocked.iter().map(|of| of.why.code()),
-        )),
-        false => Ok(()),
+    if draw.filled() >= request.surface.slots {
+        return Ok(());
     }
+    Err(Reason::of_empty_slots(
+        draw.blocked.iter().map(|of| of.why.code()),
+    ))
 }
 
 /// Where no cap binds anything.

@@ -1,5 +1,7 @@
 //! Second stage: what is known of the user as of now, in one look-up.
 
+use uuid::Uuid;
+
 use super::envelope::{Dependency, Envelope, FeatureSource};
 use super::last_known;
 use super::request::Request;
@@ -12,6 +14,8 @@ pub struct Features {
     /// The row of the user has been read, and vector and missing ones are of it: they serve all surfaces of a visit.
     pub is_read: bool,
     pub user: UserRow,
+    /// Whose row it is, where another user was merged into them.
+    pub user_key: Uuid,
     /// Values in the order of the bundle; of a missing one its default.
     pub vector: Vec<f64>,
     /// Indexes in the vector of those that are missing.
@@ -61,8 +65,9 @@ pub fn read(request: &Request<'_>, envelope: &Envelope, features: &mut Features)
     if bundle.features.is_empty() && bundle.purposes.is_empty() {
         return;
     }
-    if !features.is_read {
-        read_user(request, envelope, features);
+    match features.is_read {
+        true => request.user_key.set(features.user_key),
+        false => read_user(request, envelope, features),
     }
     for affinity in &request.surface.affinities.kept {
         let values = bundle.affinity_of(affinity, &features.user.keyed, now);
@@ -78,20 +83,22 @@ fn read_user(request: &Request<'_>, envelope: &Envelope, features: &mut Features
         FeatureSource::UserRow => {
             envelope.depend_on(Dependency::UserRow, || {
                 let _timer = envelope.features_until.timer();
-                features.user.read(request.user_key);
+                let living = features.user.read_living(request.user_key.get());
+                request.user_key.set(living);
             });
             if !session::sees_one_snapshot() {
-                last_known::keep(request.user_key, now, &features.user);
+                last_known::keep(request.user_key.get(), now, &features.user);
             }
         }
         FeatureSource::LastKnown => {
-            let known = last_known::recall(request.user_key, &mut features.user);
+            let known = last_known::recall(request.user_key.get(), &mut features.user);
             features.source_note = Some(match known {
                 true => "features: last known good",
                 false => "features: default values, nothing is known of the user here",
             });
         }
     }
+    features.user_key = request.user_key.get();
     let is_known = envelope.feature_source == FeatureSource::UserRow;
     features.denied = bundle.hide_denied(&mut features.user, is_known);
     features.events = features.user.events;

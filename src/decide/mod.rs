@@ -19,6 +19,7 @@ mod last_known;
 mod narrow;
 mod page;
 mod reason;
+mod repeat;
 mod replay;
 mod request;
 mod reserve;
@@ -33,6 +34,7 @@ use choose::{Options, choose};
 use decision::Decision;
 use envelope::Envelope;
 use reason::Reason;
+use repeat::{Standing, Told, WAIT_MS, claim};
 use request::{DecideArgs, Request, Visit, surface_named};
 use shared::Shared;
 use stage::{Stage, Stopwatch};
@@ -42,8 +44,12 @@ use crate::govern::modes::Mode;
 use crate::pg::Session;
 use crate::policy::{self, Policy};
 
-/// Decides, and hands the decision to `then` in the same session. A decision that is only explained writes nothing.
-fn run<T>(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>) -> T) -> Result<T, Error> {
+/// How long the answer to a request with a request_id can be had again, in microseconds.
+pub use repeat::KEPT as REQUESTS_KEPT;
+
+/// Decides, and hands the decision to `then` in the same session; or answers what was decided before, of a request that
+/// its client has named. A decision that is only explained writes nothing.
+fn run(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>)) -> Result<Vec<Told>, Error> {
     buffers::with(|buffers| {
         let bundle = policy::current(args.now)?;
         let _session = Session::open();
@@ -54,7 +60,23 @@ fn run<T>(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>) -> T) -> Resul
         let surface = surface_named(&bundle, args.surface)?;
         let request = Request::new(&visit, &bundle, surface, args.seed);
         buffers.features.forget();
-        Ok(then(&decide(request, &mut shared, buffers, watch)))
+        let named = match args.request_id {
+            None => None,
+            Some(id) => match claim(&visit, id, [&surface.name[..]].into_iter(), WAIT_MS)? {
+                Standing::Decided(told) => return Ok(told),
+                Standing::Claimed(named) => Some(named),
+                Standing::Open => {
+                    shared.is_open = true;
+                    None
+                }
+            },
+        };
+        let decision = decide(request, &mut shared, buffers, watch);
+        then(&decision);
+        if let Some(named) = named {
+            named.note(&[decision.id]);
+        }
+        Ok(Vec::new())
     })
 }
 
@@ -70,9 +92,10 @@ fn decide<'a>(
     let Shared {
         decides, admitted, ..
     } = *shared;
-    let mut envelope = Envelope::open(&request, watch.began(), decides && admitted);
+    let may_decide = admitted && !shared.is_open;
+    let mut envelope = Envelope::open(&request, watch.began(), decides && may_decide);
     let mut is_again = false;
-    let scored = match admitted {
+    let scored = match may_decide {
         true => envelope.attempt(&request, |envelope| {
             if std::mem::replace(&mut is_again, true) {
                 buffers.features.forget();
@@ -80,6 +103,7 @@ fn decide<'a>(
             buffers.clear(&request);
             score(&request, envelope, &shared.shown, buffers, &mut watch)
         }),
+        false if admitted => Ok(Err(Reason::RequestOpen)),
         false => Ok(Err(Reason::Overload)),
     };
     let scored = scored.unwrap_or_else(|error| {

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::decision::Decision;
+use super::repeat::{Standing, Told, WAIT_MS, claim};
 use super::request::{Request, Visit, surface_named};
 use super::shared::Shared;
 use super::stage::Stopwatch;
@@ -23,12 +24,17 @@ pub struct PageArgs<'a> {
     pub user_id: Option<&'a str>,
     pub surfaces: Option<Vec<Option<&'a str>>>,
     pub context: Json<'a>,
+    pub request_id: Option<&'a str>,
     /// Microseconds since 2000.
     pub now: i64,
 }
 
-/// Decides on all surfaces, and hands each decision to `then` in the same session.
-pub fn decide_page(args: &PageArgs<'_>, mut then: impl FnMut(&Decision<'_>)) -> Result<(), Error> {
+/// Decides on all surfaces, and hands each decision to `then` in the same session; or answers what was decided before,
+/// of a request that its client has named.
+pub fn decide_page(
+    args: &PageArgs<'_>,
+    mut then: impl FnMut(&Decision<'_>),
+) -> Result<Vec<Told>, Error> {
     buffers::with(|buffers| {
         let bundle = policy::current(args.now)?;
         let _session = Session::open();
@@ -38,6 +44,16 @@ pub fn decide_page(args: &PageArgs<'_>, mut then: impl FnMut(&Decision<'_>)) -> 
         let visit = Visit::of(args.user_id, args.context, args.now)?;
         let surfaces = surfaces_of(args.surfaces.as_deref(), &bundle)?;
         buffers.features.forget();
+        let mut named = None;
+        if let Some(id) = args.request_id {
+            let names = surfaces.iter().map(|surface| &surface.name[..]);
+            match claim(&visit, id, names, WAIT_MS)? {
+                Standing::Decided(told) => return Ok(told),
+                Standing::Claimed(claimed) => named = Some(claimed),
+                Standing::Open => shared.is_open = true,
+            }
+        }
+        let mut decisions = Vec::new();
         // Surfaces do not share their draws where the settings say the seed.
         let mut seed = settings::seed();
         for surface in surfaces {
@@ -46,11 +62,15 @@ pub fn decide_page(args: &PageArgs<'_>, mut then: impl FnMut(&Decision<'_>)) -> 
             let decision = decide(request, &mut shared, buffers, watch);
             shared.note_shown(&decision);
             then(&decision);
+            decisions.push(decision.id);
             seed = seed.map(next_seed);
             watch = Stopwatch::start();
         }
         shared.write();
-        Ok(())
+        if let Some(named) = named {
+            named.note(&decisions);
+        }
+        Ok(Vec::new())
     })
 }
 

@@ -12,6 +12,8 @@ pub enum Reason {
     NoPolicy,
     NoModel,
     NoCandidate,
+    /// The same, where other transactions hold counters that some actions need.
+    Busy,
     Paused,
     /// Candidates are missing that are not sure enough to be worth what the policy asks for.
     Unsure,
@@ -19,6 +21,8 @@ pub enum Reason {
     Timeout(Stage),
     /// As many decisions as may be were being made.
     Overload,
+    /// Another transaction was deciding on the same request.
+    RequestOpen,
     /// A stage raised an error.
     Failed {
         sqlstate: String,
@@ -28,11 +32,17 @@ pub enum Reason {
 
 impl Reason {
     /// Why slots are empty, by why actions were blocked.
-    pub fn of_empty_slots(mut blocked_by: impl Iterator<Item = i32>) -> Reason {
-        match blocked_by.any(|code| code == Blocked::Unsure.code()) {
-            true => Reason::Unsure,
-            false => Reason::NoCandidate,
+    pub fn of_empty_slots(blocked_by: impl Iterator<Item = i32>) -> Reason {
+        let mut reason = Reason::NoCandidate;
+        for code in blocked_by {
+            if code == Blocked::Unsure.code() {
+                return Reason::Unsure;
+            }
+            if code == Blocked::Busy.code() {
+                reason = Reason::Busy;
+            }
         }
+        reason
     }
 
     /// An error that was caught; with its message where nothing of that is kept.
@@ -48,7 +58,7 @@ impl Reason {
 }
 
 /// The name and the description of each reason. What follows a name that ends with `: ` is told by the decision.
-pub const REASONS: [(&str, &str); 8] = [
+pub const REASONS: [(&str, &str); 10] = [
     ("no_policy", "the surface has no policy"),
     (
         "no_model",
@@ -72,6 +82,14 @@ pub const REASONS: [(&str, &str); 8] = [
         "unsure",
         "too few candidates are sure enough to be worth what the policy asks for",
     ),
+    (
+        "busy",
+        "there are fewer candidates than slots, as other transactions use the counters of some actions",
+    ),
+    (
+        "request_open",
+        "another transaction was deciding on a request of the same request_id",
+    ),
 ];
 
 impl Reason {
@@ -85,6 +103,8 @@ impl Reason {
             Reason::Overload => 5,
             Reason::Failed { .. } => 6,
             Reason::Unsure => 7,
+            Reason::Busy => 8,
+            Reason::RequestOpen => 9,
         };
         REASONS[number].0
     }
@@ -99,9 +119,11 @@ impl fmt::Display for Reason {
             Reason::NoPolicy
             | Reason::NoModel
             | Reason::NoCandidate
+            | Reason::Busy
             | Reason::Paused
             | Reason::Unsure
-            | Reason::Overload => Ok(()),
+            | Reason::Overload
+            | Reason::RequestOpen => Ok(()),
         }
     }
 }

@@ -37,6 +37,7 @@ select_row! {
         actions: Vec<i32>,
         chosen: Vec<f64>,
         candidates: Vec<i32>,
+        blocked_by: Vec<i32>,
         scores: Option<Vec<f32>>,
         spreads: Option<Vec<f32>>,
         choice: Option<Vec<f64>>,
@@ -46,7 +47,6 @@ select_row! {
         duals: Vec<f64>,
         context_values: Vec<Option<String>>,
         dropped: Vec<i32>,
-        blocked_by: Vec<i32>,
     }
 }
 
@@ -141,6 +141,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
 /// Whether the reason says that nothing was chosen, so that there is nothing to recompute.
 fn cut_short(reason: &str) -> bool {
     reason == Reason::Overload.to_string()
+        || reason == Reason::RequestOpen.to_string()
         || reason.starts_with("failed: ")
         || reason.starts_with("timeout: ")
 }

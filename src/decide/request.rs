@@ -1,5 +1,7 @@
 //! First stage: the arguments, checked and brought into one form.
 
+use std::cell::Cell;
+
 use uuid::Uuid;
 
 use crate::error::{Error, printable};
@@ -24,12 +26,15 @@ pub struct DecideArgs<'a> {
     pub seed: Option<u64>,
     /// Whether what is chosen is taken from the counters of caps.
     pub decides: bool,
+    /// By which the client knows the request, if its retries are to get the same answer.
+    pub request_id: Option<&'a str>,
 }
 
 /// The request in one form.
 pub struct Request<'a> {
-    /// The nil one where the caller does not say who the user is.
-    pub user_key: Uuid,
+    /// The nil one where the caller does not say who the user is; another one once it is found that the user was merged
+    /// into that one.
+    pub user_key: Cell<Uuid>,
     pub now: i64,
     pub seed: u64,
     pub bundle: &'a Bundle,
@@ -49,7 +54,7 @@ impl Request<'_> {
     }
 
     pub fn knows_user(&self) -> bool {
-        !self.user_key.is_nil()
+        !self.user_key.get().is_nil()
     }
 
     /// A new identifier for a decision of that moment.
@@ -112,7 +117,7 @@ impl<'a> Request<'a> {
         let context = visit.context;
         let fields = surface.context_fields.iter();
         Request {
-            user_key: visit.user_key,
+            user_key: Cell::new(visit.user_key),
             now: visit.now,
             seed: seed.or_else(settings::seed).unwrap_or_else(chance),
             bundle,

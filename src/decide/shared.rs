@@ -10,6 +10,8 @@ pub struct Shared {
     pub decides: bool,
     /// There was a place for the call in the count of those at once.
     pub admitted: bool,
+    /// Another transaction decides on the same request.
+    pub is_open: bool,
     /// Rows of counters.
     pub kept: Kept,
     pub traces: Traces,
@@ -23,6 +25,7 @@ impl Shared {
         Shared {
             decides,
             admitted,
+            is_open: false,
             kept: Kept::for_several(false),
             traces: Traces::default(),
             shown: Vec::new(),

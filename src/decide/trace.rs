@@ -100,7 +100,7 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns, traces: &mut Traces
     columns.fill(decision);
     let trace = Trace {
         decision_id: decision.id,
-        user_key: request.user_key,
+        user_key: request.user_key.get(),
         decided_at: Timestamp(draw.moment),
         context_hash: request.context_hash,
         seed: draw.seed as i64,

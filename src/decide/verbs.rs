@@ -1,13 +1,16 @@
 //! The SQL functions of this room.
 
+use std::cell::RefCell;
+
 use pgrx::datum::UnboxDatum;
 use pgrx::pg_sys::{FunctionCallInfo, INT8OID};
 use pgrx::prelude::*;
 
-use super::batch::decide_batch as decide_all;
+use super::batch::{Asked, Faulty, decide_batch as decide_all};
 use super::decision::Decision;
 use super::explain::explain;
 use super::page::{PageArgs, decide_page};
+use super::repeat::Told;
 use super::replay::replay as recompute;
 use super::request::DecideArgs;
 use super::{columns, distribution, run};
@@ -46,13 +49,20 @@ fn decide(call: &Call, user_id: Option<&str>) {
     refuse_read_only("decide");
     let args = DecideArgs {
         decides: true,
+        request_id: call.text(3),
         ..args(call, user_id, None)
     };
-    run(&args, |decision| {
+    let told = run(&args, |decision| {
         let mut rows = call.rows();
         for_each_slot(decision, |row| rows.push(row));
-    })
-    .or_raise();
+    });
+    let told = told.or_raise();
+    if !told.is_empty() {
+        let mut rows = call.rows();
+        for told in &told {
+            for_each_told(told, |row| rows.push(row));
+        }
+    }
 }
 
 #[pg_extern(sql = false)]
@@ -80,43 +90,97 @@ fn page(call: &Call, user_id: Option<&str>) {
         user_id,
         surfaces: call.texts(1),
         context: call.json(2).unwrap_or_else(Json::nothing),
+        request_id: call.text(3),
         now: clock::now(),
     };
     let mut rows = call.rows();
-    decide_page(&args, |decision| {
+    let told = decide_page(&args, |decision| {
         let surface = datum::text(&decision.request.surface.name);
         for_each_slot(decision, |[slot, action, probability, id, reason]| {
             rows.push([surface, slot, action, probability, id, reason]);
         });
-    })
-    .or_raise();
+    });
+    for told in &told.or_raise() {
+        let surface = datum::text(&told.surface);
+        for_each_told(told, |[slot, action, probability, id, reason]| {
+            rows.push([surface, slot, action, probability, id, reason]);
+        });
+    }
 }
 
 /// decide_batch(requests): one row per slot of each request, and a trace for each request.
 #[pg_extern(sql = false)]
 fn decide_batch(call: FunctionCallInfo) {
-    let call = Call::running(call);
     refuse_read_only("decide_batch");
+    batch(&Call::running(call), true);
+}
+
+/// decide_each(requests): the same, but a request that is wrong has a row that says so.
+#[pg_extern(sql = false)]
+fn decide_each(call: FunctionCallInfo) {
+    refuse_read_only("decide_batch");
+    batch(&Call::running(call), false);
+}
+
+fn batch(call: &Call, is_strict: bool) {
     let requests = call.jsons(0).ok_or(Error::Null("requests")).or_raise();
-    let mut rows = call.rows();
-    decide_all(&requests, |asked, decision| {
-        let (number, user_id) = (datum::int4(asked.number), asked.user_id.as_deref());
-        let user_id = datum::optional_text(user_id);
-        let surface = datum::text(&decision.request.surface.name);
-        for_each_slot(decision, |[slot, action, probability, id, reason]| {
-            rows.push([
-                number,
-                user_id,
-                surface,
-                slot,
-                action,
-                probability,
-                id,
-                reason,
-            ]);
-        });
-    })
-    .or_raise();
+    let rows = RefCell::new(call.rows());
+    let refuse = |Faulty {
+                      number,
+                      user_id,
+                      surface,
+                      error,
+                  }: Faulty| {
+        if is_strict {
+            return Err(error.of_request(number as usize));
+        }
+        rows.borrow_mut().push([
+            datum::int4(number),
+            datum::optional_text(user_id.as_deref()),
+            datum::optional_text(surface.as_deref()),
+            datum::int4(0),
+            None,
+            None,
+            None,
+            datum::text(&format!("not decided: {error}")),
+        ]);
+        Ok(())
+    };
+    let push = |asked: &Asked<'_>, surface: &str, row: [Arg<'_>; 5]| {
+        let [slot, action, probability, id, reason] = row;
+        rows.borrow_mut().push([
+            datum::int4(asked.number),
+            datum::optional_text(asked.user_id.as_deref()),
+            datum::text(surface),
+            slot,
+            action,
+            probability,
+            id,
+            reason,
+        ]);
+    };
+    let repeat = |asked: &Asked<'_>, told: &Told| {
+        for_each_told(told, |row| push(asked, &told.surface, row));
+    };
+    let then = |asked: &Asked<'_>, decision: &Decision<'_>| {
+        let surface = &decision.request.surface.name;
+        for_each_slot(decision, |row| push(asked, surface, row));
+    };
+    decide_all(&requests, refuse, repeat, then).or_raise();
+}
+
+/// The same of a decision that was made before.
+fn for_each_told(told: &Told, mut then: impl FnMut([Arg<'_>; 5])) {
+    for (slot, action) in told.actions.iter().enumerate() {
+        let reason = told.reason.as_deref().filter(|_| slot >= told.filled);
+        then([
+            datum::int4(slot as i32 + 1),
+            datum::optional_text(action.as_deref()),
+            told.probabilities.get(slot).and_then(|&p| datum::float8(p)),
+            datum::uuid(told.id),
+            datum::optional_text(reason),
+        ]);
+    }
 }
 
 /// What an answer says of each slot: slot, action, probability, decision_id, reason.
@@ -183,6 +247,7 @@ fn args<'a>(call: &'a Call, user_id: Option<&'a str>, seed: Option<u64>) -> Deci
         now: clock::now(),
         seed,
         decides: false,
+        request_id: None,
     }
 }
 
@@ -225,7 +290,7 @@ fn show_features(call: &Call, user_id: Option<&str>) {
     let mut rows = call.rows();
     let _session = Session::open();
     let mut state = UserRow::default();
-    state.read(user_key);
+    state.read_living(user_key);
     bundle.hide_denied(&mut state, true);
     for (feature, is_hidden) in bundle.features_of_user() {
         let aggregate = &feature.aggregate;

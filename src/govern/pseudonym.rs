@@ -54,6 +54,11 @@ impl Key {
         self.hash(&text)
     }
 
+    /// The hash of the identifier that a client has given to a request.
+    pub fn of_request(&self, request_id: &str) -> Uuid {
+        self.hash(format!("\0request {request_id}").as_bytes())
+    }
+
     /// The pseudonym of a user.
     pub fn of(&self, user_id: &str) -> Uuid {
         self.hash(user_id.as_bytes())

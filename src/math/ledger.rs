@@ -164,6 +164,19 @@ pub fn count_without_window(ledger: &mut Vec<i64>, (at, amount): (i64, i64)) {
     bound(ledger, MANY, |_| true, Side::Oldest);
 }
 
+/// Adds what another ledger of the same cap has, such as that of a user who is merged into this one.
+pub fn join(ledger: &mut Vec<i64>, other: &[i64], terms: &Terms) {
+    ledger.extend_from_slice(other);
+    prune(ledger, terms);
+    merge(ledger, terms, (terms.kept_from, terms.from));
+}
+
+/// The same without knowing the terms.
+pub fn join_without_window(ledger: &mut Vec<i64>, other: &[i64]) {
+    ledger.extend_from_slice(other);
+    bound(ledger, MANY, |_| true, Side::Oldest);
+}
+
 /// Drops entries that are over.
 pub fn prune(ledger: &mut Vec<i64>, terms: &Terms) {
     let kept: Vec<i64> = entries(ledger)
@@ -227,6 +240,37 @@ fn lessen(ledger: &mut Vec<i64>, index: usize, amount: i64) {
     if *left <= 0 {
         ledger.drain(index * WIDTH..(index + 1) * WIDTH);
     }
+}
+
+/// How much is counted, reservations left out, from one moment to another, both included.
+pub fn counted(ledger: &[i64], (from, to): (i64, i64)) -> i64 {
+    entries(ledger)
+        .filter(|&(at, _, state)| is_counted(state) && (from..=to).contains(&at))
+        .fold(0, |sum, (_, amount, _)| sum.saturating_add(amount))
+}
+
+/// Whether an entry is counted: by itself, or since events have confirmed it.
+fn is_counted(state: i64) -> bool {
+    state == COUNTED || state < -1
+}
+
+/// Takes so much from what is counted from one moment to another, both included, the newest first; how much of it was
+/// not there. What events have confirmed is final from then on: a look-up would count it again.
+pub fn give_back(ledger: &mut Vec<i64>, mut amount: i64, (from, to): (i64, i64)) -> i64 {
+    while amount > 0 {
+        let counted = entries(ledger).enumerate().filter(|&(_, (at, of, state))| {
+            is_counted(state) && of > 0 && (from..=to).contains(&at)
+        });
+        let newest = counted.max_by_key(|&(_, (at, _, state))| (state == COUNTED, at));
+        let Some((index, (_, of, _))) = newest else {
+            break;
+        };
+        let part = of.min(amount);
+        ledger[index * WIDTH + 2] = COUNTED;
+        lessen(ledger, index, part);
+        amount -= part;
+    }
+    amount
 }
 
 /// Merges entries of the same state, cell and window: counted entries of a calendar window and reservations of stripes

@@ -25,12 +25,16 @@ thread_local! {
         "SELECT decide.number_of_action($1)", &[TEXTOID]) };
 }
 
-/// The number of the action that an event about a decision names.
-pub fn number(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle) -> Option<i32> {
+/// The number of the action that an event about a decision, made for that user, names.
+pub fn number(
+    event: &Event<'_>,
+    decided_for: Uuid,
+    decision_id: Uuid,
+    bundle: &Bundle,
+) -> Option<i32> {
     let action = event.action?;
     let decided_at = moment_of(decision_id).map(from_unix_micros)?;
-    let decision =
-        is_renamed_since(decided_at).then(|| Decision::find(decision_id, event.user_key));
+    let decision = is_renamed_since(decided_at).then(|| Decision::find(decision_id, decided_for));
     match decision.flatten() {
         Some(decision) => number_in(&decision, action, bundle),
         None => number_of(action, bundle),

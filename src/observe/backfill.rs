@@ -124,7 +124,7 @@ fn users_after(user_key: Uuid) -> Vec<Uuid> {
 }
 
 /// Computes the feature anew, from all events of the user that are kept.
-fn recompute(user_key: Uuid, index: usize, bundle: &Bundle, row: &mut UserRow) {
+pub(super) fn recompute(user_key: Uuid, index: usize, bundle: &Bundle, row: &mut UserRow) {
     let feature = &bundle.features[index];
     match feature.key {
         Some(_) => keyed::clear(&mut row.keyed, feature.cell as u32),

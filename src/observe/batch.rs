@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::pg::json::Json;
 use crate::pg::locked::{NotLocked, Wait};
 use crate::pg::{Session, clock, session};
-use crate::policy::{self, UserRow};
+use crate::policy::{self, Bundle, MOST_MERGED, UserRow};
 
 /// Takes in many events, each a document or the reason why it is none.
 pub fn take_all<'a>(
@@ -61,15 +61,17 @@ const PREPARED: usize = 1000;
 /// each other. Features are computed before the row is locked; storing the events happens under the lock.
 pub fn put_all(ingest: &Ingest, mut events: Vec<Event<'_>>, wait: Wait) -> Batch {
     events.sort_by_key(|event| event.user_key);
-    let users: Vec<&[Event]> = events.chunk_by(|a, b| a.user_key == b.user_key).collect();
     let (mut counts, mut locked_users) = (Counts::default(), Vec::new());
-    let mut gathered = Gathered::default();
-    for users in users.chunks(PREPARED) {
-        let prepared: Vec<Option<Prepared>> = users
-            .iter()
-            .map(|events| Prepared::of(events, &ingest.bundle))
-            .collect();
-        for (&events, prepared) in users.iter().zip(prepared) {
+    let (mut gathered, mut merged) = (Gathered::default(), Merged::default());
+    let mut rest = &mut events[..];
+    while !rest.is_empty() {
+        let users = rest.chunk_by(|a, b| a.user_key == b.user_key);
+        let length = users.take(PREPARED).map(|events| events.len()).sum();
+        let (some, others) = rest.split_at_mut(length);
+        rest = others;
+        let prepared = prepare(some, &ingest.bundle, &mut merged);
+        let users = some.chunk_by_mut(|a, b| a.user_key == b.user_key);
+        for (events, prepared) in users.zip(prepared) {
             let _session = Session::open();
             let user_key = events[0].user_key;
             let put = prepared
@@ -79,23 +81,26 @@ pub fn put_all(ingest: &Ingest, mut events: Vec<Event<'_>>, wait: Wait) -> Batch
                 let locked = match wait {
                     Wait::ForIt => waiting_for_user(|| lock(events, &ingest.bundle, refused)),
                     Wait::Never => match UserRow::lock_if_free(user_key) {
-                        Ok(found) => Some(found),
+                        Ok(found) => Some(UserRow::living_if_free(user_key, found)?),
                         Err(NotLocked::Absent)
                             if refuses_all(user_key, events, &ingest.bundle, refused) =>
                         {
                             None
                         }
-                        Err(_) => Some(UserRow::lock_free(user_key)?),
+                        Err(_) => Some(UserRow::lock_living_free(user_key)?),
                     },
                 };
                 Some(match locked {
-                    Some((row, locked)) => ingest.put(row, locked, events, &mut gathered),
+                    Some((living, row, locked)) => {
+                        merged.give(events, living);
+                        ingest.put(row, locked, events, &mut gathered)
+                    }
                     None => Counts::of_refused(events.len()),
                 })
             });
             match put {
                 Some(of_user) => counts += of_user,
-                None => locked_users.push(user_key),
+                None => locked_users.extend(merged.all_of(user_key)),
             }
             session::check_interrupts();
         }
@@ -105,6 +110,60 @@ pub fn put_all(ingest: &Ingest, mut events: Vec<Event<'_>>, wait: Wait) -> Batch
     Batch {
         counts,
         locked_users,
+    }
+}
+
+/// Users of events who were found to be merged into others.
+#[derive(Default)]
+struct Merged(Vec<(Uuid, Uuid)>);
+
+impl Merged {
+    /// Makes the events of one user those of another.
+    fn give(&mut self, events: &mut [Event<'_>], into: Uuid) {
+        let from = events[0].user_key;
+        if from != into {
+            self.0.push((from, into));
+            for event in events {
+                event.user_key = into;
+            }
+        }
+    }
+
+    /// A user, and all whose events became theirs.
+    fn all_of(&self, user_key: Uuid) -> Vec<Uuid> {
+        let mut all = vec![user_key];
+        // Each was noted before the one into whom they were merged.
+        for &(from, into) in self.0.iter().rev() {
+            if all.contains(&into) {
+                all.push(from);
+            }
+        }
+        all
+    }
+}
+
+/// Prepares events, user by user. Those of a user who was merged into another become the other's before, so that rows
+/// are locked in one order.
+fn prepare<'a>(
+    events: &mut [Event<'a>],
+    bundle: &Bundle,
+    merged: &mut Merged,
+) -> Vec<Option<Prepared>> {
+    let mut rounds = 0;
+    loop {
+        let users = events.chunk_by(|a, b| a.user_key == b.user_key);
+        let prepared: Vec<_> = users.map(|events| Prepared::of(events, bundle)).collect();
+        rounds += 1;
+        if rounds > MOST_MERGED || prepared.iter().all(Result::is_ok) {
+            return prepared.into_iter().map(|of| of.ok().flatten()).collect();
+        }
+        let users = events.chunk_by_mut(|a, b| a.user_key == b.user_key);
+        for (events, prepared) in users.zip(prepared) {
+            if let Err(into) = prepared {
+                merged.give(events, into);
+            }
+        }
+        events.sort_by_key(|event| event.user_key);
     }
 }
 
@@ -146,7 +205,7 @@ fn put_prepared(
         counts.add(Receipt::Accepted);
         stored.push(event);
         gathered.additions.add(&fact, event.kind, bundle);
-        outcome::store(event, bundle);
+        outcome::store(event, user_key, bundle);
     }
     // Somebody may have inserted the same event into decide.event meanwhile: the row is computed again without it.
     if stored.len() < prepared.new.len() {

@@ -10,7 +10,7 @@ use super::features;
 use super::stored::Stored;
 use crate::error::Error;
 use crate::govern::switches::Switches;
-use crate::pg::plan::{Access, Cursor};
+use crate::pg::plan::Cursor;
 use crate::pg::record::{Timestamp, of_row, select_row};
 use crate::pg::{Plan, Session, datum, session};
 use crate::policy::{self, Bundle, FeatureMask, UserRow};
@@ -117,7 +117,7 @@ pub fn compare(from: i64, to: i64) -> Result<Report, Error> {
                 recomputed = Some(RecomputedRow {
                     user_key: trace.user_key,
                     bundle,
-                    events: Stored::of(trace.user_key, 0, not_before(trace.user_key), Access::Read),
+                    events: Stored::once_of(trace.user_key, not_before),
                     row: UserRow::default(),
                     incomplete: false,
                 });

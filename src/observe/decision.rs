@@ -12,6 +12,7 @@ use crate::pg::plan::on_latest_snapshot;
 use crate::pg::record::{Select, SelectRow, select_row};
 use crate::pg::row::TableRow;
 use crate::pg::{Session, Statement, datum};
+use crate::policy::UserRow;
 
 select_row! {
     /// What a trace says of it.
@@ -40,12 +41,38 @@ pub fn is_of_user(event: &Event<'_>) -> bool {
         return false;
     };
     let _session = Session::open();
-    let args = [
-        datum::uuid(decision_id),
-        datum::uuid(event.user_key),
-        datum::timestamp(decided_at),
-    ];
-    IS_OF_USER.with(|statement| statement.write(&args, |_| {})) > 0
+    let is_of = |user_key: Uuid| {
+        let args = [
+            datum::uuid(decision_id),
+            datum::uuid(user_key),
+            datum::timestamp(decided_at),
+        ];
+        IS_OF_USER.with(|statement| statement.write(&args, |_| {})) > 0
+    };
+    // It may have been made for a user with whom this one was merged.
+    is_of(event.user_key) || {
+        let living = UserRow::living(event.user_key);
+        let (row, _) = UserRow::newest(living).unzip();
+        let from = row.map(|row| row.merged_from).unwrap_or_default();
+        from.into_iter()
+            .chain([living])
+            .any(|key| key != event.user_key && is_of(key))
+    }
+}
+
+/// For whom the decision was made that the event names: its user, whose row this is, or one who was merged into them.
+pub fn owner(event: &Event<'_>, row: &UserRow) -> Uuid {
+    let made_for = |decision_id: Uuid| {
+        let is_of = |&&user_key: &&Uuid| Decision::find(decision_id, user_key).is_some();
+        match row.merged_from.is_empty() || is_of(&&event.user_key) {
+            true => None,
+            false => row.merged_from.iter().find(is_of).copied(),
+        }
+    };
+    event
+        .decision_id
+        .and_then(made_for)
+        .unwrap_or(event.user_key)
 }
 
 /// A decision of a user.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::action;
 use super::contract::Event;
-use super::decision::{Decision, Reserved};
+use super::decision::{self, Decision, Reserved};
 use crate::caps::Cap;
 use crate::math::ledger;
 use crate::pg::invalidation::Watch;
@@ -66,7 +66,8 @@ fn counted_types() -> Vec<String> {
 /// Counts the slots of a decision that the event is about: the one with its action, or all of them. A slot that an
 /// event of the type has confirmed before counts no more.
 fn count_decision(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle, row: &mut UserRow) {
-    let Some(decision) = Decision::find(decision_id, event.user_key) else {
+    let decided_for = decision::owner(event, row);
+    let Some(decision) = Decision::find(decision_id, decided_for) else {
         return;
     };
     let only = event
@@ -89,8 +90,8 @@ fn count_decision(event: &Event<'_>, decision_id: Uuid, bundle: &Bundle, row: &m
                     .iter()
                     .find(|(action, _)| *action == reserved.action);
                 known.map(|&(_, confirmed)| confirmed).unwrap_or_else(|| {
-                    let confirmed =
-                        is_confirmed(event, decision_id, decision.decided_at, reserved.action);
+                    let shown = (decision_id, decided_for, decision.decided_at);
+                    let confirmed = is_confirmed(event, shown, reserved.action);
                     looked_up.push((reserved.action, confirmed));
                     confirmed
                 })
@@ -177,11 +178,15 @@ fn count_by_itself(event: &Event<'_>, cap: &Cap, bundle: &Bundle, row: &mut User
     ledger::put(&mut row.exposures, cap_number, &block);
 }
 
-/// Whether an event of the type has confirmed this action of the decision before.
-fn is_confirmed(event: &Event<'_>, decision_id: Uuid, decided_at: i64, action: i32) -> bool {
+/// Whether an event of the type has confirmed this action of the decision before: of that identifier, user and moment.
+fn is_confirmed(
+    event: &Event<'_>,
+    (decision_id, decided_for, decided_at): (Uuid, Uuid, i64),
+    action: i32,
+) -> bool {
     let args = [
         datum::uuid(decision_id),
-        datum::uuid(event.user_key),
+        datum::uuid(decided_for),
         datum::timestamp(decided_at),
         datum::text(event.kind),
         datum::int4(action),

@@ -10,7 +10,8 @@
 //! 6. `outcome`: it is joined to its decision.
 //!
 //! `batch` takes in many events, `inbox` those that COPY has brought, and `prepare` does for a user what can be done
-//! before the row is locked. `backfill` and `consistency` read the events again that are `stored`.
+//! before the row is locked. `backfill` and `consistency` read the events again that are `stored`. `merge`
+//! makes one user of two.
 
 mod action;
 pub mod backfill;
@@ -26,6 +27,7 @@ mod features;
 pub mod inbox;
 mod keys;
 mod lock_timeout;
+mod merge;
 mod outcome;
 mod prepare;
 mod quarantine;
@@ -48,6 +50,8 @@ use lock_timeout::waiting_for_user;
 pub use outcome::Outcome;
 use receipt::{Counts, Receipt};
 use refusal::{Refusal, Refused, refuses_all};
+
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::govern::pseudonym::{self, Key};
@@ -73,10 +77,13 @@ impl Ingest {
 
     /// Takes in a valid event, or says what is wrong with it.
     fn take<'a>(&'a self, event: &Json<'a>, arrival: &Arrival) -> Result<Receipt, Invalid<'a>> {
-        let event = [self.read(event, arrival)?];
+        let mut event = [self.read(event, arrival)?];
         let mut gathered = Gathered::default();
         let counts = match waiting_for_user(|| lock(&event, &self.bundle, &mut gathered.refused)) {
-            Some((row, locked)) => self.put(row, locked, &event, &mut gathered),
+            Some((living, row, locked)) => {
+                event[0].user_key = living;
+                self.put(row, locked, &event, &mut gathered)
+            }
             None => Counts::of_refused(1),
         };
         gathered.write();
@@ -125,7 +132,7 @@ impl Ingest {
             keys.extend(add_to_user(event, &fact, &bundle, &mut row));
             consent::of_event(event, &bundle, &mut row);
             gathered.additions.add(&fact, event.kind, &bundle);
-            outcome::store(event, &bundle);
+            outcome::store(event, decision::owner(event, &row), &bundle);
         }
         if counts.accepted > 0 {
             row.write(events[0].user_key, locked);
@@ -153,13 +160,18 @@ impl Gathered {
     }
 }
 
-/// Locks the row of the user of these events, or makes one; None where there is none, and all events are refused.
-fn lock(events: &[Event<'_>], bundle: &Bundle, refused: &mut Refused) -> Option<(UserRow, Locked)> {
+/// Locks the row of the user of these events, or of the one into whom they were merged, or makes one; whose it is. None
+/// where there is none, and all events are refused.
+fn lock(
+    events: &[Event<'_>],
+    bundle: &Bundle,
+    refused: &mut Refused,
+) -> Option<(Uuid, UserRow, Locked)> {
     let user_key = events[0].user_key;
     if let Some(found) = UserRow::lock_existing(user_key) {
-        return Some(found);
+        return Some(UserRow::living_of(user_key, found));
     }
-    (!refuses_all(user_key, events, bundle, refused)).then(|| UserRow::lock(user_key))
+    (!refuses_all(user_key, events, bundle, refused)).then(|| UserRow::lock_living(user_key))
 }
 
 /// Adds a new event to the row of its user; the texts of the keys under which features have counted it. Needs an open

@@ -35,13 +35,13 @@ impl Outcome<'_> {
     }
 }
 
-/// Stores the outcome of the decision that the event names, if it names one.
-pub fn store(event: &Event<'_>, bundle: &Bundle) {
+/// Stores the outcome of the decision that the event names, if it names one, as one of the user for whom it was made.
+pub fn store(event: &Event<'_>, decided_for: Uuid, bundle: &Bundle) {
     let Some(decision_id) = event.decision_id else {
         return;
     };
     let outcome = Outcome {
-        user_key: event.user_key,
+        user_key: decided_for,
         decision_id,
         event_id: &event.event_id,
         decided_at: Timestamp(moment_of(decision_id).map_or(0, from_unix_micros)),
@@ -49,7 +49,7 @@ pub fn store(event: &Event<'_>, bundle: &Bundle) {
         r#type: event.kind,
         action: event.action,
         value: event.value,
-        number: action::number(event, decision_id, bundle),
+        number: action::number(event, decided_for, decision_id, bundle),
     };
     outcome.add();
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use super::contract::Event;
 use super::refusal::Refusal;
 use super::{add_to_user, exposure, store};
@@ -29,10 +31,25 @@ pub struct Before {
 }
 
 impl Prepared {
-    /// Prepares the events of one user; None where the row must be locked first.
-    pub fn of(events: &[Event<'_>], bundle: &Bundle) -> Option<Prepared> {
+    /// Prepares the events of one user; None where the row must be locked first, and the other user where this one
+    /// was merged into another.
+    pub fn of(events: &[Event<'_>], bundle: &Bundle) -> Result<Option<Prepared>, Uuid> {
         let _session = Session::open();
-        let (mut row, version) = UserRow::newest(events[0].user_key)?;
+        match UserRow::newest(events[0].user_key) {
+            Some((row, version)) => match row.merged_into {
+                None => Ok(Prepared::on(row, version, events, bundle)),
+                Some(into) => Err(into),
+            },
+            None => Ok(None),
+        }
+    }
+
+    fn on(
+        mut row: UserRow,
+        version: Version,
+        events: &[Event<'_>],
+        bundle: &Bundle,
+    ) -> Option<Prepared> {
         let before = Before {
             version,
             events: row.events,
@@ -43,7 +60,9 @@ impl Prepared {
             session::check_interrupts();
             // Whether it confirms a reservation depends on the outcomes that are stored before it; what is refused is
             // counted, and a consent recorded, under the lock.
-            let needs_lock = exposure::may_confirm(event) || event.contract.sets_consent;
+            let of_others = event.decision_id.is_some() && !row.merged_from.is_empty();
+            let needs_lock =
+                exposure::may_confirm(event) || event.contract.sets_consent || of_others;
             if needs_lock || Refusal::of(event, &row, bundle).is_some() {
                 return None;
             }

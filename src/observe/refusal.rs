@@ -103,7 +103,7 @@ pub fn of_invalid(invalid: &Invalid<'_>) -> Option<Refusal> {
         .filter(|bundle| !bundle.purposes.is_empty())?;
     let needs = bundle.contracts.needs(invalid.kind?);
     let mut row = UserRow::default();
-    row.read(user_key);
+    row.read_living(user_key);
     (needs & bundle.purposes.denied(&row.consents) != 0).then_some(Refusal::Consent)
 }
 

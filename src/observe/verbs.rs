@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use super::batch::take_all;
 use super::contract::{Arrival, EventUser, Invalid, Reason, Sender};
 use super::lock_timeout::with_lock_timeout;
+use super::merge::merge_users;
 use super::receipt::{Counts, Receipt};
 use super::{Ingest, backfill as filling, consistency, quarantine, reject, release, text};
 use crate::error::{Error, OrRaise};
@@ -32,7 +33,7 @@ fn track(call: FunctionCallInfo) -> &'static str {
     taken.or_raise().as_str()
 }
 
-/// track(event, strict) for an event as text.
+/// track(event, strict) for an event as text, or as json.
 #[pg_extern(sql = false)]
 fn track_text(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
@@ -59,6 +60,25 @@ fn track_many(call: FunctionCallInfo) {
     let events = events
         .into_iter()
         .map(|event| event.ok_or(Reason::NotAnObject));
+    let take = || take_all(events, is_strict(&call), Sender::Client);
+    let counts = with_lock_timeout("track", take).or_raise();
+    call.rows().push(counts.columns().map(datum::int8));
+}
+
+/// track(events, strict) for events as json: the same.
+#[pg_extern(sql = false)]
+fn track_many_json(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    refuse_read_only("track");
+    let texts = call.json_texts(0).ok_or(Error::Null("events")).or_raise();
+    let parse = |text: Option<&str>| text.ok_or(Reason::NotAnObject).and_then(text::parse);
+    let documents: Vec<_> = texts.into_iter().map(parse).collect();
+    let events = documents.iter().map(|document| {
+        document
+            .as_ref()
+            .map(Document::json)
+            .map_err(|&reason| reason)
+    });
     let take = || take_all(events, is_strict(&call), Sender::Client);
     let counts = with_lock_timeout("track", take).or_raise();
     call.rows().push(counts.columns().map(datum::int8));
@@ -157,6 +177,34 @@ fn release_all(call: FunctionCallInfo) {
     let release = || release::release_all(reason, &patch);
     let counts = with_lock_timeout("release_all", release).or_raise();
     call.rows().push(counts.columns().map(datum::int8));
+}
+
+#[pg_extern(sql = false)]
+fn merge_users_text(call: FunctionCallInfo) -> bool {
+    let call = Call::running(call);
+    merge(call.text(0), call.text(1))
+}
+
+#[pg_extern(sql = false)]
+fn merge_users_bigint(call: FunctionCallInfo) -> bool {
+    let call = Call::running(call);
+    let [from, to] = [0, 1].map(|number| call.int8(number).map(|id| id.to_string()));
+    merge(from.as_deref(), to.as_deref())
+}
+
+#[pg_extern(sql = false)]
+fn merge_users_uuid(call: FunctionCallInfo) -> bool {
+    let call = Call::running(call);
+    let [from, to] = [0, 1].map(|number| call.uuid(number).map(|id| id.to_string()));
+    merge(from.as_deref(), to.as_deref())
+}
+
+/// merge_users(from, to): false if they were one already.
+fn merge(from: Option<&str>, to: Option<&str>) -> bool {
+    refuse_restricted("merge_users");
+    refuse_read_only("merge_users");
+    let merge = || merge_users(from, to);
+    Waiting::of_verb("merge_users").run_short(merge).or_raise()
 }
 
 /// backfill(feature): how far it is.

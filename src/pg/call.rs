@@ -137,6 +137,16 @@ impl Call {
         }
     }
 
+    /// The texts of the elements of a json[] argument, of any shape; null elements are None.
+    pub fn json_texts(&self, number: usize) -> Option<Vec<Option<&str>>> {
+        // SAFETY: declared as json[]; as above.
+        unsafe {
+            let elements = self.elements(number, pg_sys::JSONOID)?.into_iter();
+            let read = |of| column::read(of, || pg_sys::JSONOID, number);
+            Some(elements.map(|of| of.and_then(read)).collect())
+        }
+    }
+
     /// The elements of a text[] argument, of any shape; null elements are None.
     pub fn texts(&self, number: usize) -> Option<Vec<Option<&str>>> {
         // SAFETY: declared as text[]; as above.

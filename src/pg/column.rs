@@ -66,7 +66,7 @@ by_pgrx! {
     i64: INT8OID;
     f64: FLOAT8OID;
     pg_sys::Oid: OIDOID | REGCLASSOID;
-    &'a str: TEXTOID | VARCHAROID;
+    &'a str: TEXTOID | VARCHAROID | JSONOID;
     String: TEXTOID | VARCHAROID;
     pgrx::Uuid: UUIDOID;
     Vec<u8>: BYTEAOID;

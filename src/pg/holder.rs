@@ -78,8 +78,8 @@ pub(super) unsafe fn holder(
 /// The one that has locked a row, which the snapshot does not tell where it has not changed it.
 ///
 /// # Safety
-/// A row of a scan that goes on.
-unsafe fn locker(tuple: pg_sys::HeapTuple) -> Option<Holder> {
+/// A row whose page is pinned, as by a scan that goes on.
+pub(super) unsafe fn locker(tuple: pg_sys::HeapTuple) -> Option<Holder> {
     // SAFETY: its page is pinned by the scan. What others write in the header meanwhile are whole words, which
     // are only compared.
     unsafe {

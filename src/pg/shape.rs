@@ -2,7 +2,8 @@
 //! by their names.
 
 use pgrx::pg_sys::{
-    FLOAT8ARRAYOID, FLOAT8OID, INT4OID, INT8ARRAYOID, INT8OID, Oid, TIMESTAMPTZOID, UUIDOID,
+    FLOAT8ARRAYOID, FLOAT8OID, INT4OID, INT8ARRAYOID, INT8OID, Oid, TIMESTAMPTZOID, UUIDARRAYOID,
+    UUIDOID,
 };
 
 /// What a table begins with.
@@ -26,6 +27,8 @@ const SHAPES: [Shape; 3] = [
             ("exposures", INT8ARRAYOID),
             ("not_before", TIMESTAMPTZOID),
             ("consents", INT8ARRAYOID),
+            ("merged_into", UUIDOID),
+            ("merged_from", UUIDARRAYOID),
         ],
         keys: 1,
     },

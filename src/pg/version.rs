@@ -3,6 +3,7 @@
 use pgrx::pg_sys;
 
 use super::heap::{formed, modified, put};
+use super::holder::locker;
 use super::locked::Wait;
 pub use super::row::Version;
 use super::row::{Locked, TableRow};
@@ -23,11 +24,13 @@ impl Version {
             }
             let relation = pg_sys::table_open(self.table, pg_sys::NoLock as pg_sys::LOCKMODE);
             let changed = with_tuple(relation, self.tid, |old, page| {
-                is_newest(old, page).then(|| modified(relation, old, columns))
+                let newest = newest(old, page)?;
+                Some((modified(relation, old, columns), newest))
             });
+            // A lock of its own is not waited for, but the server must be told that it may look whose it is.
             let locked = changed
                 .flatten()
-                .and_then(|tuple| put(relation, self.tid, tuple, false));
+                .and_then(|(tuple, newest)| put(relation, self.tid, tuple, newest.is_own_lock));
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             locked
         }
@@ -94,9 +97,9 @@ impl Version {
         unsafe {
             let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
             let relation = pg_sys::table_open(self.table, mode);
-            let newest = with_tuple(relation, self.tid, |tuple, page| is_newest(tuple, page));
+            let newest = with_tuple(relation, self.tid, |tuple, page| newest(tuple, page));
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-            newest == Some(true)
+            newest.flatten().is_some()
         }
     }
 }
@@ -171,13 +174,27 @@ unsafe fn with_tuple<T>(
     }
 }
 
+/// A tuple that is the newest version of its row, which no other transaction has.
+struct NewestVersion {
+    /// This transaction has locked the row before it wrote this version, which then is locked as well.
+    is_own_lock: bool,
+}
+
 /// Whether a tuple on that page is the newest version, and no other transaction has the row.
 ///
 /// # Safety
 /// The page must be pinned, and the tuple lie on it.
-unsafe fn is_newest(tuple: pg_sys::HeapTuple, page: pg_sys::Buffer) -> bool {
+unsafe fn newest(tuple: pg_sys::HeapTuple, page: pg_sys::Buffer) -> Option<NewestVersion> {
+    use pg_sys::TM_Result::{TM_BeingModified as LOCKED, TM_Ok as OK};
     // SAFETY: the caller's promise.
-    unsafe { state_of(tuple, page) == pg_sys::TM_Result::TM_Ok }
+    let is_own_lock = unsafe {
+        match state_of(tuple, page) {
+            OK => false,
+            LOCKED if locker(tuple).is_none() => true,
+            _ => return None,
+        }
+    };
+    Some(NewestVersion { is_own_lock })
 }
 
 /// Whether this transaction itself has replaced it: to do so again would be an error.

@@ -67,7 +67,10 @@ fn bound<'a>(
     let of_attribute = by_value.entry(attribute).or_insert_with(|| {
         let mut of_attribute: HashMap<String, Vec<&ActionRow>> = HashMap::new();
         for action in &content.actions {
-            if let Some(text) = attribute_text(action, attribute) {
+            let mut texts = attribute_texts(action, attribute);
+            texts.sort_unstable();
+            texts.dedup();
+            for text in texts {
                 of_attribute.entry(text).or_default().push(action);
             }
         }
@@ -228,11 +231,23 @@ fn wanted(row: &CapRow) -> Option<&str> {
     value.map(String::as_str)
 }
 
-/// An attribute as `attributes ->> name` gives it.
-fn attribute_text(action: &ActionRow, name: &str) -> Option<String> {
-    let attributes: HashMap<String, Box<RawValue>> =
-        serde_json::from_str(action.attributes.get()).ok()?;
-    let raw = attributes.get(name)?.get();
+/// The texts of an attribute, as `decide.cap_values` has them: of an array that of each element.
+fn attribute_texts(action: &ActionRow, name: &str) -> Vec<String> {
+    let attributes: Option<HashMap<String, Box<RawValue>>> =
+        serde_json::from_str(action.attributes.get()).ok();
+    let Some(value) = attributes.as_ref().and_then(|all| all.get(name)) else {
+        return Vec::new();
+    };
+    let elements: Vec<&RawValue> = match serde_json::from_str(value.get()) {
+        Ok(elements) => elements,
+        Err(_) => vec![&**value],
+    };
+    elements.into_iter().filter_map(text).collect()
+}
+
+/// A value as the operator ->> gives it.
+fn text(value: &RawValue) -> Option<String> {
+    let raw = value.get();
     match raw.as_bytes().first()? {
         b'"' => serde_json::from_str(raw).ok(),
         b'n' => None,
@@ -247,7 +262,7 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
             .actions
             .iter()
             .find(|action| surface.fallback_action.as_ref() == Some(&action.action));
-        let mut texts: HashMap<&str, Option<String>> = HashMap::new();
+        let mut texts: HashMap<&str, Vec<String>> = HashMap::new();
         for row in content
             .caps
             .iter()
@@ -263,9 +278,9 @@ pub fn check_fallbacks(content: &Content, faults: &mut Faults) {
                 let Some(attribute) = row.attribute.as_deref() else {
                     return true;
                 };
-                let text = texts.entry(attribute);
-                let text = text.or_insert_with(|| attribute_text(action, attribute));
-                wanted(row).is_some() && text.as_deref() == wanted(row)
+                let texts = texts.entry(attribute);
+                let texts = texts.or_insert_with(|| attribute_texts(action, attribute));
+                wanted(row).is_some_and(|wanted| texts.iter().any(|text| text == wanted))
             };
             let is_bound = |action: &&ActionRow| {
                 names_it && is_here && names(row, action) && has_value(action)

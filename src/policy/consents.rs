@@ -60,6 +60,16 @@ impl Consents {
         true
     }
 
+    /// Takes in what another user who is the same person has decided.
+    pub fn merge(&mut self, other: &Consents) {
+        let granted = other.masks().0;
+        let pairs = other.0.get(PAIRS..).unwrap_or_default();
+        for &[purpose, at] in pairs.as_chunks::<2>().0 {
+            let purpose = purpose as i32;
+            self.decide(purpose, granted & (1 << purpose) != 0, at);
+        }
+    }
+
     /// Where a row is read into.
     pub(super) fn numbers(&mut self) -> &mut Vec<i64> {
         &mut self.0
@@ -113,6 +123,21 @@ mod tests {
             assert_eq!(consents.decided_at(1), Some(20));
             assert_eq!(consents.decided_at(2), Some(5));
         }
+    }
+
+    #[test]
+    fn of_two_users_who_are_one_the_newest_decisions_hold() {
+        let [mut one, mut other] = [Consents::default(), Consents::default()];
+        one.decide(1, true, 10);
+        one.decide(2, true, 10);
+        other.decide(2, false, 20);
+        other.decide(3, true, 5);
+        let mut merged = one.clone();
+        merged.merge(&other);
+        assert_eq!(merged.masks(), (0b1010, 0b1110));
+        other.merge(&one);
+        assert_eq!(other.masks(), merged.masks());
+        assert_eq!(other.decided_at(2), Some(20));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod action;
 mod action_names;
+mod adjust;
 mod aggregate;
 mod bundle;
 mod bundle_cache;
@@ -48,5 +49,5 @@ pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
 pub use name::is_name;
 pub use purposes::numbers_of;
 pub use staging::{Filled, Staging, filled_to, next_to_fill, stage, take_to_fill};
-pub use user::UserRow;
+pub use user::{MOST_MERGED, UserRow};
 pub use visibility::FeatureMask;

@@ -25,10 +25,16 @@ const USER_STATE: Keyed = Keyed {
 /// The columns of decide.user_state after the key.
 const FEATURES: i32 = 2;
 const KEYED: i32 = 4;
+const UPDATED_AT: i32 = 3;
 const EVENTS: i32 = 5;
 const EXPOSURES: i32 = 6;
 const NOT_BEFORE: i32 = 7;
 const CONSENTS: i32 = 8;
+const MERGED_INTO: i32 = 9;
+const MERGED_FROM: i32 = 10;
+
+/// How many users may be merged into one, also by way of others.
+pub const MOST_MERGED: usize = 64;
 
 thread_local! {
     static MAKE: Statement = const { Statement::new(
@@ -54,6 +60,10 @@ pub struct UserRow {
     pub not_before: Option<i64>,
     /// What the person has decided about purposes.
     pub consents: Consents,
+    /// The user into whom this one was merged.
+    pub merged_into: Option<Uuid>,
+    /// The users who were merged into this one.
+    pub merged_from: Vec<Uuid>,
     /// Which version of the row was read, if one was.
     pub version: Option<Version>,
 }
@@ -71,6 +81,32 @@ impl UserRow {
     fn see(&mut self, user_key: Uuid) {
         self.clear();
         USER_STATE.read(user_key, |kept| self.take_version(&kept));
+    }
+
+    /// Reads the row of the user into whom that one was merged, or else their own; whose it is.
+    pub fn read_living(&mut self, user_key: Uuid) -> Uuid {
+        let mut living = user_key;
+        self.read(living);
+        for _ in 0..MOST_MERGED {
+            let Some(into) = self.merged_into else {
+                break;
+            };
+            living = into;
+            self.read(living);
+        }
+        living
+    }
+
+    /// The user into whom that one was merged by now, or else the same.
+    pub fn living(user_key: Uuid) -> Uuid {
+        let mut living = user_key;
+        for _ in 0..MOST_MERGED {
+            match UserRow::newest(living).and_then(|(row, _)| row.merged_into) {
+                Some(into) => living = into,
+                None => break,
+            }
+        }
+        living
     }
 
     /// The same of what is committed by now, if there is a row.
@@ -124,6 +160,8 @@ impl UserRow {
         self.exposures.clear();
         self.not_before = None;
         self.consents.clear();
+        self.merged_into = None;
+        self.merged_from.clear();
     }
 
     fn take(&mut self, kept: &TableRow<'_>) {
@@ -137,6 +175,11 @@ impl UserRow {
         self.not_before = kept.timestamp(NOT_BEFORE);
         kept.datum(CONSENTS)
             .map(|consents| array::read_into(consents, self.consents.numbers()));
+        self.merged_into = kept.get(MERGED_INTO);
+        if let Some(from) = kept.get::<Vec<pgrx::Uuid>>(MERGED_FROM) {
+            let from = from.iter().map(|key| Uuid::from_bytes(*key.as_bytes()));
+            self.merged_from.extend(from);
+        }
     }
 
     /// Locks the row, or makes one, until the transaction ends: from here on one event of a user waits
@@ -154,7 +197,9 @@ impl UserRow {
 
     /// Whether nothing is kept in it.
     pub fn is_blank(&self) -> bool {
-        self.events == 0 && self.exposures.is_empty() && self.consents.is_empty()
+        let is_merged = self.merged_into.is_some() || !self.merged_from.is_empty();
+        let is_empty = self.events == 0 && self.exposures.is_empty();
+        is_empty && self.consents.is_empty() && !is_merged
     }
 
     /// Deletes the row, which must be locked; every session forgets, at commit, what it remembers of users.
@@ -168,6 +213,45 @@ impl UserRow {
             not_before: tombstone::erased_at(user_key),
             ..UserRow::default()
         }
+    }
+
+    /// The same of the user into whom that one was merged, or else of their own row; whose it is.
+    pub fn lock_living(user_key: Uuid) -> (Uuid, UserRow, Locked) {
+        UserRow::living_of(user_key, UserRow::lock(user_key))
+    }
+
+    /// Goes on from a row that is locked to that of the user into whom its user was merged.
+    pub fn living_of(user_key: Uuid, found: (UserRow, Locked)) -> (Uuid, UserRow, Locked) {
+        let (mut living, mut found) = (user_key, found);
+        for _ in 0..MOST_MERGED {
+            let Some(into) = found.0.merged_into else {
+                break;
+            };
+            (living, found) = (into, UserRow::lock(into));
+        }
+        let (row, locked) = found;
+        (living, row, locked)
+    }
+
+    /// The same, unless another transaction has one of the rows, or is making it.
+    pub fn lock_living_free(user_key: Uuid) -> Option<(Uuid, UserRow, Locked)> {
+        UserRow::living_if_free(user_key, UserRow::lock_free(user_key)?)
+    }
+
+    /// The same, from a row that is locked.
+    pub fn living_if_free(
+        user_key: Uuid,
+        found: (UserRow, Locked),
+    ) -> Option<(Uuid, UserRow, Locked)> {
+        let (mut living, mut found) = (user_key, found);
+        for _ in 0..MOST_MERGED {
+            let Some(into) = found.0.merged_into else {
+                break;
+            };
+            (living, found) = (into, UserRow::lock_free(into)?);
+        }
+        let (row, locked) = found;
+        Some((living, row, locked))
     }
 
     /// The same, unless another transaction has the row, or is making it.
@@ -239,6 +323,34 @@ impl UserRow {
     /// Writes the row back.
     pub fn write(&self, user_key: Uuid, locked: Locked) {
         locked.replace(&self.columns(user_key));
+    }
+
+    /// Writes it, and who was merged into it.
+    pub fn write_merged(&self, locked: Locked) {
+        locked.change([
+            (FEATURES, datum::array(&self.features)),
+            (UPDATED_AT, datum::timestamp(clock::now())),
+            (KEYED, datum::array(&self.keyed)),
+            (EVENTS, datum::int8(self.events)),
+            (EXPOSURES, datum::array(&self.exposures)),
+            (NOT_BEFORE, self.not_before.and_then(datum::timestamp)),
+            (CONSENTS, self.consents.datum()),
+            (MERGED_FROM, datum::uuids(&self.merged_from)),
+        ]);
+    }
+
+    /// Leaves nothing in the row but into whom it was merged.
+    pub fn write_left(into: Uuid, locked: Locked) {
+        locked.change([
+            (FEATURES, datum::array::<f64>(&[])),
+            (UPDATED_AT, datum::timestamp(clock::now())),
+            (KEYED, datum::array::<f64>(&[])),
+            (EVENTS, datum::int8(0)),
+            (EXPOSURES, datum::array::<i64>(&[])),
+            (CONSENTS, None),
+            (MERGED_INTO, datum::uuid(into)),
+            (MERGED_FROM, None),
+        ]);
     }
 
     /// Writes it over a version that was not locked, for which it waits or not; None, and nothing,

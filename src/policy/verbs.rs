@@ -5,6 +5,7 @@ use pgrx::pg_sys::{FunctionCallInfo, TEXTOID};
 use pgrx::prelude::*;
 
 use super::action_names::{must_be_short, with_names};
+use super::adjust::{self, Adjustment};
 use super::publish as publishing;
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::as_owner;
@@ -34,6 +35,66 @@ fn rollback(call: FunctionCallInfo) {
     let owner = as_owner(&call, "rollback");
     let rollback = || publishing::rollback(bundle, call.text(1), &owner.caller_name());
     Waiting::of_verb("rollback").run(rollback).or_raise();
+}
+
+/// adjust_budget(cap, amount, why, value, at): one row, what was counted before and after.
+#[pg_extern(sql = false)]
+fn adjust_budget(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let owner = as_owner(&call, "adjust_budget");
+    let caller = owner.caller_name();
+    let asked = adjustment(&call, 0, &caller);
+    let adjust = || adjust::adjust_budget(&asked);
+    let adjusted = Waiting::of_verb("adjust_budget").run_short(adjust);
+    push_adjusted(&call, adjusted.or_raise());
+}
+
+#[pg_extern(sql = false)]
+fn adjust_exposure_text(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    adjust_exposure(&call, call.text(0));
+}
+
+#[pg_extern(sql = false)]
+fn adjust_exposure_bigint(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    adjust_exposure(&call, call.int8(0).map(|id| id.to_string()).as_deref());
+}
+
+#[pg_extern(sql = false)]
+fn adjust_exposure_uuid(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    adjust_exposure(&call, call.uuid(0).map(|id| id.to_string()).as_deref());
+}
+
+/// adjust_exposure(user_id, cap, amount, why, value, at): the same.
+fn adjust_exposure(call: &Call, user_id: Option<&str>) {
+    let owner = as_owner(call, "adjust_exposure");
+    let caller = owner.caller_name();
+    let asked = adjustment(call, 1, &caller);
+    let adjust = || adjust::adjust_exposure(&asked, user_id);
+    let adjusted = Waiting::of_verb("adjust_exposure").run_short(adjust);
+    push_adjusted(call, adjusted.or_raise());
+}
+
+/// The arguments of both, from that one on.
+fn adjustment<'a>(call: &'a Call, first: usize, caller: &'a str) -> Adjustment<'a> {
+    Adjustment {
+        cap: call.text(first).ok_or(Error::Null("cap")).or_raise(),
+        amount: call
+            .float8(first + 1)
+            .ok_or(Error::Null("amount"))
+            .or_raise(),
+        why: call.text(first + 2).unwrap_or_default(),
+        value: call.text(first + 3),
+        at: call.timestamp(first + 4),
+        caller,
+    }
+}
+
+fn push_adjusted(call: &Call, (before, after): (f64, f64)) {
+    call.rows()
+        .push([datum::float8(before), datum::float8(after)]);
 }
 
 /// rename(kind, old, new).

@@ -59,7 +59,7 @@ fn set_of_user(given: &[Given<'_>], bundle: &Bundle, caller: &str) -> Result<i64
         what: "the row of a user".into(),
         by: "Another transaction has tracked or decided for that user and has not ended.",
     };
-    let (mut row, locked) = waiting_for(waited_for, || UserRow::lock(user_key));
+    let (user_key, mut row, locked) = waiting_for(waited_for, || UserRow::lock_living(user_key));
     let mut in_force = 0;
     for consent in given {
         // Of the past of a person who was erased nothing is kept.
@@ -94,7 +94,7 @@ pub fn of_user(user_key: Uuid) -> Result<Vec<(String, bool, Option<i64>)>, Error
     let bundle = policy::live()?;
     let _session = Session::open();
     let mut row = UserRow::default();
-    row.read(user_key);
+    row.read_living(user_key);
     let denied = bundle.purposes.denied(&row.consents);
     let all = bundle.purposes.iter().map(|(number, name)| {
         let decided_at = row.consents.decided_at(number);

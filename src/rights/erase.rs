@@ -1,13 +1,15 @@
 //! Erasure: the row of the person goes at once, under its lock. What is large is noted for the job `erasure`, which goes
 //! through every table once for all persons who wait; until then views and training leave those rows out.
 //!
-//! 1. The row of the user is locked, or made: an event or a decision that is changing it is waited for, and the ones that
-//!    come later find a tombstone.
+//! 1. The row of the user is locked, or made, and those of all who were merged with them: an event or a decision that is
+//!    changing it is waited for, and the ones that come later find a tombstone.
 //! 2. It is deleted, which has every session forget, at commit, what it remembers of it.
 //! 3. The tombstone, a keyed hash of the pseudonym, keeps late events from bringing the person back.
 //! 4. `decide.erasing` notes the pseudonym until the job is done.
 
-use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
+use std::collections::HashSet;
+
+use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID, UUIDARRAYOID, UUIDOID};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -20,9 +22,15 @@ use crate::policy::UserRow;
 
 thread_local! {
     static HELD: Statement = const { Statement::new(
-        "UPDATE decide.legal_hold AS h SET erasures = pg_catalog.array_append(h.erasures, $2) WHERE h.user_key = $1", &[UUIDOID, UUIDOID]) };
+        "UPDATE decide.legal_hold AS h SET erasures = pg_catalog.array_append(h.erasures, $2) WHERE h.user_key = ANY ($1)", &[UUIDARRAYOID, UUIDOID]) };
     static FORGET: Statement = const { Statement::new(
         "DELETE FROM decide.consent_log AS l WHERE l.user_key = $1", &[UUIDOID]) };
+    static FORGET_REQUESTS: Statement = const { Statement::new(
+        "DELETE FROM decide.request AS r WHERE r.user_key = $1", &[UUIDOID]) };
+    static FORGET_ADJUSTMENTS: Statement = const { Statement::new(
+        "DELETE FROM decide.adjustment AS a WHERE a.user_key = $1", &[UUIDOID]) };
+    static FORGET_MERGES: Statement = const { Statement::new(
+        "DELETE FROM decide.user_merge AS m WHERE m.user_key = $1 OR m.merged_into = $1", &[UUIDOID]) };
     static TOMBSTONE: Statement = const { Statement::new(
         "INSERT INTO decide.tombstone AS t (person, erased_at) VALUES ($1, $2) \
          ON CONFLICT (person) DO UPDATE SET erased_at = GREATEST(t.erased_at, excluded.erased_at)", &[UUIDOID, TIMESTAMPTZOID]) };
@@ -53,22 +61,31 @@ pub fn erase(mut users: Vec<Uuid>, caller: &str) -> Result<Uuid, Error> {
     let _session = Session::open();
     let asked_at = clock::now();
     let erasure = time_ordered(to_unix_micros(asked_at), chance());
-    let (mut held, mut rows) = (0, 0);
+    let (mut persons, mut held, mut rows) = (0, 0, 0);
+    let mut done: HashSet<Uuid> = HashSet::new();
     for &user_key in &users {
         session::check_interrupts();
-        let args = [datum::uuid(user_key), datum::uuid(erasure)];
+        if done.contains(&user_key) {
+            continue;
+        }
+        persons += 1;
+        let person = locked_person(user_key);
+        done.extend(&person);
+        let args = [datum::uuids(&person), datum::uuid(erasure)];
         if HELD.with(|statement| statement.write(&args, |_| {})) > 0 {
             held += 1;
             continue;
         }
-        rows += i64::from(erase_now(user_key, erasure, &key));
+        for key_of_person in person {
+            rows += i64::from(erase_row(key_of_person, erasure, &key));
+        }
     }
     RECEIPT.with(|statement| {
         let args = [
             datum::uuid(erasure),
             datum::timestamp(asked_at),
             datum::text(caller),
-            datum::int4(users.len() as i32),
+            datum::int4(persons),
             datum::int4(held),
             datum::int8(rows),
         ];
@@ -77,24 +94,66 @@ pub fn erase(mut users: Vec<Uuid>, caller: &str) -> Result<Uuid, Error> {
     Ok(erasure)
 }
 
-/// Erases a person whom no legal hold protects; whether there was a row. Needs an open session.
-pub fn erase_now(user_key: Uuid, erasure: Uuid, key: &Key) -> bool {
-    let row = Awaited {
-        what: "the row of a user".into(),
-        by: "Another transaction has tracked or decided for that user and has not ended.",
-    };
-    let was_there = waiting_for(row, || {
-        let was_there = UserRow::lock_existing(user_key).is_some();
-        // Whoever is making the row is waited for, and whoever makes it later finds the tombstone.
-        if !was_there {
-            UserRow::lock(user_key);
+/// Erases a person whom no legal hold protects any more; how many rows of users there were. Needs an open session.
+pub fn erase_now(user_key: Uuid, erasure: Uuid, key: &Key) -> i64 {
+    let person = locked_person(user_key).into_iter();
+    let rows = person.map(|user_key| i64::from(erase_row(user_key, erasure, key)));
+    rows.sum()
+}
+
+/// How often others may merge users of a person while their rows are waited for.
+const MOST_ATTEMPTS: u32 = 8;
+
+/// The pseudonyms of a person: of the user, and of all who were merged with them. Their rows are locked, or made: whoever
+/// is changing one is waited for, and whoever makes one later finds the tombstone.
+fn locked_person(user_key: Uuid) -> Vec<Uuid> {
+    let mut person = person_of(user_key);
+    for _ in 0..MOST_ATTEMPTS {
+        for &user_key in &person {
+            let row = Awaited {
+                what: "the row of a user".into(),
+                by: "Another transaction has tracked or decided for that user and has not ended.",
+            };
+            waiting_for(row, || {
+                if UserRow::lock_existing(user_key).is_none() {
+                    UserRow::lock(user_key);
+                }
+            });
         }
-        was_there
-    });
+        let now = person_of(user_key);
+        if now == person {
+            break;
+        }
+        person = now;
+    }
+    person
+}
+
+/// The pseudonyms of a person, as far as that is committed by now, in order.
+fn person_of(user_key: Uuid) -> Vec<Uuid> {
+    let living = UserRow::living(user_key);
+    let merged = UserRow::newest(living).map(|(row, _)| row.merged_from);
+    let mut person = vec![user_key, living];
+    person.extend(merged.into_iter().flatten());
+    person.sort_unstable();
+    person.dedup();
+    person
+}
+
+/// Deletes a row that is locked, and notes what is left to do; whether anything was in it.
+fn erase_row(user_key: Uuid, erasure: Uuid, key: &Key) -> bool {
+    let was_there = UserRow::newest(user_key).is_some_and(|(row, _)| !row.is_blank());
     let erased_at = datum::timestamp(clock::now());
     let person = [datum::uuid(key.person(user_key)), erased_at];
     UserRow::delete(user_key);
-    FORGET.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
+    for forget in [
+        &FORGET,
+        &FORGET_REQUESTS,
+        &FORGET_ADJUSTMENTS,
+        &FORGET_MERGES,
+    ] {
+        forget.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
+    }
     TOMBSTONE.with(|statement| statement.write(&person, |_| {}));
     let waiting = [datum::uuid(erasure), datum::uuid(user_key), erased_at];
     ERASING.with(|statement| statement.write(&waiting, |_| {}));

@@ -41,7 +41,7 @@ pub fn lift(user_key: Uuid) -> Result<(), Error> {
         return Err(Error::NotHeld);
     }
     for erasure in erasures.into_iter().flatten() {
-        let rows = i64::from(erase_now(user_key, erasure, &key));
+        let rows = erase_now(user_key, erasure, &key);
         let args = [datum::uuid(erasure), datum::int8(rows)];
         GOES_ON.with(|statement| statement.write(&args, |_| {}));
     }

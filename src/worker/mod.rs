@@ -21,6 +21,7 @@ mod pacing;
 mod partitions;
 mod quarantine;
 mod record;
+mod requests;
 mod retention;
 mod verbs;
 mod visit;
@@ -64,6 +65,13 @@ const JOBS: &[Job] = &[
         comment: "Deletes the rows of persons who were erased",
         start: erasure::start,
         report: erasure::report,
+    },
+    Job {
+        name: "requests",
+        every: "10 minutes",
+        comment: "Deletes requests whose answers cannot be had again any more, an hour after they were made",
+        start: || Box::new(requests::step),
+        report: requests::report,
     },
     Job {
         name: "backfill",

@@ -38,6 +38,10 @@ ROLLBACK;
 \set VERBOSITY terse
 SELECT traces = (SELECT count(*) FROM decide.trace) AS nothing_decided FROM before;
 
+-- or rows, if it is called so
+SELECT request, user_id, surface, slot, action IS NULL AS nothing, reason FROM decide.decide_each(ARRAY['{"user_id": 7, "surface": "message"}', NULL, '[]', '{"user_id": 8, "surface": "unknown"}', '{"user_id": 1.5, "surface": "message"}',
+  '{"surface": "message"}', '{"user_id": "ann", "surface": "message", "context": "{}"}']::jsonb[]) ORDER BY request;
+
 -- Caps are exact over the whole batch, for a user who comes several times too.
 CREATE TABLE answer AS SELECT d.* FROM decide.decide_batch((SELECT array_agg(jsonb_build_object('user_id', 'u' || i % 250, 'surface', CASE i % 2 WHEN 0 THEN 'message' ELSE 'feed' END)) FROM generate_series(0, 999) AS i)) AS d;
 SELECT count(*) AS slots, count(*) FILTER (WHERE action = 'a') BETWEEN 200 AND 250 AS a, max(n) FILTER (WHERE action = 'a') AS most_a, count(*) FILTER (WHERE action = 'b') BETWEEN 295 AND 300 AS b, array_agg(DISTINCT reason)
@@ -84,12 +88,27 @@ SELECT count(*), count(DISTINCT user_id), count(DISTINCT decision_id) FROM regre
 CALL decide.decide_batch('SELECT id AS user_id, ''message'' AS surface FROM regress_batch.person', 'regress_batch.result');
 CALL decide.decide_batch('SELECT id AS user_id, ''message'' AS surface FROM regress_batch.person', 'regress_batch.result');
 SELECT count(*), count(DISTINCT user_id), count(DISTINCT decision_id) FROM regress_batch.result;
--- an error stops it; chunks before stay, and the chunk of the error is as if it had never been
+-- a request that is wrong has a row that says so, and the rest of its chunk is decided; called again, it is passed by until that row is deleted
 INSERT INTO regress_batch.person VALUES (1200, 'mobile'), (1201, 'mobile'), (1202, 'mobile');
-CALL decide.decide_batch('SELECT id AS user_id, CASE id WHEN 1202 THEN ''unknown'' ELSE ''message'' END AS surface FROM regress_batch.person ORDER BY id', 'regress_batch.result', 1);
-SELECT count(*) FROM regress_batch.result WHERE user_id >= 1200;
-CALL decide.decide_batch('SELECT 5000 AS user_id, ''message'' AS surface UNION ALL SELECT 5000, ''message''', 'regress_batch.result');
-SELECT count(*) FROM regress_batch.result WHERE user_id = 5000;
+\set some 'SELECT id AS user_id, CASE id WHEN 1202 THEN ''unknown'' ELSE ''message'' END AS surface FROM regress_batch.person WHERE id >= 1200 ORDER BY id'
+CALL decide.decide_batch(:'some', 'regress_batch.result');
+CALL decide.decide_batch(:'some', 'regress_batch.result');
+SELECT user_id, surface, slot, action IS NULL AS nothing, decision_id IS NULL AS no_decision, reason FROM regress_batch.result WHERE user_id >= 1200 ORDER BY 1;
+DELETE FROM regress_batch.result WHERE slot = 0;
+CALL decide.decide_batch('SELECT id AS user_id, ''message'' AS surface FROM regress_batch.person WHERE id >= 1200', 'regress_batch.result');
+-- a user that comes twice is decided once, within a chunk or in another one
+CALL decide.decide_batch('SELECT 5000 + i % 2 AS user_id, ''message'' AS surface FROM generate_series(1, 7) AS i', 'regress_batch.result', 3);
+SELECT user_id, count(*) FROM regress_batch.result WHERE user_id IN (5000, 5001) GROUP BY 1 ORDER BY 1;
+-- numbers are the same users as in an array of requests; what cannot be written as it is has no result
+CALL decide.decide_batch('SELECT n AS user_id, ''message'' AS surface FROM unnest(ARRAY[5100.0, 5101.00, 1.5, NULL]::numeric[]) AS n', 'regress_batch.result');
+CALL decide.decide_batch('SELECT n AS user_id, s AS surface FROM (VALUES (''007'', ''message''), (''9223372036854775808'', ''message''), (''5102'', ''message''), (''5103'', NULL)) AS v (n, s)', 'regress_batch.result');
+CALL decide.decide_batch('SELECT j -> ''u'' AS user_id, ''message'' AS surface FROM unnest(ARRAY[''{"u": 5104}'', ''{"u": "5105"}'', ''{"u": [1]}'']::jsonb[]) AS j', 'regress_batch.result');
+RESET ROLE;
+SELECT r.user_id, t.user_key = decide.user_key(r.user_id) AS is_theirs FROM regress_batch.result AS r JOIN decide.trace AS t USING (decision_id) WHERE r.user_id BETWEEN 5100 AND 5105 ORDER BY 1;
+SET ROLE regress_batch_serve;
+-- the query does not see what the procedure puts beside it
+CALL decide.decide_batch('SELECT 5200 AS user_id, ''message'' AS surface WHERE context IS NOT NULL', 'regress_batch.result');
+CALL decide.decide_batch('SELECT 5200 AS user_id, ''message'' AS surface, json_build_object(''device'', ''tv'') AS context', 'regress_batch.result');
 -- in a transaction of the caller
 BEGIN;
 CALL decide.decide_batch('SELECT 6000 + i AS user_id, ''message'' AS surface FROM generate_series(1, 10) AS i', 'regress_batch.result', 4, commits => false);
@@ -108,6 +127,14 @@ CALL decide.decide_batch('SELECT 1', 'regress_batch.result', 0);
 CALL decide.decide_batch('SELECT 1', 'regress_batch.person');
 CALL decide.decide_batch('SELECT 1 AS user_id', 'regress_batch.result');
 CALL decide.decide_batch('SELECT ''x'' AS user_id, ''message'' AS surface', 'regress_batch.result');
+CALL decide.decide_batch('SELECT 8888 AS user_id, ''message'' AS surface, ''{"device": "tv"}'' AS context', 'regress_batch.result');
+CREATE TABLE regress_batch.short (user_id varchar(3), surface name, slot int, action text NOT NULL, probability float8, decision_id uuid, reason text, PRIMARY KEY (user_id, surface, slot));
+CALL decide.decide_batch('SELECT 1', 'regress_batch.short');
+CREATE TABLE regress_batch.cost (user_id numeric, surface text, slot int, action text, probability float8, decision_id uuid, reason text, PRIMARY KEY (user_id, surface, slot));
+CALL decide.decide_batch('SELECT 1', 'regress_batch.cost');
+CREATE TABLE regress_batch.id (user_id uuid, surface text, slot int, action text, probability float8, decision_id uuid, reason text, PRIMARY KEY (user_id, surface, slot));
+CALL decide.decide_batch('SELECT n AS user_id, ''message'' AS surface FROM unnest(ARRAY[''a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12'', ''A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A12'']) AS n', 'regress_batch.id');
+SELECT user_id, reason FROM regress_batch.id;
 \set VERBOSITY terse
 -- The query, and what it calls, runs with the rights of the caller, and so does what writes the results.
 CALL decide.decide_batch('SELECT t.user_key AS user_id, ''message'' AS surface FROM decide.trace AS t', 'regress_batch.result');

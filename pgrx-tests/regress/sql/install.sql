@@ -127,11 +127,11 @@ CREATE EXTENSION pg_decide;
 \echo :SQLSTATE
 DROP SCHEMA decide;
 SET ROLE regress_install_owner;
-CREATE FUNCTION public.decide(text, text, pg_catalog.jsonb) RETURNS text LANGUAGE sql AS 'SELECT ''mine''';
+CREATE FUNCTION public.decide(text, text, pg_catalog.jsonb, text) RETURNS text LANGUAGE sql AS 'SELECT ''mine''';
 RESET ROLE;
 CREATE EXTENSION pg_decide;
 \echo :SQLSTATE
-DROP FUNCTION public.decide(text, text, pg_catalog.jsonb);
+DROP FUNCTION public.decide(text, text, pg_catalog.jsonb, text);
 
 -- into a schema of somebody else
 CREATE SCHEMA "the shop" AUTHORIZATION regress_install_owner;

@@ -6,7 +6,7 @@ use crate::caps::Cap;
 use crate::decide::draw::Draw;
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::version::RowLock;
-use crate::policy::UserRow;
+use crate::policy::{MOST_MERGED, UserRow};
 
 impl Reservation<'_> {
     /// Takes over the row that an earlier decision of the call has locked, or the one that was read for the features; without one locks the row, or reads it where nothing is
@@ -29,20 +29,29 @@ impl Reservation<'_> {
         if !self.counts_in_user_row() {
             return;
         }
-        let key = self.request.user_key;
+        let user_key = &self.request.user_key;
         let mut row = UserRow::default();
         if self.decides {
-            let locked = match self.kept.may_wait_for_user() {
-                true => row.lock_within(key, self.lock_wait_ms),
-                false => row.lock_at_once(key),
+            let may_wait = self.kept.may_wait_for_user();
+            let lock = |row: &mut UserRow| match may_wait {
+                true => row.lock_within(user_key.get(), self.lock_wait_ms),
+                false => row.lock_at_once(user_key.get()),
             };
+            let mut locked = lock(&mut row);
+            for _ in 0..MOST_MERGED {
+                let Some(into) = row.merged_into.filter(|_| locked.is_some()) else {
+                    break;
+                };
+                user_key.set(into);
+                locked = lock(&mut row);
+            }
             if locked.is_none() {
                 self.kept.note_busy_user();
             }
             self.user = locked.map(RowLock::Held);
             self.is_moment_stale = true;
         } else {
-            row.read(key);
+            user_key.set(row.read_living(user_key.get()));
         }
         self.exposures = row.exposures;
     }

@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
+mod corrections;
 mod exposures;
 
 const DAY: Terms = Terms {
