@@ -69,6 +69,8 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
         "pacing.md",
         "limits.md",
         "evaluation.md",
+        "privacy.md",
+        "users.md",
     ] {
         reference += &fs::read_to_string(root.root().join("docs").join(page))?;
     }
