@@ -202,9 +202,12 @@ fn last_of_span(span: &Span, now: i64) -> Option<(i64, i64, i64)> {
     })
 }
 
+/// Where the window before begins, where the present one does, and where that ends.
+type Windows = (i64, i64, i64);
+
 thread_local! {
     /// The windows that were looked up last, by span.
-    static LAST_OF_SPANS: RefCell<VecDeque<(Span, (i64, i64, i64))>> = const { RefCell::new(VecDeque::new()) };
+    static LAST_OF_SPANS: RefCell<VecDeque<(Span, Windows)>> = const { RefCell::new(VecDeque::new()) };
     static WINDOW: Statement = const { Statement::new(
         "SELECT b.starts, w.starts, w.ends FROM decide.cap_window($1, $2::interval, $3, $4) AS w \
           CROSS JOIN LATERAL decide.cap_window(w.starts - interval '1 microsecond', $2::interval, $3, $4) AS b",

@@ -47,6 +47,12 @@ enum Answer {
     },
 }
 
+/// What an index is asked for: keys, and what is to be evaluated for some of them.
+type Keys = (
+    Vec<pg_sys::ScanKeyData>,
+    Vec<(usize, *mut pg_sys::ExprState)>,
+);
+
 /// The most columns of a key.
 const MOST: usize = 4;
 
@@ -333,13 +339,7 @@ impl Scan {
     ///
     /// # Safety
     /// As `UniqueReads::of`.
-    unsafe fn keys(
-        &self,
-        parameters: pg_sys::ParamListInfo,
-    ) -> Option<(
-        Vec<pg_sys::ScanKeyData>,
-        Vec<(usize, *mut pg_sys::ExprState)>,
-    )> {
+    unsafe fn keys(&self, parameters: pg_sys::ParamListInfo) -> Option<Keys> {
         // SAFETY: the table is locked, so its index stays; nodes are looked at by their tags.
         unsafe {
             let index = pg_sys::index_open(self.index, pg_sys::AccessShareLock as i32);
@@ -356,10 +356,7 @@ unsafe fn keys_of(
     index: pg_sys::Relation,
     conditions: *mut pg_sys::List,
     parameters: pg_sys::ParamListInfo,
-) -> Option<(
-    Vec<pg_sys::ScanKeyData>,
-    Vec<(usize, *mut pg_sys::ExprState)>,
-)> {
+) -> Option<Keys> {
     // SAFETY: the caller's promise.
     unsafe {
         let of_index = &*(*index).rd_index;
@@ -367,7 +364,7 @@ unsafe fn keys_of(
         let conditions = PgList::<pg_sys::Node>::from_pg(conditions);
         let is_unique = of_index.indisunique
             && of_index.indimmediate
-            && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID.into();
+            && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID;
         if !is_unique || conditions.len() != columns || columns > MOST {
             return None;
         }

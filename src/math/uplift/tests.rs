@@ -16,9 +16,12 @@ struct Case {
     auuc: Option<f64>,
     curve: Vec<(u64, f64, f64)>,
     at: Vec<(f64, String, Option<f64>)>,
-    bins: Vec<(String, usize, Vec<[Option<f64>; 6]>)>,
+    bins: Vec<Bins>,
     causalml: Option<Causalml>,
 }
+
+/// A strategy, how many bins, and what each of them says.
+type Bins = (String, usize, Vec<[Option<f64>; 6]>);
 
 #[derive(Deserialize)]
 struct Causalml {

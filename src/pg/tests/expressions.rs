@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(evaluate().ok(), Some(vec![(0, true)]));
         // Nothing changes in the table, and the plan holds.
         Spi::run("RESET ROLE; REVOKE readers FROM reader; SET ROLE reader").unwrap();
-        assert!(truths.hold(&plan));
+        assert!(plan.holds());
         let caught = evaluate().expect_err("no right");
         assert_eq!(sqlstate(caught.code), "42501");
     }

@@ -52,7 +52,7 @@ fn a_spread_by_hand() {
     assert!(scorer.has_spreads());
     let (_, of) = spreads(&scorer, &[3.0, 0.0], &[]);
     let variance = |price: f64| {
-        4.0 + 9.0 * 2.0 + price * price + 2.0 * (3.0 * -1.0 + price * 0.5 + 3.0 * price * 0.25)
+        4.0 + 9.0 * 2.0 + price * price + 2.0 * (-3.0 + price * 0.5 + 3.0 * price * 0.25)
     };
     assert_eq!(of, [variance(1.0), variance(2.0)].map(|v| v.sqrt() as f32));
     let (_, of) = spreads(&scorer, &[f64::NAN, 0.0], &[]);
