@@ -31,6 +31,7 @@ pub mod holder;
 mod hot_chain;
 pub mod identity;
 pub mod image;
+mod index_scan;
 pub mod invalidation;
 pub mod json;
 pub mod lock_timeout;

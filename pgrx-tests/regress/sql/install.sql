@@ -148,4 +148,4 @@ CREATE EXTENSION pg_decide;
 
 -- pg_restore loads tables in any order, several at a time: no foreign keys, and no trigger on INSERT that reads another table of ours
 SELECT conrelid::regclass, conname FROM pg_constraint WHERE connamespace = 'decide'::regnamespace AND contype = 'f';
-SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE tgrelid::regclass::text LIKE 'decide.%' AND tgtype & 4 > 0 AND tgtype & 64 = 0 ORDER BY 1::text;
+SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE tgrelid::regclass::text LIKE 'decide.%' AND tgtype & 4 > 0 AND tgtype & 64 = 0 ORDER BY tgrelid::regclass::text COLLATE "C";

@@ -23,7 +23,7 @@ SELECT slot, action, reason FROM decide('ann', 'home');
 SELECT decide.set_mode('home', 'cautious', 'the new model looks odd');
 SELECT * FROM in_force();
 SELECT slot, action, reason FROM decide('ann', 'home');
-SELECT slot, mode, candidates, blocked, blocked_reasons FROM decide.decision WHERE mode = 'cautious';
+SELECT slot, mode, candidates, blocked, blocked_reasons FROM decide.decision WHERE mode = 'cautious' ORDER BY slot;
 SELECT choice FROM decide.trace ORDER BY decision_id;
 SELECT slot, (SELECT array_agg(round(p::numeric, 6)) FROM unnest(probabilities) AS p) AS probabilities,
        probability = probabilities[array_position(candidates, action)] AS agrees FROM decide.decision ORDER BY decided_at, slot;

@@ -41,7 +41,7 @@ SELECT * FROM probabilities('squarecb', '{"gamma": 2, "min_probability": 0.05}')
 
 -- with scores and spreads anyone can compute them again: here for the two that matter, b and c
 SELECT DISTINCT candidates, scores, spreads FROM decide.decision WHERE spreads IS NOT NULL;
-SELECT count(*), count(spreads) FROM decide.decision AS d JOIN decide.trace AS t USING (decision_id) WHERE t.choice[1] = 6;
+SELECT count(*), count(d.spreads) FROM decide.decision AS d JOIN decide.trace AS t USING (decision_id) WHERE t.choice[1] = 6;
 -- what is answered is what is traced, each row sums to 1, and all can be recomputed
 SELECT count(*) FROM decide.decision WHERE probability IS DISTINCT FROM probabilities[array_position(candidates, action)];
 SELECT count(*) FROM decide.decision WHERE abs((SELECT sum(p) FROM unnest(probabilities) AS p) - 1) > 1e-12;
@@ -103,7 +103,7 @@ SELECT fault('plain', 'ucb');
 SELECT fault('plain', 'greedy', '{"min_lower_bound": 1}');
 SELECT fault('plain', 'greedy', '{"min_lower_bound": 1, "lower_bound_gamma": 0}');
 SELECT fault('plain', 'squarecb');
-SELECT fault(m, 'greedy') FROM unnest('{short,below,nan,null}'::text[]) AS m;
+SELECT fault(m, 'greedy') FROM unnest('{short,below,nan,"null"}'::text[]) AS m;
 SELECT fault('value', 'thompson', p::jsonb) FROM unnest(ARRAY['{"scale": 0}', '{"scale": "1"}', '{"gamma": 1}']) AS p;
 SELECT fault('value', 'ucb', p::jsonb) FROM unnest(ARRAY['{"gamma": 1e999}', '{"gamma": null}']) AS p;
 SELECT fault('value', 'squarecb', p::jsonb)

@@ -71,9 +71,8 @@ fn all_blocks_have_a_number() {
     put(&mut all, 7, &[1, 1, COUNTED]);
     put(&mut all, 9, &[1, 1, COUNTED, 2, 2, 5]);
     put(&mut all, 3, &[4, 4, COUNTED]);
-    let numbers = |all: &[i64]| -> Vec<i64> {
-        blocks(all).into_iter().map(|(number, _)| number).collect()
-    };
+    let numbers =
+        |all: &[i64]| -> Vec<i64> { blocks(all).into_iter().map(|(number, _)| number).collect() };
     assert_eq!(numbers(&all), [3, 7, 9]);
     assert_eq!(numbers(&all[..all.len() - 1]), [7, 9]);
     assert_eq!(numbers(&[]), [0; 0]);
