@@ -141,6 +141,14 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'lift_legal_hold_wrapper';
 COMMENT ON FUNCTION decide.lift_legal_hold(text) IS 'Lifts the legal hold of a person; erasures that have waited for it begin';
 
+-- Corrections of counters refuse to be deleted, as traces do.
+CREATE FUNCTION decide.forget_corrections(user_key uuid) RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET pg_decide.erasing = on
+AS $$ DELETE FROM decide.adjustment AS a WHERE a.user_key = forget_corrections.user_key $$;
+COMMENT ON FUNCTION decide.forget_corrections(uuid) IS 'Deletes the corrections of the counters of a person who is erased';
+
 -- The job.
 
 CREATE FUNCTION decide.open_transactions() RETURNS text[]

@@ -28,7 +28,7 @@ thread_local! {
     static FORGET_REQUESTS: Statement = const { Statement::new(
         "DELETE FROM decide.request AS r WHERE r.user_key = $1", &[UUIDOID]) };
     static FORGET_ADJUSTMENTS: Statement = const { Statement::new(
-        "DELETE FROM decide.adjustment AS a WHERE a.user_key = $1", &[UUIDOID]) };
+        "SELECT decide.forget_corrections($1)", &[UUIDOID]) };
     static FORGET_MERGES: Statement = const { Statement::new(
         "DELETE FROM decide.user_merge AS m WHERE m.user_key = $1 OR m.merged_into = $1", &[UUIDOID]) };
     static TOMBSTONE: Statement = const { Statement::new(

@@ -65,6 +65,12 @@ pub fn erasure_survives_a_crash(database: &Database) -> Result<()> {
         load.join().expect("the load panicked");
         crashed
     })?;
+    // Until the server has noticed, and ended all other sessions.
+    let until = Instant::now() + Duration::from_secs(20);
+    while client.simple_query("SELECT 1").is_ok() {
+        ensure!(Instant::now() < until, "the server lives on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let mut client = revive(database)?;
     let pending = shop::count(&mut client, "SELECT count(*) FROM decide.erasing")?;
     ensure!(

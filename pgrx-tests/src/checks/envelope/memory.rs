@@ -32,7 +32,7 @@ pub fn serves_what_was_last_known(database: &Database) -> Result<()> {
         "with a cap and the table of users locked it took {time:?}"
     );
     ensure!(
-        reason.as_deref() == Some("no_candidate"),
+        reason.as_deref() == Some("busy"),
         "with a cap it has the reason {reason:?}"
     );
     shop::replay_all(&mut client)?;
