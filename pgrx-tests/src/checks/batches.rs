@@ -49,7 +49,9 @@ pub fn pages_are_drawn_as_logged(database: &Database) -> Result<()> {
     let mut places: Vec<BTreeMap<Vec<String>, Cells>> = Vec::new();
     for row in client.query(
         "SELECT array_agg(action ORDER BY surface, slot), array_agg(probability ORDER BY surface, slot) \
-           FROM answer GROUP BY page",
+           FROM answer \
+          WHERE page NOT IN (SELECT a.page FROM answer AS a JOIN decide.decision AS d USING (decision_id) WHERE 'busy' = ANY (d.blocked_reasons)) \
+          GROUP BY page",
         &[],
     )? {
         let (shown, probabilities): (Vec<String>, Vec<f64>) = (row.get(0), row.get(1));
