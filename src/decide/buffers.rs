@@ -1,6 +1,6 @@
 //! What the stages of a decision make, in buffers that a backend uses for one decision after another.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use super::answer::Answer;
 use super::candidates::Candidates;
@@ -10,6 +10,7 @@ use super::features::Features;
 use super::request::Request;
 use super::score::Scores;
 use crate::error::Error;
+use crate::pg::session;
 
 /// The product of each stage.
 #[derive(Default)]
@@ -33,13 +34,30 @@ impl Buffers {
 }
 
 thread_local! {
-    static BUFFERS: RefCell<Buffers> = RefCell::default();
+    /// None while they are lent.
+    static BUFFERS: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
+    /// The statement in which they were lent last, by the time at which it began.
+    static LENT_IN: Cell<Option<i64>> = const { Cell::new(None) };
 }
 
-/// Lends the buffers of this backend; an error within a decision, where they are lent already.
+/// Buffers that are lent, and given back whatever happens.
+struct Lent(Option<Box<Buffers>>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        BUFFERS.set(self.0.take());
+        LENT_IN.set(None);
+    }
+}
+
+/// Lends the buffers of this backend; an error within a decision, where they are lent already. What a statement that has
+/// ended did not give back, as it was cut off, is made anew.
 pub fn with<T>(work: impl FnOnce(&mut Buffers) -> Result<T, Error>) -> Result<T, Error> {
-    BUFFERS.with(|buffers| {
-        let mut buffers = buffers.try_borrow_mut().map_err(|_| Error::Nested)?;
-        work(&mut buffers)
-    })
+    let statement = session::statement_began();
+    if LENT_IN.get() == Some(statement) {
+        return Err(Error::Nested);
+    }
+    let mut lent = Lent(Some(BUFFERS.take().unwrap_or_default()));
+    LENT_IN.set(Some(statement));
+    work(lent.0.as_mut().expect("lent until it is dropped"))
 }
