@@ -33,8 +33,9 @@ impl Allowed {
     /// # Safety
     /// A node, or null.
     pub unsafe fn fits(&self, node: *mut pg_sys::Node) -> bool {
-        // SAFETY: the walker only reads what is behind the pointer.
-        !unsafe { is_unfit(node, std::ptr::from_ref(self).cast_mut().cast()) }
+        // SAFETY: the caller's promise. Not by way of the guarded function: called from Rust, it would cut its callers off
+        // where the server raises an error.
+        !unsafe { unfit(node, self) }
     }
 
     /// The same, without the answer of one subquery.
@@ -55,15 +56,16 @@ pub(super) unsafe fn is_a(node: *mut pg_sys::Node, tag: pg_sys::NodeTag) -> bool
 }
 
 /// Whether an expression needs the executor, or what it is may change while its plan holds.
-#[pg_guard]
-unsafe extern "C-unwind" fn is_unfit(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+///
+/// # Safety
+/// A node, or null.
+unsafe fn unfit(node: *mut pg_sys::Node, allowed: &Allowed) -> bool {
     use pg_sys::NodeTag::*;
     if node.is_null() {
         return false;
     }
-    // SAFETY: nodes are looked at by their tags, as the server's own walkers do; the context is that of `fits`.
+    // SAFETY: nodes are looked at by their tags, as the server's own walkers do.
     unsafe {
-        let allowed = &*context.cast::<Allowed>();
         let known = match (*node).type_ {
             T_Param => {
                 let parameter = node.cast::<pg_sys::Param>();
@@ -88,12 +90,20 @@ unsafe extern "C-unwind" fn is_unfit(node: *mut pg_sys::Node, context: *mut c_vo
             _ => false,
         };
         let is_refused = if allowed.may_fail { is_added } else { may_fail };
+        let context: *mut c_void = std::ptr::from_ref(allowed).cast_mut().cast();
         !known
             || pg_sys::check_functions_in_node(node, Some(is_refused), context)
             || pg_sys::ffi::pg_guard_ffi_boundary(|| {
                 expression_tree_walker(node, is_unfit, context)
             })
     }
+}
+
+/// The same, as the server's walker calls it.
+#[pg_guard]
+unsafe extern "C-unwind" fn is_unfit(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    // SAFETY: the context is that of `unfit`, alive as long as the walk.
+    unsafe { unfit(node, &*context.cast::<Allowed>()) }
 }
 
 /// Whether a function is not one that the server came with.
