@@ -93,7 +93,6 @@ pub enum Error {
     Training(String, &'static str),
     Import(String, &'static str),
     Simulation(String, &'static str),
-    Rights(String, &'static str),
     /// An aggregate cannot use an argument: what is wrong with it.
     Evaluation(String, &'static str),
     /// The result of an aggregate is beyond the range of numbers.
@@ -396,7 +395,6 @@ impl Error {
             ),
             Error::Training(what, todo)
             | Error::Import(what, todo)
-            | Error::Rights(what, todo)
             | Error::Simulation(what, todo)
             | Error::Evaluation(what, todo)
             | Error::Refused(what, todo) => (

@@ -6,7 +6,7 @@ use super::budget_cache::Level;
 use super::cap::{Cap, Span};
 use super::stripes::{Budget, Stripe};
 use crate::math::ledger;
-use crate::pg::{Statement, array, datum};
+use crate::pg::{Statement, datum};
 
 thread_local! {
     static TAKE_LEVEL: Statement = const { Statement::new(
@@ -73,18 +73,8 @@ impl Budget<'_> {
         TAKE_LEVEL.with(|statement| statement.write(&[number], |_| {}));
         let claims = self.claim_to_settle();
         let mut stripes: Vec<Stripe> = Vec::new();
-        TAKE_ALL.with(|statement| {
-            statement.write(&[number], |row| {
-                let mut stripe = Stripe {
-                    number: row.must(1),
-                    quota: row.must(2),
-                    ..Stripe::default()
-                };
-                row.datum(3)
-                    .map(|kept| array::read_into(kept, &mut stripe.ledger));
-                stripes.push(stripe);
-            })
-        });
+        TAKE_ALL
+            .with(|statement| statement.write(&[number], |row| stripes.push(Stripe::of_row(&row))));
         drop(claims);
         let (window, terms) = (cap.whole_window(at), cap.terms(now));
         let of = |stripe: &Stripe| ledger::counted(&stripe.ledger, window);

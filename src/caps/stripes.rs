@@ -12,7 +12,7 @@ use crate::pg::holder::{Holder, Unavailable};
 use crate::pg::lookup::{Keyed, Visibility};
 use crate::pg::row::TableRow;
 use crate::pg::version::{RowLock, Version};
-use crate::pg::{Statement, array, datum};
+use crate::pg::{Row, Statement, array, datum};
 
 const STRIPES: Keyed = Keyed {
     schema: c"decide",
@@ -52,6 +52,18 @@ pub struct Stripe {
 }
 
 impl Stripe {
+    /// From a row of a statement: number, quota and ledger.
+    pub(super) fn of_row(row: &Row<'_>) -> Stripe {
+        let mut stripe = Stripe {
+            number: row.must(1),
+            quota: row.must(2),
+            ..Stripe::default()
+        };
+        row.datum(3)
+            .map(|kept| array::read_into(kept, &mut stripe.ledger));
+        stripe
+    }
+
     fn of(found: &TableRow<'_>) -> Stripe {
         let mut stripe = Stripe {
             number: found.get(STRIPE).unwrap_or(0),
@@ -150,16 +162,7 @@ impl Budget<'_> {
         let mut stripes = Vec::new();
         TAKE_FREE.with(|statement| {
             let args = [datum::int4(self.0.number), datum::array(&free)];
-            statement.write(&args, |row| {
-                let mut stripe = Stripe {
-                    number: row.must(1),
-                    quota: row.must(2),
-                    ..Stripe::default()
-                };
-                row.datum(3)
-                    .map(|kept| array::read_into(kept, &mut stripe.ledger));
-                stripes.push(stripe);
-            })
+            statement.write(&args, |row| stripes.push(Stripe::of_row(&row)))
         });
         stripes
     }

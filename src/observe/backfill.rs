@@ -7,8 +7,6 @@ use uuid::Uuid;
 use super::stored::Stored;
 use super::{features, keys};
 use crate::error::Error;
-use crate::math::aggregate::cells_at_mut;
-use crate::math::keyed;
 use crate::pg::locked::NotLocked;
 use crate::pg::plan::Access;
 use crate::pg::{Session, Statement, datum, session};
@@ -126,14 +124,7 @@ fn users_after(user_key: Uuid) -> Vec<Uuid> {
 /// Computes the feature anew, from all events of the user that are kept.
 pub(super) fn recompute(user_key: Uuid, index: usize, bundle: &Bundle, row: &mut UserRow) {
     let feature = &bundle.features[index];
-    match feature.key {
-        Some(_) => keyed::clear(&mut row.keyed, feature.cell as u32),
-        None => feature.aggregate.clear(cells_at_mut(
-            &mut row.features,
-            feature.cell,
-            &feature.aggregate,
-        )),
-    }
+    row.forget(feature);
     let mut texts = Vec::new();
     let mut events = Stored::of(user_key, -1, row.not_before, Access::Write);
     events.read(i64::MAX, |fact, kind, _| {

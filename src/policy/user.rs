@@ -6,7 +6,10 @@ use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use super::consents::Consents;
+use super::feature::Feature;
 use crate::govern::tombstone;
+use crate::math::aggregate::cells_at_mut;
+use crate::math::keyed;
 use crate::pg::attempt::attempt_for;
 use crate::pg::datum::Arg;
 use crate::pg::locked::{Locked, NotLocked, Wait};
@@ -192,6 +195,15 @@ impl UserRow {
             // Another session may have made it, or an erasure may have removed it, since.
             make(user_key);
             session::check_interrupts();
+        }
+    }
+
+    /// Empties the cells of a feature.
+    pub fn forget(&mut self, feature: &Feature) {
+        let aggregate = &feature.aggregate;
+        match feature.key {
+            Some(_) => keyed::clear(&mut self.keyed, feature.cell as u32),
+            None => aggregate.clear(cells_at_mut(&mut self.features, feature.cell, aggregate)),
         }
     }
 

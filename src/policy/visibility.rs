@@ -4,8 +4,6 @@
 use super::feature::{Entity, Feature};
 use super::user::UserRow;
 use crate::govern::switches::{Kind, Switches};
-use crate::math::aggregate::cells_at_mut;
-use crate::math::keyed;
 
 /// As what decisions see a feature: the layout of a bundle, the same for all its decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,13 +74,6 @@ impl FeatureMask {
 pub fn hide_denied(features: &[Feature], denied: u64, row: &mut UserRow) {
     let is_hidden = |feature: &&Feature| feature.needs & denied != 0 && feature.entity.is_user();
     for feature in features.iter().filter(is_hidden) {
-        match feature.key {
-            Some(_) => keyed::clear(&mut row.keyed, feature.cell as u32),
-            None => feature.aggregate.clear(cells_at_mut(
-                &mut row.features,
-                feature.cell,
-                &feature.aggregate,
-            )),
-        }
+        row.forget(feature);
     }
 }

@@ -46,7 +46,7 @@ fn check(consent: &Given<'_>, bundle: &Bundle) -> Result<(), Error> {
     }
     if consent.at > clock::now().saturating_add(FUTURE_TOLERANCE) {
         let hint = "Give the time at which the person decided; it may be five minutes ahead, as clocks differ.";
-        return Err(Error::Rights("at is in the future".into(), hint));
+        return Err(Error::Refused("at is in the future".into(), hint));
     }
     Ok(())
 }

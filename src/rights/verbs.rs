@@ -160,7 +160,7 @@ fn given<'a>(consent: Option<&Json<'a>>) -> Result<Given<'a>, Error> {
     };
     let at = text("at").and_then(parse_time).ok_or_else(|| {
         let hint = "A consent is an object with user_id, purpose, granted (true or false), at (a time with its offset from UTC) and, if wanted, source.";
-        Error::Rights("at of a consent is not a time".into(), hint)
+        Error::Refused("at of a consent is not a time".into(), hint)
     })?;
     Ok(Given {
         user_key: user_key(user_id.as_deref())?,

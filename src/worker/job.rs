@@ -40,6 +40,14 @@ impl Step {
         }
     }
 
+    /// A step that takes at most so many rows: if it has found as many, there may be more.
+    pub fn of_batch(rows: i64, most: i64) -> Step {
+        match rows < most {
+            true => Step::last(rows),
+            false => Step::with_more(rows),
+        }
+    }
+
     /// A step after which there is more to do.
     pub fn with_more(rows: i64) -> Step {
         Step {

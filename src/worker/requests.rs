@@ -21,10 +21,7 @@ pub fn step() -> Result<Step, Error> {
     let before = clock::now() - REQUESTS_KEPT;
     let args = [datum::timestamp(before), datum::int8(BATCH)];
     let rows = EXPIRE.with(|statement| statement.write(&args, |_| {})) as i64;
-    Ok(match rows {
-        BATCH => Step::with_more(rows),
-        _ => Step::last(rows),
-    })
+    Ok(Step::of_batch(rows, BATCH))
 }
 
 pub fn report(run: &Run) -> String {
