@@ -38,52 +38,43 @@ pub struct Adjustment<'a> {
 
 /// Corrects the counter of a budget; what was counted in the window before and after.
 pub fn adjust_budget(asked: &Adjustment<'_>) -> Result<(f64, f64), Error> {
-    adjust(
-        asked,
-        CountedIn::Stripes,
-        Uuid::nil(),
-        |cap, units, at, now| {
-            let counter = Awaited {
-                what: format!(
-                    "the rows of the counter of cap \"{}\"",
-                    printable(&cap.name)
-                )
-                .into(),
-                by: "Another transaction has locked one of them.",
-            };
-            waiting_for(counter, || Budget(cap).adjust(units, at, now))
-        },
-    )
+    adjust(asked, CountedIn::Stripes, |cap, units, at, now| {
+        let counter = Awaited {
+            what: format!(
+                "the rows of the counter of cap \"{}\"",
+                printable(&cap.name)
+            )
+            .into(),
+            by: "Another transaction has locked one of them.",
+        };
+        let adjusted = waiting_for(counter, || Budget(cap).adjust(units, at, now))?;
+        Ok((Uuid::nil(), adjusted))
+    })
 }
 
-/// Corrects what is counted of a user.
+/// Corrects what is counted of a user, or of the one into whom they were merged.
 pub fn adjust_exposure(asked: &Adjustment<'_>, user_id: Option<&str>) -> Result<(f64, f64), Error> {
     let user_key = pseudonym::key()?.of(pseudonym::user_id(user_id)?);
-    adjust(
-        asked,
-        CountedIn::UserRow,
-        user_key,
-        |cap, units, at, now| {
-            let row = Awaited {
-                what: "the row of a user".into(),
-                by: "Another transaction has locked that row of decide.user_state, or is adding it.",
-            };
-            let (mut row, locked) = waiting_for(row, || UserRow::lock(user_key));
-            let number = cap.number.into();
-            let mut block = ledger::block(&row.exposures, number).to_vec();
-            let adjusted = cap.adjust(&mut block, units, at, now)?;
-            ledger::put(&mut row.exposures, number, &block);
-            row.write(user_key, locked);
-            Ok(adjusted)
-        },
-    )
+    adjust(asked, CountedIn::UserRow, |cap, units, at, now| {
+        let row = Awaited {
+            what: "the row of a user".into(),
+            by: "Another transaction has locked that row of decide.user_state, or is adding it.",
+        };
+        let (living, mut row, locked) = waiting_for(row, || UserRow::lock_living(user_key));
+        let number = cap.number.into();
+        let mut block = ledger::block(&row.exposures, number).to_vec();
+        let adjusted = cap.adjust(&mut block, units, at, now)?;
+        ledger::put(&mut row.exposures, number, &block);
+        row.write(living, locked);
+        Ok((living, adjusted))
+    })
 }
 
+/// `change` says whose counter it has changed: nobody's, of a budget.
 fn adjust(
     asked: &Adjustment<'_>,
     counted_in: CountedIn,
-    user_key: Uuid,
-    change: impl FnOnce(&Cap, i64, i64, i64) -> Result<Adjusted, NotCounted>,
+    change: impl FnOnce(&Cap, i64, i64, i64) -> Result<(Uuid, Adjusted), NotCounted>,
 ) -> Result<(f64, f64), Error> {
     if asked.why.trim().is_empty() {
         return Err(Error::NoReason);
@@ -126,7 +117,7 @@ fn adjust(
         ));
     }
     let scale = cap.scale as f64;
-    let adjusted = change(cap, units, at, now).map_err(|NotCounted(counted)| {
+    let (user_key, adjusted) = change(cap, units, at, now).map_err(|NotCounted(counted)| {
         Error::Refused(
             format!(
                 "cap \"{}\" has counted {} in that window, less than {}",

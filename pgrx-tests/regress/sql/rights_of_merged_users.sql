@@ -39,7 +39,10 @@ SELECT clicks('ann'), clicks('visitor');
 SELECT track(event('v2', 'visitor', now())), track(event('c2', 'ann', now()));
 SELECT decide.set_consent('ann', 'relevance', true, 'settings', now() + interval '1 second');
 SELECT clicks('ann'), clicks('visitor');
+-- a correction is of what both have seen
 SELECT decide.adjust_exposure('visitor', 'often', 2, 'as told by telephone') AS adjusted;
+SELECT CASE user_key WHEN :'ann' THEN 'ann' WHEN :'visitor' THEN 'visitor' END AS who, cap, counted FROM decide.exposure WHERE user_key IN (:'ann', :'visitor');
+SELECT count(*) FILTER (WHERE user_key = :'ann') AS of_ann, count(*) FROM decide.adjustment;
 
 -- access: all of both
 SELECT decide.export_person('ann') - 'features' = decide.export_person('visitor') - 'features' AS the_same;
