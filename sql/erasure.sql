@@ -236,6 +236,8 @@ SET search_path = pg_catalog, pg_temp
 SET pg_decide.erasing = on
 SET lock_timeout = '200ms'
 SET enable_nestloop = off
+-- what is switched off costs so much, before PostgreSQL 18, that each statement would be compiled
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
