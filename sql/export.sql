@@ -38,6 +38,10 @@ AS $$
     'outcomes', (SELECT COALESCE(jsonb_agg(to_jsonb(o) - 'user_key' ORDER BY o.at, o.event_id), '[]') FROM decide.outcome AS o
                   WHERE o.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[]) AND o.decided_at >= since
                     AND o.decided_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')),
+    'corrections', (SELECT COALESCE(jsonb_agg(to_jsonb(j) - 'user_key' - 'by' - 'acting_as' ORDER BY j.at, j.adjustment_id), '[]') FROM decide.adjustment AS j
+                     WHERE j.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[])),
+    'requests', (SELECT COALESCE(jsonb_agg(to_jsonb(r) - 'user_key' ORDER BY r.requested_at, r.request_key), '[]') FROM decide.request AS r
+                  WHERE r.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[])),
     'quarantine', (SELECT COALESCE(jsonb_agg(to_jsonb(q) - 'user_key' ORDER BY q.received_at, q.quarantine_id), '[]') FROM decide.quarantine AS q
                     WHERE q.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[]) AND q.received_at >= since
                       AND q.received_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')),
