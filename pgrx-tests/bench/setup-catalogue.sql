@@ -17,7 +17,7 @@ SELECT 'bench', 1, 'linear', (SELECT array_agg('user.f' || i ORDER BY i) FROM ge
        jsonb_build_object('family', 'linear', 'terms', (
          SELECT jsonb_agg(jsonb_build_object('factors', jsonb_build_array(jsonb_build_object('source', 'user.f' || i, 'encoding', 'number'))) ORDER BY i)
            FROM generate_series(1, 32) AS i)),
-       (SELECT array_agg((random() - 0.5)::real) FROM generate_series(1, 33)), now();
+       (SELECT array_agg((random() - 0.5)::real) FROM generate_series(1, 32)), now();
 INSERT INTO decide.policy (policy, surface, model, selection, params)
 VALUES ('catalogue', 'catalogue', 'bench', 'softmax', '{"temperature": 1}');
 SELECT decide.publish('catalogue');

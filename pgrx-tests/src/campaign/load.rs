@@ -15,14 +15,13 @@ use crate::interrupt::Cleanup;
 use crate::run;
 use crate::temporary::{Database, TemporaryServer};
 
-/// No run takes longer; what was decided by then is judged.
-const LONGEST: Duration = Duration::from_secs(20 * 60);
-
 /// How much is decided.
 #[derive(Clone, Copy)]
 pub struct Size {
     pub decisions: u64,
     pub clients: u32,
+    /// No run takes longer; what was decided by then is judged.
+    pub longest: Duration,
 }
 
 /// What goes on beside decisions, until they are over.
@@ -137,7 +136,7 @@ impl Scenario {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if !ended && begun.elapsed() > LONGEST {
+            if !ended && begun.elapsed() > size.longest {
                 end();
                 ended = true;
             }
@@ -178,8 +177,12 @@ pub fn run_each(
         if let Err(error) = run(&database, scenario) {
             println!("  FAILED: {error:#}");
             println!(
-                "  again: cargo dev campaign {campaign} --pg {} --only {} --decisions {} --clients {}",
-                server.install.major, scenario.name, size.decisions, size.clients
+                "  again: cargo dev campaign {campaign} --pg {} --only {} --decisions {} --clients {} --minutes {}",
+                server.install.major,
+                scenario.name,
+                size.decisions,
+                size.clients,
+                size.longest.as_secs() / 60
             );
             failed.push(format!("{}: {error:#}", scenario.name));
         }

@@ -7,7 +7,7 @@ mod load;
 pub mod windows;
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
@@ -45,6 +45,9 @@ pub struct Options {
     /// Clients that decide side by side; of caps, sequences that are played side by side [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=128))]
     clients: Option<u32>,
+    /// Minutes that a scenario may take; what was decided by then is judged
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    minutes: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -74,6 +77,7 @@ impl Options {
         Size {
             decisions: self.decisions.unwrap_or(decisions),
             clients: self.clients.unwrap_or(8),
+            longest: Duration::from_secs(60 * self.minutes),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Windows of caps: by the moments that traces tell, none holds more than its limit, whoever waited for whom.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use postgres::Client;
 
@@ -137,6 +139,7 @@ pub fn check(database: &Database, name: &str) -> Result<()> {
     let size = Size {
         decisions: 30_000,
         clients: 8,
+        longest: Duration::from_secs(20 * 60),
     };
     scenario.set_up(database, "")?;
     scenario.decide(database, size)?;

@@ -5,6 +5,8 @@ mod companions;
 mod judge;
 mod scenarios;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use super::load::{Scenario, Size, run_each};
@@ -36,6 +38,7 @@ pub fn check(database: &Database, name: &str) -> Result<()> {
     let size = Size {
         decisions: 40_000,
         clients: 8,
+        longest: Duration::from_secs(20 * 60),
     };
     scenario.set_up(database, COMMON)?;
     scenario.decide(database, size)?;
