@@ -15,6 +15,7 @@ use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
 use super::rules::Rules;
 use super::verdict::{OpenRules, RuleFault, RuleReport};
 use crate::pg::attempt::best_effort;
+use crate::pg::catalog::has_no_page;
 use crate::pg::invalidation::Watch;
 use crate::pg::{Cached, Statement, datum, session};
 use crate::settings;
@@ -139,6 +140,9 @@ fn with_breakers<T>(now: i64, then: impl FnOnce(&Breakers) -> T) -> T {
 
 fn read() -> Breakers {
     let mut breakers = Breakers::default();
+    if has_no_page("breaker") {
+        return breakers;
+    }
     READ.with(|statement| {
         statement.read(&[], |row| match row.must(3) {
             true => {

@@ -8,8 +8,9 @@ use std::rc::Rc;
 use pgrx::pg_sys::{self, OIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
 use super::altered;
+use super::catalog::relation;
 use super::invalidation::{self, Watch};
-use super::plain_partition::{self, PlainPartition};
+use super::plain_partition;
 use super::plan::on_latest_snapshot;
 use super::{Statement, clock, datum};
 
@@ -113,27 +114,28 @@ impl Daily {
     }
 
     fn look_up(&self, at: i64, changes: u64) -> Found {
-        if let Some(plain) = self.find_plain(at) {
-            invalidation::watch(self.watch, plain.table);
-            invalidation::watch(self.watch, plain.partition);
-            // What was changed before it was locked is looked up again.
-            if invalidation::changes(self.watch) == changes {
-                return Found::Plain(Day {
-                    partition: plain.partition,
-                    primary_key: plain.primary_key,
-                    watch: self.watch,
-                    changes,
-                });
-            }
+        match self.find_plain(at, changes) {
+            Some(day) => Found::Plain(day),
+            None => self.look_up_by_statement(at, changes),
         }
-        self.look_up_by_statement(at, changes)
     }
 
-    fn find_plain(&self, at: i64) -> Option<PlainPartition> {
+    fn find_plain(&self, at: i64, changes: u64) -> Option<Day> {
         let (year, month, day) = clock::date_of(at)?;
-        let name = format!("{}_{year:04}{month:02}{day:02}", self.table);
+        let table = relation(self.table)?;
+        let partition = relation(&format!("{}_{year:04}{month:02}{day:02}", self.table))?;
+        invalidation::watch(self.watch, table);
+        invalidation::watch(self.watch, partition);
         let begins = at - at.rem_euclid(clock::DAY);
-        plain_partition::find(self.table, &name, begins, &self.key)
+        let primary_key =
+            plain_partition::primary_key_of_plain(partition, table, begins, &self.key)?;
+        // What was changed before it was locked is looked up again.
+        (invalidation::changes(self.watch) == changes).then_some(Day {
+            partition,
+            primary_key,
+            watch: self.watch,
+            changes,
+        })
     }
 
     fn look_up_by_statement(&self, at: i64, changes: u64) -> Found {

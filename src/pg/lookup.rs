@@ -8,14 +8,16 @@ use pgrx::pg_sys::{self, INT4OID, OIDARRAYOID, TEXTARRAYOID, TEXTOID};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 use uuid::Uuid;
 
+use super::catalog::relation;
 use super::holder::{Holder, holder};
 use super::invalidation::{self, Watch};
 use super::plan::{Statement, on_latest_snapshot};
 use super::row::TableRow;
 use super::session::{check_interrupts, sees_one_snapshot};
+use super::shape::{self, Shape};
 use super::spi::Session;
 use super::value::uuid_datum;
-use super::{datum, shape};
+use super::{datum, plain_table};
 
 /// A value of a primary key.
 #[derive(Clone, Copy)]
@@ -269,7 +271,7 @@ impl Keyed {
         if let Some(found) = KNOWN.with_borrow(|known| sound(known)) {
             return found;
         }
-        let known = self.look_up();
+        let known = self.find_plain().unwrap_or_else(|| self.look_up());
         let fault = known.unreadable.as_ref().map(|fault| ("read", fault));
         let fault = fault.or_else(|| {
             let unwritable = known.unwritable.as_ref().filter(|_| writes);
@@ -286,9 +288,31 @@ impl Keyed {
         found
     }
 
+    /// What is known of a table as the extension made it.
+    fn find_plain(&self) -> Option<Known> {
+        // Whatever changes from here on is looked up again.
+        let changes = invalidation::changes_seen(Watch::Keyed);
+        let shape = self.shape();
+        let table = relation(shape.table)?;
+        invalidation::watch(Watch::Keyed, table);
+        let index = plain_table::primary_key_of_plain(table, shape)?;
+        (invalidation::changes_seen(Watch::Keyed) == changes).then_some(Known {
+            name: self.table,
+            changes,
+            table,
+            index,
+            unreadable: None,
+            unwritable: None,
+        })
+    }
+
+    fn shape(&self) -> &'static Shape {
+        shape::of(self.table.to_str().expect("a name of ours"))
+    }
+
     fn look_up(&self) -> Known {
-        let table = self.table.to_str().expect("a name of ours");
-        let shape = shape::of(table);
+        let shape = self.shape();
+        let table = shape.table;
         let names: Vec<Option<&str>> = shape.columns.iter().map(|(name, _)| Some(*name)).collect();
         let types: Vec<pg_sys::Oid> = shape.columns.iter().map(|(_, of)| *of).collect();
         let args = [

@@ -39,6 +39,7 @@ pub mod locked;
 pub mod lookup;
 pub mod partition;
 mod plain_partition;
+mod plain_table;
 pub mod plan;
 mod planner;
 pub mod record;

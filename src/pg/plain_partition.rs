@@ -2,11 +2,10 @@
 //! decision, and at midnight.
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::SysCacheIdentifier::{INDEXRELID, RELOID, RULERELNAME};
+use pgrx::pg_sys::SysCacheIdentifier::{INDEXRELID, RELOID};
 
-use super::catalog::relation;
 use super::clock::DAY;
-use super::record::{attribute, is_named};
+use super::plain_table::{ON_INSERT, begins_with, heeds_nothing, indexes, is_heap};
 
 // Of the server, which pgrx does not declare (`catalog/partition.h`, `catalog/pg_inherits.h`; the
 // same since version 14).
@@ -15,26 +14,14 @@ unsafe extern "C-unwind" {
     fn PartitionHasPendingDetach(partition: pg_sys::Oid) -> bool;
 }
 
-/// The column `ev_type` of pg_rewrite, and what it says of a rule on INSERT.
-const EV_TYPE: i16 = 4;
-const ON_INSERT: u8 = b'3';
-
-/// A table, the partition of a day, and its primary key.
-pub(super) struct PlainPartition {
-    pub table: pg_sys::Oid,
-    pub partition: pg_sys::Oid,
-    pub primary_key: pg_sys::Oid,
-}
-
-/// The partition of the day that begins then, with that name; None where anything is not as the extension made it, or
-/// cannot be told from the catalog's caches. `daily.sql` says the same as a statement, and gives the reasons.
-pub(super) fn find(
-    table: &str,
-    partition: &str,
+/// The primary key of the partition of a table for the day that begins then; None where anything is not as the extension
+/// made it, or cannot be told from the catalog's caches. `daily.sql` says the same as a statement, and gives the reasons.
+pub(super) fn primary_key_of_plain(
+    partition: pg_sys::Oid,
+    table: pg_sys::Oid,
     day: i64,
     key: &[(&str, pg_sys::Oid); 3],
-) -> Option<PlainPartition> {
-    let (table, partition) = (relation(table)?, relation(partition)?);
+) -> Option<pg_sys::Oid> {
     // SAFETY: within a transaction; the relation is open, under a lock that is kept until the transaction ends, while
     // what it points to is looked at.
     unsafe {
@@ -42,14 +29,10 @@ pub(super) fn find(
         if opened.is_null() {
             return None;
         }
-        let is_plain = is_plain_table(opened, table, day) && has_key(opened, key);
-        let primary_key = is_plain.then(|| primary_key_of_plain(opened)).flatten();
+        let is_plain = is_plain_table(opened, table, day) && begins_with(opened, key);
+        let primary_key = is_plain.then(|| primary_key(opened)).flatten();
         pg_sys::table_close(opened, pg_sys::NoLock as i32);
-        primary_key.map(|primary_key| PlainPartition {
-            table,
-            partition,
-            primary_key,
-        })
+        primary_key
     }
 }
 
@@ -61,11 +44,10 @@ unsafe fn is_plain_table(partition: pg_sys::Relation, table: pg_sys::Oid, day: i
     // SAFETY: the caller's promise; a tuple of a cache is looked at before it is released.
     unsafe {
         let class = &*(*partition).rd_rel;
-        if class.relkind != pg_sys::RELKIND_RELATION as i8
+        if !is_heap(class)
             || class.relpersistence != pg_sys::RELPERSISTENCE_PERMANENT as i8
-            || class.relam != pg_sys::HEAP_TABLE_AM_OID
             || !class.relispartition
-            || !heeds_nothing(class)
+            || !heeds_nothing(class, &[ON_INSERT])
         {
             return false;
         }
@@ -73,42 +55,13 @@ unsafe fn is_plain_table(partition: pg_sys::Relation, table: pg_sys::Oid, day: i
         if parent.is_null() {
             return false;
         }
-        let is_parent_plain = heeds_nothing(&*pg_sys::GETSTRUCT(parent).cast());
+        let is_parent_plain = heeds_nothing(&*pg_sys::GETSTRUCT(parent).cast(), &[ON_INSERT]);
         pg_sys::ReleaseSysCache(parent);
         let oid = (*partition).rd_id;
         is_parent_plain
             && get_partition_parent(oid, true) == table
             && !PartitionHasPendingDetach(oid)
             && bounds(oid) == Some((day, day + DAY))
-    }
-}
-
-/// Whether a table has nothing that only the executor would heed when a row is added.
-///
-/// # Safety
-/// Within a transaction.
-unsafe fn heeds_nothing(class: &pg_sys::FormData_pg_class) -> bool {
-    let is_plain = !class.relhastriggers && !class.relrowsecurity && class.relchecks == 0;
-    // SAFETY: the caller's promise.
-    is_plain && (!class.relhasrules || !unsafe { has_rule_on_insert(class.oid) })
-}
-
-/// # Safety
-/// Within a transaction.
-unsafe fn has_rule_on_insert(table: pg_sys::Oid) -> bool {
-    let none = pg_sys::Datum::from(0);
-    // SAFETY: the caller's promise; the rows of the list are looked at before it is released.
-    unsafe {
-        let list = pg_sys::SearchSysCacheList(RULERELNAME as i32, 1, table.into(), none, none);
-        let rules = (*list).members.as_slice((*list).n_members as usize);
-        let is_on_insert = rules.iter().any(|&rule| {
-            let mut is_null = true;
-            let rule = &raw mut (*rule).tuple;
-            let event = pg_sys::SysCacheGetAttr(RULERELNAME as i32, rule, EV_TYPE, &mut is_null);
-            event.value() as u8 == ON_INSERT
-        });
-        pg_sys::ReleaseCatCacheList(list);
-        is_on_insert
     }
 }
 
@@ -166,38 +119,15 @@ unsafe fn moment(list: *mut pg_sys::List) -> Option<i64> {
     }
 }
 
-/// Whether the first columns are those.
-///
-/// # Safety
-/// The relation must be open.
-unsafe fn has_key(partition: pg_sys::Relation, key: &[(&str, pg_sys::Oid); 3]) -> bool {
-    // SAFETY: the caller's promise; the shape has that many columns.
-    unsafe {
-        let shape = (*partition).rd_att;
-        (*shape).natts as usize >= key.len()
-            && key.iter().enumerate().all(|(i, (name, kind))| {
-                let attribute = attribute(shape, i);
-                attribute.atttypid == *kind && is_named(attribute, name)
-            })
-    }
-}
-
 /// The primary key on the first three columns, if there is one, and no index of the partition asks for the executor.
 ///
 /// # Safety
 /// The relation must be open.
-unsafe fn primary_key_of_plain(partition: pg_sys::Relation) -> Option<pg_sys::Oid> {
+unsafe fn primary_key(partition: pg_sys::Relation) -> Option<pg_sys::Oid> {
     let mut primary_key = None;
     // SAFETY: the caller's promise; a tuple of a cache is looked at before it is released.
     unsafe {
-        let indexes = pg_sys::RelationGetIndexList(partition);
-        let count = if indexes.is_null() {
-            0
-        } else {
-            (*indexes).length
-        };
-        for i in 0..count {
-            let oid = pg_sys::list_nth_oid(indexes, i);
+        for oid in indexes(partition) {
             let tuple = pg_sys::SearchSysCache1(INDEXRELID as i32, oid.into());
             if tuple.is_null() {
                 return None;

@@ -17,7 +17,7 @@ use super::staging::add_staged;
 use crate::caps::count_stripes;
 use crate::error::Error;
 use crate::govern::switches::Switches;
-use crate::pg::catalog::table;
+use crate::pg::catalog::{has_no_page, has_value, table};
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Session, Statement, clock, datum};
@@ -67,13 +67,17 @@ impl InForce {
                         published_in: row.must::<i64>(2) as u32,
                         published_at: row.timestamp(3).unwrap_or(0),
                     },
-                    snapshot: row.timestamp(4),
-                    has_switches: row.must(5),
-                    has_staged: row.must(6),
+                    snapshot: None,
+                    has_switches: !has_no_page("switch_change"),
+                    has_staged: has_value("feature_slot", c"staged_at"),
                 })
             })
         });
-        found.ok_or(Error::NothingPublished)
+        let mut found = found.ok_or(Error::NothingPublished)?;
+        if !has_no_page("entity_snapshot") {
+            found.snapshot = entity_snapshot::newest();
+        }
+        Ok(found)
     }
 }
 

@@ -195,17 +195,18 @@ impl Database {
         client.batch_execute(SETTLE).context("settle.sql failed")
     }
 
-    /// Fails if more than a few in a hundred thousand decisions were fallbacks, for a machine that stood still while a
-    /// row was locked: more would be no fair comparison.
-    pub fn check_traces(&self, server: &Server) -> Result<()> {
+    /// How many decisions were fallbacks, if any: hundreds of sessions on few processors take some beyond their envelope,
+    /// and so does a machine that stands still. Fails if they are more than one in a hundred: that would be no fair
+    /// comparison.
+    pub fn check_traces(&self, server: &Server) -> Result<Option<String>> {
         let sql = "SELECT count(reason), count(*) FROM decide.trace";
         let row = server.connect(&self.name)?.query_one(sql, &[])?;
         let (found, all): (i64, i64) = (row.get(0), row.get(1));
         ensure!(
-            found <= all / 20_000,
+            found <= all / 100,
             "{found} of {all} decisions were fallbacks"
         );
-        Ok(())
+        Ok((found > 0).then(|| format!("{found} of {all} decisions were fallbacks")))
     }
 
     /// The bytes of one trace row of each kind, all for 100 candidates.

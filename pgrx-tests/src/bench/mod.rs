@@ -159,7 +159,10 @@ fn measure(
         }
     }
     for database in set.databases() {
-        database.check_traces(bench.server)?;
+        let note = database.check_traces(bench.server)?;
+        results
+            .notes
+            .extend(note.map(|note| format!("{}: {note}", set.title)));
     }
     Ok(())
 }

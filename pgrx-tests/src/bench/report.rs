@@ -45,6 +45,9 @@ pub fn print(results: &Results) {
         );
     }
     println!("{}", results.machine);
+    for note in &results.notes {
+        println!("{note}");
+    }
     println!("\nGoals");
     for goal in goals(results) {
         println!("  {goal}");

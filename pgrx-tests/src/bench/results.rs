@@ -70,6 +70,8 @@ pub struct Results {
     pub settings: Vec<(String, String)>,
     /// The state of the machine meanwhile.
     pub machine: String,
+    /// What else is to be known of sets.
+    pub notes: Vec<String>,
     pub rounds: u32,
     pub seconds: u32,
     /// Bytes of a trace row, by who wrote it.
@@ -119,6 +121,7 @@ impl Results {
                 .map(|row| (row.get(0), row.get(1)))
                 .collect(),
             machine: String::new(),
+            notes: Vec::new(),
             rounds,
             seconds,
             trace_bytes: Vec::new(),
