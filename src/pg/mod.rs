@@ -38,6 +38,7 @@ pub mod lock_timeout;
 pub mod locked;
 pub mod lookup;
 pub mod partition;
+pub mod numbered;
 mod plain_partition;
 mod plain_table;
 pub mod plan;

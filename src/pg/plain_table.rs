@@ -34,6 +34,19 @@ pub(super) fn primary_key_of_plain(table: pg_sys::Oid, shape: &Shape) -> Option<
     }
 }
 
+/// The primary key of a table whose rows are found by one bigint, its first column, without the executor.
+///
+/// # Safety
+/// The relation must be open.
+pub(super) unsafe fn readable_by_number(relation: pg_sys::Relation) -> Option<pg_sys::Oid> {
+    // SAFETY: the caller's promise; a table has a column.
+    unsafe {
+        let is_readable = is_heap(&*(*relation).rd_rel)
+            && attribute((*relation).rd_att, 0).atttypid == pg_sys::INT8OID;
+        is_readable.then(|| primary_key(relation, 1)).flatten()
+    }
+}
+
 /// Whether it is a table with rows of its own, stored as usual.
 pub(super) fn is_heap(class: &pg_sys::FormData_pg_class) -> bool {
     class.relkind == pg_sys::RELKIND_RELATION as i8 && class.relam == pg_sys::HEAP_TABLE_AM_OID

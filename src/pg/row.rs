@@ -129,6 +129,12 @@ impl TableRow<'_> {
         unsafe { (*self.tuple()).t_self }
     }
 
+    /// The transaction that has written that version.
+    pub fn written_in(&self) -> u32 {
+        // SAFETY: the tuple is alive.
+        unsafe { (*(*self.tuple()).t_data).t_choice.t_heap.t_xmin.into() }
+    }
+
     /// Whether this transaction has written that version.
     pub(super) fn is_own(&self) -> bool {
         // SAFETY: the tuple is alive; the number in its header does not change.

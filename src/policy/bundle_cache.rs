@@ -20,7 +20,7 @@ use crate::govern::switches::Switches;
 use crate::pg::catalog::{has_no_page, has_value, table};
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Session, Statement, clock, datum};
+use crate::pg::{Session, Statement, clock, datum, numbered};
 
 thread_local! {
     static LIVE: RefCell<Option<LiveBundle>> = const { RefCell::new(None) };
@@ -58,27 +58,41 @@ struct InForce {
 
 impl InForce {
     fn read() -> Result<InForce, Error> {
-        let mut found = None;
-        IN_FORCE.with(|statement| {
-            statement.read(&[], |row| {
-                found = Some(InForce {
-                    key: BundleKey {
-                        number: row.must(1),
-                        published_in: row.must::<i64>(2) as u32,
-                        published_at: row.timestamp(3).unwrap_or(0),
-                    },
-                    snapshot: None,
-                    has_switches: !has_no_page("switch_change"),
-                    has_staged: has_value("feature_slot", c"staged_at"),
-                })
-            })
-        });
-        let mut found = found.ok_or(Error::NothingPublished)?;
-        if !has_no_page("entity_snapshot") {
-            found.snapshot = entity_snapshot::newest();
-        }
-        Ok(found)
+        let key = newest_key().or_else(newest_key_by_statement);
+        Ok(InForce {
+            key: key.ok_or(Error::NothingPublished)?,
+            snapshot: match has_no_page("entity_snapshot") {
+                true => None,
+                false => entity_snapshot::newest(),
+            },
+            has_switches: !has_no_page("switch_change"),
+            has_staged: has_value("feature_slot", c"staged_at"),
+        })
     }
+}
+
+/// The bundle that was published last, without a statement where the tables are as they were made.
+fn newest_key() -> Option<BundleKey> {
+    let number = numbered::newest("publication", [c"bundle"], |row, [bundle]| row.must(bundle))?;
+    numbered::by_number("bundle", [c"published_at"], number, |row, [at]| BundleKey {
+        number,
+        published_in: row.written_in(),
+        published_at: row.timestamp(at).unwrap_or(0),
+    })
+}
+
+fn newest_key_by_statement() -> Option<BundleKey> {
+    let mut found = None;
+    IN_FORCE.with(|statement| {
+        statement.read(&[], |row| {
+            found = Some(BundleKey {
+                number: row.must(1),
+                published_in: row.must::<i64>(2) as u32,
+                published_at: row.timestamp(3).unwrap_or(0),
+            })
+        })
+    });
+    found
 }
 
 /// A bundle, and the change count at which it was read.
