@@ -1,4 +1,4 @@
-//! The number of this build: images that another build has written are not read.
+//! The number of this build, since images that another build has written are not read; and how the library is linked.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,6 +14,10 @@ fn main() {
         .unwrap_or_default()
         .hash(&mut hasher);
     println!("cargo::rustc-env=PG_DECIDE_BUILD={:016x}", hasher.finish());
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system != "macos") {
+        // The names of SQL objects are in a section that no code refers to.
+        println!("cargo::rustc-link-arg-cdylib=-Wl,--no-gc-sections");
+    }
 }
 
 /// Adds a file, or the files of a directory in the order of their names.

@@ -18,9 +18,9 @@ pub enum Target {
 }
 
 impl Target {
-    /// The versions that the product is tested on.
+    /// The versions that the product runs on.
     pub fn all() -> Vec<Self> {
-        vec![Self::Private(15), Self::Private(18)]
+        (15..=18).map(Self::Private).collect()
     }
 
     /// The user's own server, whatever folder we are called from.

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -109,6 +109,14 @@ pub fn step(command: &mut Command, what: &str) -> Result<()> {
     Ok(())
 }
 
+/// The spinners of all threads, one below the other.
+static SPINNERS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Prints a line, or several, above the spinners.
+pub fn print(text: &str) {
+    SPINNERS.suspend(|| println!("{text}"));
+}
+
 /// A spinner with elapsed time; where there is no terminal, one plain line instead.
 pub fn spinner(what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
@@ -117,9 +125,9 @@ pub fn spinner(what: &str) -> ProgressBar {
     }
     let style = ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg:.dim}")
         .expect("the template is well formed");
-    let bar = ProgressBar::new_spinner()
-        .with_style(style)
-        .with_prefix(what.to_owned());
+    let bar = SPINNERS.add(ProgressBar::new_spinner());
+    bar.set_style(style);
+    bar.set_prefix(what.to_owned());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }
@@ -162,10 +170,10 @@ fn forward(stream: Option<impl Read + Send + 'static>, sender: mpsc::Sender<Stri
 fn name_of(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-    // Behind `setpriv … --` stands the program that matters.
+    // Behind `setpriv … --` or `nice … --` stands the program that matters.
     let own = words
         .iter()
         .position(|word| word == "--")
-        .filter(|_| words[0] == "setpriv");
+        .filter(|_| ["setpriv", "nice"].contains(&&*words[0]));
     words[own.map_or(0, |at| at + 1)].to_string()
 }

@@ -9,11 +9,11 @@ use crate::demo::data;
 use crate::temporary::Database;
 use crate::workspace::Workspace;
 
-/// A block of a document: its first line, its SQL, and whether it is shown for its error.
-struct Block {
-    line: usize,
-    sql: String,
-    fails: bool,
+/// A block of a document: the line before it, what follows its opening mark, and what is in it.
+pub struct Block<'text> {
+    pub line: usize,
+    pub language: &'text str,
+    pub body: String,
 }
 
 /// The README's first steps run as they stand.
@@ -46,6 +46,14 @@ pub fn pages_and_batches_run(database: &Database) -> Result<()> {
 /// What privacy shows runs by itself.
 pub fn privacy_runs(database: &Database) -> Result<()> {
     run(database, "docs/privacy.md")
+}
+
+/// What users shows runs by itself.
+pub fn users_run(database: &Database) -> Result<()> {
+    run(database, "docs/users.md")?;
+    let mut client = database.connect()?;
+    client.batch_execute("DROP OWNED BY login_service; DROP ROLE login_service")?;
+    Ok(())
 }
 
 /// What evaluation shows runs by itself.
@@ -91,10 +99,11 @@ pub fn plain(text: &str) -> String {
 }
 
 /// Runs a document in one session; a block that fails, or one that should and does not, is named.
-fn run(database: &Database, document: &str) -> Result<()> {
+pub fn run(database: &Database, document: &str) -> Result<()> {
     let workspace = Workspace::find()?;
     let text = fs::read_to_string(workspace.root().join(document))?;
-    let blocks = blocks(&text)?;
+    let mut blocks = blocks(&text)?;
+    blocks.retain(|block| matches!(block.language, SQL | FAILING_SQL));
     ensure!(!blocks.is_empty(), "{document} shows no SQL");
     let script = database.server.scratch("docs")?.join("document.sql");
     fs::write(&script, as_script(&blocks))?;
@@ -118,8 +127,12 @@ fn run(database: &Database, document: &str) -> Result<()> {
     )
 }
 
-/// The ```sql blocks, and the ```sql error ones.
-fn blocks(text: &str) -> Result<Vec<Block>> {
+const SQL: &str = "sql";
+/// SQL that is shown for its error.
+const FAILING_SQL: &str = "sql error";
+
+/// The blocks of code, in their order.
+pub fn blocks(text: &str) -> Result<Vec<Block<'_>>> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
@@ -134,13 +147,11 @@ fn blocks(text: &str) -> Result<Vec<Block>> {
                 None => bail!("the block at line {} does not end", number + 1),
             }
         }
-        if let "sql" | "sql error" = language {
-            blocks.push(Block {
-                line: number + 1,
-                sql: body,
-                fails: language == "sql error",
-            });
-        }
+        blocks.push(Block {
+            line: number + 1,
+            language,
+            body,
+        });
     }
     Ok(blocks)
 }
@@ -150,18 +161,24 @@ fn as_script(blocks: &[Block]) -> String {
     let mut script = String::new();
     if blocks
         .iter()
-        .any(|block| block.sql.contains("CREATE EXTENSION"))
+        .any(|block| block.body.contains("CREATE EXTENSION"))
     {
         script += "DROP EXTENSION pg_decide;\n";
     }
-    for Block { line, sql, fails } in blocks {
+    for Block {
+        line,
+        language,
+        body,
+    } in blocks
+    {
+        let fails = *language == FAILING_SQL;
         script += &format!("\\echo -- line {line}\n");
         script += match fails {
             false => "\\set ON_ERROR_STOP 1\n",
             true => "\\set ON_ERROR_STOP 0\n",
         };
-        script += sql;
-        if *fails {
+        script += body;
+        if fails {
             script += "\\if :ERROR\n\\else\n\\warn it does not fail\n\\set ON_ERROR_STOP 1\nSELECT 1/0;\n\\endif\n";
         }
     }
@@ -173,14 +190,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_of_sql_are_found_with_their_lines() {
+    fn blocks_are_found_with_their_lines() {
         let text = "a\n```sql\nSELECT 1;\n```\n```sh\nls\n```\n```sql error\nSELECT x;\n```\n";
         let found = blocks(text).unwrap();
-        let seen: Vec<(usize, &str, bool)> = found
+        let seen: Vec<(usize, &str, &str)> = found
             .iter()
-            .map(|b| (b.line, b.sql.trim(), b.fails))
+            .map(|block| (block.line, block.language, block.body.trim()))
             .collect();
-        assert_eq!(seen, [(2, "SELECT 1;", false), (8, "SELECT x;", true)]);
+        let expected = [
+            (2, SQL, "SELECT 1;"),
+            (5, "sh", "ls"),
+            (8, FAILING_SQL, "SELECT x;"),
+        ];
+        assert_eq!(seen, expected);
         assert!(blocks("```sql\nSELECT 1;\n").is_err());
     }
 }

@@ -11,6 +11,7 @@ mod catalog;
 mod columns;
 mod crashes;
 mod docs;
+mod drivers;
 mod entities;
 mod envelope;
 mod evaluation;
@@ -76,6 +77,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("docs/limits_run", docs::limits_run),
     ("docs/pages_and_batches_run", docs::pages_and_batches_run),
     ("docs/privacy_runs", docs::privacy_runs),
+    ("docs/users_run", docs::users_run),
     ("docs/name_every_job", docs::name_every_job),
     (
         "rights/erasure_survives_a_crash",
@@ -90,6 +92,7 @@ pub const ALL: &[(&str, Check)] = &[
         "docs/tutorial_and_operations_run",
         docs::tutorial_and_operations_run,
     ),
+    ("drivers/snippets_run", drivers::snippets_run),
     (
         "fuzz/quarantines_every_bad_event",
         fuzz::quarantines_every_bad_event,

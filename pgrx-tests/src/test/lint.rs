@@ -14,7 +14,7 @@ pub struct Lint {
 }
 
 /// Formatting of everything, lints and tests of this crate and of the arithmetic, lints of the extension for each version.
-pub fn all(ready: &Ready, targets: &[Target]) -> Result<Vec<Lint>> {
+pub fn all(ready: &Ready, targets: &[&Target]) -> Result<Vec<Lint>> {
     let mut lints = vec![
         Lint::new("lint/format", "fmt --all --check"),
         Lint::new(

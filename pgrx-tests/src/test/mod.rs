@@ -1,19 +1,25 @@
-//! `cargo dev test`: every test of the product, in one order, with one count at the end.
+//! `cargo dev test`: every test of the product, with one count at the end.
+//!
+//! cargo builds one thing after the other, since it locks target/. What is built is tested at once, in a thread and on a
+//! server of its version, while cargo goes on with the next version and with the lints: tests mostly wait, and builds
+//! take the processors that they leave.
 
 mod lint;
 mod report;
 mod suite;
 mod unit;
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use crate::checks::{self, Check};
 use crate::extension;
-use crate::install::{Profile, Target};
+use crate::install::{Install, Profile, Target};
 use crate::run::tail;
 use crate::setup::{self, Ready};
 use crate::temporary::{TemporaryServer, log_since};
@@ -23,6 +29,8 @@ use suite::Suite;
 
 /// What the user asked for.
 pub struct Wishes {
+    /// Whether a version was named: then all of its tests run.
+    pub named: bool,
     pub only: Vec<String>,
     pub accept: bool,
     pub list: bool,
@@ -33,16 +41,26 @@ impl Wishes {
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
     }
+
+    /// Whether only the SQL suites run on a version: where none was named, on those between the oldest and the newest.
+    fn only_suites(&self, target: &Target) -> bool {
+        !self.named && ![OLDEST, NEWEST].contains(target)
+    }
 }
 
 /// Runs what is wanted on these servers; the exit code tells whether all passed.
 pub fn run(workspace: &Workspace, targets: &[Target], wishes: &Wishes) -> Result<ExitCode> {
     let ready = setup::ensure(workspace, targets)?;
-    let plans = targets
+    // First what takes longest: all tests of the newest version, and of the oldest one.
+    let (some, mut all): (Vec<&Target>, Vec<&Target>) =
+        targets.iter().rev().partition(|target| wishes.only_suites(target));
+    let checked = all.clone();
+    all.extend(some);
+    let plans = all
         .iter()
         .map(|target| Plan::new(workspace, &ready, target, wishes))
         .collect::<Result<Vec<_>>>()?;
-    let lints: Vec<lint::Lint> = lint::all(&ready, targets)?
+    let lints: Vec<lint::Lint> = lint::all(&ready, &checked)?
         .into_iter()
         .filter(|lint| wishes.wants(&lint.name))
         .collect();
@@ -56,18 +74,27 @@ pub fn run(workspace: &Workspace, targets: &[Target], wishes: &Wishes) -> Result
         upgrades.iter().for_each(|name| println!("{name}"));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut report = Report::default();
-    for lint in &lints {
-        report.record(&lint.name, || lint.run(workspace, ready.tools()));
-    }
-    for plan in &plans {
-        if let Err(error) = plan.run(&mut report, wishes.accept) {
-            report.record(&format!("{}/server", plan.label), || Err(error));
+    let report = Report::default();
+    thread::scope(|scope| {
+        let report = &report;
+        let mut built = Vec::new();
+        for plan in &plans {
+            match plan.build(report) {
+                Ok(Some(build)) => {
+                    built.push((plan.target, build.install.clone()));
+                    scope.spawn(move || plan.run(build, report, wishes.accept));
+                }
+                Ok(None) => {}
+                Err(error) => report.record(&format!("{}/build", plan.label), || Err(error)),
+            }
         }
-    }
-    for name in &upgrades {
-        report.record(name, || upgrade_to_newest(workspace));
-    }
+        for lint in &lints {
+            report.record(&lint.name, || lint.run(workspace, ready.tools()));
+        }
+        for name in &upgrades {
+            report.record(name, || upgrade_to_newest(workspace, &built));
+        }
+    });
     if report.is_empty() {
         bail!("no test has such a name; `cargo dev test --list` names them");
     }
@@ -79,11 +106,21 @@ const UPGRADE: &str = "pg18/upgrade/from_15";
 const OLDEST: Target = Target::Private(15);
 const NEWEST: Target = Target::Private(18);
 
-fn upgrade_to_newest(workspace: &Workspace) -> Result<()> {
+/// Builds what was not built for the tests of its version.
+fn upgrade_to_newest(workspace: &Workspace, built: &[(&Target, Install)]) -> Result<()> {
     let ready = setup::ensure(workspace, &[OLDEST, NEWEST])?;
-    let _locks = [workspace.lock("test-pg15")?, workspace.lock("test-pg18")?];
-    let install = |target| extension::install(workspace, &ready, target, Profile::Dev);
-    let (old, new) = (install(&OLDEST)?, install(&NEWEST)?);
+    let mut locks = Vec::new();
+    let mut install = |target: &Target, name: &str| match built.iter().find(|b| b.0 == target) {
+        Some((_, install)) => Ok(install.clone()),
+        None => {
+            locks.push(workspace.lock(name)?);
+            extension::install(workspace, &ready, target, Profile::Dev)
+        }
+    };
+    let (old, new) = (
+        install(&OLDEST, "test-pg15")?,
+        install(&NEWEST, "test-pg18")?,
+    );
     checks::upgrade::carries_over(&old, &new)
 }
 
@@ -96,6 +133,12 @@ struct Plan<'a> {
     unit: Option<unit::Unit>,
     suites: Vec<Suite>,
     checks: Vec<(String, Check)>,
+}
+
+/// An installation with the extension in it, which nobody replaces as long as this is there.
+struct Build {
+    install: Install,
+    _lock: File,
 }
 
 impl<'a> Plan<'a> {
@@ -111,12 +154,13 @@ impl<'a> Plan<'a> {
             .into_iter()
             .filter(|suite| wishes.wants(&suite.name))
             .collect();
+        let whole = !wishes.only_suites(target);
         let checks = checks::ALL
             .iter()
             .map(|(name, check)| (format!("{label}/checks/{name}"), *check))
-            .filter(|(name, _)| wishes.wants(name))
+            .filter(|(name, _)| whole && wishes.wants(name))
             .collect();
-        let unit = unit::Unit::wanted(&label, &wishes.only);
+        let unit = unit::Unit::wanted(&label, &wishes.only).filter(|_| whole);
         Ok(Self {
             workspace,
             ready,
@@ -138,19 +182,26 @@ impl<'a> Plan<'a> {
             .for_each(|name| println!("{name}"));
     }
 
-    /// Runs them: first those that bring their own server, then the others on one of ours.
-    fn run(&self, report: &mut Report, accept: bool) -> Result<()> {
-        // The next run would replace the extension below our server.
+    /// Runs the tests that are built into the extension, then builds it as it is shipped, if there are tests for that.
+    fn build(&self, report: &Report) -> Result<Option<Build>> {
         let _lock = self.workspace.lock(&format!("test-{}", self.label))?;
         if let Some(unit) = &self.unit {
             let install = self.ready.install(self.target, Profile::Dev)?;
             unit.run(self.workspace, self.ready.tools(), install, report)?;
         }
         if self.suites.is_empty() && self.checks.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let install = extension::install(self.workspace, self.ready, self.target, Profile::Dev)?;
-        let server = TemporaryServer::start(&install)?;
+        Ok(Some(Build { install, _lock }))
+    }
+
+    /// Runs all others, one after the other, on a server of ours.
+    fn run(&self, build: Build, report: &Report, accept: bool) {
+        let server = match TemporaryServer::start(&build.install) {
+            Ok(server) => server,
+            Err(error) => return report.record(&format!("{}/server", self.label), || Err(error)),
+        };
         for suite in &self.suites {
             report.record(&suite.name, || suite.run(&server, accept));
         }
@@ -161,7 +212,6 @@ impl<'a> Plan<'a> {
             let name = format!("{}/no_deadlock", self.label);
             report.record(&name, || no_deadlock(&server));
         }
-        Ok(())
     }
 }
 

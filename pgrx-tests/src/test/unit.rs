@@ -41,7 +41,7 @@ impl Unit {
         workspace: &Workspace,
         tools: &Tools,
         install: &Install,
-        report: &mut Report,
+        report: &Report,
     ) -> Result<()> {
         let folder = temporary_folder()?;
         let _cleanup = Cleanup::new({
@@ -81,7 +81,7 @@ impl Unit {
             if failed.is_empty() {
                 report.fail(&self.name, watched.elapsed, &why);
             } else {
-                println!("{why}");
+                run::print(&why);
             }
         }
         Ok(())
