@@ -180,6 +180,33 @@ $$;
 COMMENT ON FUNCTION decide.key_to_check() IS
   'Looks for rows under an older key that was not looked for within the hour; its number if there are none, so that it can go';
 
+CREATE FUNCTION decide.repoint_moved(key_number integer, after uuid) RETURNS TABLE (last uuid, changed bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
+AS $$
+DECLARE
+  page CONSTANT uuid[] := ARRAY(SELECT s.user_key FROM decide.user_state AS s WHERE s.user_key > after ORDER BY s.user_key LIMIT 10000);
+  more bigint;
+BEGIN
+  changed := 0;
+  -- as many steps as users may be merged into one
+  FOR step IN 1..64 LOOP
+    UPDATE decide.user_state AS s SET merged_into = o.merged_into
+      FROM decide.user_state AS o
+     WHERE s.user_key = ANY (page) AND decide.key_number(s.user_key) <> repoint_moved.key_number AND decide.key_number(s.merged_into) = repoint_moved.key_number
+       AND o.user_key = s.merged_into AND o.merged_into IS NOT NULL;
+    GET DIAGNOSTICS more = ROW_COUNT;
+    EXIT WHEN more = 0;
+    changed := changed + more;
+  END LOOP;
+  last := (SELECT max(p::text)::uuid FROM unnest(page) AS p);
+  RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION decide.repoint_moved(integer, uuid) IS
+  'Has rows of users who were merged into one of an older key lead to the newest key, of 10,000 users behind that one; answers the last of these, and how many were changed';
+
 CREATE FUNCTION decide.forget_moved(key_number integer, after uuid) RETURNS uuid
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

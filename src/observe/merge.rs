@@ -115,7 +115,8 @@ pub fn move_person(old: Uuid, newest: Uuid) -> Result<bool, Error> {
         let (row, locked) = UserRow::lock_free(key)?;
         Some(Party { key, row, locked }).filter(|party| party.row.merged_into.is_none())
     };
-    let locked = match from < into {
+    // The row that is there first: nobody is waited for, and none must be made for who is not moved.
+    let locked = match living == old {
         true => lock(from).and_then(|from| Some((from, lock(into)?))),
         false => lock(into).and_then(|into| Some((lock(from)?, into))),
     };

@@ -24,6 +24,8 @@ thread_local! {
     static MOVED: Statement = const { Statement::new(
         "SELECT decide.move_rows($1, $2)", &[UUIDOID, UUIDOID]) };
     static TO_CHECK: Statement = const { Statement::new("SELECT decide.key_to_check()", &[]) };
+    static REPOINT: Statement = const { Statement::new(
+        "SELECT r.last, r.changed FROM decide.repoint_moved($1, $2) AS r", &[INT4OID, UUIDOID]) };
     static FORGET: Statement = const { Statement::new(
         "SELECT decide.forget_moved($1, $2)", &[INT4OID, UUIDOID]) };
     static RETIRE: Statement = const { Statement::new(
@@ -44,6 +46,8 @@ enum Next {
     Settle,
     Move,
     Check,
+    /// Has rows lead to newer keys that lead to a user who has moved from that key, behind that user; and how many did.
+    Repoint(i32, Uuid, i64),
     /// Deletes rows of users who have moved from that key, behind that user.
     Forget(i32, Uuid),
 }
@@ -72,11 +76,10 @@ impl Pass {
                 if pseudonym::keys().map_or(true, |keys| keys.older().is_empty()) {
                     return Ok(Step::last(0));
                 }
-                let made = settle();
-                if made == i64::from(MOST_MADE) {
+                if settle() == i64::from(MOST_MADE) {
                     self.next = Next::Settle;
                 }
-                Ok(Step::with_more(made))
+                Ok(Step::with_more(0))
             }
             Next::Move => self.move_some(),
             Next::Check => {
@@ -84,11 +87,27 @@ impl Pass {
                 TO_CHECK.with(|statement| statement.write(&[], |row| key = row.get::<i32>(1)));
                 Ok(match key {
                     Some(key) => {
-                        self.next = Next::Forget(key, Uuid::nil());
+                        self.next = Next::Repoint(key, Uuid::nil(), 0);
                         Step::with_more(0)
                     }
                     None => self.last(0),
                 })
+            }
+            Next::Repoint(key, after, before) => {
+                let (mut last, mut changed) = (None, 0);
+                let args = [datum::int4(key), datum::uuid(after)];
+                REPOINT.with(|statement| {
+                    statement.write(&args, |row| {
+                        (last, changed) = (row.uuid(1), row.must::<i64>(2))
+                    })
+                });
+                self.next = match last {
+                    Some(last) => Next::Repoint(key, last, before + changed),
+                    // Somebody may be on the way along what was changed just now: the next check goes on.
+                    None if before > 0 => return Ok(self.last(0)),
+                    None => Next::Forget(key, Uuid::nil()),
+                };
+                Ok(Step::with_more(0))
             }
             Next::Forget(key, after) => {
                 let mut last = None;

@@ -1,8 +1,8 @@
 -- A new key of the pseudonyms: new persons are under it at once, those who are known are found under the old one, and moved.
 SET timezone = 'UTC';
 INSERT INTO decide.purpose (purpose, consent) VALUES ('ads', 'opt-in'), ('relevance', 'opt-out');
-INSERT INTO decide.surface (surface, fallback_action) VALUES ('home', 'nothing');
-INSERT INTO decide.action (action, surfaces) VALUES ('nothing', '{none}'), ('a', '{home}');
+INSERT INTO decide.surface (surface, fallback_action) VALUES ('home', 'nothing'), ('elsewhere', 'nothing');
+INSERT INTO decide.action (action, surfaces) VALUES ('nothing', '{elsewhere}'), ('a', '{home}');
 INSERT INTO decide.feature (feature, event_type, aggregate, purpose) VALUES ('clicks', 'click', 'decayed_count', 'relevance');
 INSERT INTO decide.cap (cap, surface, per, max_count) VALUES ('thrice', 'home', 'user', 3);
 INSERT INTO decide.policy (policy, surface, selection) VALUES ('home', 'home', 'uniform');
@@ -128,6 +128,11 @@ SELECT decide.run_job('erasure');
 UPDATE decide.secret SET checked_at = NULL;
 SELECT decide.run_job('pseudonyms');
 SELECT number, is_newest, settled FROM decide.pseudonym_key ORDER BY number;
+-- those that led to a user who has moved lead to the new key first
+UPDATE decide.secret SET checked_at = NULL;
+SELECT decide.run_job('pseudonyms');
+SELECT number, is_newest, settled FROM decide.pseudonym_key ORDER BY number;
+SELECT clicks('visitor'), under('visitor');
 SELECT count(*) FROM decide.user_state WHERE decide.key_number(user_key) <> 1 OR decide.key_number(merged_into) <> 1;
 SELECT under('maria'), clicks('maria'), clicks('bob'), under('idle'), clicks('idle');
 SELECT action, reason FROM decide('maria', 'home');

@@ -374,7 +374,7 @@ fn write(client: &mut Client, file: &str, lines: &[&str], mode: &str) -> Result<
     ))?;
     let rows: Vec<String> = lines.iter().map(|line| format!("('{line}')")).collect();
     let rows = match rows.is_empty() {
-        true => "SELECT ''".to_owned(),
+        true => "SELECT '# nothing'".to_owned(),
         false => format!("VALUES {}", rows.join(", ")),
     };
     client.batch_execute(&format!(
