@@ -141,14 +141,28 @@ COMMENT ON COLUMN decide.policy_warning.warning IS 'Why it has no effect';
 COMMENT ON COLUMN decide.policy_warning.bundle IS 'Bundle in force';
 
 CREATE TABLE decide.secret (
-  secret text PRIMARY KEY,
-  key bytea NOT NULL,
-  created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+  number smallint PRIMARY KEY CHECK (number BETWEEN 0 AND 15),
+  key bytea,
+  fingerprint uuid,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  created_by text NOT NULL DEFAULT SESSION_USER,
+  acting_as text NOT NULL DEFAULT CURRENT_USER,
+  settled boolean NOT NULL DEFAULT true,
+  open_transactions text[],
+  checked_at timestamptz,
+  kept_in text
 );
-COMMENT ON TABLE decide.secret IS 'The key of the pseudonyms; granted to nobody';
-COMMENT ON COLUMN decide.secret.secret IS 'What it is for: user_key';
-COMMENT ON COLUMN decide.secret.key IS '32 random bytes';
-COMMENT ON COLUMN decide.secret.created_at IS 'When it was drawn: at the first publish';
+COMMENT ON TABLE decide.secret IS 'The living keys of the pseudonyms; granted to nobody';
+COMMENT ON COLUMN decide.secret.number IS 'Number, which the pseudonyms that it makes have in them';
+COMMENT ON COLUMN decide.secret.key IS '32 random bytes (null: the key is outside of the database)';
+COMMENT ON COLUMN decide.secret.fingerprint IS 'What a key outside of the database is recognized by: a hash under it (null: the key is here)';
+COMMENT ON COLUMN decide.secret.created_at IS 'When it was drawn: at the first publish, or by decide.rotate_pseudonyms; the newest makes the pseudonyms of new persons';
+COMMENT ON COLUMN decide.secret.created_by IS 'Who did that (the session''s user)';
+COMMENT ON COLUMN decide.secret.acting_as IS 'Role with whose rights';
+COMMENT ON COLUMN decide.secret.settled IS 'Whether no transaction is open any more that may not have known it';
+COMMENT ON COLUMN decide.secret.open_transactions IS 'Transactions that were open when the job "pseudonyms" has first seen it';
+COMMENT ON COLUMN decide.secret.checked_at IS 'When the job has last looked for rows under it, once there was a newer one';
+COMMENT ON COLUMN decide.secret.kept_in IS 'Table in which there were some then, the first that was found';
 
 CREATE VIEW decide.bundle_history AS
 SELECT p.publication, p.at, p.by, p.acting_as, p.kind, p.bundle, p.note,

@@ -331,6 +331,8 @@ BEGIN
          finished_at = CASE WHEN r.held = 0 THEN clock_timestamp() END
    WHERE r.erasure IN (SELECT e.erasure FROM decide.erasing AS e WHERE e.pass = finish_erasure.pass)
      AND NOT EXISTS (SELECT FROM decide.erasing AS o WHERE o.erasure = r.erasure AND o.pass IS DISTINCT FROM finish_erasure.pass);
+  -- Notes of transactions that were open when the person was erased.
+  DELETE FROM decide.pseudonym_move AS m USING decide.erasing AS e WHERE e.pass = finish_erasure.pass AND m.old_key = e.user_key;
   DELETE FROM decide.erasing AS e WHERE e.pass = finish_erasure.pass;
   GET DIAGNOSTICS finished = ROW_COUNT;
   DELETE FROM decide.erasure_part AS d WHERE d.pass = finish_erasure.pass;

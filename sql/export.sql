@@ -13,13 +13,11 @@ AS $$
   ), person AS MATERIALIZED (
     SELECT l.user_key FROM living AS l ORDER BY l.step DESC LIMIT 1
   ), all_of_them AS MATERIALIZED (
-    -- with all who were merged into them
-    SELECT ARRAY(SELECT p.user_key FROM person AS p
-                  UNION
-                 SELECT m.user_key FROM person AS p JOIN decide.user_state AS s ON s.user_key = p.user_key CROSS JOIN LATERAL unnest(s.merged_from) AS m (user_key)) AS user_keys
+    -- under every living key, with all who were merged into them
+    SELECT decide.user_keys(export_person.user_id) AS user_keys
   ), erased AS MATERIALIZED (
     -- the past of a person who was erased and has come back
-    SELECT max(e.erased_at) AS erased_at FROM decide.erasing AS e WHERE e.user_key = (SELECT p.user_key FROM person AS p)
+    SELECT max(e.erased_at) AS erased_at FROM decide.erasing AS e WHERE e.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[])
   )
   SELECT jsonb_build_object(
     'user_key', (SELECT p.user_key FROM person AS p),

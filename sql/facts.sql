@@ -38,7 +38,7 @@ CREATE TABLE decide.user_merge (
   duplicates bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX ON decide.user_merge (merged_into);
-COMMENT ON TABLE decide.user_merge IS 'Users who were merged into others by decide.merge_users';
+COMMENT ON TABLE decide.user_merge IS 'Users who were merged into others by decide.merge_users, or moved to a newer key';
 COMMENT ON COLUMN decide.user_merge.user_key IS 'Pseudonym of the user who was merged';
 COMMENT ON COLUMN decide.user_merge.merged_into IS 'Pseudonym of the user into whom';
 COMMENT ON COLUMN decide.user_merge.merged_at IS 'When';

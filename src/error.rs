@@ -43,6 +43,8 @@ pub enum Error {
         most: usize,
     },
     NothingPublished,
+    /// A key of the pseudonyms that is outside of the database cannot be had, and why.
+    NoKey(String),
     /// A model has no such version.
     UnknownVersion(String, i32),
     Faults(Vec<Fault>),
@@ -217,6 +219,14 @@ impl Error {
                 None,
                 hint(
                     "Fill decide.surface, decide.action and decide.policy, then SELECT decide.publish('first').",
+                ),
+            ),
+            Error::NoKey(why) => (
+                ERRCODE_CONFIG_FILE_ERROR,
+                "the key of the pseudonyms cannot be had".into(),
+                Some(why.clone()),
+                hint(
+                    "Without it nobody is known. Have pg_decide.key_file or pg_decide.key_command give all keys that decide.pseudonym_key lists as outside, then reload the server.",
                 ),
             ),
             Error::UnknownVersion(model, version) => (

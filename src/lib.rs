@@ -98,9 +98,14 @@ extension_sql_file!(
     requires = ["adjust"]
 );
 extension_sql_file!(
+    "../sql/pseudonyms.sql",
+    name = "pseudonyms",
+    requires = ["requests"]
+);
+extension_sql_file!(
     "../sql/envelope.sql",
     name = "envelope",
-    requires = ["requests"]
+    requires = ["pseudonyms"]
 );
 extension_sql_file!(
     "../sql/health.sql",

@@ -30,6 +30,9 @@ static BREAKER_SESSIONS: GucSetting<i32> = GucSetting::<i32>::new(2);
 static BREAKER_PAUSE: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static MAX_CONCURRENT_DECISIONS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static KEY_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static KEY_COMMAND_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5_000);
 static WORKER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
 /// Defines them all and reserves the prefix. Once per process, from `_PG_init`.
@@ -180,7 +183,43 @@ pub fn init() {
         GucFlags::UNIT_MS,
     );
     envelope();
+    keys();
     crate::pg::session::reserve_settings(c"pg_decide");
+}
+
+/// Settings of keys outside of the database.
+fn keys() {
+    for (name, what, setting) in [
+        (
+            c"pg_decide.key_file",
+            c"File that has the keys of the pseudonyms, one a line, the newest first.",
+            &KEY_FILE,
+        ),
+        (
+            c"pg_decide.key_command",
+            c"Command that prints the keys of the pseudonyms, one a line, the newest first; it is used in the place of the file.",
+            &KEY_COMMAND,
+        ),
+    ] {
+        GucRegistry::define_string_guc(
+            name,
+            what,
+            c"Where one of them is set, no key is stored in the database.",
+            setting,
+            GucContext::Sighup,
+            GucFlags::SUPERUSER_ONLY,
+        );
+    }
+    GucRegistry::define_int_guc(
+        c"pg_decide.key_command_timeout",
+        c"Time after which the command that prints the keys of the pseudonyms is killed.",
+        c"",
+        &KEY_COMMAND_TIMEOUT,
+        100,
+        60_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
 }
 
 /// Settings of latency budgets, breakers and concurrency.
@@ -261,6 +300,25 @@ fn envelope() {
         GucContext::Suset,
         GucFlags::default(),
     );
+}
+
+/// The file that has the keys of the pseudonyms.
+pub fn key_file() -> Option<String> {
+    text(&KEY_FILE)
+}
+
+/// The command that prints them.
+pub fn key_command() -> Option<String> {
+    text(&KEY_COMMAND)
+}
+
+fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
+    let text = setting.get()?.into_string().ok()?;
+    (!text.trim().is_empty()).then_some(text)
+}
+
+pub fn key_command_timeout() -> Duration {
+    Duration::from_millis(KEY_COMMAND_TIMEOUT.get() as u64)
 }
 
 pub fn enforce_latency_budget() -> bool {

@@ -12,7 +12,7 @@ use super::{buffers, decide, envelope};
 use crate::error::Error;
 use crate::pg::json::{Field, Json};
 use crate::pg::{Session, clock, session};
-use crate::policy::{self, Bundle, Surface};
+use crate::policy::{self, Bundle, Seen, Surface};
 
 /// Requests that a call has at most: what it locks stays locked until its transaction ends.
 const MOST_REQUESTS: usize = 100_000;
@@ -184,7 +184,7 @@ fn read<'a>(
         Some(Field::Text(id)) => Some(id),
         Some(_) => return Err(Error::BadRequest("has a request_id that is no text")),
     };
-    let visit = Visit::of(user_id.as_deref(), context, now)?;
+    let visit = Visit::of(user_id.as_deref(), context, now, Seen::ToWrite)?;
     let surface = surface_named(bundle, surface)?;
     Ok(Asked {
         number,

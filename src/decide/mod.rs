@@ -42,7 +42,7 @@ use stage::{Stage, Stopwatch};
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::pg::Session;
-use crate::policy::{self, Policy};
+use crate::policy::{self, Policy, Seen};
 
 /// How long the answer to a request with a request_id can be had again, in microseconds.
 pub use repeat::KEPT as REQUESTS_KEPT;
@@ -56,7 +56,11 @@ fn run(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>)) -> Result<Vec<To
         let admitted = args.decides.then(envelope::admit).transpose();
         let mut shared = Shared::of_one(args.decides, admitted.is_ok());
         let watch = Stopwatch::start();
-        let visit = Visit::of(args.user_id, args.context, args.now)?;
+        let seen = match args.decides {
+            true => Seen::ToWrite,
+            false => Seen::ToRead,
+        };
+        let visit = Visit::of(args.user_id, args.context, args.now, seen)?;
         let surface = surface_named(&bundle, args.surface)?;
         let request = Request::new(&visit, &bundle, surface, args.seed);
         buffers.features.forget();

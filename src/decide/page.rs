@@ -13,7 +13,7 @@ use crate::error::{Error, printable};
 use crate::math::random::next_seed;
 use crate::pg::json::Json;
 use crate::pg::{Session, session};
-use crate::policy::{self, Bundle, Surface};
+use crate::policy::{self, Bundle, Seen, Surface};
 use crate::settings;
 
 /// Surfaces that a page has at most.
@@ -41,7 +41,7 @@ pub fn decide_page(
         let admitted = envelope::admit();
         let mut shared = Shared::of_several(admitted.is_ok());
         let mut watch = Stopwatch::start();
-        let visit = Visit::of(args.user_id, args.context, args.now)?;
+        let visit = Visit::of(args.user_id, args.context, args.now, Seen::ToWrite)?;
         let surfaces = surfaces_of(args.surfaces.as_deref(), &bundle)?;
         buffers.features.forget();
         let mut named = None;

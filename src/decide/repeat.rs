@@ -97,9 +97,10 @@ pub fn claim<'a>(
         ));
     }
     let surfaces: Vec<&str> = surfaces.collect();
+    let request_keys = pseudonym::keys()?.of_request(visit.user_key, request_id);
     let named = Named {
         user_key: visit.user_key,
-        request_key: pseudonym::key()?.of_request(request_id),
+        request_key: known_as(visit.user_key, &request_keys),
         surfaces: fnv64a(&surfaces.join("\n")) as i64,
         now: visit.now,
     };
@@ -131,6 +132,16 @@ pub fn claim<'a>(
         }
     }
     Ok(Standing::Open)
+}
+
+/// The hash by which a request is known: one of an older key, if the rotation has come since; else the first.
+fn known_as(user_key: Uuid, request_keys: &[Uuid]) -> Uuid {
+    let is_there = |request_key: &&Uuid| {
+        let args = [datum::uuid(user_key), datum::uuid(**request_key)];
+        FIND.with(|statement| statement.write(&args, |_| {})) > 0
+    };
+    let mut older = request_keys[1..].iter();
+    *older.find(is_there).unwrap_or(&request_keys[0])
 }
 
 impl Named {

@@ -12,7 +12,7 @@ use crate::math::identifier::time_ordered;
 use crate::math::model::Value;
 use crate::pg::clock::{chance, to_unix_micros};
 use crate::pg::json::Json;
-use crate::policy::{Bundle, Policy, Surface, context_value};
+use crate::policy::{Bundle, Policy, Seen, Surface, context_value, user_key_of};
 use crate::settings;
 
 /// What the caller said.
@@ -76,7 +76,12 @@ pub struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     /// Checks user and context. Whatever is wrong there is the caller's own mistake, and an error.
-    pub fn of(user_id: Option<&str>, context: Json<'a>, now: i64) -> Result<Visit<'a>, Error> {
+    pub fn of(
+        user_id: Option<&str>,
+        context: Json<'a>,
+        now: i64,
+        seen: Seen,
+    ) -> Result<Visit<'a>, Error> {
         let known = user_id.is_some() || !settings::unknown_users();
         let user_id = known.then(|| pseudonym::user_id(user_id)).transpose()?;
         let most = settings::max_context_bytes();
@@ -89,12 +94,19 @@ impl<'a> Visit<'a> {
         if !context.is_object() {
             return Err(Error::ContextNotObject);
         }
-        let key = pseudonym::key()?;
+        // Of an unknown user nothing needs a key; the context then has no hash.
+        let keys = match pseudonym::keys() {
+            Err(Error::NoKey(_)) if user_id.is_none() => None,
+            keys => Some(keys?),
+        };
+        let user = keys.as_ref().zip(user_id);
         Ok(Visit {
-            user_key: user_id.map_or(Uuid::nil(), |user_id| key.of(user_id)),
+            user_key: user.map_or(Uuid::nil(), |(keys, user_id)| {
+                user_key_of(keys, user_id, seen)
+            }),
             now,
             context,
-            context_hash: context.hash(key.context_seed),
+            context_hash: keys.map_or(0, |keys| context.hash(keys.newest().context_seed)),
         })
     }
 }

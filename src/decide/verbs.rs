@@ -24,7 +24,7 @@ use crate::pg::call::Call;
 use crate::pg::datum::Arg;
 use crate::pg::json::Json;
 use crate::pg::{Session, Statement, clock, datum};
-use crate::policy::{self, UserRow};
+use crate::policy::{self, Seen, UserRow};
 
 #[pg_extern(sql = false)]
 fn decide_text(call: FunctionCallInfo) {
@@ -284,9 +284,8 @@ fn features_uuid(call: FunctionCallInfo) {
 fn show_features(call: &Call, user_id: Option<&str>) {
     let now = clock::now();
     let bundle = policy::current(now).or_raise();
-    let user_key = pseudonym::key()
-        .or_raise()
-        .of(pseudonym::user_id(user_id).or_raise());
+    let user_id = pseudonym::user_id(user_id).or_raise();
+    let user_key = policy::user_key(user_id, Seen::ToRead).or_raise();
     let mut rows = call.rows();
     let _session = Session::open();
     let mut state = UserRow::default();

@@ -5,10 +5,10 @@ use pgrx::prelude::*;
 
 use super::acting::as_owner;
 use super::waiting::{Waiting, run_in_sql};
-use super::{modes, pseudonym, switches};
+use super::{modes, switches};
 use crate::error::{Error, OrRaise};
 use crate::pg::call::Call;
-use crate::pg::invalidation::{self, Watch};
+use crate::pg::invalidation;
 use crate::pg::{Statement, datum};
 
 thread_local! {
@@ -16,42 +16,6 @@ thread_local! {
         "SELECT decide.grant_rights($1::name, $2)", &[TEXTOID, TEXTOID]) };
     static REVOKE: Statement = const { Statement::new(
         "SELECT decide.revoke_rights($1::name, $2)", &[TEXTOID, TEXTOID]) };
-}
-
-#[pg_extern(sql = false)]
-fn user_key_text(user_id: Option<&str>) -> pgrx::Uuid {
-    user_key(user_id)
-}
-
-#[pg_extern(sql = false)]
-fn user_key_bigint(user_id: Option<i64>) -> pgrx::Uuid {
-    user_key(user_id.map(|id| id.to_string()).as_deref())
-}
-
-#[pg_extern(sql = false)]
-fn user_key_uuid(user_id: Option<pgrx::Uuid>) -> pgrx::Uuid {
-    user_key(
-        user_id
-            .map(|id| uuid::Uuid::from_bytes(*id.as_bytes()).to_string())
-            .as_deref(),
-    )
-}
-
-/// user_turn(user_id): as user_key, but null for what is no user_id.
-#[pg_extern(sql = false)]
-fn user_turn(user_id: &str) -> Option<pgrx::Uuid> {
-    pseudonym::user_id(Some(user_id)).ok().map(pseudonym_of)
-}
-
-fn user_key(user_id: Option<&str>) -> pgrx::Uuid {
-    pseudonym_of(pseudonym::user_id(user_id).or_raise())
-}
-
-/// Of a user_id that was checked.
-fn pseudonym_of(user_id: &str) -> pgrx::Uuid {
-    invalidation::changes(Watch::Publication);
-    let key = pseudonym::key().or_raise();
-    pgrx::Uuid::from_bytes(*key.of(user_id).as_bytes())
 }
 
 /// announce_erasure(): called by the rule on DELETE of the table of users; false.

@@ -6,7 +6,7 @@ use pgrx::pg_sys::{self, OIDOID, TEXTOID, TIMESTAMPTZOID};
 use uuid::Uuid;
 
 use crate::error::{Error, printable};
-use crate::govern::pseudonym::{self, Key};
+use crate::govern::pseudonym::{self, Keys};
 use crate::govern::tombstone;
 use crate::math::identifier::time_ordered;
 use crate::observe::Outcome;
@@ -15,7 +15,7 @@ use crate::pg::json::Json;
 use crate::pg::plan::{Access, Cursor};
 use crate::pg::record::{Insert, Timestamp, insert_row};
 use crate::pg::{Plan, Row, Session, Statement, datum, identity};
-use crate::policy::{self, Bundle};
+use crate::policy::{self, Bundle, Seen, user_key_of};
 
 insert_row! {
     /// What a trace says of a decision that was made elsewhere.
@@ -95,7 +95,7 @@ struct Logged {
 /// that is the caller's own (views, functions, casts, row security) is evaluated there, and comes out as values.
 pub fn import(source: pg_sys::Oid, origin: &str, caller: pg_sys::Oid) -> Result<i64, Error> {
     let bundle = policy::live()?;
-    let key = pseudonym::key()?;
+    let keys = pseudonym::keys()?;
     let _session = Session::open();
     let query = query(source)?;
     // Numbers of actions are given by one session at a time.
@@ -115,7 +115,7 @@ pub fn import(source: pg_sys::Oid, origin: &str, caller: pg_sys::Oid) -> Result<
         let mut batch = Vec::new();
         {
             let _acting = identity::act_as(caller);
-            cursor.fetch(500, |row| batch.push(read(&row, &bundle, &key)));
+            cursor.fetch(500, |row| batch.push(read(&row, &bundle, &keys)));
         }
         if batch.is_empty() {
             return Ok(imported);
@@ -137,7 +137,7 @@ pub fn import(source: pg_sys::Oid, origin: &str, caller: pg_sys::Oid) -> Result<
 }
 
 /// A row as a decision, or what is wrong with it.
-fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
+fn read(row: &Row<'_>, bundle: &Bundle, keys: &Keys) -> Result<Logged, String> {
     let text = |column, name| row.get::<String>(column).ok_or(format!("{name} is null"));
     let user_id = text(1, "user_id")?;
     let user_id = pseudonym::user_id(Some(&user_id)).map_err(|error| error.to_string())?;
@@ -182,11 +182,11 @@ fn read(row: &Row<'_>, bundle: &Bundle, key: &Key) -> Result<Logged, String> {
         return Err("reward is not an ordinary number".into());
     }
     Ok(Logged {
-        user_key: key.of(user_id),
+        user_key: user_key_of(keys, user_id, Seen::ToRead),
         decided_at,
         propensity,
         slot,
-        context_hash: context.hash(key.context_seed),
+        context_hash: context.hash(keys.newest().context_seed),
         context_values: fields
             .iter()
             .map(|name| policy::context_text(context.get(name)))

@@ -14,6 +14,7 @@ use crate::pg::attempt::{Caught, attempt, sqlstate};
 use crate::pg::json::{Document, Field, Json};
 use crate::pg::locked::Wait;
 use crate::pg::{Session, Statement, datum, session};
+use crate::policy::{Seen, user_key};
 
 thread_local! {
     static LOCK: Statement = const { Statement::new(
@@ -215,7 +216,7 @@ fn receive_event<'a>(
             row.set_by_name("event", with_invalid.json().text())?
         }
         UserId::Valid(user_id) => {
-            let user_key = pseudonym::key().or_raise().of(&user_id);
+            let user_key = user_key(&user_id, Seen::ToWrite).or_raise();
             row.set_by_name("event", event.without("user_id").json().text())?;
             row.set_by_name("user_key", pgrx::Uuid::from_bytes(*user_key.as_bytes()))?;
         }

@@ -6,7 +6,7 @@
 //! outcomes. What comes later for the first user finds in their row into whom they were merged. Anything else that will
 //! be kept by user has its place in [`move_all`].
 
-use pgrx::pg_sys::{INT8ARRAYOID, INT8OID, TEXTARRAYOID, UUIDOID};
+use pgrx::pg_sys::{INT8ARRAYOID, INT8OID, TEXTARRAYOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use super::lock_timeout::waiting_for_user;
@@ -19,16 +19,18 @@ use crate::math::{keyed, ledger};
 use crate::pg::locked::Locked;
 use crate::pg::plan::Access;
 use crate::pg::{Session, Statement, clock, datum, session};
-use crate::policy::{self, Bundle, MOST_MERGED, UserRow};
+use crate::policy::{self, Bundle, MOST_MERGED, Seen, UserRow, user_key};
 
 thread_local! {
     static BOTH: Statement = const { Statement::new(
         "SELECT f.event_id, f.ordinal, f.at, f.type, f.schema_version, f.action, f.surface, f.decision_id IS NULL, t.at \
            FROM decide.event AS f JOIN decide.event AS t ON t.event_id = f.event_id \
-          WHERE f.user_key = $1 AND t.user_key = $2 ORDER BY f.ordinal",
-        &[UUIDOID, UUIDOID]) };
+          WHERE f.user_key = $1 AND t.user_key = $2 AND ($3 IS NULL OR f.received_at > $3) AND ($4 IS NULL OR t.received_at > $4) \
+          ORDER BY f.ordinal",
+        &[UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
     static STORED: Statement = const { Statement::new(
-        "SELECT pg_catalog.count(*) FROM decide.event AS e WHERE e.user_key = $1", &[UUIDOID]) };
+        "SELECT pg_catalog.count(*) FROM decide.event AS e WHERE e.user_key = $1 AND ($2 IS NULL OR e.received_at > $2)",
+        &[UUIDOID, TIMESTAMPTZOID]) };
     static DROP: Statement = const { Statement::new(
         "DELETE FROM decide.event AS e WHERE e.user_key = $1 AND e.ordinal = ANY ($2) AND e.event_id = ANY ($3)",
         &[UUIDOID, INT8ARRAYOID, TEXTARRAYOID]) };
@@ -36,8 +38,8 @@ thread_local! {
         "UPDATE decide.event AS e \
             SET user_key = $2, \
                 ordinal = e.ordinal + $3 - (SELECT pg_catalog.count(*) FROM pg_catalog.unnest($4) AS d (ordinal) WHERE d.ordinal < e.ordinal) \
-          WHERE e.user_key = $1",
-        &[UUIDOID, UUIDOID, INT8OID, INT8ARRAYOID]) };
+          WHERE e.user_key = $1 AND ($5 IS NULL OR e.received_at > $5)",
+        &[UUIDOID, UUIDOID, INT8OID, INT8ARRAYOID, TIMESTAMPTZOID]) };
     static NOTE: Statement = const { Statement::new(
         "INSERT INTO decide.user_merge (user_key, merged_into, events, events_before, duplicates) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (user_key) DO UPDATE SET merged_into = excluded.merged_into, merged_at = pg_catalog.clock_timestamp(), \
@@ -57,9 +59,8 @@ const MOST_ATTEMPTS: u32 = 8;
 
 /// Merges the first user into the second; false if they were one already.
 pub fn merge_users(from: Option<&str>, to: Option<&str>) -> Result<bool, Error> {
-    let key = pseudonym::key()?;
-    let from = key.of(pseudonym::user_id(from)?);
-    let to = key.of(pseudonym::user_id(to)?);
+    let from = user_key(pseudonym::user_id(from)?, Seen::ToWrite)?;
+    let to = user_key(pseudonym::user_id(to)?, Seen::ToWrite)?;
     if from == to {
         return Err(refused("both users are the same"));
     }
@@ -97,6 +98,34 @@ pub fn merge_users(from: Option<&str>, to: Option<&str>) -> Result<bool, Error> 
     Err(refused("others go on merging these users"))
 }
 
+/// Moves the person of an older pseudonym to that of the newest key, as a merge does; false, and nothing is done, where
+/// another transaction has one of the rows.
+pub fn move_person(old: Uuid, newest: Uuid) -> Result<bool, Error> {
+    let _session = Session::open();
+    let (living, into) = (UserRow::living(old), UserRow::living(newest));
+    if UserRow::newest(old).is_none() || living == into {
+        return Ok(true);
+    }
+    // Of a user who was merged into another one the newest pseudonym is merged as well.
+    let (from, into) = match living == old {
+        true => (old, into),
+        false => (into, living),
+    };
+    let lock = |key: Uuid| {
+        let (row, locked) = UserRow::lock_free(key)?;
+        Some(Party { key, row, locked }).filter(|party| party.row.merged_into.is_none())
+    };
+    // The row that is there first: nobody is waited for, and none must be made for who is not moved.
+    let locked = match living == old {
+        true => lock(from).and_then(|from| Some((from, lock(into)?))),
+        false => lock(into).and_then(|into| Some((lock(from)?, into))),
+    };
+    let Some((from, into)) = locked else {
+        return Ok(false);
+    };
+    move_all(from, into)
+}
+
 fn refused(why: &str) -> Error {
     Error::Refused(
         format!("the users cannot be merged: {why}"),
@@ -106,8 +135,13 @@ fn refused(why: &str) -> Error {
 
 /// All that is kept of the first user becomes the second one's.
 fn move_all(from: Party, mut into: Party) -> Result<bool, Error> {
-    let users = into.row.merged_from.len() + from.row.merged_from.len() + 1;
-    if users > MOST_MERGED {
+    // Pseudonyms of older keys are of users who are counted already, or go with their key.
+    let merged = into.row.merged_from.iter().chain(&from.row.merged_from);
+    let number = pseudonym::number_of(into.key);
+    let users = merged
+        .filter(|&&user| pseudonym::number_of(user) == number)
+        .count();
+    if users >= MOST_MERGED {
         return Err(refused(&format!(
             "at most {MOST_MERGED} are merged into one"
         )));
@@ -115,10 +149,10 @@ fn move_all(from: Party, mut into: Party) -> Result<bool, Error> {
     // A feature may have been staged while the rows were waited for.
     let bundle = policy::live()?;
     let mut moved = from.row;
-    let twice = events_of_both(from.key, into.key, &bundle);
+    let twice = events_of_both(from.key, &moved, &into, &bundle);
     let ordinals: Vec<i64> = twice.iter().map(|event| event.ordinal).collect();
     drop_twice(from.key, &twice, &ordinals, &mut moved, &bundle);
-    move_events(from.key, &into, &ordinals);
+    move_events(from.key, moved.not_before, &into, &ordinals);
 
     let row = &mut into.row;
     let before = row.events;
@@ -161,9 +195,14 @@ struct Twice {
 }
 
 /// The events that both users have: with one event_id within the horizon of their contract.
-fn events_of_both(from: Uuid, into: Uuid, bundle: &Bundle) -> Vec<Twice> {
+fn events_of_both(from: Uuid, moved: &UserRow, into: &Party, bundle: &Bundle) -> Vec<Twice> {
     let mut twice: Vec<Twice> = Vec::new();
-    let args = [datum::uuid(from), datum::uuid(into)];
+    let args = [
+        datum::uuid(from),
+        datum::uuid(into.key),
+        moved.not_before.and_then(datum::timestamp),
+        into.row.not_before.and_then(datum::timestamp),
+    ];
     BOTH.with(|statement| {
         statement.write(&args, |row| {
             let (kind, version): (String, i16) = (row.must(4), row.must(5));
@@ -198,8 +237,11 @@ fn drop_twice(from: Uuid, twice: &[Twice], ordinals: &[i64], moved: &mut UserRow
         return;
     }
     let mut stored = 0;
-    STORED
-        .with(|statement| statement.write(&[datum::uuid(from)], |row| stored = row.must::<i64>(1)));
+    let args = [
+        datum::uuid(from),
+        moved.not_before.and_then(datum::timestamp),
+    ];
+    STORED.with(|statement| statement.write(&args, |row| stored = row.must::<i64>(1)));
     let ids: Vec<Option<&str>> = twice
         .iter()
         .map(|event| Some(&event.event_id[..]))
@@ -245,13 +287,15 @@ fn drop_twice(from: Uuid, twice: &[Twice], ordinals: &[i64], moved: &mut UserRow
     }
 }
 
-/// The events of the first user become the second one's, as if they had come after those.
-fn move_events(from: Uuid, into: &Party, dropped: &[i64]) {
+/// The events of the first user become the second one's, as if they had come after those; not those of before the person
+/// was erased, which the job `erasure` has yet to delete.
+fn move_events(from: Uuid, not_before: Option<i64>, into: &Party, dropped: &[i64]) {
     let args = [
         datum::uuid(from),
         datum::uuid(into.key),
         datum::int8(into.row.events),
         datum::array(dropped),
+        not_before.and_then(datum::timestamp),
     ];
     MOVE.with(|statement| statement.write(&args, |_| {}));
 }

@@ -47,6 +47,7 @@ use contract::{Arrival, Event, Invalid, Reason};
 use entity::Additions;
 use fact::Fact;
 use lock_timeout::waiting_for_user;
+pub use merge::move_person;
 pub use outcome::Outcome;
 use receipt::{Counts, Receipt};
 use refusal::{Refusal, Refused, refuses_all};
@@ -54,24 +55,24 @@ use refusal::{Refusal, Refused, refuses_all};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::govern::pseudonym::{self, Key};
+use crate::govern::pseudonym::{self, Keys};
 use crate::pg::json::Json;
 use crate::pg::locked::Locked;
 use crate::pg::{clock, session};
 use crate::policy::{self, Bundle, UserRow};
 use crate::settings;
 
-/// What it takes to take in events: the bundle in force and the key of pseudonyms.
+/// What it takes to take in events: the bundle in force and the keys of pseudonyms.
 struct Ingest {
     bundle: Rc<Bundle>,
-    key: Rc<Key>,
+    keys: Rc<Keys>,
 }
 
 impl Ingest {
     fn open() -> Result<Ingest, Error> {
         Ok(Ingest {
             bundle: policy::live()?,
-            key: pseudonym::key()?,
+            keys: pseudonym::keys()?,
         })
     }
 
@@ -92,7 +93,7 @@ impl Ingest {
 
     /// Reads an event, or says what is wrong with it.
     fn read<'a>(&'a self, event: &Json<'a>, arrival: &Arrival) -> Result<Event<'a>, Invalid<'a>> {
-        let read = contract::read(event, arrival, &self.bundle, &self.key, clock::now())?;
+        let read = contract::read(event, arrival, &self.bundle, &self.keys, clock::now())?;
         match !settings::require_decision() || decision::is_of_user(&read) {
             true => Ok(read),
             false => Err(Invalid {

@@ -4,6 +4,7 @@ use pgrx::pg_sys::{FLOAT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use super::bundle_cache::live;
+use super::person::{self, Seen};
 use super::user::UserRow;
 use crate::caps::{Adjusted, Budget, Cap, CountedIn, NotCounted};
 use crate::error::{Error, printable};
@@ -54,7 +55,7 @@ pub fn adjust_budget(asked: &Adjustment<'_>) -> Result<(f64, f64), Error> {
 
 /// Corrects what is counted of a user, or of the one into whom they were merged.
 pub fn adjust_exposure(asked: &Adjustment<'_>, user_id: Option<&str>) -> Result<(f64, f64), Error> {
-    let user_key = pseudonym::key()?.of(pseudonym::user_id(user_id)?);
+    let user_key = person::user_key(pseudonym::user_id(user_id)?, Seen::ToWrite)?;
     adjust(asked, CountedIn::UserRow, |cap, units, at, now| {
         let row = Awaited {
             what: "the row of a user".into(),

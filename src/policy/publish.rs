@@ -20,6 +20,7 @@ use super::{identity, validate, warnings};
 use crate::caps::{Budget, Cap, Span, settle_at_once};
 use crate::eligibility::check;
 use crate::error::{Error, Fault, printable};
+use crate::govern::pseudonym;
 use crate::govern::switches::Switches;
 use crate::govern::waiting::{Awaited, waiting_a_second_for};
 use crate::pg::attempt::attempt;
@@ -29,11 +30,6 @@ use crate::pg::{Session, Statement, clock, datum};
 thread_local! {
     static SNAPSHOT: Statement = const { Statement::new(include_str!("snapshot.sql"), &[]) };
     static CAP_SLOTS: Statement = const { Statement::new(include_str!("cap_slot.sql"), &[]) };
-    static SECRET: Statement = const { Statement::new(
-        "INSERT INTO decide.secret (secret, key) \
-         SELECT 'user_key', pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) \
-                         || pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) \
-          WHERE NOT EXISTS (SELECT 1 FROM decide.secret AS s WHERE s.secret = 'user_key')", &[]) };
     static BUNDLE: Statement = const { Statement::new(
         "INSERT INTO decide.bundle (bundle, published_by, published_as, note, content) \
          VALUES ($1, SESSION_USER, $4, $2, $3::jsonb)", &[INT8OID, TEXTOID, TEXTOID, TEXTOID]) };
@@ -75,7 +71,9 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     assign_cells(None)?;
     identity::show_names_of_caps();
     execute(&CAP_SLOTS);
-    execute(&SECRET);
+    if !pseudonym::is_any() {
+        pseudonym::add(0, true, caller)?;
+    }
     let text: String = fetch_one(&SNAPSHOT);
     let content: Content =
         serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;

@@ -86,6 +86,18 @@ impl UserRow {
         USER_STATE.read(user_key, |kept| self.take_version(&kept));
     }
 
+    /// Into whom the user was merged, if there is a row.
+    pub fn look(user_key: Uuid) -> Option<Option<Uuid>> {
+        let mut found = None;
+        USER_STATE.read(user_key, |kept| found = Some(kept.get(MERGED_INTO)));
+        found
+    }
+
+    /// Whether another transaction is making the row, or deleting it.
+    pub fn is_being_made(user_key: Uuid) -> bool {
+        USER_STATE.is_being_made(user_key)
+    }
+
     /// Reads the row of the user into whom that one was merged, or else their own; whose it is.
     pub fn read_living(&mut self, user_key: Uuid) -> Uuid {
         let mut living = user_key;
@@ -136,7 +148,16 @@ impl UserRow {
     /// decided by now; and if they were erased since, all is forgotten but what the row has of caps.
     fn follow_rights(&mut self, user_key: Uuid) {
         let mut newest = UserRow::default();
-        on_latest_snapshot(|| newest.see(user_key));
+        on_latest_snapshot(|| {
+            newest.see(user_key);
+            // The user may have been merged into another since; what the person has decided is there.
+            for _ in 0..MOST_MERGED {
+                let Some(into) = newest.merged_into else {
+                    break;
+                };
+                newest.see(into);
+            }
+        });
         if newest.version.is_none() || newest.not_before != self.not_before {
             self.features.clear();
             self.keyed.clear();

@@ -6,18 +6,88 @@ use pgrx::prelude::*;
 
 use super::action_names::{must_be_short, with_names};
 use super::adjust::{self, Adjustment};
+use super::person::{self, Seen};
 use super::publish as publishing;
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::as_owner;
+use crate::govern::pseudonym;
 use crate::govern::waiting::{Waiting, run_in_sql};
 use crate::math::choice::{LOWER_BOUND_GAMMA, MIN_LOWER_BOUND, MIN_PROBABILITY, SELECTIONS};
 use crate::math::runs::expand;
 use crate::pg::call::Call;
+use crate::pg::invalidation::{self, Watch};
 use crate::pg::{Statement, clock, datum, image};
 
 thread_local! {
     static RENAME: Statement = const { Statement::new(
         "SELECT decide.rename_rows($1, $2, $3)", &[TEXTOID, TEXTOID, TEXTOID]) };
+}
+
+#[pg_extern(sql = false)]
+fn user_key_text(user_id: Option<&str>) -> pgrx::Uuid {
+    user_key(user_id)
+}
+
+#[pg_extern(sql = false)]
+fn user_key_bigint(user_id: Option<i64>) -> pgrx::Uuid {
+    user_key(user_id.map(|id| id.to_string()).as_deref())
+}
+
+#[pg_extern(sql = false)]
+fn user_key_uuid(user_id: Option<pgrx::Uuid>) -> pgrx::Uuid {
+    user_key(
+        user_id
+            .map(|id| uuid::Uuid::from_bytes(*id.as_bytes()).to_string())
+            .as_deref(),
+    )
+}
+
+/// user_turn(user_id): as user_key, but null for what is no user_id.
+#[pg_extern(sql = false)]
+fn user_turn(user_id: &str) -> Option<pgrx::Uuid> {
+    pseudonym::user_id(Some(user_id)).ok().map(pseudonym_of)
+}
+
+fn user_key(user_id: Option<&str>) -> pgrx::Uuid {
+    pseudonym_of(pseudonym::user_id(user_id).or_raise())
+}
+
+/// Of a user_id that was checked.
+fn pseudonym_of(user_id: &str) -> pgrx::Uuid {
+    invalidation::changes(Watch::Publication);
+    let user_key = person::user_key(user_id, Seen::ToRead).or_raise();
+    pgrx::Uuid::from_bytes(*user_key.as_bytes())
+}
+
+#[pg_extern(sql = false)]
+fn user_keys_text(user_id: Option<&str>) -> Vec<pgrx::Uuid> {
+    user_keys(user_id)
+}
+
+#[pg_extern(sql = false)]
+fn user_keys_bigint(user_id: Option<i64>) -> Vec<pgrx::Uuid> {
+    user_keys(user_id.map(|id| id.to_string()).as_deref())
+}
+
+#[pg_extern(sql = false)]
+fn user_keys_uuid(user_id: Option<pgrx::Uuid>) -> Vec<pgrx::Uuid> {
+    user_keys(
+        user_id
+            .map(|id| uuid::Uuid::from_bytes(*id.as_bytes()).to_string())
+            .as_deref(),
+    )
+}
+
+/// user_keys(user_id): all pseudonyms under which rows of the person may be.
+fn user_keys(user_id: Option<&str>) -> Vec<pgrx::Uuid> {
+    let user_id = pseudonym::user_id(user_id).or_raise();
+    invalidation::changes(Watch::Publication);
+    let user_keys = person::every_key_of(user_id).or_raise();
+    let person = person::person_of(&user_keys);
+    let shown = person
+        .iter()
+        .map(|key| pgrx::Uuid::from_bytes(*key.as_bytes()));
+    shown.collect()
 }
 
 #[pg_extern(sql = false)]

@@ -13,12 +13,12 @@ use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, TIMESTAMPTZOID, UUIDARRAYOID, UUID
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::govern::pseudonym::{self, Key};
+use crate::govern::pseudonym::{self, Keys};
 use crate::govern::waiting::{Awaited, waiting_for};
 use crate::math::identifier::time_ordered;
 use crate::pg::clock::{self, chance, to_unix_micros};
 use crate::pg::{Session, Statement, datum, session};
-use crate::policy::UserRow;
+use crate::policy::{UserRow, person_of};
 
 thread_local! {
     static HELD: Statement = const { Statement::new(
@@ -31,6 +31,8 @@ thread_local! {
         "SELECT decide.forget_corrections($1)", &[UUIDOID]) };
     static FORGET_MERGES: Statement = const { Statement::new(
         "DELETE FROM decide.user_merge AS m WHERE m.user_key = $1 OR m.merged_into = $1", &[UUIDOID]) };
+    static FORGET_MOVES: Statement = const { Statement::new(
+        "DELETE FROM decide.pseudonym_move AS m WHERE m.old_key = $1", &[UUIDOID]) };
     static TOMBSTONE: Statement = const { Statement::new(
         "INSERT INTO decide.tombstone AS t (person, erased_at) VALUES ($1, $2) \
          ON CONFLICT (person) DO UPDATE SET erased_at = GREATEST(t.erased_at, excluded.erased_at)", &[UUIDOID, TIMESTAMPTZOID]) };
@@ -45,8 +47,8 @@ thread_local! {
 /// Most persons of one call: it locks the rows of all of them.
 const MOST: usize = 10_000;
 
-/// Erases these persons; answers the receipt.
-pub fn erase(mut users: Vec<Uuid>, caller: &str) -> Result<Uuid, Error> {
+/// Erases these persons, each given by a pseudonym or several; answers the receipt.
+pub fn erase(mut users: Vec<Vec<Uuid>>, caller: &str) -> Result<Uuid, Error> {
     if users.len() > MOST {
         return Err(Error::TooMany {
             what: "user_keys",
@@ -57,19 +59,19 @@ pub fn erase(mut users: Vec<Uuid>, caller: &str) -> Result<Uuid, Error> {
     // In the order in which all sessions lock them.
     users.sort_unstable();
     users.dedup();
-    let key = pseudonym::key()?;
+    let keys = pseudonym::keys()?;
     let _session = Session::open();
     let asked_at = clock::now();
     let erasure = time_ordered(to_unix_micros(asked_at), chance());
     let (mut persons, mut held, mut rows) = (0, 0, 0);
     let mut done: HashSet<Uuid> = HashSet::new();
-    for &user_key in &users {
+    for user_keys in &users {
         session::check_interrupts();
-        if done.contains(&user_key) {
+        if user_keys.iter().all(|user_key| done.contains(user_key)) {
             continue;
         }
         persons += 1;
-        let person = locked_person(user_key);
+        let person = locked_person(user_keys);
         done.extend(&person);
         let args = [datum::uuids(&person), datum::uuid(erasure)];
         if HELD.with(|statement| statement.write(&args, |_| {})) > 0 {
@@ -77,7 +79,7 @@ pub fn erase(mut users: Vec<Uuid>, caller: &str) -> Result<Uuid, Error> {
             continue;
         }
         for key_of_person in person {
-            rows += i64::from(erase_row(key_of_person, erasure, &key));
+            rows += i64::from(erase_row(key_of_person, erasure, &keys));
         }
     }
     RECEIPT.with(|statement| {
@@ -95,19 +97,19 @@ pub fn erase(mut users: Vec<Uuid>, caller: &str) -> Result<Uuid, Error> {
 }
 
 /// Erases a person whom no legal hold protects any more; how many rows of users there were. Needs an open session.
-pub fn erase_now(user_key: Uuid, erasure: Uuid, key: &Key) -> i64 {
-    let person = locked_person(user_key).into_iter();
-    let rows = person.map(|user_key| i64::from(erase_row(user_key, erasure, key)));
+pub fn erase_now(user_keys: &[Uuid], erasure: Uuid, keys: &Keys) -> i64 {
+    let person = locked_person(user_keys).into_iter();
+    let rows = person.map(|user_key| i64::from(erase_row(user_key, erasure, keys)));
     rows.sum()
 }
 
 /// How often others may merge users of a person while their rows are waited for.
 const MOST_ATTEMPTS: u32 = 8;
 
-/// The pseudonyms of a person: of the user, and of all who were merged with them. Their rows are locked, or made: whoever
+/// The pseudonyms of a person: of the user, under every living key, and of all who were merged with them. Their rows are locked, or made: whoever
 /// is changing one is waited for, and whoever makes one later finds the tombstone.
-fn locked_person(user_key: Uuid) -> Vec<Uuid> {
-    let mut person = person_of(user_key);
+fn locked_person(user_keys: &[Uuid]) -> Vec<Uuid> {
+    let mut person = person_of(user_keys);
     for _ in 0..MOST_ATTEMPTS {
         for &user_key in &person {
             let row = Awaited {
@@ -120,7 +122,7 @@ fn locked_person(user_key: Uuid) -> Vec<Uuid> {
                 }
             });
         }
-        let now = person_of(user_key);
+        let now = person_of(user_keys);
         if now == person {
             break;
         }
@@ -129,32 +131,25 @@ fn locked_person(user_key: Uuid) -> Vec<Uuid> {
     person
 }
 
-/// The pseudonyms of a person, as far as that is committed by now, in order.
-fn person_of(user_key: Uuid) -> Vec<Uuid> {
-    let living = UserRow::living(user_key);
-    let merged = UserRow::newest(living).map(|(row, _)| row.merged_from);
-    let mut person = vec![user_key, living];
-    person.extend(merged.into_iter().flatten());
-    person.sort_unstable();
-    person.dedup();
-    person
-}
-
 /// Deletes a row that is locked, and notes what is left to do; whether anything was in it.
-fn erase_row(user_key: Uuid, erasure: Uuid, key: &Key) -> bool {
+fn erase_row(user_key: Uuid, erasure: Uuid, keys: &Keys) -> bool {
     let was_there = UserRow::newest(user_key).is_some_and(|(row, _)| !row.is_blank());
     let erased_at = datum::timestamp(clock::now());
-    let person = [datum::uuid(key.person(user_key)), erased_at];
     UserRow::delete(user_key);
     for forget in [
         &FORGET,
         &FORGET_REQUESTS,
         &FORGET_ADJUSTMENTS,
         &FORGET_MERGES,
+        &FORGET_MOVES,
     ] {
         forget.with(|statement| statement.write(&[datum::uuid(user_key)], |_| {}));
     }
-    TOMBSTONE.with(|statement| statement.write(&person, |_| {}));
+    // Where its key is gone, no event can have the pseudonym either.
+    if let Some(person) = keys.person(user_key) {
+        let args = [datum::uuid(person), erased_at];
+        TOMBSTONE.with(|statement| statement.write(&args, |_| {}));
+    }
     let waiting = [datum::uuid(erasure), datum::uuid(user_key), erased_at];
     ERASING.with(|statement| statement.write(&waiting, |_| {}));
     was_there

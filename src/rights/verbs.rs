@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 use uuid::Uuid;
 
 use super::consent::Given;
-use super::{consent as consenting, erase as erasing, legal_hold};
+use super::{consent as consenting, erase as erasing, legal_hold, rotation};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::as_owner;
 use crate::govern::pseudonym;
@@ -15,11 +15,12 @@ use crate::pg::call::Call;
 use crate::pg::datum;
 use crate::pg::invalidation::{self, Watch};
 use crate::pg::json::{Field, Json};
+use crate::policy::{self, Seen};
 
 #[pg_extern(sql = false)]
 fn erase_text(call: FunctionCallInfo) -> pgrx::Uuid {
     let call = Call::running(call);
-    erase(&call, || user_key(call.text(0)).map(|user| vec![user]))
+    erase(&call, || user_keys(call.text(0)).map(|user| vec![user]))
 }
 
 #[pg_extern(sql = false)]
@@ -27,7 +28,7 @@ fn erase_bigint(call: FunctionCallInfo) -> pgrx::Uuid {
     let call = Call::running(call);
     let user_id = call.int8(0).map(|id| id.to_string());
     erase(&call, || {
-        user_key(user_id.as_deref()).map(|user| vec![user])
+        user_keys(user_id.as_deref()).map(|user| vec![user])
     })
 }
 
@@ -36,7 +37,7 @@ fn erase_uuid(call: FunctionCallInfo) -> pgrx::Uuid {
     let call = Call::running(call);
     let user_id = call.uuid(0).map(|id| id.to_string());
     erase(&call, || {
-        user_key(user_id.as_deref()).map(|user| vec![user])
+        user_keys(user_id.as_deref()).map(|user| vec![user])
     })
 }
 
@@ -46,13 +47,14 @@ fn erase_many(call: FunctionCallInfo) -> pgrx::Uuid {
     let call = Call::running(call);
     erase(&call, || {
         let users = call.uuids(0).ok_or(Error::Null("user_keys"))?;
-        let users: Option<Vec<Uuid>> = users.into_iter().collect();
+        let users: Option<Vec<Vec<Uuid>>> =
+            users.into_iter().map(|user| Some(vec![user?])).collect();
         users.ok_or(Error::Null("an element of user_keys"))
     })
 }
 
 /// erase(…): the receipt.
-fn erase(call: &Call, users: impl FnOnce() -> Result<Vec<Uuid>, Error>) -> pgrx::Uuid {
+fn erase(call: &Call, users: impl FnOnce() -> Result<Vec<Vec<Uuid>>, Error>) -> pgrx::Uuid {
     let owner = as_owner(call, "erase");
     let users = users().or_raise();
     let erase = || erasing::erase(users, &owner.caller_name());
@@ -66,7 +68,7 @@ fn set_legal_hold(call: FunctionCallInfo) {
     let call = Call::running(call);
     let owner = as_owner(&call, "set_legal_hold");
     let set = || {
-        let user_key = user_key(call.text(0))?;
+        let user_key = user_key(call.text(0), Seen::ToWrite)?;
         legal_hold::set(
             user_key,
             call.text(1).unwrap_or_default(),
@@ -81,7 +83,7 @@ fn set_legal_hold(call: FunctionCallInfo) {
 fn lift_legal_hold(call: FunctionCallInfo) {
     let call = Call::running(call);
     let _owner = as_owner(&call, "lift_legal_hold");
-    let lift = || legal_hold::lift(user_key(call.text(0))?);
+    let lift = || legal_hold::lift(&user_keys(call.text(0))?);
     Waiting::of_verb("lift_legal_hold").run(lift).or_raise();
 }
 
@@ -110,7 +112,7 @@ fn set_consent(call: &Call, user_id: Option<&str>) -> bool {
     let owner = as_owner(call, "set_consent");
     let set = || {
         let given = Given {
-            user_key: user_key(user_id)?,
+            user_key: user_key(user_id, Seen::ToWrite)?,
             purpose: purpose.ok_or(Error::Null("purpose"))?,
             granted: granted.ok_or(Error::Null("granted"))?,
             source,
@@ -163,7 +165,7 @@ fn given<'a>(consent: Option<&Json<'a>>) -> Result<Given<'a>, Error> {
         Error::Refused("at of a consent is not a time".into(), hint)
     })?;
     Ok(Given {
-        user_key: user_key(user_id.as_deref())?,
+        user_key: user_key(user_id.as_deref(), Seen::ToWrite)?,
         purpose: text("purpose").ok_or(Error::Null("purpose"))?,
         granted: granted.ok_or(Error::Null("granted"))?,
         source: text("source"),
@@ -191,7 +193,7 @@ fn consent_uuid(call: FunctionCallInfo) {
 
 /// consent(user_id): a row per purpose.
 fn consent(call: &Call, user_id: Option<&str>) {
-    let user_key = user_key(user_id).or_raise();
+    let user_key = user_key(user_id, Seen::ToRead).or_raise();
     let mut rows = call.rows();
     for (purpose, granted, decided_at) in consenting::of_user(user_key).or_raise() {
         let decided_at = decided_at.and_then(datum::timestamp);
@@ -199,9 +201,25 @@ fn consent(call: &Call, user_id: Option<&str>) {
     }
 }
 
-/// The pseudonym of a user under the key that is in force.
-fn user_key(user_id: Option<&str>) -> Result<Uuid, Error> {
+/// rotate_pseudonyms(): the number of the new key.
+#[pg_extern(sql = false)]
+fn rotate_pseudonyms(call: FunctionCallInfo) -> i32 {
+    let call = Call::running(call);
+    let owner = as_owner(&call, "rotate_pseudonyms");
+    let rotate = || rotation::rotate(&owner.caller_name());
+    Waiting::of_verb("rotate_pseudonyms").run(rotate).or_raise()
+}
+
+/// The pseudonym under which a user is found.
+fn user_key(user_id: Option<&str>, seen: Seen) -> Result<Uuid, Error> {
     let user_id = pseudonym::user_id(user_id)?;
     invalidation::changes(Watch::Publication);
-    Ok(pseudonym::key()?.of(user_id))
+    policy::user_key(user_id, seen)
+}
+
+/// The pseudonyms of a user under every living key.
+fn user_keys(user_id: Option<&str>) -> Result<Vec<Uuid>, Error> {
+    let user_id = pseudonym::user_id(user_id)?;
+    invalidation::changes(Watch::Publication);
+    policy::every_key_of(user_id)
 }

@@ -19,6 +19,7 @@ mod job;
 pub mod launcher;
 mod pacing;
 mod partitions;
+mod pseudonyms;
 mod quarantine;
 mod record;
 mod requests;
@@ -65,6 +66,13 @@ const JOBS: &[Job] = &[
         comment: "Deletes the rows of persons who were erased",
         start: erasure::start,
         report: erasure::report,
+    },
+    Job {
+        name: "pseudonyms",
+        every: "1 minute",
+        comment: "Moves persons who were seen again since a rotation to the newest key, and deletes keys under which nothing is kept",
+        start: pseudonyms::start,
+        report: pseudonyms::report,
     },
     Job {
         name: "requests",

@@ -70,6 +70,7 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
         "limits.md",
         "evaluation.md",
         "privacy.md",
+        "pseudonyms.md",
         "users.md",
     ] {
         reference += &fs::read_to_string(root.root().join("docs").join(page))?;

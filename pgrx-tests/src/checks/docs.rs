@@ -45,7 +45,8 @@ pub fn pages_and_batches_run(database: &Database) -> Result<()> {
 
 /// What privacy shows runs by itself.
 pub fn privacy_runs(database: &Database) -> Result<()> {
-    run(database, "docs/privacy.md")
+    run(database, "docs/privacy.md")?;
+    run(database, "docs/pseudonyms.md")
 }
 
 /// What users shows runs by itself.

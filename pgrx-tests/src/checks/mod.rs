@@ -20,6 +20,7 @@ mod frequencies;
 mod fuzz;
 mod images;
 mod interruptions;
+mod keys;
 mod lists;
 mod maintenance;
 mod modes;
@@ -83,6 +84,8 @@ pub const ALL: &[(&str, Check)] = &[
         "rights/erasure_survives_a_crash",
         rights::erasure_survives_a_crash,
     ),
+    ("keys/rotate_under_load", keys::rotate_under_load),
+    ("keys/are_outside", keys::are_outside),
     ("docs/name_every_reason", lists::name_every_reason),
     ("docs/name_every_setting", lists::name_every_setting),
     ("docs/name_every_aggregate", lists::name_every_aggregate),

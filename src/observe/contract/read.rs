@@ -6,10 +6,10 @@ use super::event::{Arrival, Event, EventUser, Invalid, Sender};
 use super::fields::{self, present};
 use super::moment;
 use super::reason::Reason;
-use crate::govern::pseudonym::{self, Key};
+use crate::govern::pseudonym::{self, Keys};
 use crate::math::identifier::moment_of;
 use crate::pg::json::{Field, Json};
-use crate::policy::{Bundle, Contract, Unknown};
+use crate::policy::{Bundle, Contract, Seen, Unknown, user_key_of};
 use crate::settings;
 
 /// How the event_ids of rows begin. Clients may not use it: a client that sent the event_id of a row that is yet to
@@ -27,7 +27,7 @@ pub fn read<'a>(
     json: &Json<'a>,
     arrival: &Arrival,
     bundle: &'a Bundle,
-    key: &Key,
+    keys: &Keys,
     now: i64,
 ) -> Result<Event<'a>, Invalid<'a>> {
     if !json.is_object() {
@@ -47,7 +47,7 @@ pub fn read<'a>(
         EventUser::ByKey(user_key) => Some(user_key),
         EventUser::ByUserId => reader
             .identifier("user_id", pseudonym::LONGEST)
-            .map(|user_id| key.of(&user_id)),
+            .map(|user_id| user_key_of(keys, &user_id, Seen::ToWrite)),
     };
     let event_id = reader.identifier("event_id", LONGEST);
     let of_row = |id: &String| id.starts_with(OF_ROWS);
