@@ -28,7 +28,9 @@ mod slate;
 
 pub use bound::{bernstein, normal, z};
 pub use moments::Moments;
-pub use row::{RowError, clipped, finite_reward, doubly_robust, modelled, shrunk, split, switched, weighted};
+pub use row::{
+    RowError, clipped, doubly_robust, finite_reward, modelled, shrunk, split, switched, weighted,
+};
 pub use slate::{DecisionRow, Estimates, Named, Slot, WeightLimits};
 
 use std::fmt::Write;
