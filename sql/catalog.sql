@@ -110,10 +110,12 @@ COMMENT ON FUNCTION decide.feature_consistency(timestamptz, timestamptz) IS
   'Computes the features of decisions again, from the events that are kept as of each, and compares them with those in the traces; writes nothing';
 
 -- What came of decisions, for all who learn from it or judge by it. An outcome may have been noted a little before its
--- decision, where clocks differ.
+-- decision, where clocks differ. Because of SET it is planned by itself, and those who join it expect many rows: without
+-- statistics of new partitions a nested loop would run it once for each trace.
 CREATE FUNCTION decide.rewards(outcome text, decided_from timestamptz, decided_to timestamptz, within interval DEFAULT NULL)
 RETURNS TABLE (decision_id uuid, user_key uuid, number integer, reward double precision)
-LANGUAGE sql STABLE ROWS 10000
+LANGUAGE sql STABLE ROWS 100000
+SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT o.decision_id, o.user_key, CASE WHEN o.action IS NULL THEN 0 ELSE COALESCE(o.number, decide.number_of_action(o.action), -1) END AS number,
          pg_catalog.sum(COALESCE(o.value, 1))
