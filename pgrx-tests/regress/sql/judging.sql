@@ -99,7 +99,6 @@ ROLLBACK;
 SELECT cohort, n FROM decide.evaluate_policy('home', 1, cohort => 'device') WHERE estimator = 'logged' ORDER BY 1;
 SELECT cohort, n FROM decide.evaluate_policy('home', 1, cohort => 'CASE WHEN (context ->> ''hour'')::int < 12 THEN ''am'' END') WHERE estimator = 'logged' ORDER BY 1;
 SELECT cohort, count(*) FROM decide.evaluate_policy('home', 1, cohort => 'bundle') GROUP BY 1;
-\set VERBOSITY verbose
 \set SHOW_CONTEXT never
 SELECT count(*) FROM decide.evaluate_policy('home', 1, cohort => 'context ->>');
 SELECT count(*) FROM decide.evaluate_policy('home', 1, cohort => '1 FROM decide.secret');
@@ -124,7 +123,6 @@ UPDATE decide.policy SET model = 'late' WHERE policy = 'home';
 SELECT count(*) FROM decide.evaluate_policy('home', 'home');
 UPDATE decide.policy SET params = '{"temperature": 0}', selection = 'softmax' WHERE policy = 'home';
 SELECT count(*) FROM decide.evaluate_policy('home', 'home');
-\set VERBOSITY default
 UPDATE decide.policy SET model = 'm', params = '{}', selection = 'greedy' WHERE policy = 'home';
 
 -- what the log cannot tell: a policy that takes what had hardly a chance
