@@ -245,3 +245,21 @@ RETURN decide.feature_definition(feature) || jsonb_build_object(
   'offline_only', (feature).offline_only, 'default_value', (feature).default_value)
   || CASE WHEN (feature).purpose IS NULL THEN '{}' ELSE jsonb_build_object('purpose', (feature).purpose) END;
 COMMENT ON FUNCTION decide.feature_content(decide.feature, integer) IS 'A feature as a bundle has it';
+
+CREATE FUNCTION decide.policy_content(policy decide.policy) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+RETURN (
+  SELECT jsonb_build_object(
+           'policy', (policy_content.policy).policy, 'surface', (policy_content.policy).surface, 'model', (policy_content.policy).model,
+           'model_version', COALESCE((policy_content.policy).model_version, v.version), 'model_rows', v.rows,
+           'selection', (policy_content.policy).selection, 'params', (policy_content.policy).params,
+           'unique_on_page', (policy_content.policy).unique_on_page)
+    FROM (SELECT) AS one
+    LEFT JOIN LATERAL (
+      SELECT m.version, m.rows FROM decide.model_version AS m
+       WHERE m.model = (policy_content.policy).model
+         AND CASE WHEN (policy_content.policy).model_version IS NULL THEN m.approved_at IS NOT NULL ELSE m.version = (policy_content.policy).model_version END
+       ORDER BY m.version DESC LIMIT 1) AS v ON true);
+COMMENT ON FUNCTION decide.policy_content(decide.policy) IS
+  'A policy as a bundle has it: with the version of its model that a publish of now would take';

@@ -109,6 +109,24 @@ AS 'MODULE_PATHNAME', 'feature_consistency_wrapper';
 COMMENT ON FUNCTION decide.feature_consistency(timestamptz, timestamptz) IS
   'Computes the features of decisions again, from the events that are kept as of each, and compares them with those in the traces; writes nothing';
 
+-- What came of decisions, for all who learn from it or judge by it. An outcome may have been noted a little before its
+-- decision, where clocks differ. Because of SET it is planned by itself, and those who join it expect many rows: without
+-- statistics of new partitions a nested loop would run it once for each trace.
+CREATE FUNCTION decide.rewards(outcome text, decided_from timestamptz, decided_to timestamptz, within interval DEFAULT NULL)
+RETURNS TABLE (decision_id uuid, user_key uuid, number integer, reward double precision)
+LANGUAGE sql STABLE ROWS 100000
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT o.decision_id, o.user_key, CASE WHEN o.action IS NULL THEN 0 ELSE COALESCE(o.number, decide.number_of_action(o.action), -1) END AS number,
+         pg_catalog.sum(COALESCE(o.value, 1))
+    FROM decide.outcome AS o
+   WHERE o.type = rewards.outcome AND o.at > o.decided_at - interval '5 minutes' AND (rewards.within IS NULL OR o.at <= o.decided_at + rewards.within)
+     AND o.decided_at >= rewards.decided_from AND o.decided_at < rewards.decided_to
+   GROUP BY 1, 2, 3;
+END;
+COMMENT ON FUNCTION decide.rewards(text, timestamptz, timestamptz, interval) IS
+  'What outcomes of a type add up to for each decision and action, by number; 0 for all slots of the decision, -1 for an action that does not exist';
+
 CREATE FUNCTION decide.training_set(model text, "from" timestamptz, "to" timestamptz, outcome text DEFAULT 'click')
 RETURNS TABLE (decision_id uuid, decided_at timestamptz, user_key uuid, slot integer, action text, probability double precision,
                features double precision[], missing smallint[], context_values text[], reward double precision)
@@ -129,17 +147,14 @@ AS $$
        AND t.decided_at >= training_set."from" AND t.decided_at < training_set."to"
        AND NOT EXISTS (SELECT FROM decide.erasing AS e WHERE e.user_key = t.user_key AND t.decided_at <= COALESCE(e.until, 'infinity'))
   ), reward AS (
-    SELECT o.decision_id, o.user_key, COALESCE(o.number, decide.number_of_action(o.action)) AS number, o.action IS NULL AS of_slate, sum(COALESCE(o.value, 1)) AS reward
-      FROM decide.outcome AS o
-     WHERE o.type = training_set.outcome AND o.at > o.decided_at - interval '5 minutes'
-       AND o.decided_at >= training_set."from" AND o.decided_at < training_set."to"
-     GROUP BY o.decision_id, o.user_key, COALESCE(o.number, decide.number_of_action(o.action)), o.action IS NULL
+    SELECT r.decision_id, r.user_key, r.number, r.reward
+      FROM decide.rewards(training_set.outcome, training_set."from", training_set."to") AS r
   )
   SELECT s.decision_id, s.decided_at, s.user_key, s.slot::int, s.action, s.probability, s.features, s.missing, s.context_values,
          COALESCE(own.reward, 0) + COALESCE(slate.reward, 0)
     FROM shown AS s
     LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key AND own.number = s.number
-    LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.of_slate
+    LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.number = 0
    ORDER BY s.decision_id, s.place
 $$;
 COMMENT ON FUNCTION decide.training_set(text, timestamptz, timestamptz, text) IS

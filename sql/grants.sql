@@ -30,7 +30,7 @@ AS $$
                                             'selection_catalog', 'cap_catalog',
                                             'ips', 'snips', 'cips', 'dm', 'dr', 'sndr', 'switch_dr', 'dros', 'normal_interval', 'normal_bounds', 'bernstein_interval',
                                             'bernstein_bounds', 'qini', 'auuc', 'causalml_qini', 'causalml_auuc', 'uplift_at', 'uplift_curve', 'uplift_by_bin',
-                                            'uplift_calibration', 'bucket', 'choose_variation'))
+                                            'uplift_calibration', 'bucket', 'choose_variation', 'evaluate_policy', 'compare_policies', 'exploration_value', 'estimate_propensities', 'propensity_balance', 'rewards'))
       OR (access = 'monitor' AND v.name IN ('oldest_snapshot', 'image_files', 'cap_window', 'first_moment', 'cap_catalog', 'first_identifier'))
       OR (access = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'adjust_budget', 'adjust_exposure', 'merge_users', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
@@ -41,7 +41,7 @@ AS $$
       OR (access = 'consent' AND v.name IN ('set_consent', 'set_consents', 'consent'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
-    WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
+    WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
                               'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log']
     WHEN 'monitor' THEN ARRAY['health', 'image', 'job_status', 'breaker_status', 'bundle_history', 'mode_in_force', 'switch_in_force', 'slo', 'budget', 'policy_warning']
     WHEN 'operate' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'bundle_surface', 'action_version', 'health', 'image', 'policy_warning', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',

@@ -17,7 +17,7 @@
 //! | `decide` | the pipeline of a decision; one file a stage | policy, eligibility, caps, govern, math, pg, error, settings |
 //! | `learn` | decisions made elsewhere, and models trained from traces | observe, policy, govern, math, pg, error, settings |
 //! | `rights` | what a person may ask for: erasure, access, consent | observe, policy, govern, math, pg, error, settings |
-//! | `evaluate` | estimators, uplift metrics and assignment, as SQL aggregates and functions | math, pg, error |
+//! | `evaluate` | estimators, uplift metrics and assignment, as SQL aggregates and functions; policies judged from traces | decide, policy, govern, math, pg, error |
 //! | `worker` | launcher, workers and jobs; every job is a function too | all |
 //!
 //! A test of the developer's crate holds the table, and that no files import each other in a circle.
@@ -123,9 +123,14 @@ extension_sql_file!(
     requires = ["envelope"]
 );
 extension_sql_file!(
+    "../sql/judging.sql",
+    name = "judging",
+    requires = ["evaluate"]
+);
+extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["evaluate", "export", "health"],
+    requires = ["judging", "export", "health"],
     finalize
 );
 

@@ -82,6 +82,42 @@ def logistic():
     write("logistic", ["numpy", "scikit-learn"], {"rows": rows(x, y, w), "fits": fits})
 
 
+def propensity():
+    """Multinomial fits, cross-fitted probabilities at the temperature of least log loss, and balance before and after weighting."""
+    rng = np.random.default_rng(11)
+    n, folds = 150, 3
+    x = matrix(rng, n)
+    x[:, 1] = as_f32((x[:, 1] - 100) / 15)
+    scores = np.column_stack([np.zeros(n), 0.8 * x[:, 0] - 0.4, 0.6 * x[:, 1] + x[:, 3] - 0.7])
+    p = scipy.special.softmax(scores, axis=1)
+    y = np.array([rng.choice(3, p=row) for row in p])
+    fold = np.arange(n) % folds
+
+    def fitted(l2, rows):
+        model = sklearn.linear_model.LogisticRegression(C=1 / l2, solver="newton-cholesky", tol=1e-13, max_iter=1000)
+        return model.fit(x[rows], y[rows])
+
+    fits = []
+    for l2 in [0.01, 1.0, 20.0]:
+        logits = np.empty((n, 3))
+        for k in range(folds):
+            logits[fold == k] = fitted(l2, fold != k).decision_function(x[fold == k])
+        log_loss = lambda t: -scipy.special.log_softmax(logits / np.exp(t), axis=1)[np.arange(n), y].sum()
+        t = scipy.optimize.minimize_scalar(log_loss, bounds=(-np.log(20), np.log(20)), method="bounded", options={"xatol": 1e-10}).x
+        propensities = scipy.special.softmax(logits / np.exp(t), axis=1)
+        balance = []
+        for k in range(3):
+            of = y == k
+            for j in range(5):
+                sd = x[:, j].std(ddof=1)
+                after = np.average(x[of, j], weights=1 / propensities[of, k])
+                balance.append([k, j + 1, (x[of, j].mean() - x[:, j].mean()) / sd, (after - x[:, j].mean()) / sd])
+        fits.append({"l2": l2, "probabilities": fitted(l2, fold >= 0).predict_proba(x).tolist(), "temperature": float(np.exp(t)),
+                     "propensities": propensities.tolist(), "balance": [[float(v) for v in row] for row in balance]})
+    write("propensity", ["numpy", "scipy", "scikit-learn"], {
+        "rows": [[*map(float, xi), int(yi)] for xi, yi in zip(x, y)], "folds": fold.tolist(), "fits": fits})
+
+
 def metrics():
     rng = np.random.default_rng(3)
     n = 150
@@ -276,6 +312,6 @@ def draws():
 
 
 if __name__ == "__main__":
-    for make in [ridge, logistic, posterior, metrics, softmax, thompson, squarecb, decay, draws]:
+    for make in [ridge, logistic, propensity, posterior, metrics, softmax, thompson, squarecb, decay, draws]:
         make()
         print(make.__name__)

@@ -26,7 +26,9 @@ mod reserve;
 mod score;
 mod shared;
 mod stage;
+mod target;
 mod trace;
+mod traced;
 mod verbs;
 
 use buffers::Buffers;
@@ -46,6 +48,11 @@ use crate::policy::{self, Policy, Seen};
 
 /// How long the answer to a request with a request_id can be had again, in microseconds.
 pub use repeat::KEPT as REQUESTS_KEPT;
+
+/// What other policies would have done in decisions that were made.
+pub use columns::dropped as read_dropped;
+pub use distribution::{TracedChoice, of_slot};
+pub use target::{Judge, Logged};
 
 /// Decides, and hands the decision to `then` in the same session; or answers what was decided before, of a request that
 /// its client has named. A decision that is only explained writes nothing.

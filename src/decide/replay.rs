@@ -6,16 +6,15 @@ use uuid::Uuid;
 
 use super::answer::Answer;
 use super::columns;
-use super::draw::{Draw, dropped_after};
+use super::draw::Draw;
 use super::features::Features;
 use super::reason::Reason;
 use super::score::{Scores, require_model};
+use super::traced;
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::{Choice, Scored};
 use crate::math::identifier::moment_of;
-use crate::math::model::Value;
-use crate::math::runs::expand;
 use crate::pg::record::{Select, Timestamp, select_row};
 use crate::pg::{Session, clock, datum};
 use crate::policy::{self, Policy, Surface};
@@ -60,16 +59,9 @@ impl Trace {
         usize::try_from(self.filled).unwrap_or(0)
     }
 
-    /// How a policy chose: in the mode cautious with less exploration, whose numbers are in the trace.
+    /// How a policy chose.
     fn choice_of(&self, policy: &Policy) -> Choice {
-        let own = policy.choice;
-        let noted = self.choice.as_deref().and_then(Choice::from_numbers);
-        match noted {
-            Some(noted) if self.mode() == Mode::Cautious && noted.explores_no_more_than(&own) => {
-                noted
-            }
-            _ => own,
-        }
+        traced::choice_of(policy.choice, self.mode(), self.choice.as_deref())
     }
 }
 
@@ -95,34 +87,26 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         .surfaces
         .get(&trace.surface)
         .ok_or_else(|| Error::Damaged(format!("bundle {number} has no such surface")))?;
-    if let Some(reason) = trace.reason.as_deref().filter(|r| cut_short(r)) {
+    if let Some(reason) = trace.reason.as_deref().filter(|r| traced::cut_short(r)) {
         return Ok(differs(
             trace.filled() == 0 && trace.actions.iter().all(|&a| a == surface.fallback.number),
             || format!("it was cut short ({reason}), but it is not the fallback that was shown"),
         ));
     }
-    let features = Features {
-        vector: trace.features.clone(),
-        missing: columns::missing(&trace.missing),
-        affinities: columns::affinities(&trace.affinities),
-        ..Features::default()
-    };
+    let mut features = Features::default();
+    let Trace {
+        features: vector,
+        missing,
+        affinities,
+        ..
+    } = &trace;
+    traced::read_features(vector, missing, affinities, &mut features);
     let mut scores = Scores::at(columns::prices(&trace.duals));
     let mut draw = Draw::default();
-    for number in expand(&trace.candidates) {
-        match surface
-            .actions
-            .binary_search_by_key(&number, |action| action.number)
-        {
-            Ok(i) => draw.open.push(i),
-            Err(_) => return Ok(Some(format!("candidate {number} is not of this surface"))),
-        }
+    if let Err(number) = traced::open(&trace.candidates, surface, &mut draw) {
+        return Ok(Some(format!("candidate {number} is not of this surface")));
     }
-    let fields: Vec<Value<'_>> = trace
-        .context_values
-        .iter()
-        .map(|field| policy::kept_value(field.as_deref()))
-        .collect();
+    let fields = traced::fields(&trace.context_values);
     let reason = match require_model(surface.policy.as_ref()) {
         _ if trace.mode() == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
@@ -138,22 +122,10 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     Ok(compare(&trace, surface, &draw, reason.as_ref()))
 }
 
-/// Whether the reason says that nothing was chosen, so that there is nothing to recompute.
-fn cut_short(reason: &str) -> bool {
-    reason == Reason::Overload.to_string()
-        || reason == Reason::RequestOpen.to_string()
-        || reason.starts_with("failed: ")
-        || reason.starts_with("timeout: ")
-}
-
 /// The draw, with what earlier slots left no capacity for taken from the trace.
 fn redraw(policy: &Policy, surface: &Surface, trace: &Trace, draw: &mut Draw) {
     let dropped = columns::dropped(&trace.dropped);
     let open = &draw.open;
-    let index = |number: i32| {
-        let mut open = open.iter();
-        open.position(|&action| surface.actions[action].number == number)
-    };
     let scored = Scored {
         scores: &draw.scores,
         spreads: &draw.spreads,
@@ -163,7 +135,7 @@ fn redraw(policy: &Policy, surface: &Surface, trace: &Trace, draw: &mut Draw) {
         scored,
         surface.slots,
         trace.seed as u64,
-        |slot, _, gone| gone.extend(dropped_after(&dropped, slot).filter_map(index)),
+        |slot, _, gone| traced::drop_after(&dropped, slot, surface, open, gone),
     );
 }
 

@@ -108,6 +108,11 @@ impl Scores {
         }
     }
 
+    /// Of each action of the surface.
+    pub fn of_actions(&self) -> &[f32] {
+        &self.of_actions
+    }
+
     /// Writes the scores of the actions that a draw is open to, and their spreads.
     pub fn write(&self, draw: &mut Draw) {
         let open = draw.open.iter();

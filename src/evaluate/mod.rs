@@ -2,11 +2,18 @@
 //!
 //! All of it is arithmetic of [`crate::math`]; this room makes aggregates of it. A transition function reads its arguments as
 //! they lie, and adds a row to a state in the memory of the aggregate. Final functions leave the state as it is, so that
-//! aggregates may share it, and windows ask again.
+//! aggregates may share it, and windows ask again. Policies are judged from traces by functions: `log` reads the decisions, and [`crate::decide::Judge`] says
+//! what a policy would have done in each.
 
 mod assignment;
+mod cohorts;
 mod estimators;
+mod log;
+mod policies;
+mod propensities;
+mod support;
 mod uplift;
+mod verbs;
 
 use crate::error::Error;
 

@@ -7,11 +7,16 @@ use crate::pg::session;
 
 /// Takes the owner's rights for a verb of operators that changes something, and says who called it.
 pub fn as_owner(call: &Call, verb: &'static str) -> OnBehalf {
-    let owner = identity::on_behalf_of_caller(call.function())
-        .ok_or(Error::Restricted(verb))
-        .or_raise();
+    let owner = as_reader(call, verb);
     refuse_read_only(verb);
     owner
+}
+
+/// The same for a verb that only reads: it works on a standby as well.
+pub fn as_reader(call: &Call, verb: &'static str) -> OnBehalf {
+    identity::on_behalf_of_caller(call.function())
+        .ok_or(Error::Restricted(verb))
+        .or_raise()
 }
 
 /// The same refusal for a verb that is SECURITY DEFINER.

@@ -1,8 +1,5 @@
 WITH reward AS (
-  SELECT o.decision_id, o.user_key, COALESCE(o.number, decide.number_of_action(o.action)) AS number, o.action IS NULL AS of_slate, pg_catalog.sum(COALESCE(o.value, 1)) AS reward
-    FROM decide.outcome AS o
-   WHERE o.type = $2 AND o.at > o.decided_at - interval '5 minutes' AND o.decided_at >= $3 AND o.decided_at < $4
-   GROUP BY o.decision_id, o.user_key, COALESCE(o.number, decide.number_of_action(o.action)), o.action IS NULL
+  SELECT r.decision_id, r.user_key, r.number, r.reward FROM decide.rewards($2, $3, $4) AS r
 ), shown AS (
   SELECT t.decision_id, t.user_key, t.decided_at, t.bundle, s.place, s.action, t.chosen[s.place] AS propensity,
          t.features, t.missing, t.affinities, t.context_values, t.snapshot, t.switches, COALESCE(t.features_at, t.decided_at) AS features_at, t.origin IS NULL AS own
@@ -15,5 +12,5 @@ SELECT s.decided_at, s.bundle, s.action, s.propensity, s.features, s.context_val
        COALESCE(own.reward, 0) + COALESCE(slate.reward, 0) AS reward, s.missing, s.affinities, s.snapshot, s.own, s.switches, s.features_at
   FROM shown AS s
   LEFT JOIN reward AS own ON own.decision_id = s.decision_id AND own.user_key = s.user_key AND own.number = s.action
-  LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.of_slate
+  LEFT JOIN reward AS slate ON slate.decision_id = s.decision_id AND slate.user_key = s.user_key AND slate.number = 0
  ORDER BY s.decision_id, s.place

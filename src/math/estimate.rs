@@ -21,12 +21,17 @@
 //! and [`Estimate::warning`].
 
 mod bound;
+pub mod difference;
 mod moments;
 mod row;
+mod slate;
 
 pub use bound::{bernstein, normal, z};
 pub use moments::Moments;
-pub use row::{RowError, clipped, doubly_robust, modelled, shrunk, split, switched, weighted};
+pub use row::{
+    RowError, clipped, doubly_robust, finite_reward, modelled, shrunk, split, switched, weighted,
+};
+pub use slate::{DecisionRow, Estimates, Named, Slot, WeightLimits};
 
 use std::fmt::Write;
 

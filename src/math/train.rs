@@ -8,7 +8,9 @@ mod conjugate;
 mod design;
 mod fit;
 mod metrics;
+mod multinomial;
 mod posterior;
+mod propensity;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -16,5 +18,7 @@ mod vocabulary;
 pub use design::Design;
 pub use fit::{Fit, TrainError, fit};
 pub use metrics::Metrics;
+pub use multinomial::Multinomial;
 pub use posterior::posterior;
+pub use propensity::{Imbalance, Propensities, stratified_folds};
 pub use vocabulary::{Limits, Scale, Vocabulary};

@@ -267,7 +267,8 @@ pub struct DecisionInputs {
 }
 
 impl DecisionInputs {
-    fn is_with(&self, bundle: &Bundle) -> bool {
+    /// Whether that bundle is with these.
+    pub fn is_with(&self, bundle: &Bundle) -> bool {
         (bundle.number, bundle.snapshot) == (self.bundle, self.snapshot)
             && bundle.switches.number == self.switches
             && bundle.switches.hold_at(self.at)
@@ -312,14 +313,43 @@ pub fn with_inputs(inputs: DecisionInputs) -> Result<Rc<Bundle>, Error> {
 
 /// Any bundle by its number. What is compiled of it is not kept for other sessions.
 fn load(number: i64, snapshot: Option<i64>, switches: Switches) -> Result<Bundle, Error> {
+    let (compiled, key) = compiled_of(number)?;
+    let compiled = ready(compiled, &key);
+    let scorers = compile_models(number, &compiled, snapshot, &switches)?;
+    Ok(Bundle::new(number, compiled, scorers, snapshot, switches))
+}
+
+/// The bundle of a decision with other policies than were in force; what is wrong with these is among the faults.
+pub fn with_policies(
+    inputs: DecisionInputs,
+    faults: &mut Faults,
+    replace: impl FnOnce(&mut Compiled),
+) -> Result<Bundle, Error> {
+    let _session = Session::open();
+    on_latest_snapshot(|| {
+        let (number, snapshot) = (inputs.bundle, inputs.snapshot);
+        let (mut compiled, key) = compiled_of(number)?;
+        replace(&mut compiled);
+        let compiled = ready(compiled, &key);
+        let mut switches = Switches::default();
+        switches.turn_to(inputs.switches, inputs.at);
+        let known = snapshot_of(number, snapshot)?;
+        let looked_at = ModelInputs {
+            snapshot: known.as_ref(),
+            switches: &switches,
+        };
+        let scorers = Scorers::compile(&compiled, looked_at, faults);
+        Ok(Bundle::new(number, compiled, scorers, snapshot, switches))
+    })
+}
+
+fn compiled_of(number: i64) -> Result<(Compiled, BundleKey), Error> {
     let key = BundleKey::of(number)?;
     let compiled = match bundle_image::compiled_before(&key) {
         Some(compiled) => compiled,
         None => compile_content(number)?,
     };
-    let compiled = ready(compiled, &key);
-    let scorers = compile_models(number, &compiled, snapshot, &switches)?;
-    Ok(Bundle::new(number, compiled, scorers, snapshot, switches))
+    Ok((compiled, key))
 }
 
 fn compile_content(number: i64) -> Result<Compiled, Error> {
@@ -337,15 +367,21 @@ fn compile_models(
     snapshot: Option<i64>,
     switches: &Switches,
 ) -> Result<Scorers, Error> {
-    let snapshot = match snapshot {
-        None => None,
-        Some(at) => Some(EntitySnapshot::read(at)?.ok_or(Error::UnknownSnapshot(number))?),
-    };
+    let snapshot = snapshot_of(number, snapshot)?;
     let inputs = ModelInputs {
         snapshot: snapshot.as_ref(),
         switches,
     };
     without_faults(|faults| Scorers::compile(compiled, inputs, faults))
+}
+
+fn snapshot_of(number: i64, taken_at: Option<i64>) -> Result<Option<EntitySnapshot>, Error> {
+    match taken_at {
+        None => Ok(None),
+        Some(at) => EntitySnapshot::read(at)?
+            .ok_or(Error::UnknownSnapshot(number))
+            .map(Some),
+    }
 }
 
 /// Faults were found when the bundle was published: one of now is damage.

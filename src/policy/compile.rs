@@ -75,7 +75,7 @@ fn check_attributes(content: &Content, actions: &Actions, faults: &mut Faults) {
 }
 
 /// The policy of a row. A fault of its choice is found by `validate`.
-fn policy_of(row: &PolicyRow) -> Option<Policy> {
+pub(super) fn policy_of(row: &PolicyRow) -> Option<Policy> {
     let Choosing {
         choice,
         lower_bound,

@@ -56,17 +56,7 @@ SELECT pg_catalog.concat('{"actions": [', (
         WHERE s.number = p.number AND s.identity = p.identity
           AND COALESCE(s.value, '') = COALESCE(v.value, '') AND (s.value IS NULL) = (v.value IS NULL) LIMIT 1) AS s), '[]'),
   'policies', COALESCE((
-    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-             'policy', p.policy, 'surface', p.surface, 'model', p.model,
-             'model_version', COALESCE(p.model_version, v.version), 'model_rows', v.rows,
-             'selection', p.selection, 'params', p.params, 'unique_on_page', p.unique_on_page
-           ) ORDER BY p.policy COLLATE "C")
-      FROM decide.policy AS p
-      LEFT JOIN LATERAL (
-        SELECT m.version, m.rows FROM decide.model_version AS m
-         WHERE m.model = p.model
-           AND CASE WHEN p.model_version IS NULL THEN m.approved_at IS NOT NULL ELSE m.version = p.model_version END
-         ORDER BY m.version DESC LIMIT 1) AS v ON true), '[]'),
+    SELECT pg_catalog.jsonb_agg(decide.policy_content(p) ORDER BY p.policy COLLATE "C") FROM decide.policy AS p), '[]'),
   'event_types', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'event_type', e.event_type, 'schema_version', e.schema_version, 'status', e.status,

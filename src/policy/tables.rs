@@ -129,7 +129,7 @@ fn number<'de, D: serde::Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
     Option::<f64>::deserialize(value).map(Option::unwrap_or_default)
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct PolicyRow {
     pub policy: String,
     pub surface: String,

@@ -115,6 +115,10 @@ pub const ALL: &[(&str, Check)] = &[
         images::go_with_their_database,
     ),
     ("evaluation/agrees_with_obp", evaluation::agrees_with_obp),
+    (
+        "evaluation/keeps_its_promise",
+        evaluation::keeps_its_promise,
+    ),
     ("docs/evaluation_runs", docs::evaluation_runs),
     ("entities/count_exactly", entities::count_exactly),
     (

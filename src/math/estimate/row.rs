@@ -94,6 +94,11 @@ fn limited(
     Ok([base + used * (reward - model), used, weight])
 }
 
+/// A reward that can be used.
+pub fn finite_reward(reward: f64) -> Result<f64, RowError> {
+    finite("reward", reward)
+}
+
 #[inline]
 fn weight(reward: f64, logged: f64, target: f64) -> Result<f64, RowError> {
     finite("reward", reward)?;
@@ -115,7 +120,7 @@ fn weight(reward: f64, logged: f64, target: f64) -> Result<f64, RowError> {
 }
 
 #[inline]
-fn finite(argument: &'static str, value: f64) -> Result<f64, RowError> {
+pub(super) fn finite(argument: &'static str, value: f64) -> Result<f64, RowError> {
     let must = "a finite number";
     match value.is_finite() {
         true => Ok(value),

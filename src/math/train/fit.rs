@@ -137,7 +137,12 @@ pub fn fit(
 }
 
 /// Refuses what cannot be learned from.
-fn check(design: &Design, width: usize, family: Family, l2: f64) -> Result<(), TrainError> {
+pub(super) fn check(
+    design: &Design,
+    width: usize,
+    family: Family,
+    l2: f64,
+) -> Result<(), TrainError> {
     if width > MAX_WIDTH {
         return Err(TrainError::TooWide(width));
     }
