@@ -291,10 +291,22 @@ AS 'MODULE_PATHNAME', 'candidate_numbers_wrapper';
 COMMENT ON FUNCTION decide.candidate_numbers(integer[]) IS
   'The numbers of the candidates of a trace, each by itself, where -n stands for the next n numbers';
 
-CREATE FUNCTION decide.places(actions integer[]) RETURNS SETOF integer
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20 ROWS 2
-AS 'MODULE_PATHNAME', 'places_wrapper';
-COMMENT ON FUNCTION decide.places(integer[]) IS 'The places of the slots of a trace in its arrays: 1 to as many as it has actions';
+-- Functions of the server, with the estimates that the planner needs for views of decisions.
+
+CREATE FUNCTION decide.places(first integer, last integer) RETURNS SETOF integer
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE COST 1 ROWS 2
+AS 'generate_series_int4';
+COMMENT ON FUNCTION decide.places(integer, integer) IS 'The places of the slots of a trace in its arrays: as generate_series, with an estimate of two rows';
+
+CREATE FUNCTION decide.deferred(value integer) RETURNS integer
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE COST 20
+AS 'int4up';
+COMMENT ON FUNCTION decide.deferred(integer) IS 'The same value, with a cost for which the planner computes it after ORDER BY and LIMIT';
+
+CREATE FUNCTION decide.deferred(value double precision) RETURNS double precision
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE COST 20
+AS 'float8up';
+COMMENT ON FUNCTION decide.deferred(double precision) IS 'The same value, with a cost for which the planner computes it after ORDER BY and LIMIT';
 
 CREATE FUNCTION decide.selection_catalog()
 RETURNS TABLE (selection text, parameter text, default_value double precision, lowest double precision, highest double precision,

@@ -25,7 +25,7 @@ AS $$
   UNION ALL
   SELECT 'EXECUTE', v.kind || v.oid::regprocedure::text FROM verbs AS v
    WHERE (access = 'serve' AND v.name IN ('decide', 'decide_batch', 'decide_each', 'batch_statements', 'batch_user', 'track'))
-      OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'candidate_names', 'candidate_numbers', 'places', 'first_identifier', 'is_finite', 'decided_at', 'slot_probabilities',
+      OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'candidate_names', 'candidate_numbers', 'places', 'deferred', 'first_identifier', 'is_finite', 'decided_at', 'slot_probabilities',
                                             'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown',
                                             'selection_catalog', 'cap_catalog',
                                             'ips', 'snips', 'cips', 'dm', 'dr', 'sndr', 'switch_dr', 'dros', 'normal_interval', 'normal_bounds', 'bernstein_interval',
@@ -35,7 +35,7 @@ AS $$
       OR (access = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'adjust_budget', 'adjust_exposure', 'merge_users', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'make_triggers', 'drop_triggers', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
-            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'candidate_numbers', 'places', 'first_identifier', 'action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'oldest_snapshot', 'image_files', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
+            'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'candidate_numbers', 'places', 'deferred', 'first_identifier', 'action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'oldest_snapshot', 'image_files', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog'))
       OR (access = 'privacy' AND v.name IN ('erase', 'export_person', 'set_legal_hold', 'lift_legal_hold', 'user_key', 'user_keys', 'key_number', 'rotate_pseudonyms', 'set_consent', 'set_consents', 'consent'))
       OR (access = 'consent' AND v.name IN ('set_consent', 'set_consents', 'consent'))

@@ -196,10 +196,10 @@ CREATE TABLE decide.budget_level (
   level smallint NOT NULL DEFAULT 0,
   until bigint NOT NULL DEFAULT 9223372036854775807
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE decide.budget_level IS 'Which budgets are running out: sessions read the counters of these before they choose';
+COMMENT ON TABLE decide.budget_level IS 'Which budgets are running out, or had all their rows in use: sessions read the counters of these before they choose';
 COMMENT ON COLUMN decide.budget_level.slot IS 'Number of the cap';
 COMMENT ON COLUMN decide.budget_level.window_start IS 'In which window, by its start in microseconds since 2000';
-COMMENT ON COLUMN decide.budget_level.level IS '0: plenty; 1: near its end; 2: used up';
+COMMENT ON COLUMN decide.budget_level.level IS '0: plenty; 1: near its end, or its rows were in use; 2: used up';
 COMMENT ON COLUMN decide.budget_level.until IS 'When it has capacity again, in microseconds since 2000';
 
 -- Called for each row of decide.decision, as decide.action_names is.

@@ -5,10 +5,10 @@ SELECT t.decision_id,
        t.decided_at,
        t.user_key,
        t.surface,
-       t.first_slot + t.place - 1 AS slot,
+       t.first_slot + s.place - 1 AS slot,
        i.name AS action,
-       t.chosen[t.place] AS probability,
-       CASE WHEN t.place > t.filled THEN t.reason END AS reason,
+       t.chosen[s.place] AS probability,
+       CASE WHEN s.place > t.filled THEN t.reason END AS reason,
        v.campaign,
        v.attributes,
        v.cost,
@@ -26,13 +26,14 @@ SELECT t.decision_id,
        t.model_version,
        t.mode,
        t.origin
-  FROM (SELECT t.*, decide.places(t.actions) AS place FROM decide.trace AS t) AS t
-  LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = t.actions[t.place]
+  FROM decide.trace AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s
+  LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = t.actions[s.place]
   LEFT JOIN decide.bundle_surface AS b ON b.bundle = t.bundle AND b.surface = t.surface
   LEFT JOIN (
     SELECT a.*, pg_catalog.lead(a.bundle) OVER (PARTITION BY a.number ORDER BY a.bundle) AS next FROM decide.action_version AS a
-  ) AS v ON v.number = t.actions[t.place] AND v.bundle <= t.bundle AND (v.next IS NULL OR v.next > t.bundle)
- WHERE NOT EXISTS (SELECT FROM decide.erasing AS e WHERE e.user_key = t.user_key AND t.decided_at <= COALESCE(e.until, 'infinity'));
+  ) AS v ON v.number = t.actions[s.place] AND v.bundle <= t.bundle AND (v.next IS NULL OR v.next > t.bundle)
+ WHERE t.user_key NOT IN (SELECT e.user_key FROM decide.erasing AS e)
+    OR t.decided_at > (SELECT pg_catalog.max(COALESCE(e.until, 'infinity')) FROM decide.erasing AS e WHERE e.user_key = t.user_key);
 COMMENT ON VIEW decide.decision_detail IS
   'Decisions, one row per slot, with campaign and attributes of the action as of the bundle, and context and features by name';
 COMMENT ON COLUMN decide.decision_detail.decision_id IS 'Identifier of the decision, in order of time';
@@ -60,9 +61,9 @@ SELECT t.decision_id,
        t.decided_at,
        t.user_key,
        t.surface,
-       t.first_slot + t.place - 1 AS slot,
+       t.first_slot + s.place - 1 AS slot,
        i.name AS action,
-       c.code IS NULL AND t.place <= t.filled AND c.number = t.actions[t.place] AS shown,
+       c.code IS NULL AND s.place <= t.filled AND c.number = t.actions[s.place] AS shown,
        CASE WHEN c.score > '-infinity' AND c.score < 'infinity' THEN c.score END AS score,
        c.probability,
        c.code IS NOT NULL AS blocked,
@@ -70,18 +71,19 @@ SELECT t.decision_id,
        t.policy,
        t.bundle,
        t.origin
-  FROM (SELECT t.*, decide.places(t.actions) AS place FROM decide.trace AS t) AS t
+  FROM decide.trace AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s
  CROSS JOIN LATERAL (
    SELECT o.number, o.score, o.probability, NULL::int AS code
      FROM ROWS FROM (
        pg_catalog.unnest(decide.candidate_numbers(t.candidates)), pg_catalog.unnest(t.scores),
-       pg_catalog.unnest(decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], t.place, t.dropped, t.spreads))
+       pg_catalog.unnest(decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], s.place, t.dropped, t.spreads))
      ) AS o (number, score, probability)
     UNION ALL
    SELECT b.number, NULL, NULL, b.code FROM ROWS FROM (pg_catalog.unnest(t.blocked), pg_catalog.unnest(t.blocked_by)) AS b (number, code)
  ) AS c
   LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = c.number
- WHERE NOT EXISTS (SELECT FROM decide.erasing AS e WHERE e.user_key = t.user_key AND t.decided_at <= COALESCE(e.until, 'infinity'));
+ WHERE t.user_key NOT IN (SELECT e.user_key FROM decide.erasing AS e)
+    OR t.decided_at > (SELECT pg_catalog.max(COALESCE(e.until, 'infinity')) FROM decide.erasing AS e WHERE e.user_key = t.user_key);
 COMMENT ON VIEW decide.decision_candidate IS
   'Decisions, one row per slot and action of the surface: its score and probability if it was a candidate, or why it was blocked';
 COMMENT ON COLUMN decide.decision_candidate.decision_id IS 'Identifier of the decision, in order of time';

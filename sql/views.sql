@@ -1,23 +1,23 @@
 -- What analysts and BI tools look at.
 
--- The places come from within, so that conditions on columns of the trace reach its partitions, and what is computed
--- here is computed for the rows that are left after ORDER BY and LIMIT.
+-- What is computed here, names included, is computed for the rows that are left after ORDER BY and LIMIT: each expression costs
+-- enough for that. The condition on erasures is one look-up in a hash table while few persons are being erased.
 CREATE VIEW decide.decision AS
 SELECT t.decision_id,
        t.decided_at,
        t.user_key,
        t.surface,
-       t.first_slot + t.place - 1 AS slot,
-       i.name AS action,
-       t.chosen[t.place] AS probability,
+       t.first_slot + s.place - 1 AS slot,
+       decide.action_name(t.actions[s.place]) AS action,
+       decide.deferred(t.chosen[s.place]) AS probability,
        decide.candidate_names(t.candidates) AS candidates,
-       decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], t.place, t.dropped, t.spreads) AS probabilities,
+       decide.slot_probabilities(t.candidates, t.scores, t.choice, t.actions[1:t.filled], s.place, t.dropped, t.spreads) AS probabilities,
        t.policy,
        t.bundle,
        t.model_version,
        t.context_hash,
        t.mode,
-       CASE WHEN t.place > t.filled THEN t.reason END AS reason,
+       CASE WHEN s.place > t.filled THEN t.reason END AS reason,
        t.seed,
        t.features,
        t.context_values,
@@ -25,23 +25,23 @@ SELECT t.decision_id,
        decide.blocked_reasons(t.blocked_by) AS blocked_reasons,
        t.errors,
        t.origin,
-       t.stage_us[1] AS request_us,
-       t.stage_us[2] AS features_us,
-       t.stage_us[3] AS candidates_us,
-       t.stage_us[4] AS score_us,
-       t.stage_us[5] AS choose_us,
+       decide.deferred(t.stage_us[1]) AS request_us,
+       decide.deferred(t.stage_us[2]) AS features_us,
+       decide.deferred(t.stage_us[3]) AS candidates_us,
+       decide.deferred(t.stage_us[4]) AS score_us,
+       decide.deferred(t.stage_us[5]) AS choose_us,
        t.snapshot,
-       t.stage_us[6] AS reserve_us,
+       decide.deferred(t.stage_us[6]) AS reserve_us,
        t.switches,
        t.scores,
        t.spreads,
        CASE WHEN t.denied IS NOT NULL THEN
        ARRAY(SELECT p.name FROM decide.identity AS p WHERE p.kind = 'purpose' AND p.number = ANY (t.denied) ORDER BY p.number)
        END AS denied
-  FROM (SELECT t.*, decide.places(t.actions) AS place FROM decide.trace AS t) AS t
-  LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = t.actions[t.place]
+  FROM decide.trace AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s
  -- of persons who were erased, until the job has deleted the traces
- WHERE NOT EXISTS (SELECT FROM decide.erasing AS e WHERE e.user_key = t.user_key AND t.decided_at <= COALESCE(e.until, 'infinity'));
+ WHERE t.user_key NOT IN (SELECT e.user_key FROM decide.erasing AS e)
+    OR t.decided_at > (SELECT pg_catalog.max(COALESCE(e.until, 'infinity')) FROM decide.erasing AS e WHERE e.user_key = t.user_key);
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
 COMMENT ON COLUMN decide.decision.decision_id IS 'Identifier of the decision, in order of time';
 COMMENT ON COLUMN decide.decision.decided_at IS 'When it was made';

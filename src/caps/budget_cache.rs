@@ -1,7 +1,7 @@
 //! What a session knows of budgets without a look at their counters: how full they are, which row it tries first,
 //! and how contended they are.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use pgrx::pg_sys::{INT2OID, INT4ARRAYOID, INT4OID, INT8OID};
@@ -15,6 +15,8 @@ use crate::pg::{Cached, Statement, datum, session};
 thread_local! {
     static LEVELS: Cached<Levels> = const { Cached::new(Watch::Budget, "decide.budget_level") };
     static CONTENTION: RefCell<HashMap<i32, Contention, ByNumber>> = RefCell::default();
+    /// How often this session has learned something by which a budget may be contested, or no longer.
+    static LEARNED: Cell<u64> = const { Cell::new(0) };
 
     static LOAD: Statement = const { Statement::new(
         "SELECT l.slot, l.window_start, l.level, l.until FROM decide.budget_level AS l WHERE l.level > 0", &[]) };
@@ -64,6 +66,13 @@ struct Contention {
     wait_pause: Option<WaitPause>,
 }
 
+impl Contention {
+    /// Whether a row of one of many budgets counts as free without a claim.
+    fn is_free_among_many(&self) -> bool {
+        self.times_free >= USUALLY_FREE || !self.was_in_use
+    }
+}
+
 /// Until when, and for how many decisions at most, this session does not wait for a row of a budget.
 struct WaitPause {
     until: i64,
@@ -87,21 +96,40 @@ impl Budget<'_> {
     /// Whether the first of many rows that this session tries has been free time and again, so that it need not make
     /// sure of one before the choice. Of one of many budgets, whether it was not found in use lately.
     pub fn is_first_row_usually_free(&self, of_many: bool) -> bool {
-        let usually =
-            |seen: &Contention| seen.times_free >= USUALLY_FREE || of_many && !seen.was_in_use;
+        let usually = |seen: &Contention| match of_many {
+            true => seen.is_free_among_many(),
+            false => seen.times_free >= USUALLY_FREE,
+        };
         self.0.has_many_rows()
             && CONTENTION.with_borrow(|seen| seen.get(&self.0.number).map_or(of_many, usually))
+    }
+
+    /// Whether one of many budgets may be contested, now or at a later moment, for all that this session knows: if not, its
+    /// level is plenty at every moment, and its first row usually free, until [`changes`] moves.
+    pub fn is_contested(&self) -> bool {
+        let has_level = |levels: &Levels| {
+            let number = &self.0.number;
+            levels.announced.contains_key(number) || levels.exhausted_until.contains_key(number)
+        };
+        self.0.is_small()
+            || self.0.is_paced()
+            || !self.is_first_row_usually_free(true)
+            || LEVELS.with(|kept| kept.with(load, has_level))
     }
 
     /// Notes whether the first row that was tried was free.
     pub fn note_first_row(&self, free: bool) {
         self.contention(|seen| {
+            let before = seen.is_free_among_many();
             seen.was_in_use |= !free;
             seen.times_free = if free {
                 seen.times_free.saturating_add(1)
             } else {
                 0
             };
+            if seen.is_free_among_many() != before {
+                note_change();
+            }
         });
     }
 
@@ -194,6 +222,7 @@ impl Budget<'_> {
             levels.exhausted_until.insert(self.0.number, until);
         };
         LEVELS.with(|kept| kept.change(note));
+        note_change();
     }
 
     /// Clears the announced level, unless another session is announcing one.
@@ -221,6 +250,17 @@ pub(super) fn clear_levels(budgets: &[i32]) {
     }
 }
 
+/// A count that moves when this session has learned something by which a budget may be contested, or no longer.
+pub(super) fn changes() -> u64 {
+    LEVELS.with(|kept| kept.with(load, |_| ()));
+    LEARNED.get()
+}
+
+/// Moves that count.
+pub(super) fn note_change() {
+    LEARNED.set(LEARNED.get() + 1);
+}
+
 impl AnnouncedLevel {
     fn is_used_up(&self) -> bool {
         self.level == Level::UsedUp as i16
@@ -230,6 +270,7 @@ impl AnnouncedLevel {
 /// Reads what sessions have announced. If others hold the table, every budget counts as plenty until the next change: a
 /// decision that takes from a budget then reads its counter.
 fn load() -> Levels {
+    note_change();
     let read = || {
         let mut announced = HashMap::default();
         LOAD.with(|statement| {

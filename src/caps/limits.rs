@@ -1,11 +1,14 @@
 //! Which caps bear on what: on the actions of a surface, and on the events that they count.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use super::budget_cache;
 use super::cap::Cap;
+use super::stripes::Budget;
 use crate::math::slab::{Slab, range_of};
 
 /// The caps that bear on a surface.
@@ -16,12 +19,30 @@ pub struct Limits {
     /// Where the needs of each action of the surface end; nothing where there is no cap.
     ends: Slab<u32>,
     needs: Slab<Need>,
+    /// The same by cap: where the takers of each end, in the order of actions.
+    taker_ends: Slab<u32>,
+    takers: Slab<Taker>,
     /// The largest amount that an action here takes, per cap.
     pub largest: Vec<i64>,
+    /// Indexes of the budgets.
+    pub budgets: Vec<usize>,
+    /// Indexes of the other caps whose whole limit is less than an action here takes.
+    pub tight: Vec<usize>,
+    /// Indexes of those that may have a price.
+    pub priced: Vec<usize>,
     /// Indexes of the soft ones, in the order in which they give way.
     pub soft: Vec<usize>,
     /// Whether one of them is per user.
     pub of_users: bool,
+    #[serde(skip)]
+    contested: RefCell<Contested>,
+}
+
+/// The contested ones of many budgets, as of what the session had seen of budgets by then.
+#[derive(Default)]
+struct Contested {
+    as_of: Option<u64>,
+    indexes: Vec<usize>,
 }
 
 /// What an exposure of an action takes of a cap.
@@ -34,11 +55,22 @@ struct Need {
     cap: u64,
 }
 
+/// An action that takes of a cap.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Taker {
+    /// Units, more than nothing.
+    amount: i64,
+    /// The index of the action on the surface.
+    action: u64,
+}
+
 impl Limits {
     /// What bears on the actions of a surface, given by their numbers, ascending.
     pub fn of(surface: &str, actions: &[i32], caps: &[Cap]) -> Limits {
         let mut limits = Limits::default();
         let mut needs: Vec<(usize, Need)> = Vec::new();
+        let (mut takers, mut taker_ends) = (Vec::new(), Vec::new());
         let binding = caps.iter().enumerate();
         for (i, cap) in binding.filter(|(_, cap)| cap.binds_on(surface)) {
             let index = limits.caps.len();
@@ -49,6 +81,8 @@ impl Limits {
                     largest = largest.max(Some(amount));
                     let cap = index as u64;
                     needs.push((action, Need { amount, cap }));
+                    let action = action as u64;
+                    takers.push(Taker { amount, action });
                 }
             }
             let Some(largest) = largest else {
@@ -56,11 +90,22 @@ impl Limits {
             };
             limits.caps.push(i);
             limits.largest.push(largest);
+            taker_ends.push(takers.len() as u32);
             limits.of_users |= cap.per.is_of_user();
+            match cap.per.is_budget() {
+                true => limits.budgets.push(index),
+                false if cap.limit < largest => limits.tight.push(index),
+                false => {}
+            }
+            if cap.has_line() {
+                limits.priced.push(index);
+            }
             if !cap.hard {
                 limits.soft.push(index);
             }
         }
+        limits.taker_ends = taker_ends.into();
+        limits.takers = takers.into();
         if !needs.is_empty() {
             // By action, and in order of the caps within each.
             needs.sort_by_key(|&(action, _)| action);
@@ -88,6 +133,36 @@ impl Limits {
         let needs = self.needs.get(range_of(&self.ends, action));
         let needs = needs.unwrap_or_default().iter();
         needs.map(|need| (need.cap as usize, need.amount))
+    }
+
+    /// The actions of the surface that take of a cap, ascending, by their index there, and how much each takes.
+    pub fn takers(&self, cap: usize) -> impl Iterator<Item = (usize, i64)> {
+        let takers = self.takers.get(range_of(&self.taker_ends, cap));
+        let takers = takers.unwrap_or_default().iter();
+        takers.map(|taker| (taker.action as usize, taker.amount))
+    }
+
+    /// Adds the indexes of those of many budgets that are contested, ascending: they are found out again when this
+    /// session has learned something of a budget. `caps` are those of the bundle.
+    pub fn add_contested(&self, caps: &[Cap], indexes: &mut Vec<usize>) {
+        let seen = budget_cache::changes();
+        let mut contested = self.contested.borrow_mut();
+        let is_contested = |&index: &usize| Budget(&caps[self.caps[index]]).is_contested();
+        if contested.as_of != Some(seen) {
+            contested.indexes.clear();
+            let budgets = self.budgets.iter().copied();
+            contested.indexes.extend(budgets.filter(is_contested));
+            contested.as_of = Some(seen);
+        }
+        debug_assert!(
+            contested
+                .indexes
+                .iter()
+                .copied()
+                .eq(self.budgets.iter().copied().filter(is_contested)),
+            "what makes a budget contested has changed unnoticed"
+        );
+        indexes.extend(&contested.indexes);
     }
 }
 

@@ -56,8 +56,8 @@ pub struct Price {
 }
 
 /// The prices of these caps that are not 0.
-pub fn prices<'a>(caps: impl Iterator<Item = &'a Cap>, out: &mut Vec<Price>) {
-    let mut budgets = caps.filter(|cap| cap.has_line()).peekable();
+pub fn prices<'a>(budgets: impl Iterator<Item = &'a Cap>, out: &mut Vec<Price>) {
+    let mut budgets = budgets.peekable();
     if budgets.peek().is_none() {
         return;
     }

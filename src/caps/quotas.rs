@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use pgrx::pg_sys::{INT4ARRAYOID, INT4OID, INT8ARRAYOID, TIMESTAMPTZOID};
 
-use super::budget_cache::clear_levels;
+use super::budget_cache::{clear_levels, note_change};
 use super::cap::Cap;
 use super::stripes::Budget;
 use crate::math::ledger;
@@ -147,4 +147,5 @@ pub fn count_stripes(caps: &[Cap]) {
         cap.stripes
             .set(counts.get(&cap.number).copied().unwrap_or(0));
     }
+    note_change();
 }

@@ -91,7 +91,7 @@ fn choose_within_caps(
     let mut draws = 0;
     loop {
         session::check_interrupts();
-        reservation.constrain(options.eligible, draw);
+        reservation.constrain(draw);
         options.narrow(request, draw);
         reservation.draw(&options.choice, draw);
         if draw.filled() < slots && reservation.relax(draw) {

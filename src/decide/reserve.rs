@@ -32,7 +32,18 @@
 //!   discarded only if long transactions have taken all rows since the session's last decision, and at most once: the
 //!   first row that is found in use has the budget claimed again from then on. If the eligible actions have more than
 //!   64 budgets, as with one for each value of an attribute, those of many rows that this session has not found in use
-//!   count as free.
+//!   count as free. Whoever discards a draw has every session claim that budget, as one near its limit.
+//!
+//! # Which caps are looked at
+//!
+//! The rule: a cap is looked at before the draw unless its capacity is known without a look ([`capacities`]), so C is the
+//! set that a look at every cap would leave open. What is used of a cap per user is the sum of its entries in the row of the
+//! user, and nothing if there is none: all of its limit is left, or if the user is not known, or the row in use, every such
+//! cap is looked at. A budget is looked at if it may be contested: of 64 budgets or fewer each one, of more than that those
+//! that are small or paced, have few rows, have a level for whichever window, or of which a row was found in use. Of
+//! the others the level is plenty at every moment, and they would not be claimed either. That list is kept until one of its
+//! terms changes, as the levels that others announce, and is not kept where the mode tightens limits or a draw was
+//! discarded: then all are looked at.
 //!
 //! # The moment
 //!
@@ -50,6 +61,7 @@
 //! ([`kept`]). The argument above holds for each of them, given what those before have taken: a row that one of them
 //! has locked is as good as one that is claimed.
 
+mod capacities;
 mod claims;
 mod counter;
 mod kept;
@@ -67,11 +79,9 @@ pub use reservation::Reservation;
 use super::blocked::{Blocked, BlockedAction};
 use super::draw::{Draw, Dropped};
 use super::request::Request;
-use crate::caps::Per;
 use crate::math::choice::{Choice, Scored};
-use crate::math::ledger;
 use crate::policy::UserRow;
-use counter::{Capacity, CounterState};
+use counter::{CapState, Capacity};
 use reservation::State;
 
 /// Of more budgets than that a decision claims only those that were found in use.
@@ -79,6 +89,36 @@ const MOST_CLAIMED: usize = 64;
 
 /// How often a decision draws at most.
 pub const MOST_DRAWS: u32 = 8;
+
+/// What the slots that are filled leave of caps, by the index of each among those of the surface.
+#[derive(Default)]
+struct Left(Vec<(usize, i64)>);
+
+impl Left {
+    /// What is left of a cap after another slot takes of it; `capacity` says what there was before the first.
+    fn after(&mut self, cap: usize, amount: i64, capacity: impl FnOnce() -> Capacity) -> i64 {
+        let at = self.0.iter().position(|&(of, _)| of == cap);
+        let at = at.unwrap_or_else(|| {
+            self.0.push((cap, capacity().units()));
+            self.0.len() - 1
+        });
+        let left = &mut self.0[at].1;
+        // Plenty is more than any slate takes.
+        if *left != i64::MAX {
+            *left = left.saturating_sub(amount);
+        }
+        *left
+    }
+}
+
+/// Where those of the actions are that are open; both are ascending.
+fn positions(open: &[usize], actions: impl Iterator<Item = usize>) -> impl Iterator<Item = usize> {
+    let mut from = 0;
+    actions.filter_map(move |action| {
+        from += open[from..].iter().take_while(|&&of| of < action).count();
+        (open.get(from) == Some(&action)).then_some(from)
+    })
+}
 
 impl<'a> Reservation<'a> {
     /// Takes the row of the user as it was read, or locks it where there is none and there is a cap per user; claims
@@ -88,111 +128,72 @@ impl<'a> Reservation<'a> {
         decides: bool,
         time_left: Option<Duration>,
         user: &UserRow,
-        eligible: &[usize],
+        eligible: &'a [usize],
         kept: &'a mut Kept,
     ) -> Reservation<'a> {
-        let mut reservation = Reservation::new(request, decides, time_left, kept);
-        reservation.find_needed(eligible);
+        let mut reservation = Reservation::new(request, decides, time_left, eligible, kept);
         reservation.take_over_rows();
         reservation.open_user(user);
         reservation.find_capacities();
         reservation
     }
 
-    /// Notes the caps that bind an eligible action. The others are not looked at: many actions, each with caps of its
-    /// own, may not be eligible.
-    fn find_needed(&mut self, eligible: &[usize]) {
-        let mut is_needed = vec![false; self.limits.caps.len()];
-        for &action in eligible {
-            for (index, _) in self.limits.of_action(action) {
-                is_needed[index] = true;
-            }
-        }
-        self.is_needed = is_needed;
-    }
-
-    /// Claims, waits, fixes the moment: from then on no capacity changes until something is taken.
-    fn find_capacities(&mut self) {
-        if self.kept.is_for_several() {
-            self.leave_moment_of_others();
-        }
-        self.is_moment_stale |= self.is_behind_user();
-        self.counters.clear();
-        let budgets = (0..self.limits.caps.len()).filter(|&index| self.needs_budget(index));
-        self.has_many_budgets = budgets.count() > MOST_CLAIMED;
-        for index in 0..self.limits.caps.len() {
-            let counter = match self.needs_budget(index) {
-                true => self.claim_counter(index),
-                false => CounterState::Unclaimed,
-            };
-            self.counters.push(counter);
-        }
-        self.renew_moment();
-        let mut capacities = std::mem::take(&mut self.capacities);
-        capacities.clear();
-        let blocks = ledger::blocks(&self.exposures);
-        capacities.extend((0..self.limits.caps.len()).map(|index| self.capacity(index, &blocks)));
-        self.capacities = capacities;
-    }
-
-    fn needs_budget(&self, index: usize) -> bool {
-        self.is_needed[index] && self.cap(index).per.is_budget()
-    }
-
-    /// What is left of a cap at the moment.
-    fn capacity(&self, index: usize, of_user: &[(i64, &[i64])]) -> Capacity {
-        if !self.is_needed[index] {
-            return Capacity::Plenty;
-        }
-        let cap = self.cap(index);
-        let limit = self.request.mode_limits.limit(cap.limit);
-        match cap.per {
-            Per::Decision => Capacity::Units(limit),
-            Per::User => self.capacity_of_user(cap, limit, of_user),
-            Per::All => self.capacity_of_budget(index),
-        }
-    }
-
     /// Opens the draw to those eligible actions for which every cap has capacity.
-    pub fn constrain(&self, eligible: &[usize], draw: &mut Draw) {
+    pub fn constrain(&self, draw: &mut Draw) {
         self.must_be(State::Opened);
         draw.blocked.clear();
-        let of_largest = self.capacities.iter().zip(&self.limits.largest);
         let moved = self.moment != self.request.now;
-        if !moved && of_largest.clone().all(|(c, &largest)| c.allows(largest)) {
-            return draw.open_to(eligible);
+        let blocked = self.blocked_by_caps();
+        if !moved && blocked.is_empty() {
+            return draw.open_to(self.eligible);
         }
+        let mut blocked = blocked.into_iter().peekable();
         draw.open.clear();
-        for &action in eligible {
-            match self.blocked(action) {
+        for &action in self.eligible {
+            while blocked.next_if(|of| of.action < action).is_some() {}
+            let by_cap = blocked.peek().filter(|of| of.action == action);
+            // Its campaign may have ended while others were waited for.
+            let has_ended = moved && self.moment >= self.request.surface.actions[action].ends;
+            let why = match has_ended {
+                true => Some(Blocked::Ended),
+                false => by_cap.map(|of| of.why),
+            };
+            match why {
                 None => draw.open.push(action),
                 Some(why) => draw.blocked.push(BlockedAction { action, why }),
             }
         }
     }
 
-    /// Why an eligible action cannot be had.
-    fn blocked(&self, action: usize) -> Option<Blocked> {
-        // Its campaign may have ended while others were waited for.
-        if self.moment >= self.request.surface.actions[action].ends {
-            return Some(Blocked::Ended);
+    /// The actions that a cap has no capacity for, ascending; the first of several caps is the reason.
+    fn blocked_by_caps(&self) -> Vec<BlockedAction> {
+        let mut blocked = Vec::new();
+        for state in &self.states {
+            if state.capacity.allows(self.limits.largest[state.cap]) {
+                continue;
+            }
+            let takers = self.limits.takers(state.cap);
+            let takers = takers.filter(|&(_, amount)| !state.capacity.allows(amount));
+            let why = self.why(state);
+            blocked.extend(takers.map(|(action, _)| BlockedAction { action, why }));
         }
-        let mut needs = self.limits.of_action(action);
-        let (index, _) = needs.find(|&(index, amount)| !self.capacities[index].allows(amount))?;
-        Some(match self.capacities[index] {
+        blocked.sort_by_key(|of| of.action);
+        blocked
+    }
+
+    /// Why actions cannot be had for which a cap has no capacity.
+    fn why(&self, state: &CapState) -> Blocked {
+        match state.capacity {
             Capacity::Contested(_) | Capacity::Busy => Blocked::Busy,
             Capacity::UnknownUser => Blocked::UnknownUser,
-            Capacity::Units(_) | Capacity::Plenty => Blocked::Cap(self.cap(index).number),
-        })
+            Capacity::Units(_) | Capacity::Plenty => Blocked::Cap(self.cap(state.cap).number),
+        }
     }
 
     /// Draws an action for each slot; what one takes is not there for the next.
     pub fn draw(&mut self, choice: &Choice, draw: &mut Draw) {
         self.enter(State::Drawn);
         let slots = self.request.surface.slots;
-        let several = slots > 1;
-        let units = self.capacities.iter().map(|capacity| capacity.units());
-        let mut left: Vec<i64> = units.filter(|_| several).collect();
         let Draw {
             open,
             scores,
@@ -203,29 +204,30 @@ impl<'a> Reservation<'a> {
             ..
         } = draw;
         dropped.clear();
-        let mut is_gone = vec![false; if several { open.len() } else { 0 }];
+        let mut left = Left::default();
+        let mut is_gone = vec![false; if slots > 1 { open.len() } else { 0 }];
         let scored = Scored { scores, spreads };
         slate.choose_within(choice, scored, slots, *seed, |slot, picked, gone| {
             if slot + 1 == slots {
                 return;
             }
-            for (index, amount) in self.limits.of_action(open[picked]) {
-                if self.capacities[index] != Capacity::Plenty {
-                    left[index] = left[index].saturating_sub(amount);
-                }
-            }
             is_gone[picked] = true;
-            for (candidate, &action) in open.iter().enumerate() {
-                let mut needs = self.limits.of_action(action);
-                if !is_gone[candidate] && needs.any(|(index, amount)| left[index] < amount) {
-                    is_gone[candidate] = true;
-                    gone.push(candidate);
-                    dropped.push(Dropped {
-                        slot: slot as i32 + 2,
-                        action: self.request.surface.actions[action].number,
-                    });
+            for (index, amount) in self.limits.of_action(open[picked]) {
+                let left = left.after(index, amount, || self.capacity(index));
+                // Until then, each candidate that is not gone had enough of every cap.
+                if left < self.limits.largest[index] {
+                    let takers = self.limits.takers(index);
+                    let takers = takers.filter(|&(_, amount)| amount > left);
+                    let candidates = positions(open, takers.map(|(action, _)| action));
+                    let gone_now = |&at: &usize| !std::mem::replace(&mut is_gone[at], true);
+                    gone.extend(candidates.filter(gone_now));
                 }
             }
+            gone.sort_unstable();
+            dropped.extend(gone.iter().map(|&candidate| Dropped {
+                slot: slot as i32 + 2,
+                action: self.request.surface.actions[open[candidate]].number,
+            }));
         });
     }
 
@@ -237,11 +239,8 @@ impl<'a> Reservation<'a> {
         self.enter(State::Opened);
         self.relaxed += 1;
         // Busy and UnknownUser stay: relaxing the cap would not make the row of the user writable.
-        if !matches!(
-            self.capacities[index],
-            Capacity::Busy | Capacity::UnknownUser
-        ) {
-            self.capacities[index] = Capacity::Plenty;
+        if !matches!(self.capacity(index), Capacity::Busy | Capacity::UnknownUser) {
+            self.set_capacity(index, Capacity::Plenty);
             draw.relaxed.push(self.cap(index).number);
         }
         true

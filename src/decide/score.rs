@@ -42,7 +42,9 @@ pub fn score_candidates(
 ) {
     let (surface, bundle) = (request.surface, request.bundle);
     scores.apply_model(policy, bundle, surface, &request.fields, features);
-    caps::prices(bundle.caps_of(surface), &mut scores.prices);
+    let limits = &surface.limits;
+    let priced = limits.priced.iter().map(|&i| &bundle.caps[limits.caps[i]]);
+    caps::prices(priced, &mut scores.prices);
     scores.take_off_prices(policy, surface, bundle);
 }
 
@@ -94,16 +96,14 @@ impl Scores {
         }
         for &Price { cap, per_unit } in &self.prices {
             let limits = &surface.limits;
-            let is_priced = |&i: &usize| bundle.caps[i].number == cap;
-            let Some(index) = limits.caps.iter().position(is_priced) else {
+            let number = |&i: &usize| bundle.caps[i].number;
+            let Ok(index) = limits.caps.binary_search_by_key(&cap, number) else {
                 continue;
             };
             let scale = bundle.caps[limits.caps[index]].scale as f64;
-            for (action, score) in self.of_actions.iter_mut().enumerate() {
-                let mut needs = limits.of_action(action);
-                if let Some((_, amount)) = needs.find(|&(of, _)| of == index) {
-                    *score = to_f32(f64::from(*score) - per_unit * (amount as f64 / scale));
-                }
+            for (action, amount) in limits.takers(index) {
+                let score = &mut self.of_actions[action];
+                *score = to_f32(f64::from(*score) - per_unit * (amount as f64 / scale));
             }
         }
     }

@@ -39,7 +39,8 @@ const WAIT_MS: u32 = 20;
 
 /// The pseudonym of a user whose user_id was checked.
 pub fn user_key(user_id: &str, seen: Seen) -> Result<Uuid, Error> {
-    Ok(user_key_of(&pseudonym::keys()?, user_id, seen))
+    let keys = pseudonym::keys()?;
+    Ok(user_key_of(&keys, user_id, seen))
 }
 
 /// The same with keys that are at hand.

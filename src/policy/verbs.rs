@@ -221,12 +221,6 @@ fn runs(call: &Call) -> Option<Vec<i32>> {
     Some(runs.into_iter().flatten().collect())
 }
 
-/// places(actions): 1 to as many as the array has.
-#[pg_extern(sql = false)]
-fn places(actions: Array<'_, i32>) -> SetOfIterator<'static, i32> {
-    SetOfIterator::new(1..=i32::try_from(actions.len()).unwrap_or(i32::MAX))
-}
-
 /// image_files(): a row for each file.
 #[pg_extern(sql = false)]
 fn image_files(call: FunctionCallInfo) {

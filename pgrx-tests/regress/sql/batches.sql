@@ -51,6 +51,8 @@ SELECT count(*) FILTER (WHERE d.action = 'b') AS b, bool_and(a.request IS NULL O
   FROM decide.decision AS d LEFT JOIN answer AS a USING (decision_id, slot);
 SELECT bool_and(agrees) FROM decide.trace AS t, decide.replay(t.decision_id);
 SELECT DISTINCT features FROM decide.trace WHERE user_key = decide.user_key('u7');
+-- nothing is left, once everybody has seen a
+SELECT count(*) FROM decide.decide_batch((SELECT array_agg(jsonb_build_object('user_id', 'u' || i, 'surface', 'message')) FROM generate_series(0, 249) AS i)) WHERE action = 'b';
 SELECT action, reason FROM decide('u7', 'message');
 -- what a savepoint takes back can be had again
 UPDATE decide.cap SET max_count = 310 WHERE cap = 'budget of b';

@@ -43,9 +43,21 @@ SELECT decide.action_name(1) IS NOT NULL AS known, decide.action_name(0) AS zero
 SELECT decide.action_names('{}') AS nothing, decide.action_names(NULL) AS unknown, decide.action_names('{1,NULL,999,2}') AS some, decide.action_names('{{1,2},{3,4}}') AS square;
 SELECT decide.candidate_names('{1,-2}') AS three, decide.candidate_numbers('{1,-2,7}') AS numbers, decide.candidate_numbers('{}') AS nothing;
 SELECT decide.blocked_reasons('{1,3,100,101,999999,50,NULL,-7}') AS reasons, decide.blocked_reason(100) = (decide.blocked_reasons('{100}'))[1] AS same;
-SELECT decide.places('{7,8,9}');
+SELECT decide.places(1, 3);
 SELECT (decide.action_names('{1,NULL}'))[2] IS NULL AS is_null, array_dims(decide.action_names('{1,2}')), array_dims(decide.action_names('{}')) AS none;
 
+-- what is computed of a decision is computed for the rows that are left: below the sort are columns of the trace
+CREATE FUNCTION below_sort(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE line text; below boolean := false;
+BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
+    below := below OR line ~ '->  Sort';
+    IF below THEN RETURN NEXT line; END IF;
+  END LOOP;
+END
+$$;
+SELECT count(*) > 0 AS sorted, count(*) FILTER (WHERE line ~ '(action_name|action_names|candidate_names|slot_probabilities|blocked_reasons|deferred)\(') AS computed
+  FROM below_sort('SELECT * FROM decide.decision ORDER BY decided_at DESC LIMIT 1') AS line;
 -- a condition on the time reaches the partitions
 CREATE FUNCTION scanned(query text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

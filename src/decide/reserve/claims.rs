@@ -43,8 +43,8 @@ impl Reservation<'_> {
     }
 
     /// What is left of a budget at the moment.
-    pub(super) fn capacity_of_budget(&self, index: usize) -> Capacity {
-        match self.counters[index] {
+    pub(super) fn capacity_of_budget(&self, index: usize, counter: CounterState) -> Capacity {
+        match counter {
             CounterState::Unclaimed => Capacity::Plenty,
             CounterState::UsedUp => Capacity::Units(0),
             CounterState::Locked => Capacity::Contested(0),

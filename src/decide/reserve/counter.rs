@@ -53,6 +53,14 @@ pub(super) enum CounterState {
     Read(i64),
 }
 
+/// What was found out about a cap before the draw.
+pub(super) struct CapState {
+    /// Its index among those of the surface.
+    pub(super) cap: usize,
+    pub(super) counter: CounterState,
+    pub(super) capacity: Capacity,
+}
+
 /// A row of a counter that this decision has read, claimed or changed.
 pub(super) struct HeldRow {
     /// The index of its cap among those of the surface.

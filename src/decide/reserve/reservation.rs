@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::counter::{Capacity, CounterState, HeldRow};
+use super::counter::{CapState, HeldRow};
 use super::kept::Kept;
 use crate::caps::{Cap, Limits};
 use crate::decide::request::Request;
@@ -45,17 +45,16 @@ pub struct Reservation<'a> {
     state: State,
     pub(super) request: &'a Request<'a>,
     pub(super) limits: &'a Limits,
+    /// Indexes of the actions of the surface that are eligible, ascending.
+    pub(super) eligible: &'a [usize],
     /// Whether counters are taken from; else they are only read.
     pub(super) decides: bool,
     /// When the exposures are.
     pub(super) moment: i64,
     /// Others were waited for since the moment was taken, or have counted since.
     pub(super) is_moment_stale: bool,
-    /// Per cap of the surface: how its counter was found, and what is left of it.
-    pub(super) counters: Vec<CounterState>,
-    pub(super) capacities: Vec<Capacity>,
-    /// Per cap of the surface: whether it binds an eligible action.
-    pub(super) is_needed: Vec<bool>,
+    /// The caps that were looked at, ascending.
+    pub(super) states: Vec<CapState>,
     /// So many budgets are needed that they cannot all be claimed.
     pub(super) has_many_budgets: bool,
     /// How many of the soft caps have given way.
@@ -84,6 +83,7 @@ impl<'a> Reservation<'a> {
         request: &'a Request<'a>,
         decides: bool,
         time_left: Option<Duration>,
+        eligible: &'a [usize],
         kept: &'a mut Kept,
     ) -> Reservation<'a> {
         let limits = &request.surface.limits;
@@ -91,12 +91,11 @@ impl<'a> Reservation<'a> {
             state: State::Opened,
             request,
             limits,
+            eligible,
             decides,
             moment: request.now,
             is_moment_stale: false,
-            counters: Vec::with_capacity(limits.caps.len()),
-            capacities: Vec::with_capacity(limits.caps.len()),
-            is_needed: Vec::new(),
+            states: Vec::new(),
             has_many_budgets: false,
             relaxed: 0,
             user: None,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::counter::{Capacity, HeldRow};
 use super::reservation::Reservation;
 use super::wait::TURN_MS;
-use crate::caps::{Budget, Level};
+use crate::caps::{Budget, Cap, Level};
 use crate::decide::draw::{Draw, Hold};
 use crate::math::ledger::{self, COUNTED};
 use crate::pg::holder::Unavailable;
@@ -108,11 +108,15 @@ impl Reservation<'_> {
         if let Some(row) = held.or_else(|| self.gather(need)) {
             return Some(row);
         }
-        if self.capacities[need.cap] != Capacity::Plenty {
+        if self.capacity(need.cap) != Capacity::Plenty {
             return None;
         }
-        self.find_free(need, gives_way)
-            .or_else(|| self.wait_for_drawn(need, gives_way))
+        let row = self.find_free(need, gives_way);
+        let row = row.or_else(|| self.wait_for_drawn(need, gives_way));
+        if row.is_none() {
+            self.announce_low(self.cap(need.cap));
+        }
+        row
     }
 
     /// One of those that are held already.
@@ -215,11 +219,17 @@ impl Reservation<'_> {
             if cap.is_small() || row.stripe.free(&cap.terms(now)) >= cap.low_water_mark() {
                 continue;
             }
-            let (starts, ends) = cap.window(now);
-            let starts = cap.level_window(starts);
-            if Budget(cap).level(starts, now) == Level::Plenty {
-                Budget(cap).announce_level(starts, Level::Low, ends);
-            }
+            self.announce_low(cap);
+        }
+    }
+
+    /// Has all sessions read the counter of a budget before they choose.
+    fn announce_low(&self, cap: &Cap) {
+        let now = self.moment;
+        let (starts, ends) = cap.window(now);
+        let starts = cap.level_window(starts);
+        if Budget(cap).level(starts, now) == Level::Plenty {
+            Budget(cap).announce_level(starts, Level::Low, ends);
         }
     }
 

@@ -60,6 +60,27 @@ impl Reservation<'_> {
         self.limits.of_users && self.request.knows_user()
     }
 
+    /// Whether the user is known, and the row can be written where something is to be counted.
+    pub(super) fn can_count_for_user(&self) -> bool {
+        self.request.knows_user() && (!self.decides || self.user.is_some())
+    }
+
+    /// Indexes of the caps per user of which the row has an entry.
+    pub(super) fn caps_used_by_user(&self) -> Vec<usize> {
+        let blocks = ledger::blocks(&self.exposures).into_iter();
+        let indexes = blocks.filter_map(|(number, _)| self.index_of_number(number));
+        indexes
+            .filter(|&index| self.cap(index).per.is_of_user())
+            .collect()
+    }
+
+    /// The index of the cap of that number among those of the surface.
+    fn index_of_number(&self, number: i64) -> Option<usize> {
+        let (all, of_surface) = (&self.request.bundle.caps, &self.limits.caps);
+        let index = of_surface.binary_search_by_key(&number, |&cap| all[cap].number.into());
+        index.ok()
+    }
+
     /// What is left of a cap per user, whose row has these blocks.
     pub(super) fn capacity_of_user(
         &self,
@@ -70,7 +91,7 @@ impl Reservation<'_> {
         if !self.request.knows_user() {
             return Capacity::UnknownUser;
         }
-        if self.decides && self.user.is_none() {
+        if !self.can_count_for_user() {
             return Capacity::Busy;
         }
         let block = blocks.binary_search_by_key(&cap.number.into(), |&(number, _)| number);
@@ -85,10 +106,8 @@ impl Reservation<'_> {
 
     /// The time of the newest entry in the row of the user, of those caps of the surface.
     fn newest_of_user(&self, counts: impl Fn(&Cap) -> bool) -> Option<i64> {
-        let (all, of_surface) = (&self.request.bundle.caps, &self.limits.caps);
         let newest = |(number, block): (i64, &[i64])| {
-            let found = of_surface.binary_search_by_key(&number, |&cap| all[cap].number.into());
-            let cap = &all[of_surface[found.ok()?]];
+            let cap = self.cap(self.index_of_number(number)?);
             let is_asked_for = cap.per.is_of_user() && counts(cap);
             ledger::newest(block).filter(|_| is_asked_for)
         };

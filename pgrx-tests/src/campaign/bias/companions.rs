@@ -40,7 +40,18 @@ pub fn run_budgets_job(database: &Database, over: &AtomicBool) -> Result<()> {
 /// Two sessions decide on a surface of their own, which takes from the budgets of a and c, and stay in that transaction
 /// for a second: each has another row of them.
 pub fn hold_rows(database: &Database, over: &AtomicBool) -> Result<()> {
-    let mut holders = [database.connect()?, database.connect()?];
+    hold(database, over, 2)
+}
+
+/// The same with sixteen sessions.
+pub fn hold_sixteen_rows(database: &Database, over: &AtomicBool) -> Result<()> {
+    hold(database, over, 16)
+}
+
+/// So many sessions each decide on the surface held, and stay in that transaction for a second.
+fn hold(database: &Database, over: &AtomicBool, sessions: usize) -> Result<()> {
+    let holders = (0..sessions).map(|_| database.connect());
+    let mut holders = holders.collect::<Result<Vec<_>>>()?;
     while !over.load(Ordering::Relaxed) {
         for holder in &mut holders {
             holder.batch_execute("BEGIN; SELECT decide('the holder', 'held')")?;

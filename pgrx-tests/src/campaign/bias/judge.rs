@@ -108,7 +108,7 @@ impl Verdict {
             actions: Vec::new(),
             slots: Vec::new(),
         };
-        for (slot, mut counts) in slots {
+        for (slot, counts) in slots {
             let (statistic, freedom) = counts.chi_square();
             let likelihood = match freedom {
                 0 if statistic == 0.0 => 1.0,
@@ -121,12 +121,11 @@ impl Verdict {
                 freedom,
                 likelihood,
             });
-            verdict.actions.extend(
-                counts
-                    .actions
-                    .into_values()
-                    .map(|action| Action { slot, ..action }),
-            );
+            let actions = counts.actions.into_iter();
+            let mut actions: Vec<Action> =
+                actions.map(|action| Action { slot, ..action }).collect();
+            actions.sort_by(|a, b| a.action.cmp(&b.action));
+            verdict.actions.extend(actions);
         }
         Ok(verdict)
     }
@@ -184,9 +183,11 @@ impl Verdict {
 /// What is counted of a slot.
 #[derive(Default)]
 struct Counts {
-    actions: BTreeMap<String, Action>,
-    /// Sum of p_i p_j over decisions, by pairs of actions.
-    products: BTreeMap<(String, String), f64>,
+    /// Where each action is, by its name.
+    places: BTreeMap<String, usize>,
+    actions: Vec<Action>,
+    /// Sum of p_i p_j over decisions, by the places of two actions.
+    products: Vec<Vec<f64>>,
 }
 
 impl Counts {
@@ -210,11 +211,12 @@ impl Counts {
             logged.is_some_and(|&(_, of_slot)| of_slot == p),
             "{chosen} was chosen with probability {p} among {possible:?}"
         );
-        for &(name, q) in &possible {
-            let row = self.actions.entry(name.clone()).or_insert_with(|| Action {
-                action: name.clone(),
-                ..Action::default()
-            });
+        let places: Vec<(usize, f64)> = possible
+            .iter()
+            .map(|&(name, q)| (self.place(name), q))
+            .collect();
+        for (&(name, q), &(place, _)) in possible.iter().zip(&places) {
+            let row = &mut self.actions[place];
             row.possible += n;
             row.expected += weight * q;
             row.variance += weight * q * (1.0 - q);
@@ -223,39 +225,48 @@ impl Counts {
                 row.chosen += n;
                 row.weight += weight / q;
             }
-            for &(other, r) in &possible {
-                *self
-                    .products
-                    .entry((name.clone(), other.clone()))
-                    .or_default() += weight * q * r;
+            let products = &mut self.products[place];
+            for &(other, r) in &places {
+                products[other] += weight * q * r;
             }
         }
         Ok(())
     }
 
+    /// Where an action is; it gets a place when it is seen first.
+    fn place(&mut self, name: &str) -> usize {
+        if let Some(&place) = self.places.get(name) {
+            return place;
+        }
+        let place = self.actions.len();
+        self.places.insert(name.to_owned(), place);
+        self.actions.push(Action {
+            action: name.to_owned(),
+            ..Action::default()
+        });
+        self.products.push(Vec::new());
+        for products in &mut self.products {
+            products.resize(place + 1, 0.0);
+        }
+        place
+    }
+
     /// The squared distance of all counts from what is expected, in the measure of their covariance; and its rank.
-    fn chi_square(&mut self) -> (f64, usize) {
-        let rows: Vec<&Action> = self.actions.values().collect();
-        let product = |a: &Action, b: &Action| {
-            let pair = (a.action.clone(), b.action.clone());
-            self.products.get(&pair).copied().unwrap_or(0.0)
-        };
-        let difference: Vec<f64> = rows
+    fn chi_square(&self) -> (f64, usize) {
+        let rows = self.actions.iter().zip(&self.products);
+        let difference: Vec<f64> = self
+            .actions
             .iter()
             .map(|row| row.chosen as f64 - row.expected)
             .collect();
         let covariance: Vec<Vec<f64>> = rows
-            .iter()
-            .map(|a| {
-                let cell = |b: &&Action| {
-                    let own = if a.action == b.action {
-                        a.expected
-                    } else {
-                        0.0
-                    };
-                    own - product(a, b)
-                };
-                rows.iter().map(cell).collect()
+            .enumerate()
+            .map(|(place, (row, products))| {
+                let own = |other: usize| if other == place { row.expected } else { 0.0 };
+                let products = products.iter().enumerate();
+                products
+                    .map(|(other, product)| own(other) - product)
+                    .collect()
             })
             .collect();
         distance(difference, covariance)
@@ -305,13 +316,17 @@ mod tests {
         assert_eq!(freedom, 2);
     }
 
+    fn z(counts: &Counts, name: &str) -> f64 {
+        counts.actions[counts.places[name]].z()
+    }
+
     #[test]
     fn a_lean_is_noticed() {
         let leaning = counts(&[("a", 10_400), ("b", 9_600)]);
-        assert!(leaning.actions["a"].z() > 4.0);
-        assert!(leaning.actions["b"].z() < -4.0);
+        assert!(z(&leaning, "a") > 4.0);
+        assert!(z(&leaning, "b") < -4.0);
         let even = counts(&[("a", 10_050), ("b", 9_950)]);
-        assert!(even.actions["a"].z() < 1.0);
+        assert!(z(&even, "a") < 1.0);
     }
 
     #[test]

@@ -80,6 +80,21 @@ const HELD: &str = "
       VALUES ('ca', 'a', 'all', 1000000000, 2), ('cb', 'b', 'all', 1000000000, 1), ('cc', 'c', 'all', 1000000000, 1);
     SELECT decide.publish('1')";
 
+/// More budgets than a decision claims. All rows of three are held by transactions that stay open; ten others run low and
+/// end in the course of the decisions.
+const MANY_BUDGETS: &str = r#"
+    UPDATE decide.surface SET slots = 3 WHERE surface = 'held';
+    INSERT INTO decide.action (action, surfaces, attributes)
+      SELECT pg_catalog.format('a%s', pg_catalog.lpad(i::text, 2, '0')),
+             CASE WHEN i <= 3 THEN '{s,held}' ELSE '{s}' END::text[], pg_catalog.jsonb_build_object('sku', i)
+        FROM pg_catalog.generate_series(1, 70) AS i;
+    INSERT INTO decide.action (action, surfaces) VALUES ('free', '{s}');
+    INSERT INTO decide.policy (policy, surface, selection) VALUES ('p', 's', 'uniform'), ('h', 'held', 'uniform');
+    INSERT INTO decide.cap (cap, attribute, per, max_count, stripes) VALUES ('sku', 'sku', 'all', 1000000000, 16);
+    INSERT INTO decide.cap (cap, action, per, max_count, stripes)
+      SELECT 'end of ' || i, 'a' || i, 'all', 1100, 16 FROM pg_catalog.generate_series(11, 20) AS i;
+    SELECT decide.publish('1')"#;
+
 const IMPRESSIONS: &str = "
     INSERT INTO decide.action (action, surfaces) VALUES ('a', '{s}'), ('b', '{s}'), ('c', '{s}'), ('free', '{s}');
     INSERT INTO decide.policy (policy, surface, selection) VALUES ('p', 's', 'uniform');
@@ -246,6 +261,22 @@ pub const SCENARIOS: &[Scenario] = &[
         options: "-c pg_decide.enforce_latency_budget=on",
         share: 0.25,
         crowd: 6,
+        ..USUAL
+    },
+    Scenario {
+        name: "many_budgets",
+        what: "more budgets than are claimed, some of them held by open transactions, some near their end",
+        setup: MANY_BUDGETS,
+        beside: Some(companions::hold_sixteen_rows),
+        ..USUAL
+    },
+    Scenario {
+        name: "many_budgets_new_sessions",
+        what: "the same, and each decision the first of its session",
+        setup: MANY_BUDGETS,
+        new_sessions: true,
+        share: 0.05,
+        beside: Some(companions::hold_sixteen_rows),
         ..USUAL
     },
     Scenario {
