@@ -293,10 +293,13 @@ mod tests {
     use super::*;
 
     fn keys(secrets: &[&[u8]]) -> Keys {
-        let numbered = secrets.iter().zip(0..).rev();
-        let living = numbered.map(|(secret, number)| Key::new(number, secret));
+        let numbered = secrets.iter().zip(0..);
+        let mut living: Vec<_> = numbered
+            .map(|(secret, number)| Key::new(number, secret))
+            .collect();
+        living.reverse();
         Keys {
-            living: living.collect(),
+            living,
             is_settled: true,
         }
     }

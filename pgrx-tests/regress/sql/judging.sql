@@ -70,7 +70,7 @@ SELECT j.estimator, abs(j.value - (h.e).value) < 1e-9 AND abs(j.std_error - (h.e
     SELECT v.* FROM (SELECT decide.ips(reward, logged, target) AS ips, decide.snips(reward, logged, target) AS snips, decide.cips(reward, logged, target, 10) AS cips, decide.dm(q_target) AS dm,
                             decide.dr(reward, logged, target, q_logged, q_target) AS dr, decide.sndr(reward, logged, target, q_logged, q_target) AS sndr,
                             decide.switch_dr(reward, logged, target, q_logged, q_target, 10) AS switch_dr, decide.dros(reward, logged, target, q_logged, q_target, 100) AS dros FROM by_hand) AS a,
-           LATERAL (VALUES ('ips', ips), ('snips', snips), ('cips', cips), ('dm', dm), ('dr', dr), ('sndr', sndr), ('switch_dr', switch_dr), ('dros', dros)) AS v (estimator, e)) AS h USING (estimator);
+           LATERAL (VALUES ('ips', ips), ('snips', snips), ('cips', cips), ('dm', dm), ('dr', dr), ('sndr', sndr), ('switch_dr', switch_dr), ('dros', dros)) AS v (estimator, e)) AS h USING (estimator) ORDER BY 1;
 ROLLBACK;
 -- slates: the product of the slots' weights, and a reward by the slots up to its own
 BEGIN;
@@ -84,13 +84,13 @@ SELECT e.estimator, abs(e.value - h.value) < 1e-9 AS same
                              COALESCE(sum(value) FILTER (WHERE slot = 1), 0) AS r1, COALESCE(sum(value) FILTER (WHERE slot = 2), 0) AS r2, COALESCE(sum(value) FILTER (WHERE slot = 3), 0) AS r3,
                              COALESCE((SELECT sum(w.value) FROM decide.outcome AS w WHERE w.decision_id = m.decision_id AND w.action IS NULL), 0) AS rs
                         FROM made AS m LEFT JOIN decide.outcome AS o USING (decision_id, action) WHERE surface = 'list' GROUP BY decision_id) AS s) AS t) AS u,
-      LATERAL (VALUES ('ips', ips), ('snips', snips), ('rips', rips)) AS v (estimator, value)) AS h USING (estimator);
+      LATERAL (VALUES ('ips', ips), ('snips', snips), ('rips', rips)) AS v (estimator, value)) AS h USING (estimator) ORDER BY 1;
 -- another model says which rewards to expect
 SELECT string_agg(estimator, ' ') FROM decide.evaluate_policy('home', 'home', outcome => 'order', reward_model => 'n:1');
 SELECT string_agg(estimator, ' ') FROM decide.evaluate_policy('list', 'list', outcome => 'order', reward_model => 'n');
 -- the difference has an interval of its own
 SELECT c.estimator, abs(c.difference - (c.policy_value - c.baseline_value)) < 1e-9 AS is_difference, c.std_error < e.std_error AS is_narrower, c.n
-  FROM decide.compare_policies('home', 'home', baseline_bundle => 1, outcome => 'order', reward_model => 'n') AS c JOIN decide.evaluate_policy('home', 'home', outcome => 'order', reward_model => 'n') AS e USING (estimator);
+  FROM decide.compare_policies('home', 'home', baseline_bundle => 1, outcome => 'order', reward_model => 'n') AS c JOIN decide.evaluate_policy('home', 'home', outcome => 'order', reward_model => 'n') AS e USING (estimator) ORDER BY 1;
 SELECT estimator, difference, std_error FROM decide.compare_policies('home', 'home', 'home', outcome => 'order');
 SELECT estimator, abs(difference) < 1e-12 AS none, std_error < 1e-12 AS sure FROM decide.compare_policies('home', bundle => 1, outcome => 'order') WHERE estimator <> 'dr';
 ROLLBACK;

@@ -21,8 +21,8 @@ CREATE TABLE fixed AS SELECT id, device, CASE WHEN device = 'phone' THEN 'x' ELS
 SELECT action, bool_or(abs(after) > 0.1) AS unbalanced, max(outside_support) AS outside FROM decide.propensity_balance('fixed', '{device}') GROUP BY action ORDER BY action;
 
 -- imported with such an origin, they are marked in what follows from them
-INSERT INTO decide.surface (surface, fallback_action, context_fields) VALUES ('home', 'nothing', '{device}');
-INSERT INTO decide.action (action, surfaces) VALUES ('nothing', '{}'), ('a', '{home}'), ('b', '{home}'), ('c', '{home}');
+INSERT INTO decide.surface (surface, fallback_action, context_fields) VALUES ('home', 'nothing', '{device}'), ('elsewhere', 'nothing', '{}');
+INSERT INTO decide.action (action, surfaces) VALUES ('nothing', '{elsewhere}'), ('a', '{home}'), ('b', '{home}'), ('c', '{home}');
 INSERT INTO decide.policy (policy, surface, selection) VALUES ('home', 'home', 'uniform');
 SELECT decide.publish();
 CREATE VIEW history AS SELECT l.id AS user_id, 'home' AS surface, timestamptz '2026-01-01 00:00Z' + l.id * interval '1 second' AS decided_at, l.action, e.propensity,

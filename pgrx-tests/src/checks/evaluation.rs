@@ -117,8 +117,8 @@ pub fn agrees_with_obp(database: &Database) -> Result<()> {
 /// How many decisions there are before and after.
 const VISITS: i32 = 20_000;
 
-/// Standard errors of an interval at 99.9 %: with four estimators, one seed in some hundreds would fail without a cause.
-const Z: f64 = 3.29;
+/// Standard errors of an interval at 95 %.
+const Z: f64 = 1.96;
 
 /// The chance of a click on an action in a context, which the shop does not know.
 const CHANCE: &str = "CASE device WHEN 'phone' THEN 0.05 + 0.08 * substr(action, 2)::int ELSE 0.3 - 0.04 * substr(action, 2)::int END";

@@ -45,9 +45,10 @@ impl Multinomial {
         interrupt: &mut dyn FnMut(),
     ) -> Result<Multinomial, TrainError> {
         check(design, width, Family::Linear, l2)?;
-        let labels = design.labels().iter().enumerate();
+        let labels = design.labels();
         let is_class = |label: f64| label >= 0.0 && label < classes as f64 && label.fract() == 0.0;
-        if let Some((row, &label)) = labels.clone().find(|&(_, &label)| !is_class(label)) {
+        let mut rows = labels.iter().enumerate();
+        if let Some((row, &label)) = rows.find(|&(_, &label)| !is_class(label)) {
             return Err(TrainError::Label { row, label });
         }
         let rows = design.weights().iter().enumerate();
@@ -60,7 +61,7 @@ impl Multinomial {
         let problem = Problem {
             design,
             weights,
-            labels: labels.map(|(_, &label)| label as usize).collect(),
+            labels: labels.iter().map(|&label| label as usize).collect(),
             width,
             classes,
             l2,
