@@ -52,8 +52,10 @@ impl Wishes {
 pub fn run(workspace: &Workspace, targets: &[Target], wishes: &Wishes) -> Result<ExitCode> {
     let ready = setup::ensure(workspace, targets)?;
     // First what takes longest: all tests of the newest version, and of the oldest one.
-    let (some, mut all): (Vec<&Target>, Vec<&Target>) =
-        targets.iter().rev().partition(|target| wishes.only_suites(target));
+    let (some, mut all): (Vec<&Target>, Vec<&Target>) = targets
+        .iter()
+        .rev()
+        .partition(|target| wishes.only_suites(target));
     let checked = all.clone();
     all.extend(some);
     let plans = all
