@@ -19,7 +19,8 @@ pub struct ServerWheel {
     replaced: Option<Replacement>,
 }
 
-/// Programs that a wheel has in a broken state, from another wheel of the same major version, which has no headers.
+/// Programs that are broken in a wheel, and those that go with them, from another wheel of the same major version, which
+/// has no headers.
 struct Replacement {
     wheel: Wheel,
     root: &'static str,
@@ -56,6 +57,11 @@ const ALL: [ServerWheel; 3] = [
                 (
                     "lib/pgxs/src/test/isolation/pg_isolation_regress",
                     "lib/postgresql/pgxs/src/test/isolation/pg_isolation_regress",
+                ),
+                // It must be of the same minor version as its driver.
+                (
+                    "lib/pgxs/src/test/isolation/isolationtester",
+                    "lib/postgresql/pgxs/src/test/isolation/isolationtester",
                 ),
                 // The test drivers look for it beside themselves.
                 (
