@@ -42,7 +42,7 @@ impl Wishes {
         self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
     }
 
-    /// Whether only the SQL suites run on a version: where none was named, on those between the oldest and the newest.
+    /// Whether only the SQL suites run on a version: where none was named, on one between the oldest and the newest.
     fn only_suites(&self, target: &Target) -> bool {
         !self.named && ![OLDEST, NEWEST].contains(target)
     }
