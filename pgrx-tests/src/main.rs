@@ -83,13 +83,13 @@ enum Command {
     },
     /// Show the private servers: version, port, state, extension, size, jobs, folder
     Status(Which),
-    /// Run every test, on PostgreSQL 15 and 18, and the SQL suites on 16 and 17
+    /// Run every test, on PostgreSQL 15 and 18, and the SQL suites on 17
     ///
     /// For each version the unit tests and tests inside a server; then, against a temporary server, the
     /// SQL suites, the isolation specs, and the checks with real clients, while the next version is built.
     /// Then formatting and lints. The last line of output is "N passed, N failed".
     Test {
-        /// The version to test, with all its tests; without it, all versions [possible values: 15, 16, 17, 18]
+        /// The version to test, with all its tests; without it, all but 16 [possible values: 15, 16, 17, 18]
         #[arg(long, value_name = "VERSION", value_parser = major, conflicts_with = "pg_config")]
         pg: Option<u16>,
         /// Test on your own server instead, given by its pg_config

@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::shop;
 use crate::demo::data;
 use crate::temporary::Database;
 use crate::workspace::Workspace;
@@ -49,10 +50,11 @@ pub fn privacy_runs(database: &Database) -> Result<()> {
     run(database, "docs/pseudonyms.md")
 }
 
-/// What users shows runs by itself.
+/// What users shows runs in a shop that is open.
 pub fn users_run(database: &Database) -> Result<()> {
-    run(database, "docs/users.md")?;
     let mut client = database.connect()?;
+    shop::open(&mut client)?;
+    run(database, "docs/users.md")?;
     client.batch_execute("DROP OWNED BY login_service; DROP ROLE login_service")?;
     Ok(())
 }

@@ -157,7 +157,7 @@ impl Tools {
     /// A cargo command that runs in the checkout, and steps back behind tests that run meanwhile.
     pub fn cargo(&self, workspace: &Workspace) -> Command {
         let mut command = run::command("nice");
-        command.args(["-n", "10", "--", "cargo"]);
+        command.args(["-n", "5", "--", "cargo"]);
         // build.rs tells the linker, and all builds have the same flags: else all dependencies are built twice.
         command.env("CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND", "1");
         command.current_dir(workspace.root());

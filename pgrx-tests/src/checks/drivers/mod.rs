@@ -20,14 +20,16 @@ const DOCUMENT: &str = "docs/drivers.md";
 /// What an application has, and all that it may do: decide and track.
 const APPLICATION: &str = "driver_application";
 
-/// Each snippet runs by itself; those that the document shows for PgBouncer run behind it once more, as a role that may
-/// only decide and track. What this machine has no runtime for is named, and left out.
+/// Each snippet runs by itself. Some run behind PgBouncer once more, in another database and as a role that may only decide
+/// and track. What this machine has no runtime for is named, and left out.
 pub fn snippets_run(database: &Database) -> Result<()> {
     let workspace = Workspace::find()?;
     let text = fs::read_to_string(workspace.root().join(DOCUMENT))?;
     docs::run(database, DOCUMENT)?;
     let folder = database.server.scratch("drivers")?;
-    let bouncer = start_pgbouncer(database, &workspace, &folder)?;
+    let behind = database.server.create_database()?;
+    docs::run(&behind, DOCUMENT)?;
+    let bouncer = start_pgbouncer(&behind, &workspace, &folder)?;
     let mut ran = 0;
     for (number, block) in docs::blocks(&text)?.iter().enumerate() {
         let title = title(&text, block);
@@ -55,7 +57,7 @@ pub fn snippets_run(database: &Database) -> Result<()> {
         }
     }
     drop(bouncer);
-    database.connect()?.batch_execute(&format!(
+    behind.connect()?.batch_execute(&format!(
         "SELECT decide.revoke('{APPLICATION}', 'serve'); DROP OWNED BY {APPLICATION}; DROP ROLE {APPLICATION}"
     ))?;
     let runtimes = runtimes::python(&workspace)?.is_some() || runtimes::node(&workspace)?.is_some();
@@ -180,12 +182,9 @@ impl Snippet<'_> {
         complete(program)
     }
 
-    /// Runs a program behind PgBouncer, in a database whose events are new.
+    /// Runs a program behind PgBouncer.
     fn behind(&self, bouncer: &PgBouncer, program: &mut Command) -> Result<()> {
-        self.database
-            .connect()?
-            .batch_execute("TRUNCATE decide.event, decide.event_default, decide.user_state")?;
-        let database = &self.database.name;
+        let database = bouncer.database();
         program
             .env("PGHOST", "127.0.0.1")
             .env("PGPORT", bouncer.port().to_string())

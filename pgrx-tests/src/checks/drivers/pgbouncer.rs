@@ -20,18 +20,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct PgBouncer {
     process: Child,
     programs: PathBuf,
+    database: String,
     port: u16,
     on_interrupt: Option<Cleanup>,
 }
 
 impl PgBouncer {
     /// Starts it on a free port of this machine. Whoever connects there is this role, which may do what an application may.
-    pub fn start(
-        programs: &Path,
-        folder: &Path,
-        database: &Database,
-        role: &str,
-    ) -> Result<Self> {
+    pub fn start(programs: &Path, folder: &Path, database: &Database, role: &str) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let settings = folder.join("pgbouncer.ini");
         fs::write(
@@ -57,6 +53,7 @@ impl PgBouncer {
         let mut bouncer = Self {
             process,
             programs: programs.to_owned(),
+            database: database.name.clone(),
             port,
             on_interrupt: Some(Cleanup::new(move || {
                 let _ = kill(pid, Signal::SIGKILL);
@@ -76,6 +73,11 @@ impl PgBouncer {
     /// The port on which it listens.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The database behind it.
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
     /// The folder of the packages that it is from.
