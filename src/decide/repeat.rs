@@ -16,8 +16,8 @@ use crate::error::Error;
 use crate::govern::pseudonym;
 use crate::math::hash::fnv64a;
 use crate::math::identifier::moment_of;
-use crate::pg::attempt::attempt_for;
 use crate::pg::clock::from_unix_micros;
+use crate::pg::lock_timeout::attempt_waiting;
 use crate::pg::{Statement, datum, session};
 
 thread_local! {
@@ -199,11 +199,10 @@ impl Named {
     }
 }
 
-/// Whether a statement has changed a row; None if it has waited for longer than that.
+/// Whether a statement has changed a row; None if it has waited for another transaction for longer than that.
 fn within(milliseconds: u32, change: impl FnOnce() -> u64) -> Option<bool> {
-    match attempt_for(milliseconds, change) {
-        Ok(rows) => Some(rows > 0),
-        Err(caught) if caught.timed_out => None,
+    match attempt_waiting(milliseconds, change) {
+        Ok(rows) => rows.map(|rows| rows > 0),
         Err(caught) => caught.raise(),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::panic::AssertUnwindSafe;
 
-use pgrx::{PgTryBuilder, pg_sys};
+use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
-use super::attempt::is_lock_timeout;
+use super::attempt::{Caught, attempt, is_lock_timeout};
 use super::{plan, session};
 
 /// How long each wait for a lock may last.
@@ -33,7 +33,29 @@ pub fn bounded<T>(
     done.unwrap_or_else(|| on_timeout(timeout))
 }
 
-/// The same where functions within may set lock_timeout.
+/// Runs `work` in a subtransaction in which no wait for a lock lasts longer than that; where one would, what it did is
+/// undone, and the answer is None. Work that is slow for another reason goes on: its first statement is planned, or the
+/// machine is busy. Nothing may set lock_timeout within, nor run a function of somebody else's.
+pub fn attempt_waiting<T>(
+    milliseconds: u32,
+    work: impl FnOnce() -> T,
+) -> Result<Option<T>, Caught> {
+    let milliseconds = i32::try_from(milliseconds).unwrap_or(i32::MAX).max(1);
+    let done = attempt(|| {
+        let (_shorter, _) = Shorter::begin(LockTimeout::fixed(milliseconds));
+        let done = work();
+        // A timeout that ran out just as the lock was granted is told here, and not to the caller's next statement.
+        session::check_interrupts();
+        done
+    });
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(caught) if caught.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => Ok(None),
+        Err(caught) => Err(caught),
+    }
+}
+
+/// The same as `bounded`, where functions within may set lock_timeout.
 pub fn bounded_by_setting<T>(
     timeout: LockTimeout,
     work: impl FnOnce() -> T,

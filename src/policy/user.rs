@@ -10,8 +10,8 @@ use super::feature::Feature;
 use crate::govern::tombstone;
 use crate::math::aggregate::cells_at_mut;
 use crate::math::keyed;
-use crate::pg::attempt::attempt_for;
 use crate::pg::datum::Arg;
+use crate::pg::lock_timeout::attempt_waiting;
 use crate::pg::locked::{Locked, NotLocked, Wait};
 use crate::pg::lookup::Keyed;
 use crate::pg::plan::on_latest_snapshot;
@@ -327,7 +327,7 @@ impl UserRow {
                 Ok(locked) => return Some(locked),
                 Err(_) if left == 0 => return None,
                 Err(NotLocked::Absent) => {
-                    attempt_for(left, || make(user_key)).ok()?;
+                    attempt_waiting(left, || make(user_key)).ok()??;
                 }
                 Err(NotLocked::Held) => {
                     USER_STATE.wait_until_free(user_key, left).then_some(())?;

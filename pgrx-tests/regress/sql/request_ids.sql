@@ -58,6 +58,12 @@ SELECT count(*) FROM decide.request WHERE requested_at < now() - interval '1 hou
 SELECT decide.set_mode(NULL, 'paused', 'a test');
 SELECT count(DISTINCT (slot, action, decision_id)) FROM (SELECT slot, action, decision_id FROM page WHERE surface = 'side' UNION ALL SELECT slot, action, decision_id FROM decide('cat', ARRAY['side', 'home'], '{}', 'p1') WHERE surface = 'side') AS d;
 SELECT decide.set_mode(NULL, 'normal', 'a test');
+-- a claim that is slow, though nobody else has the request, is no open request
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END';
+CREATE TRIGGER slow BEFORE INSERT ON decide.request FOR EACH ROW EXECUTE FUNCTION slow();
+SELECT count(*) AS open FROM decide('gus', 'side', '{}', 's1') WHERE reason = 'request_open';
+DROP TRIGGER slow ON decide.request;
+DROP FUNCTION slow();
 -- mistakes
 \set VERBOSITY default
 SELECT * FROM decide('cat', 'side', '{}', 'p1');
