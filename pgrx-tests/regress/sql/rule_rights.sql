@@ -110,7 +110,7 @@ RESET ROLE;
 CREATE TABLE theirs AS SELECT 1 AS user_id, 'home' AS surface, '2026-01-01Z'::timestamptz AS decided_at, 'nothing' AS action, 1.0 AS propensity;
 SET ROLE regress_rights_operator;
 SELECT decide.import_decisions('public.theirs');
-CREATE FUNCTION public.crafty(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT string_agg(secret, '') FROM decide.secret); END $$;
+CREATE FUNCTION public.crafty(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT string_agg(s.key::text, '') FROM decide.secret AS s); END $$;
 CREATE VIEW public.crafted AS SELECT 1 AS user_id, 'home' AS surface, '2026-01-01Z'::timestamptz AS decided_at, public.crafty('x') AS action, 1.0 AS propensity;
 SELECT decide.import_decisions('public.crafted');
 RESET ROLE;
