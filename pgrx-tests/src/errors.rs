@@ -6,6 +6,7 @@ use crate::workspace::Workspace;
 
 /// The SQLSTATEs that src/error.rs uses, by the name that it uses.
 const STATES: &[(&str, &str)] = &[
+    ("ERRCODE_CONFIG_FILE_ERROR", "F0000"),
     ("ERRCODE_DATA_CORRUPTED", "XX001"),
     ("ERRCODE_INSUFFICIENT_PRIVILEGE", "42501"),
     ("ERRCODE_INVALID_PARAMETER_VALUE", "22023"),

@@ -324,7 +324,7 @@ fn log<'a>(
 fn limits(most_weight: Option<f64>, threshold: Option<f64>, lambda: Option<f64>) -> WeightLimits {
     let limit = |value: Option<f64>, name: &'static str| {
         let value = need(value, name);
-        if !(value >= 0.0) {
+        if value.is_nan() || value < 0.0 {
             refuse(format!("{name} must be a number from 0 up, not {value}"));
         }
         value
