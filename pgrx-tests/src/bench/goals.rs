@@ -256,7 +256,7 @@ fn of_sessions(results: &Results) -> Vec<String> {
             let least = if durable { 0.75 } else { 0.55 };
             let mut verdict = |what: &str, set: String, workload: &str, least: f64| {
                 let goal = Goal {
-                    what: &format!("{what} at least {least} × INSERT, {clients}, {sync}"),
+                    what: &format!("{what} at least {least:.2} × INSERT, {clients}, {sync}"),
                     set: &set,
                     workload: workload.into(),
                     to: sessions::INSERT.into(),
