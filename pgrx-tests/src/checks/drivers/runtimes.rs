@@ -49,7 +49,10 @@ pub fn python(workspace: &Workspace) -> Result<Option<PathBuf>> {
             .arg(&list);
         run::step(&mut pip, "installing drivers for Python")
     };
-    filled(workspace, "drivers-python", &stamp, fill).map(Some)
+    Ok(if_there(
+        "drivers for Python",
+        filled(workspace, "drivers-python", &stamp, fill),
+    ))
 }
 
 /// The folder of the drivers for Node.
@@ -66,8 +69,11 @@ pub fn node(workspace: &Workspace) -> Result<Option<PathBuf>> {
             .current_dir(folder);
         run::step(&mut npm, "installing drivers for Node")
     };
-    let folder = filled(workspace, "drivers-node", NODE[1].1, fill)?;
-    Ok(Some(folder.join("node_modules")))
+    let folder = if_there(
+        "drivers for Node",
+        filled(workspace, "drivers-node", NODE[1].1, fill),
+    );
+    Ok(folder.map(|folder| folder.join("node_modules")))
 }
 
 /// The folder in which Debian's packages are unpacked, which takes no root. Where apt has none of them there is none.
@@ -95,7 +101,17 @@ pub fn debian(workspace: &Workspace) -> Result<Option<PathBuf>> {
         }
         Ok(())
     };
-    filled(workspace, "drivers-debian", DEBIAN, fill).map(Some)
+    Ok(if_there(
+        "PgBouncer and JDBC",
+        filled(workspace, "drivers-debian", DEBIAN, fill),
+    ))
+}
+
+/// A folder, unless it could not be filled: a machine without a way to these packages lacks them, as one without Node does.
+fn if_there(what: &str, folder: Result<PathBuf>) -> Option<PathBuf> {
+    folder
+        .inspect_err(|error| println!("{what} cannot be had here: {error:#}"))
+        .ok()
 }
 
 /// A folder that was filled for what the stamp says; it is filled anew where the stamp has changed.
