@@ -7,7 +7,7 @@ use super::{refuse, refuse_change};
 use crate::error::Error;
 use crate::math::estimate::{self, Estimate, Moments, Overflow, RowError};
 use crate::pg::aggregate::{self, Answer, Step};
-use crate::pg::datum;
+use crate::pg::datum::{self, Arg};
 
 /// The state: moments, and the parameter of the aggregate, the same for all rows.
 #[derive(Clone, Copy)]
@@ -170,10 +170,15 @@ fn answer<const K: usize>(
         Some(Ok(estimate)) => estimate,
         Some(Err(Overflow)) => Error::OutOfRange.raise(),
     };
+    step.composite(columns(&estimate))
+}
+
+/// The columns of decide.estimate.
+pub(super) fn columns(estimate: &Estimate) -> [Arg<'_>; 9] {
     let (low, high) = estimate.interval().unzip();
     let weights = estimate.weights;
     let number = |value: Option<f64>| value.and_then(datum::float8);
-    step.composite([
+    [
         number(estimate.value),
         number(estimate.standard_error),
         number(low),
@@ -183,7 +188,7 @@ fn answer<const K: usize>(
         number(weights.map(|weights| weights.largest)),
         number(weights.map(|weights| weights.mean)),
         datum::optional_text(estimate.warning.as_deref()),
-    ])
+    ]
 }
 
 #[pg_extern(sql = false)]

@@ -3,6 +3,7 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
+use super::estimators;
 use super::log::Log;
 use super::policies::{self, Difference, Finding};
 use super::propensities::{self, Estimated, Question};
@@ -84,21 +85,20 @@ fn evaluate(
                 estimator,
                 estimate,
             } = finding;
-            let (low, high) = estimate.interval().unzip();
-            let weights = estimate.weights;
-            let number = |value: Option<f64>| value.and_then(datum::float8);
+            let [value, std_error, low, high, n, ess, largest, mean, warning] =
+                estimators::columns(&estimate);
             rows.push([
                 datum::optional_text(cohort),
                 datum::text(estimator),
-                number(estimate.value),
-                number(estimate.standard_error),
-                number(low),
-                number(high),
-                datum::int8(estimate.rows as i64),
-                number(weights.map(|weights| weights.effective)),
-                number(weights.map(|weights| weights.largest)),
-                number(weights.map(|weights| weights.mean)),
-                datum::optional_text(estimate.warning.as_deref()),
+                value,
+                std_error,
+                low,
+                high,
+                n,
+                ess,
+                largest,
+                mean,
+                warning,
             ]);
         })
     };
