@@ -255,6 +255,9 @@ RETURN (
            'model_version', COALESCE((policy_content.policy).model_version, v.version), 'model_rows', v.rows,
            'selection', (policy_content.policy).selection, 'params', (policy_content.policy).params,
            'unique_on_page', (policy_content.policy).unique_on_page)
+         || CASE WHEN (policy_content.policy).objective = 'response' THEN '{}' ELSE jsonb_build_object(
+           'objective', (policy_content.policy).objective, 'value_attribute', (policy_content.policy).value_attribute,
+           'cost_attribute', (policy_content.policy).cost_attribute) END
     FROM (SELECT) AS one
     LEFT JOIN LATERAL (
       SELECT m.version, m.rows FROM decide.model_version AS m

@@ -142,6 +142,7 @@ BEGIN
     UPDATE decide.action AS a SET surfaces = array_replace(a.surfaces, old, new) WHERE old = ANY (a.surfaces);
   ELSIF kind = 'action' THEN
     UPDATE decide.surface AS s SET fallback_action = new WHERE s.fallback_action = old;
+    UPDATE decide.surface AS s SET baseline_action = new WHERE s.baseline_action = old;
   END IF;
   IF kind IN ('surface', 'action') THEN
     -- Events that say the old name still count.

@@ -11,12 +11,14 @@ CREATE TABLE decide.surface (
   context_fields text[] NOT NULL DEFAULT '{}'
     CHECK (pg_catalog.array_position(context_fields, NULL) IS NULL AND pg_catalog.cardinality(context_fields) <= 200),
   description text,
-  id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE
+  id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
+  baseline_action text
 );
 COMMENT ON TABLE decide.surface IS 'Places where something is shown; all that differs between them is configuration';
 COMMENT ON COLUMN decide.surface.surface IS 'Name, as decide() is called with';
 COMMENT ON COLUMN decide.surface.slots IS 'How many actions one decision shows, without repetition';
 COMMENT ON COLUMN decide.surface.fallback_action IS 'What is shown when the policy cannot choose; ignores dates and rules';
+COMMENT ON COLUMN decide.surface.baseline_action IS 'The action over which uplift is told, one of the surface: what would be shown without personalization (null: none)';
 COMMENT ON COLUMN decide.surface.latency_budget IS 'How long a decision may take; at most 1,000 days';
 COMMENT ON COLUMN decide.surface.context_fields IS 'Context fields that models may use and that traces keep; all others are only hashed';
 COMMENT ON COLUMN decide.surface.description IS 'For people';
@@ -214,7 +216,12 @@ CREATE TABLE decide.policy (
   params jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(params) = 'object'),
   model_version int,
   unique_on_page boolean NOT NULL DEFAULT false,
-  description text
+  description text,
+  objective text NOT NULL DEFAULT 'response' CHECK (objective IN ('response', 'uplift', 'value')),
+  value_attribute text CHECK (decide.is_name(value_attribute)),
+  cost_attribute text CHECK (decide.is_name(cost_attribute)),
+  CONSTRAINT value_attribute_is_for_value CHECK ((objective = 'value') = (value_attribute IS NOT NULL)),
+  CONSTRAINT cost_attribute_is_for_value CHECK (objective = 'value' OR cost_attribute IS NULL)
 );
 CREATE INDEX ON decide.policy (surface);
 COMMENT ON TABLE decide.policy IS 'How a surface chooses';
@@ -227,6 +234,10 @@ COMMENT ON COLUMN decide.policy.model_version IS 'Version of the model (null: th
 COMMENT ON COLUMN decide.policy.unique_on_page IS
   'Whether it leaves out what an earlier surface of the same page shows, but for the fallback action of its own surface';
 COMMENT ON COLUMN decide.policy.description IS 'For people';
+COMMENT ON COLUMN decide.policy.objective IS
+  'What a score says: response, the model''s own answer; uplift, that less the answer for the surface''s baseline_action; value, uplift times value_attribute less cost_attribute, or response times that where the surface has no baseline_action';
+COMMENT ON COLUMN decide.policy.value_attribute IS 'Attribute of actions that says what a unit of response is worth, such as the margin; given for the objective value';
+COMMENT ON COLUMN decide.policy.cost_attribute IS 'Attribute of actions that says what it costs to show one, in the same unit (null: nothing)';
 
 CREATE TABLE decide.event_type (
   event_type text NOT NULL,

@@ -10,7 +10,7 @@ use super::features::Features;
 use super::request::Request;
 use super::score::Scores;
 use crate::error::Error;
-use crate::pg::session;
+use crate::pg::{made, session};
 
 /// The product of each stage.
 #[derive(Default)]
@@ -59,5 +59,7 @@ pub fn with<T>(work: impl FnOnce(&mut Buffers) -> Result<T, Error>) -> Result<T,
     }
     let mut lent = Lent(Some(BUFFERS.take().unwrap_or_default()));
     LENT_IN.set(Some(statement));
+    // What earlier verbs made is none of this decision.
+    made::take();
     work(lent.0.as_mut().expect("lent until it is dropped"))
 }

@@ -58,11 +58,12 @@ pub use target::{Judge, Logged};
 /// its client has named. A decision that is only explained writes nothing.
 fn run(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>)) -> Result<Vec<Told>, Error> {
     buffers::with(|buffers| {
+        let mut watch = Stopwatch::start();
         let bundle = policy::current(args.now)?;
         let _session = Session::open();
         let admitted = args.decides.then(envelope::admit).transpose();
         let mut shared = Shared::of_one(args.decides, admitted.is_ok());
-        let watch = Stopwatch::start();
+        watch.begin();
         let seen = match args.decides {
             true => Seen::ToWrite,
             false => Seen::ToRead,

@@ -36,11 +36,12 @@ pub fn decide_page(
     mut then: impl FnMut(&Decision<'_>),
 ) -> Result<Vec<Told>, Error> {
     buffers::with(|buffers| {
+        let mut watch = Stopwatch::start();
         let bundle = policy::current(args.now)?;
         let _session = Session::open();
         let admitted = envelope::admit();
         let mut shared = Shared::of_several(admitted.is_ok());
-        let mut watch = Stopwatch::start();
+        watch.begin();
         let visit = Visit::of(args.user_id, args.context, args.now, Seen::ToWrite)?;
         let surfaces = surfaces_of(args.surfaces.as_deref(), &bundle)?;
         buffers.features.forget();

@@ -6,7 +6,7 @@ use super::reason::Reason;
 use super::request::Request;
 use crate::caps::{self, Price};
 use crate::math::model::Value;
-use crate::math::scorer::{Coordinate, PairValue};
+use crate::math::scorer::{Coordinate, SpreadBuffers};
 use crate::math::to_f32;
 use crate::policy::{Bundle, Policy, Surface};
 
@@ -21,7 +21,7 @@ pub struct Scores {
     /// The features as a model reads them, and the request vector that it makes of them.
     inputs: Vec<f64>,
     coordinates: Vec<Coordinate>,
-    pairs: Vec<PairValue>,
+    buffers: SpreadBuffers,
 }
 
 /// The policy, if it can choose.
@@ -80,12 +80,13 @@ impl Scores {
         };
         self.fill_inputs(surface.affinities.len, features);
         scorer.vector(&self.inputs, fields, &mut self.coordinates);
-        scorer.score(&self.coordinates, &mut self.of_actions);
+        let (responses, spreads) = (&mut self.of_actions, &mut self.spreads);
+        scorer.respond(&self.coordinates, responses);
         if policy.needs_spreads {
-            self.spreads.resize(surface.actions.len(), 0.0);
-            let (scores, spreads) = (&self.of_actions, &mut self.spreads);
-            scorer.spread(&self.coordinates, scores, &mut self.pairs, spreads);
+            spreads.resize(surface.actions.len(), 0.0);
+            scorer.spread(&self.coordinates, responses, &mut self.buffers, spreads);
         }
+        scorer.weigh(responses, spreads);
     }
 
     /// Takes off each score the price of the units that its action takes: Σ price · amount. Where no model was asked there

@@ -46,7 +46,13 @@ impl Stopwatch {
         }
     }
 
-    /// When the decision began.
+    /// The latency budget counts from here on. What a session needs to take up a bundle is time of the request, and of
+    /// no budget: every decision after a publish would be late otherwise.
+    pub fn begin(&mut self) {
+        self.began = Instant::now();
+    }
+
+    /// When the latency budget began.
     pub fn began(&self) -> Instant {
         self.began
     }

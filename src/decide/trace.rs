@@ -7,6 +7,7 @@ use super::columns::Columns;
 use super::decision::Decision;
 use crate::pg::append::{self, append};
 use crate::pg::daily::TRACES;
+use crate::pg::made;
 use crate::pg::record::{Insert, Timestamp, insert_row};
 use crate::policy::kept_text;
 
@@ -50,6 +51,7 @@ insert_row! {
         features_at: Option<Timestamp>,
         spreads: Option<&'a [f32]>,
         denied: Option<&'a [i32]>,
+        made: Option<i16>,
     }
 }
 
@@ -136,6 +138,7 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns, traces: &mut Traces
         features_at: (request.now != draw.moment).then_some(Timestamp(request.now)),
         spreads: scored.and_then(|_| some_of(&draw.spreads)),
         denied: some_of(&columns.denied),
+        made: made::take(),
     };
     let row = trace.args();
     let day = TRACES.day(draw.moment);

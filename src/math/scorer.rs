@@ -13,6 +13,7 @@
 
 mod compile;
 mod coordinate;
+mod objective;
 mod panels;
 mod spreads;
 #[cfg(test)]
@@ -24,9 +25,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::model::{Encoding, Family, Value};
 use super::slab::Slab;
 pub use coordinate::Coordinate;
+pub use objective::{Objective, Worth};
 use panels::Panels;
-pub use spreads::PairValue;
-use spreads::Spreads;
+use spreads::{PairValue, Spreads};
 
 /// The most cells that the matrix of a compiled model may have (256 MiB of f32).
 pub const MAX_CELLS: usize = 1 << 26;
@@ -44,8 +45,11 @@ pub struct Scorer {
     common: Slab<f32>,
     /// The weights of the others, for each action.
     own: Panels,
-    /// How sure it is, where that is known.
+    /// How sure it is, where that is known: of what the cells say of each action.
     spreads: Option<Spreads>,
+    /// And of a logistic model with a baseline, of the difference from it on the scale of the weights.
+    contrasts: Option<Spreads>,
+    objective: Objective,
 }
 
 /// The request part of one or more terms: where its coordinates begin, and where its factors end. No factors: the
@@ -104,16 +108,17 @@ impl Scorer {
         }
     }
 
-    /// Writes each action's score: Σⱼ x[j] · W[j][a] in the order of j, in f32, over the coordinates of `x`, which
-    /// [`Scorer::vector`] has made; and of that the logistic function if the model is logistic. Does not allocate.
+    /// Writes what the model says of each action: Σⱼ x[j] · W[j][a] in the order of j, in f32, over the coordinates of
+    /// `x`, which [`Scorer::vector`] has made; and of that the logistic function if the model is logistic. Does not
+    /// allocate. [`Scorer::weigh`] makes scores of it.
     ///
     /// # Panics
-    /// If `x` has a coordinate beyond d, or if `scores` has not one element for each action.
-    pub fn score(&self, x: &[Coordinate], scores: &mut [f32]) {
+    /// If `x` has a coordinate beyond d, or if `responses` has not one element for each action.
+    pub fn respond(&self, x: &[Coordinate], responses: &mut [f32]) {
         assert_eq!(
-            scores.len(),
+            responses.len(),
             self.actions,
-            "there is not one score for each action"
+            "there is not one response for each action"
         );
         let common = x.partition_point(|c| (c.index as usize) < self.common.len());
         let (common, own) = x.split_at(common);
@@ -121,10 +126,10 @@ impl Scorer {
         for &Coordinate { index, value } in common {
             start += value * self.common[index as usize];
         }
-        self.own.add(own, self.common.len(), start, scores);
+        self.own.add(own, self.common.len(), start, responses);
         if self.family == Family::Logistic {
-            for score in scores {
-                *score = super::logistic(f64::from(*score)) as f32;
+            for response in responses {
+                *response = super::logistic(f64::from(*response)) as f32;
             }
         }
     }
@@ -134,34 +139,63 @@ impl Scorer {
         self.spreads.is_some()
     }
 
-    /// Writes the standard deviation of each action's score, which [`Scorer::score`] has written: s(x) = √(xᵀ·Σ·x), and
-    /// of a logistic model p·(1 − p)·s(x), its change of scale (the delta method). All are 0 where the covariance is not
-    /// known. Does not allocate when `pairs`, a buffer, has the capacity.
+    /// Writes the standard deviation of what [`Scorer::respond`] has written for each action, or of its increment over
+    /// the baseline: s(x) = √(xᵀ·Σ·x), and of a logistic model p·(1 − p)·s(x), its change of scale (the delta method).
+    /// All are 0 where the covariance is not known. Does not allocate when the buffers have the capacity.
     ///
     /// # Panics
-    /// If `scores` or `spreads` has not one element for each action.
+    /// If `responses` or `spreads` has not one element for each action.
     pub fn spread(
         &self,
         x: &[Coordinate],
-        scores: &[f32],
-        pairs: &mut Vec<PairValue>,
+        responses: &[f32],
+        buffers: &mut SpreadBuffers,
         spreads: &mut [f32],
     ) {
         assert!(
-            scores.len() == self.actions && spreads.len() == self.actions,
+            responses.len() == self.actions && spreads.len() == self.actions,
             "there is not one spread for each action"
         );
         match &self.spreads {
             None => spreads.fill(0.0),
-            Some(own) => own.write(x, pairs, spreads),
+            Some(own) => own.write(x, &mut buffers.pairs, spreads),
         }
-        if self.family == Family::Logistic {
-            for (spread, &score) in spreads.iter_mut().zip(scores) {
-                let p = f64::from(score);
+        if self.family != Family::Logistic {
+            return;
+        }
+        let Some((contrasts, baseline)) = self.contrasts.as_ref().zip(self.objective.baseline)
+        else {
+            for (spread, &response) in spreads.iter_mut().zip(responses) {
+                let p = f64::from(response);
                 *spread = (f64::from(*spread) * (p * (1.0 - p))) as f32;
             }
+            return;
+        };
+        buffers.contrasts.clear();
+        buffers.contrasts.resize(self.actions, 0.0);
+        contrasts.write(x, &mut buffers.pairs, &mut buffers.contrasts);
+        let square = |spread: f32| f64::from(spread) * f64::from(spread);
+        let of = |a: usize, spreads: &[f32]| [f64::from(responses[a]), square(spreads[a])];
+        let of_baseline = of(baseline, spreads);
+        for (a, &contrast) in buffers.contrasts.iter().enumerate() {
+            let own = of(a, spreads);
+            let variance = objective::variance_of_increment(own, of_baseline, square(contrast));
+            spreads[a] = super::to_f32(variance.sqrt());
         }
     }
+
+    /// Makes scores of responses, by the objective that it was compiled for, and the spreads of scores of theirs, if
+    /// there are any. Does not allocate.
+    pub fn weigh(&self, responses: &mut [f32], spreads: &mut [f32]) {
+        self.objective.apply(responses, spreads);
+    }
+}
+
+/// Buffers of [`Scorer::spread`].
+#[derive(Default)]
+pub struct SpreadBuffers {
+    pairs: Vec<PairValue>,
+    contrasts: Vec<f32>,
 }
 
 /// The level and value of a product of factors; None if one of its facts is missing.

@@ -37,6 +37,7 @@ pub mod json;
 pub mod lock_timeout;
 pub mod locked;
 pub mod lookup;
+pub mod made;
 pub mod numbered;
 pub mod partition;
 mod plain_partition;

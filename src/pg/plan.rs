@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, c_char};
 
 use pgrx::{PgList, pg_sys};
 
+use super::made::{self, Kept};
 pub use super::planner::with_server_planner;
 use super::row::Row;
 use super::spi::SessionMark;
@@ -76,6 +77,7 @@ impl Plan {
     /// Plans it now, without running it.
     pub fn make_ready(&self) {
         SessionMark::debug_check_any();
+        made::note(Kept::Plan);
         // SAFETY: the plan is kept as long as self; what is made of it is counted by the owner of the
         // moment, released at once, and stays with the plan.
         with_standard_strings(|| {
@@ -165,7 +167,10 @@ impl Plan {
         };
         let portal = match self.is_ready() {
             true => open(),
-            false => with_standard_strings(|| in_memory(open)),
+            false => {
+                made::note(Kept::Plan);
+                with_standard_strings(|| in_memory(open))
+            }
         };
         self.planned.set(true);
         portal
@@ -190,6 +195,7 @@ impl Plan {
             let code = if self.is_ready() {
                 execute()
             } else {
+                made::note(Kept::Plan);
                 with_standard_strings(|| in_memory(execute))
             };
             self.planned.set(true);

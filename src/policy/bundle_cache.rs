@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::govern::switches::Switches;
 use crate::pg::catalog::{has_no_page, has_value, table};
 use crate::pg::invalidation::{self, Watch};
+use crate::pg::made::{self, Kept};
 use crate::pg::plan::on_latest_snapshot;
 use crate::pg::{Session, Statement, clock, datum, numbered};
 
@@ -188,6 +189,7 @@ fn load_live(
     let compiled = match compiled {
         Some(compiled) => compiled,
         None => {
+            made::note(Kept::Bundle);
             let compiled = bundle_image::compiled(key, || compile_content(key.number))?;
             ready(compiled, key)
         }
@@ -199,9 +201,12 @@ fn load_live(
     let snapshot = snapshot.filter(|_| !compiled.entities.is_empty());
     let scorers = match compiled.has_models() {
         false => Scorers::default(),
-        true => bundle_image::models(key, snapshot, &switches, || {
-            compile_models(key.number, &compiled, snapshot, &switches)
-        })?,
+        true => {
+            made::note(Kept::Models);
+            bundle_image::models(key, snapshot, &switches, || {
+                compile_models(key.number, &compiled, snapshot, &switches)
+            })?
+        }
     };
     let mut bundle = Bundle::new(key.number, compiled, scorers, snapshot, switches);
     if in_force.has_staged {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::action::Actions;
 use super::caps;
 use super::compile_surface::{Parts, surface};
-use super::compiled::{Compiled, Model, Policy};
+use super::compiled::{Aim, Compiled, Model, Policy};
 use super::contract::contracts;
 use super::faults::Faults;
 use super::feature::Feature;
@@ -89,6 +89,11 @@ pub(super) fn policy_of(row: &PolicyRow) -> Option<Policy> {
         needs_scores: rule.needs_scores,
         needs_spreads: rule.needs_spreads || lower_bound.is_some_and(|bound| bound.gamma != 0.0),
         unique_on_page: row.unique_on_page,
+        objective: Aim {
+            kind: row.objective,
+            value_attribute: row.value_attribute.clone(),
+            cost_attribute: row.cost_attribute.clone(),
+        },
         model: model.map(|(name, version)| Model {
             name: name.clone(),
             version,

@@ -31,10 +31,9 @@ pub fn surface(
     parts: &Parts<'_>,
 ) -> Option<Surface> {
     let fallback = *parts.actions.get(row.fallback_action.as_deref()?)?;
-    let is_here =
-        |action: &ActionRow| action.surfaces.is_empty() || action.surfaces.contains(&row.surface);
     let rows = content.actions.iter().enumerate();
-    let here: Vec<(usize, &ActionRow)> = rows.filter(|(_, action)| is_here(action)).collect();
+    let here = rows.filter(|(_, action)| is_on(action, &row.surface));
+    let here: Vec<(usize, &ActionRow)> = here.collect();
     let mut texts: Vec<&str> = here
         .iter()
         .filter_map(|(_, a)| a.eligible_when.as_deref())
@@ -83,12 +82,24 @@ pub fn surface(
         latency_budget: Duration::from_micros(row.latency_budget_us as u64)
             .min(LONGEST_LATENCY_BUDGET),
         fallback,
+        baseline: baseline(row, parts),
         context_fields: row.context_fields.clone(),
         actions: listed.into(),
         rules: Rules::new(bundle, &row.surface, &names, rules),
         affinities,
         policy: None,
     })
+}
+
+/// Whether an action may be shown on a surface.
+pub fn is_on(action: &ActionRow, surface: &str) -> bool {
+    action.surfaces.is_empty() || action.surfaces.iter().any(|name| name == surface)
+}
+
+/// The number of the action over which uplift is told.
+fn baseline(row: &SurfaceRow, parts: &Parts<'_>) -> Option<i32> {
+    let action = parts.actions.get(row.baseline_action.as_deref()?)?;
+    Some(action.number)
 }
 
 /// An offset for each key of each feature that is kept per key and that an action here has.

@@ -11,6 +11,7 @@ use super::contract::Contracts;
 use super::feature::{Entity, Feature};
 use super::purposes::Purposes;
 use super::reading::Reading;
+use super::tables::ObjectiveKind;
 use crate::caps::{Cap, Limits};
 use crate::eligibility::Rules;
 use crate::math::choice::{Choice, LowerBound};
@@ -92,6 +93,8 @@ pub struct Surface {
     pub latency_budget: Duration,
     /// What is shown when the policy cannot choose.
     pub fallback: Action,
+    /// The action over which uplift is told, by its number.
+    pub baseline: Option<i32>,
     pub context_fields: Vec<String>,
     /// The actions that may be shown here, by number: their order is the order of candidates.
     pub actions: Slab<Action>,
@@ -180,6 +183,15 @@ pub struct Policy {
     /// Whether it leaves out what an earlier surface of the same page shows.
     pub unique_on_page: bool,
     pub model: Option<Model>,
+    pub objective: Aim,
+}
+
+/// What the scores of a policy say, by names.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Aim {
+    pub kind: ObjectiveKind,
+    pub value_attribute: Option<String>,
+    pub cost_attribute: Option<String>,
 }
 
 /// A version of a model.

@@ -6,14 +6,15 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
-use super::compiled::{Compiled, Model, Policy, Surface};
+use super::compiled::{Aim, Compiled, Model, Policy, Surface};
 use super::entity_snapshot::{self, EntitySnapshot, EntityValues};
 use super::faults::Faults;
 use super::model_version::{self, ModelVersion};
+use super::tables::ObjectiveKind;
 use super::visibility::FeatureMask;
 use crate::govern::switches::Switches;
 use crate::math::model::{LinearModel, ModelError, Source, Value};
-use crate::math::scorer::{Position, Scorer};
+use crate::math::scorer::{Objective, Position, Scorer, Worth};
 
 /// By the index of the surface.
 #[derive(Default, Serialize, Deserialize)]
@@ -115,12 +116,69 @@ impl Parts<'_> {
         Scorer::compile(
             model,
             covariance.as_ref().filter(|_| policy.needs_spreads),
+            self.objective(&policy.objective)?,
             surface.actions.len(),
             &|i, source| self.fact(&surface.actions[i], source),
             &|source| self.position(source),
             &|field| surface.context_fields.iter().position(|f| f == field),
         )
         .map_err(unfit)
+    }
+
+    /// What the scores of the surface's actions say.
+    fn objective(&self, aim: &Aim) -> Result<Objective, String> {
+        let surface = self.surface;
+        let name = &surface.name;
+        let mut actions = surface.actions.iter();
+        let baseline = actions.position(|action| Some(action.number) == surface.baseline);
+        match aim.kind {
+            ObjectiveKind::Response => Ok(Objective::default()),
+            ObjectiveKind::Uplift => match baseline {
+                None => Err(format!(
+                    "objective uplift: surface \"{name}\" has no baseline_action among its actions"
+                )),
+                Some(_) => Ok(Objective {
+                    baseline,
+                    worths: None,
+                }),
+            },
+            ObjectiveKind::Value => {
+                let worth = |(index, action): (usize, &Action)| {
+                    let of_unit = self.amount(action, aim.value_attribute.as_deref());
+                    // An increment of nothing has no worth, whatever a unit of it has.
+                    let of_unit = of_unit.or(Some(0.0).filter(|_| Some(index) == baseline));
+                    let cost = match &aim.cost_attribute {
+                        None => Some(0.0),
+                        Some(name) => self.amount(action, Some(name)),
+                    };
+                    let missing = match (of_unit, cost) {
+                        (Some(of_unit), Some(cost)) => return Ok(Worth { of_unit, cost }),
+                        (None, _) => &aim.value_attribute,
+                        (_, None) => &aim.cost_attribute,
+                    };
+                    Err(format!(
+                        "objective value: action \"{}\" of surface \"{name}\" has no number in \
+                         its attribute \"{}\"",
+                        self.bundle.actions.name(action),
+                        missing.as_deref().unwrap_or_default()
+                    ))
+                };
+                let worths: Result<Vec<Worth>, String> =
+                    surface.actions.iter().enumerate().map(worth).collect();
+                Ok(Objective {
+                    baseline,
+                    worths: Some(worths?.into()),
+                })
+            }
+        }
+    }
+
+    /// An attribute of an action that is a number.
+    fn amount(&self, action: &Action, name: Option<&str>) -> Option<f64> {
+        match self.bundle.actions.attribute(action, name?) {
+            Value::Number(number) if number.is_finite() => Some(number),
+            _ => None,
+        }
     }
 
     /// Whether all that a model takes for features of surfaces are.

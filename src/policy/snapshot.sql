@@ -15,8 +15,9 @@ SELECT pg_catalog.concat('{"actions": [', (
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'surface', s.surface, 'slots', s.slots, 'fallback_action', s.fallback_action,
              'latency_budget', s.latency_budget, 'context_fields', s.context_fields,
-             'latency_budget_us', EXTRACT(epoch FROM s.latency_budget) * 1000000
-           ) ORDER BY s.surface COLLATE "C")
+             'latency_budget_us', EXTRACT(epoch FROM s.latency_budget) * 1000000)
+             || CASE WHEN s.baseline_action IS NULL THEN '{}' ELSE pg_catalog.jsonb_build_object('baseline_action', s.baseline_action) END
+           ORDER BY s.surface COLLATE "C")
       FROM decide.surface AS s), '[]'),
   'campaigns', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(

@@ -1,6 +1,6 @@
 //! The policy tables as they were published: what a bundle's content says.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 #[derive(Deserialize)]
@@ -33,6 +33,8 @@ pub struct SurfaceRow {
     pub fallback_action: Option<String>,
     pub latency_budget_us: f64,
     pub context_fields: Vec<String>,
+    #[serde(default)]
+    pub baseline_action: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +131,16 @@ fn number<'de, D: serde::Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
     Option::<f64>::deserialize(value).map(Option::unwrap_or_default)
 }
 
+/// What a score says of an action.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectiveKind {
+    #[default]
+    Response,
+    Uplift,
+    Value,
+}
+
 #[derive(Clone, Deserialize)]
 pub struct PolicyRow {
     pub policy: String,
@@ -143,6 +155,13 @@ pub struct PolicyRow {
     /// Not in bundles from before there were pages.
     #[serde(default)]
     pub unique_on_page: bool,
+    /// Only where it is not the response.
+    #[serde(default)]
+    pub objective: ObjectiveKind,
+    #[serde(default)]
+    pub value_attribute: Option<String>,
+    #[serde(default)]
+    pub cost_attribute: Option<String>,
 }
 
 #[derive(Deserialize)]

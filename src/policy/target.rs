@@ -8,7 +8,7 @@ use super::bundle_cache::{DecisionInputs, with_policies};
 use super::compile::policy_of;
 use super::faults::Faults;
 use super::selection::choosing;
-use super::tables::PolicyRow;
+use super::tables::{ObjectiveKind, PolicyRow};
 use crate::error::{Error, printable};
 use crate::pg::{Session, Statement, datum};
 
@@ -90,6 +90,9 @@ impl Target {
                 selection: "greedy".to_owned(),
                 params: RawValue::from_string("{}".to_owned()).expect("JSON"),
                 unique_on_page: false,
+                objective: ObjectiveKind::Response,
+                value_attribute: None,
+                cost_attribute: None,
             },
         })
     }
@@ -112,6 +115,9 @@ impl Target {
         let needs_model = policy_of(row).is_some_and(|policy| policy.needs_scores);
         match (&row.model, row.model_version) {
             (None, _) if needs_model => Err(fault("its selection needs a model".into())),
+            (None, _) if row.objective != ObjectiveKind::Response => {
+                Err(fault("its objective needs a model".into()))
+            }
             (Some(model), None) => Err(fault(format!("model \"{model}\" has no approved version"))),
             _ => Ok(self),
         }

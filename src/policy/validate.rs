@@ -7,7 +7,8 @@ use super::faults::Faults;
 use super::feature::Feature;
 use super::name::is_name;
 use super::selection::choosing;
-use super::tables::Content;
+use super::compile_surface::is_on;
+use super::tables::{Content, ObjectiveKind, SurfaceRow};
 use crate::error::printable;
 
 /// Checks what can be told from the tables alone. Rules and models are checked where they are
@@ -32,6 +33,7 @@ pub fn check(content: &Content, faults: &mut Faults) {
             ),
             Some(_) => {}
         }
+        check_baseline(surface, content, faults);
         let mut seen = HashSet::new();
         for field in &surface.context_fields {
             if !is_name(field) {
@@ -71,6 +73,10 @@ pub fn check(content: &Content, faults: &mut Faults) {
         if let Err(reason) = choosing(policy) {
             faults.add("decide.policy", &policy.policy, reason);
         }
+        if policy.model.is_none() && policy.objective != ObjectiveKind::Response {
+            let reason = "its objective needs a model";
+            faults.add("decide.policy", &policy.policy, reason);
+        }
         if let (Some(model), None) = (&policy.model, policy.model_version) {
             faults.add(
                 "decide.policy",
@@ -79,6 +85,21 @@ pub fn check(content: &Content, faults: &mut Faults) {
             );
         }
     }
+}
+
+/// The baseline of a surface must be one of its actions, or no model could score it there.
+fn check_baseline(surface: &SurfaceRow, content: &Content, faults: &mut Faults) {
+    let Some(baseline) = &surface.baseline_action else {
+        return;
+    };
+    let mut actions = content.actions.iter();
+    let reason = match actions.find(|action| action.action == *baseline) {
+        Some(action) if is_on(action, &surface.surface) => return,
+        Some(_) => "may not be shown on this surface",
+        None => "is not in decide.action",
+    };
+    let reason = format!("baseline_action \"{}\" {reason}", printable(baseline));
+    faults.add("decide.surface", &surface.surface, reason);
 }
 
 /// What rows name must be there: no foreign key sees to it.

@@ -7,9 +7,9 @@ use pgrx::PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{INT8OID, TEXTARRAYOID, TEXTOID};
 
-use super::compiled::Compiled;
+use super::compiled::{Compiled, Policy};
 use super::faults::Faults;
-use super::tables::{CapRow, Content};
+use super::tables::{CapRow, Content, ObjectiveKind};
 use crate::error::{Fault, printable};
 use crate::pg::{Statement, clock, datum};
 use crate::settings;
@@ -94,6 +94,10 @@ fn surfaces(content: &Content, bundle: &Compiled, found: &mut Faults) {
             .all(|of| of.number == surface.fallback.number)
         {
             add("no action but its fallback may be shown there");
+        }
+        let looks_at_it = |policy: &Policy| policy.objective.kind != ObjectiveKind::Response;
+        if row.baseline_action.is_some() && !surface.policy.as_ref().is_some_and(looks_at_it) {
+            add("nothing looks at its baseline_action: its policy has the objective response");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! From a model to a scorer.
 
 use super::spreads::{Group, Part, Spreads};
-use super::{FactIndex, MAX_CELLS, Panels, Position, RequestPart, Scorer};
-use crate::model::{Covariance, Factor, LinearModel, ModelError, Source, Term, Value};
+use super::objective::differences;
+use super::{FactIndex, MAX_CELLS, Objective, Panels, Position, RequestPart, Scorer};
+use crate::model::{Covariance, Factor, Family, LinearModel, ModelError, Source, Term, Value};
 use crate::to_f32;
 use std::collections::BTreeMap;
 
@@ -38,7 +39,8 @@ struct LocatedTerm<'s, 'm> {
 impl Scorer {
     /// Compiles a model for `actions` actions.
     ///
-    /// With the covariance of its weights the scorer can tell how sure it is of its scores.
+    /// With the covariance of its weights the scorer can tell how sure it is of its scores. What a score says is the
+    /// objective's: the cells of a linear model with a baseline are differences from it.
     /// `action_value(a, source)` tells the name or an attribute of action a. `user_index` and `context_index` tell at
     /// which position of the slices given to [`Scorer::vector`] a feature or a field will be.
     ///
@@ -47,12 +49,15 @@ impl Scorer {
     pub fn compile<'v>(
         model: &LinearModel,
         covariance: Option<&Covariance>,
+        objective: Objective,
         actions: usize,
         action_value: &dyn Fn(usize, &Source) -> Value<'v>,
         user_index: &dyn Fn(&Source) -> Option<Position>,
         context_index: &dyn Fn(&str) -> Option<usize>,
     ) -> Result<Scorer, ModelError> {
         model.validate()?;
+        let is_linear = model.family == Family::Linear;
+        let less = objective.baseline.filter(|_| is_linear);
         let lookups = Lookups {
             user: user_index,
             context: context_index,
@@ -96,7 +101,11 @@ impl Scorer {
         for located in common {
             let width = begin(&located, inputs);
             inputs += width;
-            common_weights.extend(cells(&located, width, 1, &[]));
+            match less {
+                None => common_weights.extend(cells(&located, width, 1, &[], None)),
+                // the same for the baseline
+                Some(_) => common_weights.resize(common_weights.len() + width, 0.0),
+            }
             if covariance.is_some() {
                 of_spreads.push(group(&located, width, actions, &encoded));
             }
@@ -114,12 +123,22 @@ impl Scorer {
                     actions,
                 });
             }
-            rows.extend(cells(&located, width, actions, &encoded));
+            rows.extend(cells(&located, width, actions, &encoded, less));
             if covariance.is_some() {
                 of_spreads.push(group(&located, width, actions, &encoded));
             }
         }
-        let spreads = covariance.map(|known| Spreads::compile(&of_spreads, known, actions));
+        let of_differences = objective.baseline.filter(|_| covariance.is_some());
+        let of_differences = of_differences.map(|b| differences(&of_spreads, b, actions));
+        let compiled = |groups: &[Group]| {
+            let known = covariance.map(|known| Spreads::compile(groups, known, actions));
+            known.transpose()
+        };
+        let (spreads, contrasts) = match &of_differences {
+            None => (compiled(&of_spreads)?, None),
+            Some(groups) if is_linear => (compiled(groups)?, None),
+            Some(groups) => (compiled(&of_spreads)?, compiled(groups)?),
+        };
         Ok(Scorer {
             family: model.family,
             actions,
@@ -128,7 +147,9 @@ impl Scorer {
             factors,
             common: common_weights.into(),
             own: Panels::cut(&rows, actions),
-            spreads: spreads.transpose()?,
+            spreads,
+            contrasts,
+            objective,
         })
     }
 }
@@ -291,12 +312,14 @@ fn group(
     }
 }
 
-/// The cells of terms that share their request part: `width` coordinates × actions, row-major.
+/// The cells of terms that share their request part: `width` coordinates × actions, row-major; less those of the
+/// baseline, if one is given.
 fn cells(
     located: &[LocatedTerm<'_, '_>],
     width: usize,
     actions: usize,
     encoded: &[Encoded],
+    less: Option<usize>,
 ) -> Vec<f32> {
     let parts: Vec<Vec<(usize, usize, f64)>> = located
         .iter()
@@ -311,6 +334,9 @@ fn cells(
             for &(a, offset, value) in parts {
                 row[a] += f64::from(weights[offset]) * value;
             }
+        }
+        if let Some(baseline) = less.map(|b| row[b]) {
+            row.iter_mut().for_each(|cell| *cell -= baseline);
         }
         cells.extend(row.iter().map(|&cell| to_f32(cell)));
     }

@@ -27,6 +27,7 @@ pub struct Group {
 }
 
 /// A term of a group.
+#[derive(Clone)]
 pub struct Part {
     /// For each coordinate the column of the model matrix at which what the actions select from begins.
     pub columns: Vec<usize>,
@@ -47,7 +48,7 @@ pub struct Spreads {
 
 /// A pair of coordinates that are not 0, and their product.
 #[derive(Clone, Copy, Debug)]
-pub struct PairValue {
+pub(super) struct PairValue {
     pair: u32,
     value: f64,
 }

@@ -3,6 +3,7 @@ use crate::model::{Covariance, Encoding, Factor, LinearModel, ModelError, Source
 
 mod agreement;
 mod by_action;
+mod objective;
 mod panels;
 mod spreads;
 
@@ -46,10 +47,20 @@ fn compile_with(
     covariance: Option<&Covariance>,
     actions: &[Action],
 ) -> Result<Scorer, ModelError> {
+    compile_for(model, covariance, Objective::default(), actions)
+}
+
+fn compile_for(
+    model: &LinearModel,
+    covariance: Option<&Covariance>,
+    objective: Objective,
+    actions: &[Action],
+) -> Result<Scorer, ModelError> {
     let value = |a: usize, source: &Source| actions[a].value(source);
     Scorer::compile(
         model,
         covariance,
+        objective,
         actions.len(),
         &value,
         &|source| match source {
@@ -64,7 +75,7 @@ fn scores(scorer: &Scorer, features: &[f64], context: &[Value<'_>]) -> Vec<f32> 
     let mut x = Vec::new();
     scorer.vector(features, context, &mut x);
     let mut scores = vec![f32::NAN; scorer.actions()];
-    scorer.score(&x, &mut scores);
+    scorer.respond(&x, &mut scores);
     scores
 }
 
@@ -253,7 +264,7 @@ fn no_actions_and_no_terms_are_fine() {
 /// What one unit of a coordinate adds to an action's score.
 fn weight(scorer: &Scorer, index: u32, action: usize) -> f32 {
     let mut scores = vec![f32::NAN; scorer.actions()];
-    scorer.score(&[at(index, 1.0)], &mut scores);
+    scorer.respond(&[at(index, 1.0)], &mut scores);
     scores[action]
 }
 
@@ -287,7 +298,7 @@ fn scores_have_the_bits_of_the_stated_order() {
         &mut x,
     );
     let mut out = [0.0; 3];
-    scorer.score(&x, &mut out);
+    scorer.respond(&x, &mut out);
     for (a, score) in out.iter().enumerate() {
         let mut expected = 0.0f32;
         for &Coordinate { index, value } in &x {

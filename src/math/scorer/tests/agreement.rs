@@ -28,7 +28,7 @@ fn any_factor() -> impl Strategy<Value = Factor> {
         .prop_map(|(source, encoding)| factor(source, encoding))
 }
 
-fn any_model() -> impl Strategy<Value = LinearModel> {
+pub(super) fn any_model() -> impl Strategy<Value = LinearModel> {
     let terms = prop::collection::vec(prop::collection::vec(any_factor(), 0..4), 0..7);
     (terms, any::<bool>()).prop_flat_map(|(terms, logistic)| {
         let model = linear(terms, vec![]);
@@ -45,16 +45,16 @@ fn any_model() -> impl Strategy<Value = LinearModel> {
     })
 }
 
-fn any_number() -> impl Strategy<Value = f64> {
+pub(super) fn any_number() -> impl Strategy<Value = f64> {
     prop_oneof![4 => -3.0..3.0f64, 2 => prop::sample::select(vec![0.0, 1.0, 2.0]), 1 => Just(f64::NAN)]
 }
 
-fn any_text() -> impl Strategy<Value = String> {
+pub(super) fn any_text() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a", "b", "app", "tv", "web", "1", "2.5", "other"])
         .prop_map(str::to_owned)
 }
 
-fn any_action() -> impl Strategy<Value = Action> {
+pub(super) fn any_action() -> impl Strategy<Value = Action> {
     (
         any_text(),
         prop::option::of(any_text()),

@@ -25,6 +25,7 @@ fn each_action_sees_the_fact_of_its_own_place() {
     let scorer = Scorer::compile(
         &model,
         None,
+        Objective::default(),
         actions.len(),
         &|a, source| actions[a].value(source),
         &|_| Some(Position::ByAction(vec![Some(1), Some(2), Some(1), None])),
@@ -50,7 +51,7 @@ proptest! {
         let facts: Vec<f64> = facts.into_iter().map(f64::from).collect();
         let position = |_: &Source| Some(Position::ByAction(indexes.clone()));
         let nothing = |_: usize, _: &Source| Value::Missing;
-        let scorer = Scorer::compile(&model, None, indexes.len(), &nothing, &position, &index(&CONTEXT)).unwrap();
+        let scorer = Scorer::compile(&model, None, Objective::default(), indexes.len(), &nothing, &position, &index(&CONTEXT)).unwrap();
         let found = scores(&scorer, &facts, &[]);
         for (score, index) in found.iter().zip(&indexes) {
             let fact = index.map_or(0.0, |index| facts[index]);

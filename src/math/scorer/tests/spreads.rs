@@ -10,10 +10,10 @@ pub(super) fn spreads(
     context: &[Value<'_>],
 ) -> (Vec<f32>, Vec<f32>) {
     let scores = scores(scorer, features, context);
-    let (mut x, mut pairs) = (Vec::new(), Vec::new());
+    let (mut x, mut buffers) = (Vec::new(), SpreadBuffers::default());
     scorer.vector(features, context, &mut x);
     let mut spreads = vec![f32::NAN; scorer.actions()];
-    scorer.spread(&x, &scores, &mut pairs, &mut spreads);
+    scorer.spread(&x, &scores, &mut buffers, &mut spreads);
     (scores, spreads)
 }
 
@@ -74,6 +74,7 @@ fn facts_that_no_action_has_both_of_take_no_cells() {
     let scorer = Scorer::compile(
         &model,
         Some(&Covariance::new(2, vec![1.0, 0.5, 1.0]).unwrap()),
+        Objective::default(),
         40,
         &|_, _| Value::Missing,
         &|_| Some(Position::ByAction(positions.clone())),
