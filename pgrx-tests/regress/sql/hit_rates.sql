@@ -28,7 +28,7 @@ SELECT made FROM decide.trace ORDER BY decision_id DESC LIMIT 1;
 -- in a page it is the first decision that makes it
 SELECT decide.publish();
 SELECT surface FROM decide('ann', '{plain,home}'::text[]);
-SELECT surface, made & 1 AS bundle FROM decide.trace ORDER BY decision_id DESC LIMIT 2;
+SELECT surface, made & 1 AS bundle FROM decide.trace WHERE bundle = (SELECT max(bundle) FROM decide.bundle) ORDER BY surface DESC;
 SELECT decisions, round(bundle_hits::numeric, 4) AS bundle_hits, round(model_hits::numeric, 4) AS model_hits, plan_hits > 0 AND plan_hits <= 1 AS plan_hits
   FROM (SELECT sum(decisions) AS decisions, sum(bundle_hits * decisions) / sum(decisions) AS bundle_hits, sum(model_hits * decisions) / sum(decisions) AS model_hits,
                sum(plan_hits * decisions) / sum(decisions) AS plan_hits FROM decide.slo) AS s;
