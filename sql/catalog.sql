@@ -118,7 +118,8 @@ LANGUAGE sql STABLE ROWS 100000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT o.decision_id, o.user_key, CASE WHEN o.action IS NULL THEN 0 ELSE COALESCE(o.number, decide.number_of_action(o.action), -1) END AS number,
-         pg_catalog.sum(COALESCE(o.value, 1))
+         -- Values beyond this are cut: a sum of larger ones could overflow, which would be an error for everybody who asks.
+         pg_catalog.sum(LEAST(GREATEST(COALESCE(o.value, 1), -1e100), 1e100))
     FROM decide.outcome AS o
    WHERE o.type = rewards.outcome AND o.at > o.decided_at - interval '5 minutes' AND (rewards.within IS NULL OR o.at <= o.decided_at + rewards.within)
      AND o.decided_at >= rewards.decided_from AND o.decided_at < rewards.decided_to

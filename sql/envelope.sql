@@ -96,7 +96,7 @@ SELECT h.surface, h.hour, h.decisions, h.errors, h.fallbacks,
        h.reserve[1] AS reserve_p50_us, h.reserve[2] AS reserve_p95_us, h.reserve[3] AS reserve_p99_us,
        h.mean_us::double precision / 1000 AS seconds_per_1000,
        (h.bytes * 1000)::bigint AS bytes_per_1000,
-       h.mean_us::double precision / 3600000 * p.cpu_hour + h.bytes::double precision / 1e6 * p.written_gb AS cost_per_1000,
+       CASE WHEN p.cpu_hour > 0 OR p.written_gb > 0 THEN h.mean_us::double precision / 3600000 * p.cpu_hour + h.bytes::double precision / 1e6 * p.written_gb END AS cost_per_1000,
        h.bundle_hits::double precision AS bundle_hits,
        h.model_hits::double precision AS model_hits,
        h.plan_hits::double precision AS plan_hits
@@ -114,7 +114,7 @@ COMMENT ON COLUMN decide.slo.latency_budget IS 'Latency budget of the surface; t
 COMMENT ON COLUMN decide.slo.seconds_per_1000 IS 'Seconds of the server that 1,000 decisions took: its CPU, and waits for locks and reads';
 COMMENT ON COLUMN decide.slo.bytes_per_1000 IS 'Bytes that 1,000 traces took, with their index entries; the WAL has about as many';
 COMMENT ON COLUMN decide.slo.cost_per_1000 IS
-  'Cost of 1,000 decisions: seconds and bytes, times pg_decide.price_cpu_hour and pg_decide.price_written_gb (null: not known, where the library is not loaded)';
+  'Cost of 1,000 decisions: seconds and bytes, times pg_decide.price_cpu_hour and pg_decide.price_written_gb (null: neither price is set, or the library is not loaded)';
 COMMENT ON COLUMN decide.slo.bundle_hits IS 'Share of decisions, 0 to 1, whose session had the bundle in force in memory';
 COMMENT ON COLUMN decide.slo.model_hits IS 'The same of its models, with the newest snapshot and the kill switches; 1 where there are none';
 COMMENT ON COLUMN decide.slo.plan_hits IS 'The same of the plans of all statements that the decision ran';

@@ -153,12 +153,14 @@ CREATE TABLE decide.quarantine (
   event_type text
 );
 CREATE INDEX ON decide.quarantine (received_at);
+CREATE INDEX quarantine_unreadable ON decide.quarantine (quarantine_id) WHERE payload ? 'unreadable';
+COMMENT ON INDEX decide.quarantine_unreadable IS 'Texts that could not be read: whose they are is not known, so every erasure empties them';
 COMMENT ON TABLE decide.quarantine IS 'Events that did not conform, with every reason';
 COMMENT ON COLUMN decide.quarantine.quarantine_id IS 'Identifier, in order of time';
 COMMENT ON COLUMN decide.quarantine.received_at IS 'When track() took it in';
 COMMENT ON COLUMN decide.quarantine.user_key IS 'Pseudonym of the user, if the event had one';
 COMMENT ON COLUMN decide.quarantine.reasons IS 'What is wrong with it: code and field';
-COMMENT ON COLUMN decide.quarantine.payload IS 'The event without its user_id (null: too large, too deep, or no object)';
+COMMENT ON COLUMN decide.quarantine.payload IS 'The event without its user_id, or {"unreadable": …} with the first 1,024 bytes of a text that track() could not read (null: too large, too deep, or no object)';
 COMMENT ON COLUMN decide.quarantine.event_type IS 'Type, if it can be told';
 
 -- Events that COPY puts there, until the job "fold" takes them in. As text, so that one bad line fails

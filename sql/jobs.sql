@@ -89,7 +89,9 @@ COMMENT ON TRIGGER reschedule_job ON decide.job IS 'So that a new interval takes
 CREATE VIEW decide.job_status AS
 SELECT j.job, j.enabled, j.every, r.started_at AS last_run, r.duration, r.rows, r.succeeded_at, r.error,
        COALESCE(r.failures, 0) AS failures, COALESCE(r.users_left, 0) AS users_left,
-       CASE WHEN j.enabled THEN COALESCE(r.next_run, pg_catalog.now()) END AS next_run
+       CASE WHEN j.enabled THEN
+         COALESCE(r.next_run, GREATEST(pg_catalog.pg_postmaster_start_time(), (SELECT p.at FROM decide.publication AS p ORDER BY p.publication LIMIT 1)), pg_catalog.now())
+       END AS next_run
   FROM decide.job AS j LEFT JOIN decide.job_run AS r ON r.job = j.job;
 COMMENT ON VIEW decide.job_status IS 'Jobs: when each ran last, how it went, and when it is due';
 COMMENT ON COLUMN decide.job_status.job IS 'Job';

@@ -9,9 +9,8 @@ SELECT t.decision_id, t.user_key, t.decided_at, COALESCE(t.features_at, t.decide
        (SELECT pg_catalog.jsonb_object_agg(c.name, c.value)
           FROM ROWS FROM (pg_catalog.unnest(b.context_fields), pg_catalog.unnest(t.context_values)) AS c (name, value)
          WHERE c.name IS NOT NULL) AS context
-  FROM decide.trace AS t
-  LEFT JOIN decide.bundle_surface AS b ON b.bundle = t.bundle AND b.surface = t.surface
- WHERE NOT EXISTS (SELECT FROM decide.erasing AS e WHERE e.user_key = t.user_key AND t.decided_at <= COALESCE(e.until, 'infinity'));
+  FROM decide.trace_in_use AS t
+  LEFT JOIN decide.bundle_surface AS b ON b.bundle = t.bundle AND b.surface = t.surface;
 COMMENT ON VIEW decide.kept_trace IS
   'Decisions, one row each, with numbers as the traces have them; what decide.evaluate_policy reads, and what the expression of a cohort may look at';
 COMMENT ON COLUMN decide.kept_trace.decision_id IS 'Identifier of the decision, in order of time';

@@ -25,15 +25,14 @@ SELECT t.decision_id,
        t.bundle,
        t.model_version,
        t.mode,
-       t.origin
-  FROM decide.trace AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s
+       t.origin,
+       t.actions[s.place] AS number
+  FROM decide.trace_in_use AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s
   LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = t.actions[s.place]
   LEFT JOIN decide.bundle_surface AS b ON b.bundle = t.bundle AND b.surface = t.surface
   LEFT JOIN (
     SELECT a.*, pg_catalog.lead(a.bundle) OVER (PARTITION BY a.number ORDER BY a.bundle) AS next FROM decide.action_version AS a
-  ) AS v ON v.number = t.actions[s.place] AND v.bundle <= t.bundle AND (v.next IS NULL OR v.next > t.bundle)
- WHERE t.user_key NOT IN (SELECT e.user_key FROM decide.erasing AS e)
-    OR t.decided_at > (SELECT pg_catalog.max(COALESCE(e.until, 'infinity')) FROM decide.erasing AS e WHERE e.user_key = t.user_key);
+  ) AS v ON v.number = t.actions[s.place] AND v.bundle <= t.bundle AND (v.next IS NULL OR v.next > t.bundle);
 COMMENT ON VIEW decide.decision_detail IS
   'Decisions, one row per slot, with campaign and attributes of the action as of the bundle, and context and features by name';
 COMMENT ON COLUMN decide.decision_detail.decision_id IS 'Identifier of the decision, in order of time';
@@ -55,6 +54,7 @@ COMMENT ON COLUMN decide.decision_detail.bundle IS 'Bundle in force';
 COMMENT ON COLUMN decide.decision_detail.model_version IS 'Model and version that scored';
 COMMENT ON COLUMN decide.decision_detail.mode IS 'normal, cautious or paused';
 COMMENT ON COLUMN decide.decision_detail.origin IS 'Where an imported decision comes from (null: made here)';
+COMMENT ON COLUMN decide.decision_detail.number IS 'Number of the action, which stays when its name changes';
 
 CREATE VIEW decide.decision_candidate AS
 SELECT t.decision_id,
@@ -71,7 +71,7 @@ SELECT t.decision_id,
        t.policy,
        t.bundle,
        t.origin
-  FROM decide.trace AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s
+  FROM decide.trace_in_use AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s
  CROSS JOIN LATERAL (
    SELECT o.number, o.score, o.probability, NULL::int AS code
      FROM ROWS FROM (
@@ -81,9 +81,7 @@ SELECT t.decision_id,
     UNION ALL
    SELECT b.number, NULL, NULL, b.code FROM ROWS FROM (pg_catalog.unnest(t.blocked), pg_catalog.unnest(t.blocked_by)) AS b (number, code)
  ) AS c
-  LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = c.number
- WHERE t.user_key NOT IN (SELECT e.user_key FROM decide.erasing AS e)
-    OR t.decided_at > (SELECT pg_catalog.max(COALESCE(e.until, 'infinity')) FROM decide.erasing AS e WHERE e.user_key = t.user_key);
+  LEFT JOIN decide.identity AS i ON i.kind = 'action' AND i.number = c.number;
 COMMENT ON VIEW decide.decision_candidate IS
   'Decisions, one row per slot and action of the surface: its score and probability if it was a candidate, or why it was blocked';
 COMMENT ON COLUMN decide.decision_candidate.decision_id IS 'Identifier of the decision, in order of time';

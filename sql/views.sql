@@ -2,6 +2,25 @@
 
 -- What is computed here, names included, is computed for the rows that are left after ORDER BY and LIMIT: each expression costs
 -- enough for that. The condition on erasures is one look-up in a hash table while few persons are being erased.
+-- A barrier: no condition of a reader, whose functions might tell what they see, is asked of the rows that it leaves out.
+CREATE VIEW decide.trace_in_use WITH (security_barrier) AS
+SELECT t.*
+  FROM decide.trace AS t
+ -- of persons who were erased, until the job has deleted the traces
+ WHERE t.user_key NOT IN (SELECT e.user_key FROM decide.erasing AS e)
+    OR t.decided_at > (SELECT pg_catalog.max(COALESCE(e.until, 'infinity')) FROM decide.erasing AS e WHERE e.user_key = t.user_key);
+COMMENT ON VIEW decide.trace_in_use IS 'Traces without those of persons who were erased; what the views for people read';
+DO $$
+DECLARE
+  col record;
+BEGIN
+  FOR col IN SELECT a.attname, pg_catalog.col_description(a.attrelid, a.attnum) AS comment FROM pg_catalog.pg_attribute AS a
+              WHERE a.attrelid = 'decide.trace'::pg_catalog.regclass AND a.attnum > 0 LOOP
+    EXECUTE pg_catalog.format('COMMENT ON COLUMN decide.trace_in_use.%I IS %L', col.attname, col.comment);
+  END LOOP;
+END
+$$;
+
 CREATE VIEW decide.decision AS
 SELECT t.decision_id,
        t.decided_at,
@@ -38,10 +57,7 @@ SELECT t.decision_id,
        CASE WHEN t.denied IS NOT NULL THEN
        ARRAY(SELECT p.name FROM decide.identity AS p WHERE p.kind = 'purpose' AND p.number = ANY (t.denied) ORDER BY p.number)
        END AS denied
-  FROM decide.trace AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s
- -- of persons who were erased, until the job has deleted the traces
- WHERE t.user_key NOT IN (SELECT e.user_key FROM decide.erasing AS e)
-    OR t.decided_at > (SELECT pg_catalog.max(COALESCE(e.until, 'infinity')) FROM decide.erasing AS e WHERE e.user_key = t.user_key);
+  FROM decide.trace_in_use AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s;
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
 COMMENT ON COLUMN decide.decision.decision_id IS 'Identifier of the decision, in order of time';
 COMMENT ON COLUMN decide.decision.decided_at IS 'When it was made';

@@ -89,6 +89,8 @@ pub enum Error {
     Nested,
     /// Events as one text, which is the literal of an array.
     ArrayLiteral,
+    /// An array of events of more bytes than that.
+    LargeArray(usize),
     /// Another session has changed the policy, a mode or a switch (this says which) since the transaction began.
     Overtaken(&'static str),
     Damaged(String),
@@ -193,7 +195,10 @@ impl Error {
                 ERRCODE_UNDEFINED_OBJECT,
                 format!("surface \"{surface}\" does not exist"),
                 Some("The bundle in force has no surface of that name.".into()),
-                hint("Insert it into decide.surface, then SELECT decide.publish('…')."),
+                match surface.starts_with(['{', '(']) {
+                    true => hint("For a page of several surfaces cast the argument to text[]."),
+                    false => hint("Insert it into decide.surface, then SELECT decide.publish('…')."),
+                },
             ),
             Error::ContextNotObject => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
@@ -315,7 +320,7 @@ impl Error {
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 "why must not be empty".into(),
                 None,
-                hint("Say in a few words why this is done: those who find it in force will ask."),
+                hint("Say in a few words why this is done: whoever finds it later will ask."),
             ),
             Error::Expired => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
@@ -390,6 +395,12 @@ impl Error {
                 "the text is an array of events, and was given as one event".into(),
                 Some("No event of it was taken in.".into()),
                 hint("Cast the argument to jsonb[], or send a JSON array."),
+            ),
+            Error::LargeArray(most) => (
+                ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("the array of events is larger than {} MB", most >> 20),
+                Some("No event of it was taken in.".into()),
+                hint("Send fewer events at a time."),
             ),
             Error::Overtaken(done) => (
                 ERRCODE_T_R_SERIALIZATION_FAILURE,

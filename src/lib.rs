@@ -128,9 +128,14 @@ extension_sql_file!(
     requires = ["evaluate"]
 );
 extension_sql_file!(
+    "../sql/calibration.sql",
+    name = "calibration",
+    requires = ["judging"]
+);
+extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["judging", "export", "health"],
+    requires = ["calibration", "export", "health"],
     finalize
 );
 

@@ -2,6 +2,8 @@
 //! that serve. The candidates are those of the trace, and so are features, prices, and what earlier slots left no capacity
 //! for; score, lower bound and choice are the target's.
 
+use uuid::Uuid;
+
 use super::blocked::Blocked;
 use super::columns;
 use super::draw::Draw;
@@ -19,6 +21,8 @@ use crate::policy::{Bundle, DecisionInputs, Policy, Surface, Target};
 select_row! {
     /// A decision, and what came of it.
     pub struct Logged {
+        decision_id: Uuid,
+        first_slot: i16,
         decided_at: Timestamp,
         features_at: Timestamp,
         bundle: i64,
@@ -61,6 +65,24 @@ impl Logged {
         self.estimated
     }
 
+    pub fn decision_id(&self) -> Uuid {
+        self.decision_id
+    }
+
+    pub fn decided_at(&self) -> Timestamp {
+        self.decided_at
+    }
+
+    /// The number of its first slot.
+    pub fn first_slot(&self) -> i32 {
+        i32::from(self.first_slot)
+    }
+
+    /// The actions, by number, of the slots that a policy has filled.
+    pub fn shown(&self) -> impl Iterator<Item = i32> {
+        self.actions.iter().copied().take(self.filled())
+    }
+
     fn mode(&self) -> Mode {
         Mode::named(&self.mode).unwrap_or_default()
     }
@@ -80,7 +102,7 @@ impl Logged {
     }
 
     /// Whether any policy would have shown the fallback: nothing was asked.
-    fn is_forced(&self) -> bool {
+    pub fn is_forced(&self) -> bool {
         self.mode() == Mode::Paused || self.reason.as_deref().is_some_and(traced::cut_short)
     }
 
@@ -129,9 +151,12 @@ pub struct Judge {
 impl Judge {
     /// Of a policy of that surface. Rewards are expected by a model of their own, or by the policy's where there is none.
     pub fn new(surface: &str, target: Target, reward_model: Option<&str>) -> Result<Judge, Error> {
-        let rewards_by = reward_model.map(|name| Target::of_model(name, surface));
+        // What a policy ranks by is a reward only if it is the response.
+        let own = target.model().filter(|_| !target.ranks_by_response());
+        let rewards_by = reward_model.or(own.as_deref());
+        let rewards_by = rewards_by.map(|name| Target::of_model(name, surface));
         let rewards_by = rewards_by.transpose()?;
-        let is_same = |of: &Target| of.model() == target.model();
+        let is_same = |of: &Target| target.ranks_by_response() && of.model() == target.model();
         Ok(Judge {
             rewards_by: rewards_by.filter(|of| !is_same(of)),
             target,
@@ -201,6 +226,18 @@ impl Judge {
         };
         judged.write(&self.rewards, &mut self.slots);
         Ok(&self.slots)
+    }
+
+    /// Of the decision that was judged last.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The reward that is expected in it of the baseline of its surface.
+    pub fn expected_of_baseline(&self) -> Option<f64> {
+        let surface = self.worlds.last()?.bundle.surfaces.get(&self.surface)?;
+        let index = traced::index_of(surface.baseline?, surface)?;
+        self.expected.get(index).copied().map(f64::from)
     }
 
     /// Makes the world of a decision the last one.

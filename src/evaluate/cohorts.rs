@@ -7,6 +7,20 @@ use crate::error::Error;
 /// More cohorts than anybody looks at: their expression is another than was meant.
 const MOST: usize = 1_000;
 
+/// The longest name of a cohort, in characters.
+pub const MOST_NAME: usize = 1000;
+
+/// Refuses a name that is too long.
+pub fn check_name(name: &str) -> Result<(), Error> {
+    if name.len() > MOST_NAME && name.chars().count() > MOST_NAME {
+        return Err(Error::Evaluation(
+            format!("a cohort has a name of more than {MOST_NAME} characters"),
+            "Give an expression with shorter values.",
+        ));
+    }
+    Ok(())
+}
+
 /// What is summed up of each cohort.
 pub struct Cohorts<T> {
     /// Of the decisions that are in none.
@@ -28,6 +42,7 @@ impl<T> Cohorts<T> {
             return Ok(self.none.get_or_insert_with(new));
         };
         if !self.named.contains_key(name) {
+            check_name(name)?;
             if self.named.len() == MOST {
                 return Err(Error::Evaluation(
                     format!("there are more than {MOST} cohorts"),

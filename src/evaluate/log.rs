@@ -2,6 +2,7 @@
 
 use pgrx::pg_sys::{Oid, TEXTOID};
 
+use super::cohorts::MOST_NAME;
 use crate::error::{Error, printable};
 use crate::pg::plan::{Cursor, with_standard_strings};
 use crate::pg::record::{SelectRow, of_row};
@@ -107,7 +108,8 @@ impl Log<'_> {
         if FIELD.with(|statement| statement.read(&args, |_| {})) > 0 {
             let field = cohort.replace('\'', "''");
             return Ok(format!(
-                "t.context_values[pg_catalog.array_position(t.context_fields, '{field}')]"
+                "pg_catalog.left(t.context_values[pg_catalog.array_position(t.context_fields, '{field}')], {})",
+                MOST_NAME + 1
             ));
         }
         let refuse = |what: &str| {
@@ -119,7 +121,8 @@ impl Log<'_> {
         if !with_standard_strings(|| rule_text::is_one_expression(cohort)) {
             return refuse("is not one expression");
         }
-        let expression = format!("(\n{cohort}\n)::text");
+        // One character more than a name may have, so that what is too long is found.
+        let expression = format!("pg_catalog.left((\n{cohort}\n)::text, {})", MOST_NAME + 1);
         let _acting = identity::act_as(caller);
         let statement = format!("SELECT {expression} FROM decide.kept_trace AS t");
         match with_standard_strings(|| rule_text::analyse(&statement, &[])).aggregates {

@@ -6,6 +6,7 @@
 //! what a policy would have done in each.
 
 mod assignment;
+mod calibration;
 mod cohorts;
 mod estimators;
 mod log;

@@ -136,12 +136,17 @@ fn check(actions: &[String], chosen: &[usize], folds: usize) -> Result<(), Error
     }
 }
 
+/// The most bytes of texts of the source that are kept.
+const MOST_BYTES: usize = 512 << 20;
+
 /// The source as it was read.
 struct Log {
     ids: Vec<String>,
     chosen: Vec<String>,
     names: Vec<String>,
     covariates: Vec<Values>,
+    /// Of its texts.
+    bytes: usize,
 }
 
 /// A covariate of all rows: numbers, where NaN is missing, or texts by their index in a list, from 1.
@@ -162,6 +167,7 @@ impl Log {
             chosen: Vec::new(),
             names: question.covariates.iter().map(|&c| c.to_owned()).collect(),
             covariates,
+            bytes: 0,
         };
         let mut cursor = {
             let _acting = identity::act_as(caller);
@@ -178,9 +184,7 @@ impl Log {
                 }
             });
             if let Some(what) = wrong {
-                return Err(refused(format!(
-                    "the source has a row whose {what} is null"
-                )));
+                return Err(refused(format!("the source has a row whose {what}")));
             }
             if log.ids.len() > MOST_ROWS {
                 return Err(refused(format!(
@@ -194,8 +198,11 @@ impl Log {
     }
 
     fn push(&mut self, row: &Row<'_>) -> Result<(), &'static str> {
-        self.ids.push(row.get(1).ok_or("id")?);
-        self.chosen.push(row.get(2).ok_or("action")?);
+        let id: String = row.get(1).ok_or("id is null")?;
+        let action: String = row.get(2).ok_or("action is null")?;
+        self.bytes += id.len() + action.len();
+        self.ids.push(id);
+        self.chosen.push(action);
         for (i, values) in self.covariates.iter_mut().enumerate() {
             let column = i as i32 + 3;
             match values {
@@ -206,11 +213,15 @@ impl Log {
                 Values::Texts { of_rows, known } => {
                     let next = known.len() as u32 + 1;
                     let text = row.get::<String>(column);
+                    self.bytes += text.as_ref().map_or(0, String::len);
                     of_rows.push(text.map_or(0, |text| *known.entry(text).or_insert(next)));
                 }
             }
         }
-        Ok(())
+        match self.bytes > MOST_BYTES {
+            true => Err("texts make 512 MB with those of the rows before"),
+            false => Ok(()),
+        }
     }
 
     /// The actions in their order, and the index of that of each row.

@@ -113,7 +113,7 @@ pub fn explore(
     })?;
     for (cohort, actions) in cohorts.each() {
         for (&number, support) in actions {
-            then(cohort, &name(number), support)?;
+            then(cohort, &name_of(number), support)?;
         }
     }
     Ok(())
@@ -162,7 +162,8 @@ impl Explored {
     }
 }
 
-fn name(number: i32) -> String {
+/// The name of an action, or its number where there is none.
+pub fn name_of(number: i32) -> String {
     let _session = Session::open();
     let mut name = None;
     NAME.with(|statement| statement.read(&[datum::int4(number)], |row| name = row.get(1)));

@@ -3,6 +3,7 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
+use super::calibration::Predictor;
 use super::estimators;
 use super::log::Log;
 use super::policies::{self, Difference, Finding};
@@ -10,11 +11,11 @@ use super::propensities::{self, Estimated, Question};
 use super::support;
 use crate::decide::Judge;
 use crate::error::{Error, OrRaise};
-use crate::govern::acting::as_reader;
+use crate::govern::acting::{as_owner, as_reader};
 use crate::govern::waiting::Waiting;
 use crate::math::estimate::WeightLimits;
 use crate::pg::call::Call;
-use crate::pg::datum;
+use crate::pg::{datum, identity};
 use crate::policy::Target;
 
 /// evaluate_policy(surface, policy, …): a row for each cohort and estimator.
@@ -219,6 +220,76 @@ fn exploration_value(
     Waiting::of_verb("exploration_value")
         .run(explore)
         .or_raise();
+}
+
+/// predictions(surface, model, …): a row for each slot that a policy has filled.
+#[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
+fn predictions(
+    surface: Option<&str>,
+    model: Option<&str>,
+    from: Option<TimestampWithTimeZone>,
+    to: Option<TimestampWithTimeZone>,
+    outcome: Option<&str>,
+    cohort: Option<&str>,
+    within: Option<Interval>,
+    call: FunctionCallInfo,
+) {
+    let log = log(surface, from, to, outcome, cohort, within);
+    let model = need(model, "model");
+    let call = Call::running(call);
+    let mut rows = call.rows();
+    let owner = as_reader(&call, "predictions");
+    let predict = || {
+        let mut predictor = Predictor::of(model, log.surface)?;
+        predictor.each(&log, owner.caller(), |of| {
+            rows.push([
+                datum::uuid(of.decision_id),
+                datum::timestamp(of.decided_at.0),
+                datum::int4(of.slot),
+                datum::text(of.action),
+                datum::float8(of.propensity),
+                datum::float8(of.predicted),
+                of.baseline.and_then(datum::float8),
+                datum::float8(of.reward),
+                datum::float8(of.label),
+                datum::optional_text(of.cohort),
+            ]);
+        })
+    };
+    Waiting::of_verb("predictions").run(predict).or_raise();
+}
+
+/// calibrate(model, surface, …): the number of the new version.
+#[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
+fn calibrate(
+    model: Option<&str>,
+    surface: Option<&str>,
+    outcome: Option<&str>,
+    decided_from: Option<TimestampWithTimeZone>,
+    decided_to: Option<TimestampWithTimeZone>,
+    within: Option<Interval>,
+    most_slope: Option<f64>,
+    call: FunctionCallInfo,
+) -> i32 {
+    let log = log(surface, decided_from, decided_to, outcome, None, within);
+    let model = need(model, "model");
+    let most_slope = need(most_slope, "most_slope");
+    if !(most_slope >= 1.0 && most_slope.is_finite()) {
+        let what = "most_slope must be a number from 1 up".into();
+        Error::Evaluation(what, "See \\df+ decide.calibrate.").raise();
+    }
+    let call = Call::running(call);
+    let owner = as_owner(&call, "calibrate");
+    let caller = owner.caller_name();
+    // No expression of the caller's is evaluated: the log is read with the rights of the owner, as train() does.
+    let reader = identity::current();
+    let calibrate = || {
+        let mut predictor = Predictor::of(model, log.surface)?;
+        predictor.calibrate(&log, most_slope, (reader, &caller))
+    };
+    Waiting::of_verb("calibrate").run(calibrate).or_raise()
 }
 
 /// estimate_propensities(source, covariates, action, id, l2, folds, seed, least_share): a row for each row of the source.

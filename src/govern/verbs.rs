@@ -3,7 +3,7 @@
 use pgrx::pg_sys::{FunctionCallInfo, TEXTOID};
 use pgrx::prelude::*;
 
-use super::acting::as_owner;
+use super::acting::{as_owner, refuse_restricted};
 use super::waiting::{Waiting, run_in_sql};
 use super::{modes, switches};
 use crate::error::{Error, OrRaise};
@@ -68,6 +68,7 @@ fn revive(call: FunctionCallInfo) {
 #[pg_extern(sql = false)]
 fn grant_access(call: FunctionCallInfo) {
     let call = Call::running(call);
+    refuse_restricted("grant");
     let args = [call.name(0), call.text(1)].map(datum::optional_text);
     run_in_sql("grant", &GRANT, &args);
 }
@@ -76,6 +77,7 @@ fn grant_access(call: FunctionCallInfo) {
 #[pg_extern(sql = false)]
 fn revoke_access(call: FunctionCallInfo) {
     let call = Call::running(call);
+    refuse_restricted("revoke");
     let args = [call.name(0), call.text(1)].map(datum::optional_text);
     run_in_sql("revoke", &REVOKE, &args);
 }

@@ -38,6 +38,9 @@ insert_row! {
     }
 }
 
+/// Below this nothing is ever chosen, and estimates would divide by next to nothing.
+const LEAST_PROPENSITY: f64 = 1e-9;
+
 thread_local! {
     static COLUMNS: Statement = const { Statement::new(
         "SELECT a.attname::text FROM pg_catalog.pg_attribute AS a \
@@ -160,9 +163,9 @@ fn read(row: &Row<'_>, bundle: &Bundle, keys: &Keys) -> Result<Logged, String> {
         return Err("action is not a valid name".into());
     }
     let propensity = row.get::<f64>(5).ok_or("propensity is null")?;
-    if !(propensity > 0.0 && propensity <= 1.0) {
+    if !(LEAST_PROPENSITY..=1.0).contains(&propensity) {
         return Err(format!(
-            "propensity is {propensity}, and must be above 0 and at most 1"
+            "propensity is {propensity}, and must be at least {LEAST_PROPENSITY} and at most 1"
         ));
     }
     let slot = match row.get::<i32>(6).unwrap_or(1) {

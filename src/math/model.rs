@@ -76,6 +76,18 @@ pub enum Family {
 }
 
 impl Family {
+    /// The sum that belongs to a prediction; of a probability the log odds, with the probability kept 1e-15 away from 0
+    /// and 1.
+    pub fn link(self, mean: f64) -> f64 {
+        match self {
+            Family::Linear => mean,
+            Family::Logistic => {
+                let p = mean.clamp(1e-15, 1.0 - 1e-15);
+                libm::log(p) - libm::log1p(-p)
+            }
+        }
+    }
+
     /// The prediction that belongs to the sum `eta`.
     pub fn mean(self, eta: f64) -> f64 {
         match self {

@@ -8,12 +8,28 @@ use crate::pg::json::Document;
 use crate::settings;
 
 /// The longest text of an array of events, in bytes: the largest jsonb.
-const LARGEST_ARRAY: usize = 256 << 20;
+pub const LARGEST_ARRAY: usize = 256 << 20;
 
-/// Whether it is an array of texts as drivers write it where they are not told a type, such as `{"{\"event_id\": …}"}`.
+/// Whether it is several texts as drivers write them where they are not told a type: an array such as
+/// `{"{\"event_id\": …}"}`, or a row such as `("{\"event_id\": …}","{…}")`.
 pub fn is_array_literal(text: &str) -> bool {
-    let inside = text.trim_ascii_start().strip_prefix('{');
+    let text = text.trim_ascii_start();
+    let inside = text.strip_prefix(['{', '(']);
     inside.is_some_and(|inside| inside.trim_ascii_start().starts_with("\"{"))
+}
+
+/// The most that is kept of a text that cannot be read, in bytes.
+const MOST_UNREADABLE: usize = 1024;
+
+/// What is kept of it: how it begins.
+pub fn unreadable(text: &str) -> Document {
+    let text = &text[..text.floor_char_boundary(MOST_UNREADABLE)];
+    Document::parse(&serde_json::json!({ "unreadable": text }).to_string())
+}
+
+/// Whether it is an array of events that cannot be taken in at once.
+pub fn is_too_large_an_array(text: &str) -> bool {
+    text.len() > LARGEST_ARRAY && text.trim_ascii_start().starts_with('[')
 }
 
 /// The document, or the reason why there is none.
@@ -76,7 +92,11 @@ mod tests {
 
     #[test]
     fn an_array_literal_is_told_from_an_object() {
-        for literal in [r#"{"{\"event_id\": 1}"}"#, r#" { "{}","{}"}"#] {
+        for literal in [
+            r#"{"{\"event_id\": 1}"}"#,
+            r#" { "{}","{}"}"#,
+            r#"("{""event_id"": 1}","{}")"#,
+        ] {
             assert!(is_array_literal(literal), "{literal}");
         }
         for other in [
@@ -86,6 +106,7 @@ mod tests {
             r#"[{"a": 1}]"#,
             "{{}",
             r#""{""#,
+            r#"("a")"#,
         ] {
             assert!(!is_array_literal(other), "{other}");
         }

@@ -28,7 +28,7 @@ thread_local! {
 fn track(call: FunctionCallInfo) -> &'static str {
     let call = Call::running(call);
     refuse_read_only("track");
-    let event = call.json(0).ok_or(Reason::NotAnObject);
+    let event = call.json(0).ok_or(Invalid::because(Reason::NotAnObject));
     let taken = with_lock_timeout("track", || take_in(event, is_strict(&call)));
     taken.or_raise().as_str()
 }
@@ -42,11 +42,16 @@ fn track_text(call: FunctionCallInfo) -> &'static str {
     if text.is_some_and(text::is_array_literal) {
         Error::ArrayLiteral.raise();
     }
+    if text.is_some_and(text::is_too_large_an_array) {
+        Error::LargeArray(text::LARGEST_ARRAY).raise();
+    }
     let document = text.ok_or(Reason::NotAnObject).and_then(text::parse);
-    let event = document
-        .as_ref()
-        .map(Document::json)
-        .map_err(|&reason| reason);
+    let unreadable = text.filter(|_| document.is_err()).map(text::unreadable);
+    let event = document.as_ref().map(Document::json);
+    let event = event.map_err(|&reason| Invalid {
+        payload: unreadable.as_ref().map(Document::json),
+        ..Invalid::because(reason)
+    });
     let taken = with_lock_timeout("track", || take_in(event, is_strict(&call)));
     taken.or_raise().as_str()
 }
@@ -129,10 +134,8 @@ fn untrack_table(call: FunctionCallInfo) {
 }
 
 /// Takes in one event of a client, a document or the reason why it is none; of an array each element.
-fn take_in(event: Result<Json<'_>, Reason>, strict: bool) -> Result<Receipt, Error> {
-    if let Ok(Some(events)) = event.map(|event| event.elements())
-        && !events.is_empty()
-    {
+fn take_in(event: Result<Json<'_>, Invalid<'_>>, strict: bool) -> Result<Receipt, Error> {
+    if let Ok(Some(events)) = event.as_ref().map(Json::elements) {
         let events = events.into_iter().map(Ok);
         return take_all(events, strict, Sender::Client).map(Counts::receipt);
     }
@@ -144,7 +147,6 @@ fn take_in(event: Result<Json<'_>, Reason>, strict: bool) -> Result<Receipt, Err
     let ingest = Ingest::open()?;
     let _session = Session::open();
     event
-        .map_err(Invalid::because)
         .and_then(|event| ingest.take(&event, &arrival))
         .or_else(|invalid| reject(&invalid, arrival.received, strict))
 }

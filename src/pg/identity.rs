@@ -95,10 +95,15 @@ impl OnBehalf {
     }
 }
 
+/// The role whose rights are in force.
+pub fn current() -> pg_sys::Oid {
+    // SAFETY: reads the backend's identity.
+    unsafe { pg_sys::GetUserId() }
+}
+
 /// The name of the role whose rights are in force.
 pub fn current_name() -> String {
-    // SAFETY: reads the backend's identity.
-    name_of(unsafe { pg_sys::GetUserId() })
+    name_of(current())
 }
 
 fn name_of(role: pg_sys::Oid) -> String {

@@ -38,6 +38,7 @@ pub mod lock_timeout;
 pub mod locked;
 pub mod lookup;
 pub mod made;
+mod memory;
 pub mod numbered;
 pub mod partition;
 mod plain_partition;

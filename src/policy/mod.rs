@@ -48,6 +48,7 @@ pub use context::{context_text, context_value, kept_text, kept_value, value_text
 pub use contract::{Contract, FieldRule, Kind, Unknown};
 pub use entity_snapshot::{EntitySnapshot, EntityValues, ever_kept, named as entity_feature};
 pub use feature::{Amount, Entity, Feature, Path, Scalar, Test};
+pub use model_version::{ModelVersion, read_whole as read_model};
 pub use name::is_name;
 pub use person::{Seen, every_key_of, person_of, user_key, user_key_of};
 pub use purposes::numbers_of;

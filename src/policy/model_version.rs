@@ -20,6 +20,11 @@ pub struct ModelVersion {
     pub covariance: Option<Covariance>,
 }
 
+/// The model version as it was trained.
+pub fn read_whole(name: &str, version: i32) -> Result<Option<ModelVersion>, String> {
+    read(name, version, &Switches::default())
+}
+
 /// The model version without the coefficients that switches kill; None if there is none, or what is wrong with it.
 pub fn read(name: &str, version: i32, switches: &Switches) -> Result<Option<ModelVersion>, String> {
     let mut found = None;

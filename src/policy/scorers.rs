@@ -12,9 +12,13 @@ use super::faults::Faults;
 use super::model_version::{self, ModelVersion};
 use super::tables::ObjectiveKind;
 use super::visibility::FeatureMask;
+use crate::error::printable;
 use crate::govern::switches::Switches;
 use crate::math::model::{LinearModel, ModelError, Source, Value};
 use crate::math::scorer::{Objective, Position, Scorer, Worth};
+
+/// How many actions a fault names.
+const MOST_NAMED: usize = 20;
 
 /// By the index of the surface.
 #[derive(Default, Serialize, Deserialize)]
@@ -143,39 +147,69 @@ impl Parts<'_> {
                 }),
             },
             ObjectiveKind::Value => {
-                let worth = |(index, action): (usize, &Action)| {
-                    let of_unit = self.amount(action, aim.value_attribute.as_deref());
+                let (mut worths, mut faults) = (Vec::new(), Vec::new());
+                let attribute = aim.value_attribute.as_deref().unwrap_or_default();
+                self.amounts(attribute, &mut faults, |index, of_unit| {
                     // An increment of nothing has no worth, whatever a unit of it has.
                     let of_unit = of_unit.or(Some(0.0).filter(|_| Some(index) == baseline));
-                    let cost = match &aim.cost_attribute {
-                        None => Some(0.0),
-                        Some(name) => self.amount(action, Some(name)),
-                    };
-                    let missing = match (of_unit, cost) {
-                        (Some(of_unit), Some(cost)) => return Ok(Worth { of_unit, cost }),
-                        (None, _) => &aim.value_attribute,
-                        (_, None) => &aim.cost_attribute,
-                    };
-                    Err(format!(
-                        "objective value: action \"{}\" of surface \"{name}\" has no number in \
-                         its attribute \"{}\"",
-                        self.bundle.actions.name(action),
-                        missing.as_deref().unwrap_or_default()
-                    ))
-                };
-                let worths: Result<Vec<Worth>, String> =
-                    surface.actions.iter().enumerate().map(worth).collect();
-                Ok(Objective {
-                    baseline,
-                    worths: Some(worths?.into()),
-                })
+                    worths.push(Worth {
+                        of_unit: of_unit.unwrap_or_default(),
+                        cost: 0.0,
+                    });
+                    of_unit.is_some()
+                });
+                if let Some(attribute) = &aim.cost_attribute {
+                    self.amounts(attribute, &mut faults, |index, cost| {
+                        worths[index].cost = cost.unwrap_or_default();
+                        cost.is_some()
+                    });
+                }
+                match faults.is_empty() {
+                    true => Ok(Objective {
+                        baseline,
+                        worths: Some(worths.into()),
+                    }),
+                    false => Err(format!("objective value: {}", faults.join("; "))),
+                }
             }
         }
     }
 
+    /// Hands on what an attribute of each action of the surface says, as far as it is a number; which of them should have
+    /// one and have not is a fault.
+    fn amounts(
+        &self,
+        attribute: &str,
+        faults: &mut Vec<String>,
+        mut take: impl FnMut(usize, Option<f64>) -> bool,
+    ) {
+        let mut without = Vec::new();
+        for (index, action) in self.surface.actions.iter().enumerate() {
+            if !take(index, self.amount(action, attribute)) {
+                without.push(self.bundle.actions.name(action));
+            }
+        }
+        if without.is_empty() {
+            return;
+        }
+        let named: Vec<String> = without
+            .iter()
+            .take(MOST_NAMED)
+            .map(|name| format!("\"{}\"", printable(name)))
+            .collect();
+        let more = without.len() - named.len();
+        let more = Some(format!(" and {more} more")).filter(|_| more > 0);
+        faults.push(format!(
+            "no number in attribute \"{}\" of {}{}",
+            printable(attribute),
+            named.join(", "),
+            more.unwrap_or_default()
+        ));
+    }
+
     /// An attribute of an action that is a number.
-    fn amount(&self, action: &Action, name: Option<&str>) -> Option<f64> {
-        match self.bundle.actions.attribute(action, name?) {
+    fn amount(&self, action: &Action, name: &str) -> Option<f64> {
+        match self.bundle.actions.attribute(action, name) {
             Value::Number(number) if number.is_finite() => Some(number),
             _ => None,
         }

@@ -123,6 +123,18 @@ impl Target {
         }
     }
 
+    /// The same apart: the name and the version, 0 of one that asks none.
+    pub fn model_version(&self) -> (&str, i32) {
+        let row = &self.row;
+        let name = row.model.as_deref().unwrap_or_default();
+        (name, row.model_version.unwrap_or_default())
+    }
+
+    /// Whether its scores are what its model answers.
+    pub fn ranks_by_response(&self) -> bool {
+        self.row.objective == ObjectiveKind::Response
+    }
+
     /// The model that it asks, as `model:version`.
     pub fn model(&self) -> Option<String> {
         let (model, version) = self.row.model.as_ref().zip(self.row.model_version)?;
@@ -147,7 +159,7 @@ impl Target {
                     inputs.bundle,
                     fault.reason
                 ),
-                "Narrow \"from\" and \"to\" to decisions that were made with the features that its model looks at.",
+                "Narrow \"from\" and \"to\" to decisions that were made with the features, attributes and baseline_action that it looks at.",
             )),
         }
     }

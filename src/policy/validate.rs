@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::caps;
+use super::compile_surface::is_on;
 use super::faults::Faults;
 use super::feature::Feature;
 use super::name::is_name;
 use super::selection::choosing;
-use super::compile_surface::is_on;
 use super::tables::{Content, ObjectiveKind, SurfaceRow};
 use crate::error::printable;
 
@@ -186,5 +186,9 @@ fn names(content: &Content, faults: &mut Faults) {
     check(
         "decide.event_type",
         &mut content.event_types.iter().map(|r| &r.event_type),
+    );
+    check(
+        "decide.purpose",
+        &mut content.purposes.iter().map(|r| &r.purpose),
     );
 }

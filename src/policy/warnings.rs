@@ -9,8 +9,9 @@ use pgrx::pg_sys::{INT8OID, TEXTARRAYOID, TEXTOID};
 
 use super::compiled::{Compiled, Policy};
 use super::faults::Faults;
-use super::tables::{CapRow, Content, ObjectiveKind};
+use super::tables::{CapRow, Content, FeatureRow, ObjectiveKind};
 use crate::error::{Fault, printable};
+use crate::math::model::{Source, parse_term};
 use crate::pg::{Statement, clock, datum};
 use crate::settings;
 
@@ -234,7 +235,7 @@ fn features(content: &Content, bundle: &Compiled, found: &mut Faults) {
     if content.features.iter().all(|row| row.offline_only) {
         return;
     }
-    let mut read: HashSet<String> = HashSet::new();
+    let (mut read, mut of_models) = (HashSet::new(), HashSet::new());
     let policies = bundle.surfaces.values().filter_map(|of| of.policy.as_ref());
     let labels: Vec<Option<&str>> = policies
         .filter_map(|policy| Some(Some(policy.model.as_ref()?.label.as_str())))
@@ -242,7 +243,7 @@ fn features(content: &Content, bundle: &Compiled, found: &mut Faults) {
     if !labels.is_empty() {
         TERMS.with(|statement| {
             statement.write(&[datum::texts(&labels)], |row| {
-                words(&row.must::<String>(1), &mut read)
+                of_models.extend(parse_term(&row.must::<String>(1)).unwrap_or_default())
             })
         });
     }
@@ -255,14 +256,24 @@ fn features(content: &Content, bundle: &Compiled, found: &mut Faults) {
         words(rule, &mut read);
     }
     for row in content.features.iter().filter(|row| !row.offline_only) {
-        if !is_word(&row.feature, &read) {
+        if !is_in(row, &of_models) && !is_word(&row.feature, &read) {
             let reason = "no model and no rule in force reads it; if it is kept for analysis, set offline_only";
             found.add("decide.feature", &row.feature, reason);
         }
     }
 }
 
-/// Names in the text of a term or a rule: letters, digits and underscores.
+/// Whether a factor of a model is the feature: that of the entity whose it is.
+fn is_in(row: &FeatureRow, factors: &HashSet<Source>) -> bool {
+    let name = || row.feature.clone();
+    match row.entity.as_str() {
+        "action" => factors.contains(&Source::Attribute(name())),
+        "surface" => factors.contains(&Source::Surface(name())),
+        _ => factors.contains(&Source::User(name())) || factors.contains(&Source::Missing(name())),
+    }
+}
+
+/// Names in the text of a rule: letters, digits and underscores.
 fn words(text: &str, into: &mut HashSet<String>) {
     let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
     for word in words.filter(|word| !word.is_empty()) {
@@ -287,9 +298,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_in_rules_and_terms() {
+    fn names_are_found_in_rules() {
         let mut read = HashSet::new();
-        words("user.clicks*action", &mut read);
+        words("features.clicks > 1 AND action = 'a'", &mut read);
         words(
             "(features).\"days since\" > 3 AND features.orders_30d > 0",
             &mut read,

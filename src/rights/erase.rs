@@ -33,6 +33,9 @@ thread_local! {
         "DELETE FROM decide.user_merge AS m WHERE m.user_key = $1 OR m.merged_into = $1", &[UUIDOID]) };
     static FORGET_MOVES: Statement = const { Statement::new(
         "DELETE FROM decide.pseudonym_move AS m WHERE m.old_key = $1", &[UUIDOID]) };
+    /// Whose a text is that could not be read is not known.
+    static FORGET_TEXTS: Statement = const { Statement::new(
+        "UPDATE decide.quarantine AS q SET payload = NULL WHERE q.payload OPERATOR(pg_catalog.?) 'unreadable'", &[]) };
     static TOMBSTONE: Statement = const { Statement::new(
         "INSERT INTO decide.tombstone AS t (person, erased_at) VALUES ($1, $2) \
          ON CONFLICT (person) DO UPDATE SET erased_at = GREATEST(t.erased_at, excluded.erased_at)", &[UUIDOID, TIMESTAMPTZOID]) };
@@ -82,6 +85,7 @@ pub fn erase(mut users: Vec<Vec<Uuid>>, caller: &str) -> Result<Uuid, Error> {
             rows += i64::from(erase_row(key_of_person, erasure, &keys));
         }
     }
+    FORGET_TEXTS.with(|statement| statement.write(&[], |_| {}));
     RECEIPT.with(|statement| {
         let args = [
             datum::uuid(erasure),
@@ -98,6 +102,7 @@ pub fn erase(mut users: Vec<Vec<Uuid>>, caller: &str) -> Result<Uuid, Error> {
 
 /// Erases a person whom no legal hold protects any more; how many rows of users there were. Needs an open session.
 pub fn erase_now(user_keys: &[Uuid], erasure: Uuid, keys: &Keys) -> i64 {
+    FORGET_TEXTS.with(|statement| statement.write(&[], |_| {}));
     let person = locked_person(user_keys).into_iter();
     let rows = person.map(|user_key| i64::from(erase_row(user_key, erasure, keys)));
     rows.sum()

@@ -29,7 +29,7 @@ pub fn rotate(caller: &str) -> Result<i32, Error> {
     if UNSETTLED.with(|statement| statement.write(&[], |_| {})) > 0 {
         return Err(Error::Refused(
             "the rotation before is not settled yet".into(),
-            "It is once the transactions have ended that were open then, and the job \"pseudonyms\" has seen it: decide.run_job('pseudonyms').",
+            "It is once the transactions have ended that were open then, and the job \"pseudonyms\" has run twice since: decide.run_job('pseudonyms').",
         ));
     }
     let mut free: Option<i16> = None;

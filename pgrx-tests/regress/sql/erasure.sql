@@ -41,6 +41,11 @@ BEGIN;
 SELECT decide.erase('ann') IS NOT NULL AS erased;
 SELECT feature, value FROM decide.features('ann');
 SELECT count(*) FROM decide.decision WHERE user_key = :'ann';
+-- nor does a condition see the rows that are left out, however cheap it says that it is
+CREATE FUNCTION tell(user_key uuid) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN RAISE NOTICE 'seen %', user_key = decide.user_key('ann'); RETURN true; END $$;
+SELECT count(*) FROM decide.decision AS d WHERE user_key = :'ann' AND tell(user_key);
+SELECT count(*) FROM decide.kept_trace AS t WHERE user_key = :'ann' AND tell(user_key);
+DROP FUNCTION tell(uuid);
 ROLLBACK;
 SELECT value > 0 AS known FROM decide.features('ann');
 

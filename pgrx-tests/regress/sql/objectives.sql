@@ -61,8 +61,19 @@ SELECT array_agg(round((g.p - b.p)::numeric, 6) ORDER BY g.a) AS scores,
        array_agg(round(CASE WHEN g.a <> 'a' THEN sqrt(9 * (g.g - b.g) ^ 2 + g.g ^ 2 * g.v + b.g ^ 2 * b.v) ELSE 0 END::numeric, 6) ORDER BY g.a) AS spreads
   FROM g, g AS b WHERE b.a = 'a';
 
--- all can be recomputed, and other policies judged on it: the one that decided has weights of 1
+-- all can be recomputed
 SELECT bool_and(agrees), count(*) FROM decide.trace AS t, decide.replay(t.decision_id);
+-- a policy is judged by the response that its model expects, whatever it ranks by
+UPDATE decide.policy SET selection = 'greedy';
+CREATE TEMP TABLE judged AS SELECT 'uplift' AS objective, e.* FROM decide.evaluate_policy('home', 'home', "from" => (SELECT max(decided_at) FROM decide.trace)) AS e;
+UPDATE decide.policy SET objective = 'response';
+INSERT INTO judged SELECT 'response', e.* FROM decide.evaluate_policy('home', 'home', "from" => (SELECT max(decided_at) FROM decide.trace)) AS e;
+SELECT estimator, count(DISTINCT value), round(max(value)::numeric, 6) AS value FROM judged WHERE estimator LIKE 'd%' GROUP BY 1 ORDER BY 1;
+SELECT round((1 / (1 + exp(-2.5)))::numeric, 6) AS response_of_b;
+SELECT count(*) FROM decide.evaluate_policy('home', 'home');
+UPDATE decide.policy SET objective = 'uplift';
+SELECT decide.evaluate_policy('home', 'home');
+UPDATE decide.policy SET selection = 'thompson';
 
 -- what cannot be
 UPDATE decide.surface SET baseline_action = NULL;

@@ -32,3 +32,16 @@ EXECUTE visit ('u', 'home', '{}');
 SELECT parameter_types FROM pg_prepared_statements WHERE name = 'visit';
 SELECT count(*) FROM decide('u', 'home', '{}'::json);
 SELECT count(*) FROM decide('u', 'home', '{}'::json::jsonb);
+-- several surfaces without a type are one name
+SELECT count(*) FROM decide('u', '{home,none}');
+-- a row, as some drivers write a tuple of events
+SELECT track('("{""event_id"": ""10"", ""type"": ""click"", ""user_id"": ""u"", ""at"": ""2026-01-01T00:00:00Z""}","{}")');
+\echo :SQLSTATE
+-- no event at all
+SELECT track('[]'), track('[]'::json), track('[]'::jsonb, true);
+-- what cannot be read is kept, as far as a look at it takes, and goes with the next erasure of anybody
+DELETE FROM decide.quarantine;
+SELECT track('{"user_id": "cynthia", "type": "click"' || repeat(E'é\t', 1000)), track('{"event_id": 1} {"event_id": 2}'), track('{"a": "\u0000"}');
+SELECT reasons, left(payload ->> 'unreadable', 45) AS begins, octet_length(payload ->> 'unreadable') AS bytes FROM decide.quarantine ORDER BY 2;
+SELECT decide.erase('dora') IS NOT NULL AS receipt;
+SELECT reasons, payload FROM decide.quarantine ORDER BY 1;

@@ -1,7 +1,7 @@
 //! From a model to a scorer.
 
-use super::spreads::{Group, Part, Spreads};
 use super::objective::differences;
+use super::spreads::{Group, Part, Spreads};
 use super::{FactIndex, MAX_CELLS, Objective, Panels, Position, RequestPart, Scorer};
 use crate::model::{Covariance, Factor, Family, LinearModel, ModelError, Source, Term, Value};
 use crate::to_f32;

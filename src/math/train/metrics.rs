@@ -161,8 +161,7 @@ impl Rows<'_> {
         }
         let mut design = Design::new();
         for (p, y, w) in self.iter() {
-            let p = p.clamp(CLIP, 1.0 - CLIP);
-            let logit = libm::log(p) - libm::log1p(-p);
+            let logit = Family::Logistic.link(p);
             design.push(&[(0, 1.0), (1, logit as f32)], y, w);
         }
         let fit = fit(&design, 2, Family::Logistic, 0.0, &|_| false, &mut || ())

@@ -36,7 +36,12 @@ fn uplift(baseline: usize) -> Objective {
 fn an_increment_by_hand() {
     let clicks = || factor("user.clicks", Encoding::Number);
     let by_name = || factor("action", levels(&["none", "offer"]));
-    let terms = vec![vec![], vec![clicks()], vec![by_name()], vec![clicks(), by_name()]];
+    let terms = vec![
+        vec![],
+        vec![clicks()],
+        vec![by_name()],
+        vec![clicks(), by_name()],
+    ];
     let model = linear(terms, vec![1000.0, 50.0, 0.125, 0.5, 0.25, -0.5]);
     let actions = [action("none", "a", 1.0), action("offer", "a", 2.0)];
     let scorer = compile_for(&model, None, uplift(0), &actions).unwrap();
@@ -44,12 +49,26 @@ fn an_increment_by_hand() {
     let (scores, _) = weighed(&scorer, &[3.0, 0.0], &[], false);
     assert_eq!(scores, [0.0, 0.375 + 3.0 * -0.75]);
 
-    let worths = [Worth { of_unit: 0.0, cost: 0.0 }, Worth { of_unit: -20.0, cost: 1.5 }];
+    let worths = [
+        Worth {
+            of_unit: 0.0,
+            cost: 0.0,
+        },
+        Worth {
+            of_unit: -20.0,
+            cost: 1.5,
+        },
+    ];
     let value = Objective {
         worths: Some(worths.to_vec().into()),
         ..uplift(0)
     };
-    let known = Covariance::new(6, (0..21).map(|i| f64::from(u8::from([0, 2, 5, 9, 14, 20].contains(&i)))).collect());
+    let known = Covariance::new(
+        6,
+        (0..21)
+            .map(|i| f64::from(u8::from([0, 2, 5, 9, 14, 20].contains(&i))))
+            .collect(),
+    );
     let scorer = compile_for(&model, known.as_ref(), value, &actions).unwrap();
     let (scores, spreads) = weighed(&scorer, &[3.0, 0.0], &[], true);
     assert_eq!(scores, [0.0, -20.0 * (0.375 + 3.0 * -0.75) - 1.5]);
@@ -60,7 +79,10 @@ fn an_increment_by_hand() {
 #[test]
 fn without_a_baseline_a_response_is_worth_what_it_is() {
     let model = linear(vec![vec![]], vec![0.25]);
-    let worths = vec![Worth { of_unit: 8.0, cost: 0.5 }];
+    let worths = vec![Worth {
+        of_unit: 8.0,
+        cost: 0.5,
+    }];
     let objective = Objective {
         baseline: None,
         worths: Some(worths.into()),
@@ -85,7 +107,7 @@ proptest! {
         let covariance = some_covariance(model.weights.len());
         let scorer = compile_for(&model, Some(&covariance), uplift(baseline), &actions).unwrap();
         let (scores, spreads) = weighed(&scorer, &features, &context, true);
-        let mut of = |action: &Action| {
+        let of = |action: &Action| {
             let lookup = |source: &Source| match source {
                 Source::User(name) => Value::Number(features[index(&FEATURES)(name).unwrap()]),
                 Source::Context(name) => context[index(&CONTEXT)(name).unwrap()],
