@@ -127,5 +127,7 @@ SELECT decide.make_immutable('decide.trace');
 SELECT decide.make_immutable('decide.trace_default');
 CREATE RULE no_update AS ON UPDATE TO decide.bundle DO INSTEAD SELECT decide.refuse_change('bundles');
 CREATE RULE no_delete AS ON DELETE TO decide.bundle DO INSTEAD SELECT decide.refuse_change('bundles');
+CREATE RULE no_update AS ON UPDATE TO decide.bundle_chunk DO INSTEAD SELECT decide.refuse_change('bundles');
+CREATE RULE no_delete AS ON DELETE TO decide.bundle_chunk DO INSTEAD SELECT decide.refuse_change('bundles');
 COMMENT ON RULE no_update ON decide.bundle IS 'Bundles are immutable';
 COMMENT ON RULE no_delete ON decide.bundle IS 'Bundles are immutable';

@@ -31,6 +31,8 @@ pub mod holder;
 mod hot_chain;
 pub mod identity;
 pub mod image;
+mod image_file;
+mod image_mark;
 mod index_scan;
 pub mod invalidation;
 pub mod json;

@@ -455,6 +455,17 @@ pub(super) unsafe fn set_for_now(name: &CStr, value: &CStr) {
     }
 }
 
+/// Runs `work`, whose statements that read see one state: what a statement of the caller would see now.
+pub fn on_one_snapshot<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: pushed and popped in pairs; after an ERROR the abort pops it.
+    unsafe {
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        let result = work();
+        pg_sys::PopActiveSnapshot();
+        result
+    }
+}
+
 /// Runs `work` on the newest committed state, whatever snapshot the caller's transaction has.
 pub fn on_latest_snapshot<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: pushed and popped in pairs; after an ERROR the abort pops it.

@@ -8,6 +8,7 @@ mod bundle;
 mod bundle_cache;
 mod bundle_image;
 mod caps;
+mod chunks;
 mod compile;
 mod compile_surface;
 mod compiled;
