@@ -1,5 +1,7 @@
 -- Bundles share the actions that are the same: a publish writes the chunks in which something has changed.
-CREATE EXTENSION pg_decide;
+CREATE ROLE regress_chunks_rules;
+SELECT decide.grant('regress_chunks_rules', 'rules');
+SET pg_decide.rule_role = regress_chunks_rules;
 SET pg_decide.publish_warnings = off;
 INSERT INTO decide.surface (surface, slots, fallback_action) VALUES ('home', 2, 'a0000');
 INSERT INTO decide.campaign (campaign) VALUES ('spring');
@@ -75,3 +77,5 @@ DELETE FROM decide.bundle_chunk;
 DROP RULE no_delete ON decide.bundle_chunk;
 DELETE FROM decide.bundle_chunk WHERE chunk = (SELECT b.chunks[2] FROM decide.bundle AS b WHERE b.bundle = 2);
 SELECT decide.rollback(2, 'back');
+DROP OWNED BY regress_chunks_rules;
+DROP ROLE regress_chunks_rules;
