@@ -298,7 +298,12 @@ pub fn has_written() -> bool {
 /// Reads the images whole that the running transaction has written, so that others need not: shortly after they were
 /// written, for which large ones are waited for.
 pub fn check_written() {
-    let names = WRITTEN.with_borrow(|written| written.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>());
+    let names = WRITTEN.with_borrow(|written| {
+        written
+            .iter()
+            .map(|(_, name)| name.clone())
+            .collect::<Vec<_>>()
+    });
     for name in names {
         let file = open_plain(&path(&name));
         let state = file.and_then(|file| Mark::of(&file, BUILD));

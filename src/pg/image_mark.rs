@@ -90,11 +90,7 @@ impl Mark {
 
 /// Whether the image is whole: as its mark says, or as `check` finds, which reads all of it. `state` is that of the file
 /// before.
-pub(super) fn is_checked(
-    name: &str,
-    state: &Mark,
-    check: impl FnOnce() -> bool,
-) -> bool {
+pub(super) fn is_checked(name: &str, state: &Mark, check: impl FnOnce() -> bool) -> bool {
     let is_large = state.bytes >= LARGE;
     if is_large && read(name) == Some(*state) {
         return true;

@@ -27,20 +27,17 @@ pub fn each_row<const N: usize>(
     // SAFETY: within a transaction with an active snapshot; what is opened is locked until the transaction ends, and rows
     // are looked at before the scan ends. After an ERROR the abort of the (sub)transaction releases all of it.
     unsafe {
-        let relation =
-            pg_sys::try_table_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        let relation = pg_sys::try_table_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
         if relation.is_null() {
             return false;
         }
-        let numbers =
-            columns.map(|(name, _)| i32::from(pg_sys::get_attnum(table, name.as_ptr())));
+        let numbers = columns.map(|(name, _)| i32::from(pg_sys::get_attnum(table, name.as_ptr())));
         let has_column = |(number, (_, kind)): (&i32, &TypedColumn)| {
             *number > 0 && attribute((*relation).rd_att, *number as usize - 1).atttypid == *kind
         };
         let class = &*(*relation).rd_rel;
-        let is_as_made = is_heap(class)
-            && !class.relrowsecurity
-            && numbers.iter().zip(&columns).all(has_column);
+        let is_as_made =
+            is_heap(class) && !class.relrowsecurity && numbers.iter().zip(&columns).all(has_column);
         if is_as_made {
             let (none, snapshot) = (pg_sys::InvalidOid, pg_sys::GetActiveSnapshot());
             let scan = pg_sys::systable_beginscan(

@@ -75,10 +75,7 @@ impl Timer {
 ///
 /// # Safety
 /// The handler must do only what a signal handler may.
-pub(super) unsafe fn registered(
-    timer: &AtomicI32,
-    handler: unsafe extern "C-unwind" fn(),
-) -> i32 {
+pub(super) unsafe fn registered(timer: &AtomicI32, handler: unsafe extern "C-unwind" fn()) -> i32 {
     if timer.load(Ordering::Relaxed) < 0 {
         // SAFETY: the caller's promise.
         let id = unsafe { RegisterTimeout(USER_TIMEOUT, handler) };

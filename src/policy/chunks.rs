@@ -97,9 +97,7 @@ impl Chunks {
             }
             changed.push(id);
             let text = serde_json::to_string(rows).map_err(|e| Error::Damaged(e.to_string()))?;
-            STORE.with(|statement| {
-                statement.write(&[datum::uuid(id), datum::text(&text)], |_| {})
-            });
+            STORE.with(|statement| statement.write(&[datum::uuid(id), datum::text(&text)], |_| {}));
         }
         Ok(Chunks { ids, changed })
     }

@@ -28,7 +28,7 @@ SELECT count(*) FILTER (WHERE s.action IS NULL OR (s.number, s.campaign, s.surfa
   FULL JOIN (SELECT * FROM said WHERE bundle = (SELECT max(bundle) FROM decide.bundle)) AS s ON s.action = a.action;
 SELECT * FROM wrong;
 SELECT count(*) AS shown FROM decide('ann', 'home', '{"n": 1}');
--- a row in one chunk, one that is new, one that goes, one that is renamed, and what no bundle keeps
+-- a change in one chunk, and of what no bundle keeps
 UPDATE decide.action SET cost = 1e20, attributes = attributes || '{"big": 12345678901234567890}' WHERE action = 'a0300';
 SELECT decide.publish('one');
 SELECT * FROM written;
@@ -37,17 +37,18 @@ SELECT "table", "row", change, before - 'attributes' AS before, after - 'attribu
 UPDATE decide.action SET description = 'for people' WHERE action = 'a0301';
 SELECT decide.publish('nothing');
 SELECT * FROM written;
+-- what is as it once was is not written again
+UPDATE decide.action AS a SET cost = 300 % 5 + 0.1, attributes = attributes - 'big' WHERE action = 'a0300';
+SELECT decide.publish('as before');
+SELECT * FROM written;
+-- one that is new, one that goes, one that is renamed
 INSERT INTO decide.action (action) VALUES ('new');
 DELETE FROM decide.action WHERE action = 'a0600';
 SELECT decide.rename('action', 'a0001', 'renamed');
 SELECT decide.publish('three');
 SELECT * FROM written;
 SELECT * FROM wrong;
-SELECT "table", "row", change FROM decide.bundle_diff(3, 4);
--- what is as it once was is not written again
-UPDATE decide.action AS a SET cost = 300 % 5 + 0.1, attributes = attributes - 'big' WHERE action = 'a0300';
-SELECT decide.publish('as before');
-SELECT * FROM written;
+SELECT "table", "row", change FROM decide.bundle_diff(4, 5);
 -- nothing is left of a publish that is undone, and two in a transaction are two
 BEGIN;
 UPDATE decide.action SET cost = 3 WHERE action = 'a0002';
@@ -68,7 +69,7 @@ SELECT * FROM wrong;
 -- bundles of which there is no image any more are read from their rows
 SELECT bool_and(r.agrees) AS agrees FROM decide.trace AS t CROSS JOIN LATERAL decide.replay(t.decision_id) AS r;
 SELECT decide.rollback(1, 'back');
-SELECT count(*) AS candidates, count(*) FILTER (WHERE step IS NULL) AS open FROM decide.explain('ann', 'home');
+SELECT step, count(*) FROM decide.explain('ann', 'home') GROUP BY 1 ORDER BY 1;
 SELECT bundle, actions FROM decide.bundle_history ORDER BY publication DESC LIMIT 1;
 -- chunks are as immutable as bundles
 UPDATE decide.bundle_chunk SET actions = '[]';
