@@ -26,7 +26,7 @@ const DONT_NEED: c_int = 4;
 const PAGE_SIZE: c_int = 30;
 
 /// After how long without use, in milliseconds.
-const DELAY_MS: c_int = 1_000;
+const DELAY_MS: c_int = 3_000;
 
 /// From how many bytes on spare capacity is given back.
 const LARGE: usize = 32 << 10;

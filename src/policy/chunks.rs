@@ -221,7 +221,7 @@ mod tests {
         whole.former = vec!["b".to_owned()];
         whole.cost = 0.1;
         let text = serde_json::to_string(&[action(1), whole]).unwrap();
-        assert!(text.contains("\"cost\":1,"), "{text}");
+        assert!(text.contains("\"cost\":1}"), "{text}");
         let read: Vec<ActionRow> = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
         assert_eq!(read[1].cost, 0.1);

@@ -134,7 +134,7 @@ pub fn are_marked_when_large(database: &Database) -> Result<()> {
     let mut client = database.connect()?;
     shop::open(&mut client)?;
     client.batch_execute(
-        "INSERT INTO decide.action (action, surfaces, attributes) SELECT 'x' || i, '{home}', jsonb_build_object('value', i % 7) FROM generate_series(1, 20000) AS i;
+        "INSERT INTO decide.action (action, surfaces, attributes) SELECT 'x' || i, '{home}', jsonb_build_object('value', i % 7) FROM generate_series(1, 40000) AS i;
          SELECT decide.publish('large')",
     )?;
     let right = answers(&mut database.connect()?)?;

@@ -160,7 +160,7 @@ pub fn give_back_memory(database: &Database) -> Result<()> {
             idle.batch_execute("SELECT * FROM decide('ann', 'home')")?;
         }
         let busy = own_kb(pid)?;
-        std::thread::sleep(Duration::from_millis(2_500));
+        std::thread::sleep(Duration::from_millis(4_500));
         Ok((busy, own_kb(pid)?))
     };
     for round in 0..2 {
