@@ -131,3 +131,5 @@ CREATE RULE no_update AS ON UPDATE TO decide.bundle_chunk DO INSTEAD SELECT deci
 CREATE RULE no_delete AS ON DELETE TO decide.bundle_chunk DO INSTEAD SELECT decide.refuse_change('bundles');
 COMMENT ON RULE no_update ON decide.bundle IS 'Bundles are immutable';
 COMMENT ON RULE no_delete ON decide.bundle IS 'Bundles are immutable';
+COMMENT ON RULE no_update ON decide.bundle_chunk IS 'Bundles are immutable';
+COMMENT ON RULE no_delete ON decide.bundle_chunk IS 'Bundles are immutable';

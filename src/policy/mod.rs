@@ -7,6 +7,7 @@ mod aggregate;
 mod bundle;
 mod bundle_cache;
 mod bundle_image;
+mod bundle_rows;
 mod caps;
 mod chunks;
 mod compile;

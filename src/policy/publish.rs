@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
-use pgrx::pg_sys::{INT4OID, INT8OID, TEXTARRAYOID, TEXTOID, UUIDARRAYOID};
-use uuid::Uuid;
+use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, UUIDARRAYOID};
 
 use super::bundle_cache::{by_number, prepare_images};
 use super::chunks::{self, Chunks};
-use super::compile::{compile, rule_sets};
+use super::compile::compile;
 use super::compiled::Compiled;
 use super::faults::Faults;
 use super::feature::Feature;
@@ -18,7 +17,7 @@ use super::scorers::{ModelInputs, Scorers};
 use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
 use super::visibility::FeatureVisibility;
-use super::{identity, validate, warnings};
+use super::{bundle_rows, identity, validate, warnings};
 use crate::caps::{Budget, Cap, Span, settle_at_once};
 use crate::eligibility::check;
 use crate::error::{Error, Fault, printable};
@@ -39,27 +38,6 @@ thread_local! {
         &[INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, UUIDARRAYOID]) };
     static LAST_BUNDLE: Statement = const { Statement::new(
         "SELECT COALESCE(pg_catalog.max(b.bundle), 0) FROM decide.bundle AS b", &[]) };
-    static ACTION: Statement = const { Statement::new(
-        "INSERT INTO decide.bundle_action \
-                (bundle, surface, rule, number, action, campaign, surfaces, attributes, cost) \
-         SELECT $1, s.surface, $2, i.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost \
-           FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id \
-           JOIN decide.surface AS s ON a.surfaces = '{}' OR s.surface = ANY (a.surfaces) \
-          WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
-    static SURFACES: Statement = const { Statement::new(
-        "INSERT INTO decide.bundle_surface (bundle, surface, latency_budget, context_fields, features) \
-         SELECT $1, s.surface, s.latency_budget, s.context_fields, $2 FROM decide.surface AS s", &[INT8OID, TEXTARRAYOID]) };
-    // Of the actions in these chunks, those that have changed since the bundle before.
-    static VERSIONS: Statement = const { Statement::new(
-        "INSERT INTO decide.action_version (number, bundle, campaign, attributes, cost) \
-         SELECT a.number, $1, a.campaign, a.attributes, a.cost \
-           FROM decide.bundle_chunk AS k \
-          CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(k.actions) AS a (number int, campaign text, attributes jsonb, cost float8) \
-           LEFT JOIN LATERAL (SELECT v.campaign, v.attributes, v.cost FROM decide.action_version AS v \
-                               WHERE v.number = a.number ORDER BY v.bundle DESC LIMIT 1) AS l ON true \
-          WHERE k.chunk = ANY ($2) \
-            AND (l.attributes IS NULL OR l.campaign IS DISTINCT FROM a.campaign OR l.attributes <> a.attributes OR l.cost <> a.cost)",
-        &[INT8OID, UUIDARRAYOID]) };
     static ANALYZE: Statement = const { Statement::new("ANALYZE decide.bundle_action", &[]) };
     static EXISTS: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
@@ -101,13 +79,8 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
         ];
         statement.write(&args, |_| {})
     });
-    for (rule, set) in rule_sets(&content) {
-        ACTION.with(|statement| {
-            let args = [datum::int8(number), datum::int4(set), datum::text(rule)];
-            statement.write(&args, |_| {})
-        });
-    }
-    for_readers(number, &bundle, &chunks.changed);
+    bundle_rows::write_for_rules(number, &content)?;
+    bundle_rows::write_for_readers(number, &names_in_vector(&bundle), &chunks.changed);
     // So that the planner knows how many actions each rule is evaluated for.
     execute(&ANALYZE);
     settle_budgets(&bundle);
@@ -130,16 +103,10 @@ fn draft() -> Result<(String, Content), Error> {
     })
 }
 
-/// What views of traces need of the bundle: the names of values, and what actions in these chunks are.
-fn for_readers(number: i64, bundle: &Compiled, changed: &[Uuid]) {
+fn names_in_vector(bundle: &Compiled) -> Vec<Option<&str>> {
     let features = bundle.vector.iter();
-    let names: Vec<Option<&str>> = features
-        .map(|reading| Some(bundle.own_features[reading.feature].name.as_str()))
-        .collect();
-    SURFACES
-        .with(|statement| statement.write(&[datum::int8(number), datum::texts(&names)], |_| {}));
-    let args = [datum::int8(number), datum::uuids(changed)];
-    VERSIONS.with(|statement| statement.write(&args, |_| {}));
+    let names = features.map(|reading| bundle.own_features[reading.feature].name.as_str());
+    names.map(Some).collect()
 }
 
 /// Partitions are made ahead here too, for servers without a worker; but rows are moved to them by the job alone. Making

@@ -66,6 +66,22 @@ SELECT decide.publish('second');
 COMMIT;
 SELECT * FROM written;
 SELECT * FROM wrong;
+-- all rows of a bundle are of the moment at which the policy tables were read
+CREATE FUNCTION edit_meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE decide.action SET cost = 77, campaign = NULL, surfaces = '{}', attributes = '{"late": 1}' WHERE action = 'a0007';
+  UPDATE decide.surface SET context_fields = '{late}', latency_budget = '7 s';
+  RETURN NULL;
+END
+$$;
+UPDATE decide.action SET cost = 5, campaign = 'spring', surfaces = '{home,"b ""c\"}', attributes = '{"of": "\\ ''now''"}' WHERE action = 'a0007';
+INSERT INTO decide.surface (surface, fallback_action, context_fields, latency_budget) VALUES ('b "c\', 'a0000', '{x,y}', '1 day 00:00:01');
+CREATE TRIGGER meanwhile AFTER INSERT ON decide.bundle FOR EACH ROW EXECUTE FUNCTION edit_meanwhile();
+SELECT decide.publish('one moment') AS bundle \gset
+DROP TRIGGER meanwhile ON decide.bundle;
+SELECT surface, rule, action, campaign, surfaces, attributes, cost FROM decide.bundle_action WHERE bundle = :bundle ORDER BY surface;
+SELECT surface, context_fields, latency_budget FROM decide.bundle_surface WHERE bundle = :bundle ORDER BY surface;
+SELECT v.campaign, v.attributes, v.cost FROM decide.action_version AS v WHERE v.bundle = :bundle;
 -- bundles of which there is no image any more are read from their rows
 SELECT bool_and(r.agrees) AS agrees FROM decide.trace AS t CROSS JOIN LATERAL decide.replay(t.decision_id) AS r;
 SELECT decide.rollback(1, 'back');
