@@ -6,7 +6,9 @@ CREATE TABLE decide.bundle (
   published_by text NOT NULL DEFAULT SESSION_USER,
   published_as text NOT NULL DEFAULT CURRENT_USER,
   note text,
-  content jsonb NOT NULL
+  content jsonb NOT NULL,
+  actions int NOT NULL DEFAULT 0,
+  chunks uuid[] NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE decide.bundle IS 'Immutable, compiled, numbered snapshots of all policy tables';
 COMMENT ON COLUMN decide.bundle.bundle IS 'Number, counting up without gaps';
@@ -14,7 +16,18 @@ COMMENT ON COLUMN decide.bundle.published_at IS 'When';
 COMMENT ON COLUMN decide.bundle.published_by IS 'Who (the session''s user)';
 COMMENT ON COLUMN decide.bundle.published_as IS 'Role with whose rights: another one after SET ROLE, and within a function that is SECURITY DEFINER';
 COMMENT ON COLUMN decide.bundle.note IS 'Why';
-COMMENT ON COLUMN decide.bundle.content IS 'The policy, with the model versions that it pins';
+COMMENT ON COLUMN decide.bundle.content IS 'The policy but for its actions, with the model versions that it pins';
+COMMENT ON COLUMN decide.bundle.actions IS 'How many actions it has';
+COMMENT ON COLUMN decide.bundle.chunks IS 'Its actions: rows of decide.bundle_chunk, in the order of the numbers of actions';
+
+-- Actions that are as they were are not written again: bundles share the chunks that are the same.
+CREATE TABLE decide.bundle_chunk (
+  chunk uuid PRIMARY KEY,
+  actions jsonb NOT NULL
+);
+COMMENT ON TABLE decide.bundle_chunk IS 'Actions of bundles, up to 256 with neighbouring numbers in a row; bundles that have the same ones share the row';
+COMMENT ON COLUMN decide.bundle_chunk.chunk IS 'The first half of a SHA-256 hash of the actions';
+COMMENT ON COLUMN decide.bundle_chunk.actions IS 'The actions, in the order of their numbers';
 
 CREATE TABLE decide.publication (
   publication bigint PRIMARY KEY,
@@ -168,7 +181,7 @@ CREATE VIEW decide.bundle_history AS
 SELECT p.publication, p.at, p.by, p.acting_as, p.kind, p.bundle, p.note,
        p.publication = (SELECT pg_catalog.max(l.publication) FROM decide.publication AS l) AS in_force,
        pg_catalog.jsonb_array_length(b.content -> 'surfaces') AS surfaces,
-       pg_catalog.jsonb_array_length(b.content -> 'actions') AS actions,
+       b.actions,
        pg_catalog.jsonb_array_length(b.content -> 'policies') AS policies
   FROM decide.publication AS p JOIN decide.bundle AS b USING (bundle)
  ORDER BY p.publication;
@@ -202,8 +215,7 @@ BEGIN
   END IF;
   RETURN QUERY
   WITH kinds (plural, name) AS (
-    VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('actions', 'action'),
-           ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
+    VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
            ('event_types', 'event_type'), ('purposes', 'purpose')
   ), content AS (
     -- A cap that limits each value by itself has a part for each.
@@ -211,6 +223,14 @@ BEGIN
            CASE k.name WHEN 'cap' THEN COALESCE(e ->> 'value', '') ELSE '' END AS part, e AS row
       FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
      WHERE x.bundle IN (bundle_diff.a, bundle_diff.b)
+     UNION ALL
+    -- What both share is the same.
+    SELECT x.bundle, 'action', e ->> 'action', '', e
+      FROM decide.bundle AS x CROSS JOIN LATERAL unnest(x.chunks) AS c (chunk)
+      JOIN decide.bundle_chunk AS k ON k.chunk = c.chunk CROSS JOIN LATERAL jsonb_array_elements(k.actions) AS e
+     WHERE x.bundle IN (bundle_diff.a, bundle_diff.b)
+       AND NOT EXISTS (SELECT FROM decide.bundle AS o
+                        WHERE o.bundle IN (bundle_diff.a, bundle_diff.b) AND o.bundle <> x.bundle AND c.chunk = ANY (o.chunks))
   )
   SELECT kind, id,
          CASE WHEN before.row IS NULL THEN 'added' WHEN after.row IS NULL THEN 'removed' ELSE 'changed' END,

@@ -44,7 +44,7 @@ AS $$
     WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
                               'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'adjustment_history']
     WHEN 'monitor' THEN ARRAY['health', 'image', 'job_status', 'breaker_status', 'bundle_history', 'mode_in_force', 'switch_in_force', 'slo', 'budget', 'policy_warning']
-    WHEN 'operate' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'bundle_surface', 'action_version', 'health', 'image', 'policy_warning', 'outcome', 'bundle_history', 'bundle', 'publication', 'model_version',
+    WHEN 'operate' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'bundle_surface', 'action_version', 'health', 'image', 'policy_warning', 'outcome', 'bundle_history', 'bundle', 'bundle_chunk', 'publication', 'model_version',
                               'identity', 'named', 'action_number', 'name_change', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
                               'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment_history', 'user_merge']
@@ -247,7 +247,7 @@ DECLARE
   mine text;
 BEGIN
   FOREACH mine IN ARRAY ARRAY[
-    'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'publication',
+    'surface', 'campaign', 'action', 'feature', 'cap', 'model_version', 'policy', 'event_type', 'bundle', 'bundle_chunk', 'publication',
     'identity', 'name_change', 'feature_slot', 'cap_slot', 'budget_stripe', 'budget_level', 'bundle_action', 'bundle_surface', 'bundle_warning', 'action_version', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_access', 'job',
     'mode_change', 'switch_change', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment', 'user_merge',

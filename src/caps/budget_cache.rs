@@ -10,7 +10,8 @@ use super::stripes::Budget;
 use crate::math::hash::ByNumber;
 use crate::pg::attempt::best_effort;
 use crate::pg::invalidation::Watch;
-use crate::pg::{Cached, Statement, datum, session};
+use crate::pg::small_table::{self, TypedColumn};
+use crate::pg::{Cached, Row, Statement, datum, session};
 
 thread_local! {
     static LEVELS: Cached<Levels> = const { Cached::new(Watch::Budget, "decide.budget_level") };
@@ -267,22 +268,33 @@ impl AnnouncedLevel {
     }
 }
 
+/// What is read of decide.budget_level.
+const COLUMNS: [TypedColumn; 4] = [
+    (c"slot", INT4OID),
+    (c"window_start", INT8OID),
+    (c"level", INT2OID),
+    (c"until", INT8OID),
+];
+
 /// Reads what sessions have announced. If others hold the table, every budget counts as plenty until the next change: a
 /// decision that takes from a budget then reads its counter.
 fn load() -> Levels {
     note_change();
     let read = || {
         let mut announced = HashMap::default();
-        LOAD.with(|statement| {
-            statement.read(&[], |row| {
-                let level = AnnouncedLevel {
-                    window_start: row.must(2),
-                    level: row.must(3),
-                    until: row.must(4),
-                };
-                announced.insert(row.must(1), level);
-            })
-        });
+        let mut note = |row: &Row<'_>, [slot, window_start, level, until]: [i32; 4]| {
+            let level = AnnouncedLevel {
+                window_start: row.must(window_start),
+                level: row.must(level),
+                until: row.must(until),
+            };
+            if level.level > 0 {
+                announced.insert(row.must(slot), level);
+            }
+        };
+        if !small_table::each_row("budget_level", COLUMNS, |row, columns| note(&row, columns)) {
+            LOAD.with(|statement| statement.read(&[], |row| note(&row, [1, 2, 3, 4])));
+        }
         announced
     };
     Levels {

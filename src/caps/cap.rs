@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::amounts::Amounts;
+use super::calendar::{self, Length};
 use crate::math::ledger::Terms;
 use crate::pg::{Statement, datum};
 use pgrx::pg_sys::{INT4OID, TEXTOID, TIMESTAMPTZOID};
@@ -89,6 +90,8 @@ pub enum Span {
         length: String,
         time_zone: String,
         week_start: i32,
+        /// In UTC, where no statement is needed to tell them.
+        in_utc: Option<Length>,
     },
 }
 
@@ -308,10 +311,15 @@ impl Cap {
             length,
             time_zone,
             week_start,
+            in_utc,
         } = &self.span
         else {
             return windows;
         };
+        let in_utc = in_utc.and_then(|length| calendar::windows(at, length, *week_start));
+        if let Some(windows) = in_utc {
+            return windows;
+        }
         let args = [
             datum::timestamp(at),
             datum::text(length),

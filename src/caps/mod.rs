@@ -4,6 +4,7 @@
 mod adjust;
 mod amounts;
 mod budget_cache;
+mod calendar;
 pub mod cap;
 mod catalog;
 mod limits;
@@ -15,6 +16,7 @@ mod stripes;
 pub use adjust::{Adjusted, NotCounted};
 pub use amounts::Amounts;
 pub use budget_cache::Level;
+pub use calendar::Length;
 pub use cap::{Cap, CountedIn, Pacing, Per, Span};
 pub use limits::{Limits, counted_by};
 pub use pacing::{Price, announce_prices, prices};

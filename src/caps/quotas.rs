@@ -6,7 +6,7 @@ use pgrx::pg_sys::{INT4ARRAYOID, INT4OID, INT8ARRAYOID, TIMESTAMPTZOID};
 
 use super::budget_cache::{clear_levels, note_change};
 use super::cap::Cap;
-use super::stripes::Budget;
+use super::stripes::{Budget, last_stripes};
 use crate::math::ledger;
 use crate::pg::claim::Claim;
 use crate::pg::{Row, Statement, array, datum};
@@ -138,11 +138,16 @@ pub fn count_stripes(caps: &[Cap]) {
         return;
     }
     let mut counts: HashMap<i32, i32> = HashMap::new();
-    COUNT.with(|statement| {
-        statement.read(&[datum::array(&numbers)], |row| {
-            counts.extend([(row.must::<i32>(1), row.get::<i32>(2).unwrap_or(0))])
-        })
+    let is_counted = last_stripes(&numbers, |cap, last| {
+        counts.insert(cap, last + 1);
     });
+    if !is_counted {
+        COUNT.with(|statement| {
+            statement.read(&[datum::array(&numbers)], |row| {
+                counts.extend([(row.must::<i32>(1), row.get::<i32>(2).unwrap_or(0))])
+            })
+        });
+    }
     for cap in caps.iter().filter(|cap| cap.per.is_budget()) {
         cap.stripes
             .set(counts.get(&cap.number).copied().unwrap_or(0));

@@ -94,6 +94,12 @@ impl Stripe {
     }
 }
 
+/// Hands each of these caps, by its number, with the number of its last stripe to `each`. Whether it did: not where the
+/// table is not as the extension made it.
+pub(super) fn last_stripes(caps: &[i32], mut each: impl FnMut(i32, i32)) -> bool {
+    STRIPES.last_of_each(caps, |cap, row| each(cap, row.get(STRIPE).unwrap_or(0)))
+}
+
 /// The counter of a cap.
 pub struct Budget<'a>(pub &'a Cap);
 

@@ -10,6 +10,7 @@ use super::features::Features;
 use super::request::Request;
 use super::score::Scores;
 use crate::error::Error;
+use crate::pg::idle::{Buffered, Kept, Spare};
 use crate::pg::{made, session};
 
 /// The product of each stage.
@@ -33,9 +34,38 @@ impl Buffers {
     }
 }
 
+impl Buffered for Buffers {
+    fn spare<'a>(&'a mut self, each: &mut dyn FnMut(Spare<'a>)) {
+        let (candidates, draw) = (&mut self.candidates, &mut self.draw);
+        candidates.eligible.clear();
+        candidates.blocked.clear();
+        each(Spare::of(&mut candidates.eligible));
+        each(Spare::of(&mut candidates.blocked));
+        let [of_actions, spreads] = self.scores.emptied();
+        each(Spare::of(of_actions));
+        each(Spare::of(spreads));
+        for of_open in [&mut draw.scores, &mut draw.spreads] {
+            of_open.clear();
+            each(Spare::of(of_open));
+        }
+        draw.open.clear();
+        draw.blocked.clear();
+        each(Spare::of(&mut draw.open));
+        each(Spare::of(&mut draw.blocked));
+        let (probabilities, weights, taken) = draw.slate.emptied();
+        each(Spare::of(probabilities));
+        each(Spare::of(weights));
+        each(Spare::of(taken));
+        for numbers in [&mut self.columns.blocked, &mut self.columns.blocked_by] {
+            numbers.clear();
+            each(Spare::of(numbers));
+        }
+    }
+}
+
 thread_local! {
     /// None while they are lent.
-    static BUFFERS: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
+    static BUFFERS: Kept<Buffers> = const { Kept::new() };
     /// The statement in which they were lent last, by the time at which it began.
     static LENT_IN: Cell<Option<i64>> = const { Cell::new(None) };
 }
@@ -45,7 +75,9 @@ struct Lent(Option<Box<Buffers>>);
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        BUFFERS.set(self.0.take());
+        if let Some(buffers) = self.0.take() {
+            BUFFERS.with(|kept| kept.put(buffers));
+        }
         LENT_IN.set(None);
     }
 }
@@ -57,7 +89,7 @@ pub fn with<T>(work: impl FnOnce(&mut Buffers) -> Result<T, Error>) -> Result<T,
     if LENT_IN.get() == Some(statement) {
         return Err(Error::Nested);
     }
-    let mut lent = Lent(Some(BUFFERS.take().unwrap_or_default()));
+    let mut lent = Lent(Some(BUFFERS.with(Kept::take).unwrap_or_default()));
     LENT_IN.set(Some(statement));
     // What earlier verbs made is none of this decision.
     made::take();

@@ -57,6 +57,13 @@ impl Scores {
         }
     }
 
+    /// The buffers that are as long as there are actions, emptied.
+    pub fn emptied(&mut self) -> [&mut Vec<f32>; 2] {
+        self.of_actions.clear();
+        self.spreads.clear();
+        [&mut self.of_actions, &mut self.spreads]
+    }
+
     pub fn clear(&mut self) {
         self.of_actions.clear();
         self.spreads.clear();

@@ -8,6 +8,6 @@ mod scope;
 mod verdict;
 
 pub use deadline::{Deadline, timed_out};
-pub use rules::{Request, Rule, Rules};
+pub use rules::{BoundAction, Request, Rule, Rules};
 pub use scope::looks_at_action;
 pub use verdict::{OpenRules, RuleFault, RuleReport, Verdict, Verdicts};

@@ -7,6 +7,7 @@
 //! Where the one statement fails, each rule is evaluated alone, and sets are halved until the actions
 //! that make it fail are found: the others keep their verdicts.
 
+mod rule;
 mod statement;
 
 use std::cell::{Cell, RefCell};
@@ -15,11 +16,12 @@ use std::collections::HashMap;
 use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
 
+pub use rule::{BoundAction, Rule};
+
 use super::deadline::{Deadline, timed_out};
 use super::scope::{RuleInputs, rule_role};
 use super::verdict::{OpenRules, RuleFault, Verdicts};
 use crate::math::hash::fnv64a;
-use crate::math::slab::Slab;
 use crate::pg::attempt::attempt;
 use crate::pg::confined::{confined, refusing};
 use crate::pg::datum::{self, Arg};
@@ -175,15 +177,6 @@ impl Verdicts {
             Subject::Action(_) => {}
         }
     }
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct Rule {
-    pub text: String,
-    /// Its number in `decide.bundle_action`, if it looks at the action.
-    pub set: Option<i32>,
-    /// The numbers of the actions that it binds, in order.
-    pub actions: Slab<i32>,
 }
 
 /// What a rule may read.

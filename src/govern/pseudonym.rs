@@ -11,18 +11,20 @@
 //! 4. The job `pseudonyms` moves persons who were seen again to the newest key, and deletes a key under which nothing is
 //!    kept any more.
 
+use std::cmp::Reverse;
 use std::rc::Rc;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use pgrx::pg_sys::{BOOLOID, INT2OID, TEXTOID, UUIDOID};
+use pgrx::pg_sys::{BOOLOID, BYTEAOID, INT2OID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
 use super::key_source;
 use crate::error::Error;
 use crate::pg::invalidation::Watch;
-use crate::pg::{Cached, Statement, datum};
+use crate::pg::small_table::{self, TypedColumn};
+use crate::pg::{Cached, Row, Statement, datum};
 
 /// How many keys can be living at once: a pseudonym has 4 bits for the number of its key.
 pub const MOST_KEYS: u8 = 16;
@@ -46,7 +48,7 @@ pub struct Keys {
 thread_local! {
     static KEYS: Cached<Rc<Keys>> = const { Cached::new(Watch::Publication, "decide.publication") };
     static SECRETS: Statement = const { Statement::new(
-        "SELECT s.number, s.key, s.fingerprint, s.settled FROM decide.secret AS s ORDER BY s.created_at DESC, s.number DESC", &[]) };
+        "SELECT s.number, s.key, s.fingerprint, s.settled, s.created_at FROM decide.secret AS s", &[]) };
     static ADD: Statement = const { Statement::new(
         "INSERT INTO decide.secret (number, key, fingerprint, settled, acting_as, created_at) \
          SELECT $1, CASE WHEN $2 IS NULL THEN pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) || pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) END, $2, $3, $4, \
@@ -162,19 +164,31 @@ struct Secret {
 
 /// Those of the living keys, the newest first.
 fn secrets() -> Vec<Secret> {
-    let mut secrets = Vec::new();
-    SECRETS.with(|statement| {
-        statement.read(&[], |row| {
-            secrets.push(Secret {
-                number: row.must::<i16>(1) as u8,
-                key: row.get(2),
-                fingerprint: row.uuid(3),
-                is_settled: row.must(4),
-            })
-        })
-    });
-    secrets
+    let mut secrets: Vec<(Option<i64>, Secret)> = Vec::new();
+    let mut note = |row: &Row<'_>, [number, key, fingerprint, is_settled, created]: [i32; 5]| {
+        let secret = Secret {
+            number: row.must::<i16>(number) as u8,
+            key: row.get(key),
+            fingerprint: row.uuid(fingerprint),
+            is_settled: row.must(is_settled),
+        };
+        secrets.push((row.timestamp(created), secret));
+    };
+    if !small_table::each_row("secret", COLUMNS, |row, columns| note(&row, columns)) {
+        SECRETS.with(|statement| statement.read(&[], |row| note(&row, [1, 2, 3, 4, 5])));
+    }
+    secrets.sort_by_key(|(created, secret)| Reverse((*created, secret.number)));
+    secrets.into_iter().map(|(_, secret)| secret).collect()
 }
+
+/// What is read of it.
+const COLUMNS: [TypedColumn; 5] = [
+    (c"number", INT2OID),
+    (c"key", BYTEAOID),
+    (c"fingerprint", UUIDOID),
+    (c"settled", BOOLOID),
+    (c"created_at", TIMESTAMPTZOID),
+];
 
 fn read() -> Result<Rc<Keys>, Error> {
     let secrets = secrets();

@@ -127,6 +127,11 @@ impl Switches {
             .map(|(_, name)| name.as_str())
     }
 
+    /// Whether models are others than without them.
+    pub fn change_models(&self) -> bool {
+        self.killed(Kind::Feature).next().is_some() || !self.coefficients.is_empty()
+    }
+
     /// Writes down what models depend on: the same texts for the same features and coefficients.
     pub fn write_of_models(&self, text: &mut String) {
         let features = self.killed(Kind::Feature).map(|name| format!("|f:{name}"));

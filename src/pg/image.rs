@@ -10,11 +10,10 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::ffi::{c_int, c_void};
+use std::ffi::c_void;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,24 +22,12 @@ use pgrx::{pg_guard, pg_sys};
 use xxhash_rust::xxh3::Xxh3;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use super::image_file::{self, UNFINISHED, files, mode, open_plain, path, this_database};
+use super::image_mark::{self, Mark};
 use super::session;
-
-// Of the server, which pgrx does not declare (`common/file_perm.h`, the same since version 11).
-unsafe extern "C" {
-    static pg_file_create_mode: c_int;
-}
-
-/// Where the files are, in the data directory, in which every backend runs.
-const DIRECTORY: &str = "pg_stat_tmp";
 
 /// Where the arena of an image begins: at a multiple of so many bytes.
 pub const ALIGNMENT: usize = 64;
-
-/// What their names begin with; the OID of the database, a dot and the name of the image follow.
-const PREFIX: &str = "pg_decide.";
-
-/// What the names of files end with that are not whole.
-const UNFINISHED: &str = ".tmp";
 
 /// The file that a session locks while it writes or removes images.
 const LOCK: &str = "lock";
@@ -82,9 +69,11 @@ pub struct Image {
 }
 
 impl Image {
-    /// The image of a name, if there is one and it is whole.
+    /// The image of a name, if there is one and it is whole. One that is large is read whole only if nobody has done so
+    /// since it was last changed.
     pub fn open(name: &str) -> Option<Image> {
         let file = open_plain(&path(name))?;
+        let state = Mark::of(&file, BUILD)?;
         // SAFETY: what changes a file that is mapped changes what is read of it; the files belong to the server's own
         // user, and nobody of ours writes to one that has its name. Other users of the operating system cannot.
         let map = unsafe { Mmap::map(&file) }.ok()?;
@@ -98,7 +87,9 @@ impl Image {
             && header.build == BUILD
             && header.unused == [0; 3]
             && first.checked_add(arena)? == map.len()
-            && header.checksum == checksum(name, record, arena, &[rest]);
+            && image_mark::is_checked(name, &state, || {
+                header.checksum == checksum(name, record, arena, &[rest])
+            });
         is_whole.then(|| {
             let map = Rc::new(map);
             note_opened(name, &map);
@@ -151,9 +142,10 @@ pub struct ImageFacts {
 
 /// All images of this database, by name, but for those that are being written.
 pub fn all() -> Vec<ImageFacts> {
-    let own = files().filter(|file| {
-        file.database == this_database() && file.name != LOCK && !file.name.ends_with(UNFINISHED)
-    });
+    let is_image = |name: &str| {
+        name != LOCK && !name.ends_with(UNFINISHED) && image_mark::image_of(name).is_none()
+    };
+    let own = files().filter(|file| file.database == this_database() && is_image(&file.name));
     let facts = own.filter_map(|file| {
         let data = fs::metadata(&file.path).ok()?;
         let made_at = data.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH);
@@ -254,10 +246,10 @@ impl Turn {
     pub fn keep_newest(&self, prefix: &str, most: usize) {
         let of_prefix = files()
             .filter(|file| file.database == this_database() && file.name.starts_with(prefix));
-        let mut found: Vec<ImageFile> = of_prefix.collect();
+        let mut found: Vec<image_file::ImageFile> = of_prefix.collect();
         found.sort_unstable_by_key(|file| file.age);
         for file in found.iter().skip(most) {
-            let _ = fs::remove_file(&file.path);
+            remove(&file.name);
         }
     }
 
@@ -266,8 +258,9 @@ impl Turn {
     pub fn sweep(&self, keeps: impl Fn(&str, Duration) -> bool) {
         for file in files() {
             let name = &file.name;
+            let image = image_mark::image_of(name).unwrap_or(name);
             let is_garbage = match file.database == this_database() {
-                true => name != LOCK && (name.ends_with(UNFINISHED) || !keeps(name, file.age)),
+                true => name != LOCK && (name.ends_with(UNFINISHED) || !keeps(image, file.age)),
                 false => !database_exists(file.database),
             };
             if is_garbage {
@@ -277,36 +270,15 @@ impl Turn {
     }
 }
 
-/// A file of ours, of any database.
-struct ImageFile {
-    database: u32,
-    name: String,
-    /// How long ago it was written.
-    age: Duration,
-    path: PathBuf,
-}
-
-/// All that are there by now.
-fn files() -> impl Iterator<Item = ImageFile> {
-    let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
-        let file = entry.file_name();
-        let (database, name) = parts(file.to_str()?)?;
-        let written = entry.metadata().and_then(|data| data.modified()).ok()?;
-        Some(ImageFile {
-            database,
-            name: name.to_owned(),
-            age: SystemTime::now()
-                .duration_since(written)
-                .unwrap_or_default(),
-            path: entry.path(),
-        })
-    })
+/// Removes an image of this database, and what was noted of it.
+fn remove(name: &str) {
+    let _ = fs::remove_file(path(name));
+    image_mark::forget(name);
 }
 
 thread_local! {
     /// Images of the running transaction, and the subtransactions that wrote them.
-    static WRITTEN: RefCell<Vec<(u32, PathBuf)>> = const { RefCell::new(Vec::new()) };
+    static WRITTEN: RefCell<Vec<(u32, String)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Registers the callbacks. Once per process, from `_PG_init`.
@@ -323,9 +295,28 @@ pub fn has_written() -> bool {
     WRITTEN.with_borrow(|written| !written.is_empty())
 }
 
+/// Reads the images whole that the running transaction has written, so that others need not: shortly after they were
+/// written, for which large ones are waited for.
+pub fn check_written() {
+    let names = WRITTEN.with_borrow(|written| {
+        written
+            .iter()
+            .map(|(_, name)| name.clone())
+            .collect::<Vec<_>>()
+    });
+    for name in names {
+        let file = open_plain(&path(&name));
+        let state = file.and_then(|file| Mark::of(&file, BUILD));
+        if let Some(wait) = state.and_then(|state| state.wait()) {
+            std::thread::sleep(wait);
+            Image::open(&name);
+        }
+    }
+}
+
 /// Removes an image again if the running transaction, or subtransaction, is undone.
 pub fn remove_on_abort(name: &str) {
-    let entry = (session::subtransaction(), path(name));
+    let entry = (session::subtransaction(), name.to_owned());
     WRITTEN.with_borrow_mut(|written| written.push(entry));
 }
 
@@ -356,32 +347,10 @@ unsafe extern "C-unwind" fn subtransaction_ended(
 /// Removes what the transaction has written in those subtransactions.
 fn remove_written(of: impl Fn(u32) -> bool) {
     WRITTEN.with_borrow_mut(|written| {
-        for (_, path) in written.extract_if(.., |(by, _)| of(*by)) {
-            let _ = fs::remove_file(path);
+        for (_, name) in written.extract_if(.., |(by, _)| of(*by)) {
+            remove(&name);
         }
     });
-}
-
-/// Opens a file, unless it is none of the server's own: a link, a pipe, or one that others may write to.
-fn open_plain(path: &Path) -> Option<File> {
-    let (data, own) = (fs::symlink_metadata(path).ok()?, fs::metadata(".").ok()?);
-    let is_own = data.is_file() && data.uid() == own.uid() && data.mode() & 0o022 == 0;
-    is_own.then(|| File::open(path).ok())?
-}
-
-fn path(name: &str) -> PathBuf {
-    Path::new(DIRECTORY).join(format!("{PREFIX}{}.{name}", this_database()))
-}
-
-/// The database and the image of the name of a file.
-fn parts(file: &str) -> Option<(u32, &str)> {
-    let (database, name) = file.strip_prefix(PREFIX)?.split_once('.')?;
-    Some((database.parse().ok()?, name))
-}
-
-fn this_database() -> u32 {
-    // SAFETY: reads what is set as long as there is a session.
-    unsafe { pg_sys::MyDatabaseId }.to_u32()
 }
 
 fn database_exists(database: u32) -> bool {
@@ -392,10 +361,4 @@ fn database_exists(database: u32) -> bool {
         let cache = pg_sys::SysCacheIdentifier::DATABASEOID;
         pg_sys::SearchSysCacheExists(cache as i32, oid, none, none, none)
     }
-}
-
-/// The permissions of the server's own files.
-fn mode() -> u32 {
-    // SAFETY: reads what the server has set at its start.
-    (unsafe { pg_file_create_mode }) as u32
 }

@@ -288,6 +288,37 @@ impl Keyed {
         found
     }
 
+    /// Hands the last row of each of these first columns of the key to `each`, as the active snapshot sees it. Whether it
+    /// did: not where the table is not as the extension made it.
+    pub fn last_of_each(&self, firsts: &[i32], mut each: impl FnMut(i32, TableRow<'_>)) -> bool {
+        let Some(known) = self.find_plain() else {
+            return false;
+        };
+        // SAFETY: as in `read`; the first column of the index is an int4, and rows are looked at before the scan ends.
+        unsafe {
+            let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            let keep = pg_sys::NoLock as pg_sys::LOCKMODE;
+            let relation = pg_sys::table_open(known.table, lock);
+            let index = pg_sys::index_open(known.index, lock);
+            let snapshot = pg_sys::GetActiveSnapshot();
+            for &first in firsts {
+                check_interrupts();
+                let mut key = equal_int4(1, first);
+                let scan =
+                    pg_sys::systable_beginscan_ordered(relation, index, snapshot, 1, &mut key);
+                let from_the_end = pg_sys::ScanDirection::BackwardScanDirection;
+                let tuple = pg_sys::systable_getnext_ordered(scan, from_the_end);
+                if !tuple.is_null() {
+                    each(first, TableRow::new(tuple, relation));
+                }
+                pg_sys::systable_endscan_ordered(scan);
+            }
+            pg_sys::index_close(index, keep);
+            pg_sys::table_close(relation, keep);
+        }
+        true
+    }
+
     /// What is known of a table as the extension made it.
     fn find_plain(&self) -> Option<Known> {
         // Whatever changes from here on is looked up again.

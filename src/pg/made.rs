@@ -5,7 +5,7 @@ use std::cell::Cell;
 /// Something that a session keeps, with the number that traces have for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i16)]
-pub enum Kept {
+pub enum Missed {
     /// What was compiled of the bundle.
     Bundle = 1,
     /// Its models, with a snapshot of entity features and kill switches.
@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// Notes that the session makes what it should have kept.
-pub fn note(what: Kept) {
+pub fn note(what: Missed) {
     MADE.set(MADE.get() | what as i16);
 }
 

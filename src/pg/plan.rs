@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString, c_char};
 
 use pgrx::{PgList, pg_sys};
 
-use super::made::{self, Kept};
+use super::made::{self, Missed};
 pub use super::planner::with_server_planner;
 use super::row::Row;
 use super::spi::SessionMark;
@@ -77,7 +77,7 @@ impl Plan {
     /// Plans it now, without running it.
     pub fn make_ready(&self) {
         SessionMark::debug_check_any();
-        made::note(Kept::Plan);
+        made::note(Missed::Plan);
         // SAFETY: the plan is kept as long as self; what is made of it is counted by the owner of the
         // moment, released at once, and stays with the plan.
         with_standard_strings(|| {
@@ -168,7 +168,7 @@ impl Plan {
         let portal = match self.is_ready() {
             true => open(),
             false => {
-                made::note(Kept::Plan);
+                made::note(Missed::Plan);
                 with_standard_strings(|| in_memory(open))
             }
         };
@@ -195,7 +195,7 @@ impl Plan {
             let code = if self.is_ready() {
                 execute()
             } else {
-                made::note(Kept::Plan);
+                made::note(Missed::Plan);
                 with_standard_strings(|| in_memory(execute))
             };
             self.planned.set(true);
@@ -458,6 +458,17 @@ pub(super) unsafe fn set_for_now(name: &CStr, value: &CStr) {
             0,
             false,
         );
+    }
+}
+
+/// Runs `work`, whose statements that read see one state: what a statement of the caller would see now.
+pub fn on_one_snapshot<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: pushed and popped in pairs; after an ERROR the abort pops it.
+    unsafe {
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        let result = work();
+        pg_sys::PopActiveSnapshot();
+        result
     }
 }
 

@@ -48,15 +48,13 @@ impl Timer {
         // SAFETY: a timeout is asked for once a process, and its handler does what a signal handler
         // may; the calls read and set the process's own alarm.
         unsafe {
-            if TIMER.load(Ordering::Relaxed) < 0 {
-                TIMER.store(RegisterTimeout(USER_TIMEOUT, run_out), Ordering::Relaxed);
-            }
+            let timer = registered(&TIMER, run_out);
             RAN_OUT.store(false, Ordering::Relaxed);
             AGAIN.store(false, Ordering::Relaxed);
             ARMED.store(true, Ordering::Relaxed);
             STATEMENT_TIMED.store(get_timeout_active(STATEMENT_TIMEOUT), Ordering::Relaxed);
             let at = pg_sys::GetCurrentTimestamp().saturating_add(micros);
-            enable_timeout_at(TIMER.load(Ordering::Relaxed), at);
+            enable_timeout_at(timer, at);
         }
         Timer(())
     }
@@ -71,6 +69,19 @@ impl Timer {
             cancel();
         }
     }
+}
+
+/// The timeout that has this handler, which is asked for once a process.
+///
+/// # Safety
+/// The handler must do only what a signal handler may.
+pub(super) unsafe fn registered(timer: &AtomicI32, handler: unsafe extern "C-unwind" fn()) -> i32 {
+    if timer.load(Ordering::Relaxed) < 0 {
+        // SAFETY: the caller's promise.
+        let id = unsafe { RegisterTimeout(USER_TIMEOUT, handler) };
+        timer.store(id, Ordering::Relaxed);
+    }
+    timer.load(Ordering::Relaxed)
 }
 
 /// Raises the timer's cancel.

@@ -7,6 +7,7 @@ use pgrx::pg_sys::INT8OID;
 
 use super::bundle::Bundle;
 use super::bundle_image::{self, BundleKey};
+use super::chunks;
 use super::compile::compile;
 use super::compiled::Compiled;
 use super::entity_snapshot::{self, EntitySnapshot, is_fresh};
@@ -14,14 +15,15 @@ use super::faults::Faults;
 use super::publication::bundle_in_force;
 use super::scorers::{ModelInputs, Scorers};
 use super::staging::add_staged;
+use super::tables::Content;
 use crate::caps::count_stripes;
 use crate::error::Error;
 use crate::govern::switches::Switches;
 use crate::pg::catalog::{has_no_page, has_value, table};
 use crate::pg::invalidation::{self, Watch};
-use crate::pg::made::{self, Kept};
+use crate::pg::made::{self, Missed};
 use crate::pg::plan::on_latest_snapshot;
-use crate::pg::{Session, Statement, clock, datum, numbered};
+use crate::pg::{Session, Statement, clock, datum, image, numbered};
 
 thread_local! {
     static LIVE: RefCell<Option<LiveBundle>> = const { RefCell::new(None) };
@@ -189,7 +191,7 @@ fn load_live(
     let compiled = match compiled {
         Some(compiled) => compiled,
         None => {
-            made::note(Kept::Bundle);
+            made::note(Missed::Bundle);
             let compiled = bundle_image::compiled(key, || compile_content(key.number))?;
             ready(compiled, key)
         }
@@ -202,7 +204,7 @@ fn load_live(
     let scorers = match compiled.has_models() {
         false => Scorers::default(),
         true => {
-            made::note(Kept::Models);
+            made::note(Missed::Models);
             bundle_image::models(key, snapshot, &switches, || {
                 compile_models(key.number, &compiled, snapshot, &switches)
             })?
@@ -222,17 +224,24 @@ fn ready(compiled: Compiled, key: &BundleKey) -> Rc<Compiled> {
     Rc::new(compiled)
 }
 
-/// Makes the images of a bundle that the running transaction puts in force, as sessions will look for them.
-pub fn prepare_images(number: i64, compiled: &Rc<Compiled>) -> Result<(), Error> {
+/// Makes the images of a bundle that the running transaction puts in force, as sessions will look for them. `plain` are its
+/// models without what is switched or known of entities, if they were compiled already.
+pub fn prepare_images(
+    number: i64,
+    compiled: &Rc<Compiled>,
+    plain: Option<Scorers>,
+) -> Result<(), Error> {
     let key = BundleKey::written(number)?;
     let in_force = bundle_in_force().map(BundleKey::of).transpose()?;
     let now = clock::now();
     let switches = Switches::read(None, now);
     let snapshot = entity_snapshot::newest().filter(|&at| is_fresh(at));
     let snapshot = snapshot.filter(|_| !compiled.entities.is_empty());
-    let scorers = match compiled.has_models() {
-        false => None,
-        true => Some(compile_models(number, compiled, snapshot, &switches)?),
+    let plain = plain.filter(|_| snapshot.is_none() && !switches.change_models());
+    let scorers = match (compiled.has_models(), plain) {
+        (false, _) => None,
+        (true, Some(plain)) => Some(plain),
+        (true, None) => Some(compile_models(number, compiled, snapshot, &switches)?),
     };
     let models = scorers
         .as_ref()
@@ -258,6 +267,7 @@ pub fn prepare_models(
     };
     let scorers = without_faults(|faults| Scorers::compile(bundle, inputs, faults))?;
     bundle_image::prepare_models(&key, &scorers, Some(taken_at), &switches);
+    image::check_written();
     Ok(())
 }
 
@@ -362,7 +372,9 @@ fn compile_content(number: i64) -> Result<Compiled, Error> {
     CONTENT
         .with(|statement| statement.read(&[datum::int8(number)], |row| found = Some(row.must(1))));
     let text = found.ok_or(Error::UnknownBundle(number))?;
-    let content = serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
+    let mut content: Content =
+        serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
+    content.actions = chunks::of_bundle(number)?;
     without_faults(|faults| compile(number, &content, faults))
 }
 

@@ -10,7 +10,7 @@ use super::tables::{ActionRow, CapRow, Content};
 use crate::caps::cap::{
     LEAST_STRIPES, LastWindow, MOST_PACED, SHARE, most_stripes, most_stripes_of_value,
 };
-use crate::caps::{Amounts, Cap, Pacing, Per, Span};
+use crate::caps::{Amounts, Cap, Length, Pacing, Per, Span};
 use crate::pg::session;
 
 /// Units of a cost of 1.
@@ -182,7 +182,14 @@ fn span(row: &CapRow) -> Result<Span, String> {
             "window_length {length}: a calendar window is of whole months, of whole days, or of a part of a day"
         ));
     }
+    let [months, days, part] = parts;
+    let in_utc = Length {
+        months: months as i32,
+        days: days as i32,
+        part: part as i64,
+    };
     Ok(Span::Calendar {
+        in_utc: (row.time_zone == "UTC").then_some(in_utc),
         length: length.clone(),
         time_zone: row.time_zone.clone(),
         week_start: row.week_start,

@@ -9,7 +9,7 @@ use super::feature::Feature;
 use super::tables::{ActionRow, Content, SurfaceRow};
 use super::visibility::{FeatureVisibility, visible_as};
 use crate::caps::{Cap, Limits};
-use crate::eligibility::{Rule, Rules, looks_at_action};
+use crate::eligibility::{BoundAction, Rule, Rules, looks_at_action};
 
 /// A latency budget beyond this one is cut to it.
 const LONGEST_LATENCY_BUDGET: Duration = Duration::from_secs(86_400);
@@ -61,15 +61,27 @@ pub fn surface(
             bound[rule].push(action.number);
         }
     }
-    let rules = texts
-        .iter()
-        .zip(bound)
-        .map(|(text, actions)| Rule {
-            text: (*text).to_owned(),
-            set: parts.sets.get(text).copied(),
-            actions: actions.into(),
+    // The rows are in order of their numbers.
+    let bound_row = |set: i32, number: i32| {
+        let index = here.binary_search_by_key(&number, |(_, row)| row.number);
+        let (_, action) = here.get(index.ok()?)?;
+        Some(BoundAction {
+            bundle,
+            surface: &row.surface,
+            set,
+            number,
+            action: &action.action,
+            campaign: action.campaign.as_deref(),
+            surfaces: &action.surfaces,
+            attributes: action.attributes.get(),
+            cost: action.cost,
         })
-        .collect();
+    };
+    let rules = texts.iter().zip(bound).map(|(text, actions)| {
+        let set = parts.sets.get(text).copied();
+        Rule::new(text, set, &actions, bound_row)
+    });
+    let rules = rules.collect();
     let vector = parts.vector.iter().map(|&i| &parts.features[i]);
     let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
     let affinities = affinities(&row.surface, &listed, parts);

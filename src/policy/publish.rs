@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
-use pgrx::pg_sys::{INT4OID, INT8OID, TEXTARRAYOID, TEXTOID};
+use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, UUIDARRAYOID};
 
 use super::bundle_cache::{by_number, prepare_images};
-use super::compile::{compile, rule_sets};
+use super::chunks::{self, Chunks};
+use super::compile::compile;
 use super::compiled::Compiled;
 use super::faults::Faults;
 use super::feature::Feature;
@@ -16,7 +17,7 @@ use super::scorers::{ModelInputs, Scorers};
 use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
 use super::visibility::FeatureVisibility;
-use super::{identity, validate, warnings};
+use super::{bundle_rows, identity, validate, warnings};
 use crate::caps::{Budget, Cap, Span, settle_at_once};
 use crate::eligibility::check;
 use crate::error::{Error, Fault, printable};
@@ -25,35 +26,18 @@ use crate::govern::switches::Switches;
 use crate::govern::waiting::{Awaited, waiting_a_second_for};
 use crate::pg::attempt::attempt;
 use crate::pg::column::FromColumn;
-use crate::pg::{Session, Statement, clock, datum};
+use crate::pg::plan::on_one_snapshot;
+use crate::pg::{Session, Statement, clock, datum, image};
 
 thread_local! {
     static SNAPSHOT: Statement = const { Statement::new(include_str!("snapshot.sql"), &[]) };
     static CAP_SLOTS: Statement = const { Statement::new(include_str!("cap_slot.sql"), &[]) };
     static BUNDLE: Statement = const { Statement::new(
-        "INSERT INTO decide.bundle (bundle, published_by, published_as, note, content) \
-         VALUES ($1, SESSION_USER, $4, $2, $3::jsonb)", &[INT8OID, TEXTOID, TEXTOID, TEXTOID]) };
+        "INSERT INTO decide.bundle (bundle, published_by, published_as, note, content, actions, chunks) \
+         VALUES ($1, SESSION_USER, $4, $2, $3::jsonb, $5, $6)",
+        &[INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, UUIDARRAYOID]) };
     static LAST_BUNDLE: Statement = const { Statement::new(
         "SELECT COALESCE(pg_catalog.max(b.bundle), 0) FROM decide.bundle AS b", &[]) };
-    static ACTION: Statement = const { Statement::new(
-        "INSERT INTO decide.bundle_action \
-                (bundle, surface, rule, number, action, campaign, surfaces, attributes, cost) \
-         SELECT $1, s.surface, $2, i.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost \
-           FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id \
-           JOIN decide.surface AS s ON a.surfaces = '{}' OR s.surface = ANY (a.surfaces) \
-          WHERE a.eligible_when = $3", &[INT8OID, INT4OID, TEXTOID]) };
-    static SURFACES: Statement = const { Statement::new(
-        "INSERT INTO decide.bundle_surface (bundle, surface, latency_budget, context_fields, features) \
-         SELECT $1, s.surface, s.latency_budget, s.context_fields, $2 FROM decide.surface AS s", &[INT8OID, TEXTARRAYOID]) };
-    // Those that have changed since the bundle before.
-    static VERSIONS: Statement = const { Statement::new(
-        "INSERT INTO decide.action_version (number, bundle, campaign, attributes, cost) \
-         SELECT i.number, $1, a.campaign, a.attributes, a.cost \
-           FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id \
-           LEFT JOIN LATERAL (SELECT v.campaign, v.attributes, v.cost FROM decide.action_version AS v \
-                               WHERE v.number = i.number ORDER BY v.bundle DESC LIMIT 1) AS l ON true \
-          WHERE l.attributes IS NULL OR l.campaign IS DISTINCT FROM a.campaign OR l.attributes <> a.attributes OR l.cost <> a.cost",
-        &[INT8OID]) };
     static ANALYZE: Statement = const { Statement::new("ANALYZE decide.bundle_action", &[]) };
     static EXISTS: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
@@ -74,47 +58,55 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     if !pseudonym::is_any() {
         pseudonym::add(0, true, caller)?;
     }
-    let text: String = fetch_one(&SNAPSHOT);
-    let content: Content =
-        serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
-    let number = fetch_one::<i64>(&LAST_BUNDLE) + 1;
-    let (bundle, warnings) = check_content(number, &content)?;
+    let (text, content) = draft()?;
+    let last = fetch_one::<i64>(&LAST_BUNDLE);
+    let number = last + 1;
+    let Checked {
+        bundle,
+        scorers,
+        warnings,
+    } = check_content(number, &content)?;
     let bundle = Rc::new(bundle);
+    let chunks = Chunks::store(&content.actions, last)?;
     BUNDLE.with(|statement| {
         let args = [
             datum::int8(number),
             datum::optional_text(note),
             datum::text(&text),
             datum::text(caller),
+            datum::int4(content.actions.len() as i32),
+            datum::uuids(&chunks.ids),
         ];
         statement.write(&args, |_| {})
     });
-    for (rule, set) in rule_sets(&content) {
-        ACTION.with(|statement| {
-            let args = [datum::int8(number), datum::int4(set), datum::text(rule)];
-            statement.write(&args, |_| {})
-        });
-    }
-    for_readers(number, &bundle);
+    bundle_rows::write_for_rules(number, &content)?;
+    bundle_rows::write_for_readers(number, &names_in_vector(&bundle), &chunks.changed);
     // So that the planner knows how many actions each rule is evaluated for.
     execute(&ANALYZE);
     settle_budgets(&bundle);
-    prepare_images(number, &bundle)?;
+    prepare_images(number, &bundle, Some(scorers))?;
     put_in_force(number, "publish", note, caller);
     try_to_make_partitions();
     warnings::tell(number, &warnings);
+    image::check_written();
     Ok(number)
 }
 
-/// What views of traces need of the bundle: the names of values, and what actions are.
-fn for_readers(number: i64, bundle: &Compiled) {
+/// All policy tables at one moment: as text but for the actions, and as rows.
+fn draft() -> Result<(String, Content), Error> {
+    on_one_snapshot(|| {
+        let mut text = String::new();
+        SNAPSHOT.with(|statement| statement.read(&[], |row| text = row.must(1)));
+        let content = serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
+        let actions = chunks::draft()?;
+        Ok((text, Content { actions, ..content }))
+    })
+}
+
+fn names_in_vector(bundle: &Compiled) -> Vec<Option<&str>> {
     let features = bundle.vector.iter();
-    let names: Vec<Option<&str>> = features
-        .map(|reading| Some(bundle.own_features[reading.feature].name.as_str()))
-        .collect();
-    SURFACES
-        .with(|statement| statement.write(&[datum::int8(number), datum::texts(&names)], |_| {}));
-    VERSIONS.with(|statement| statement.write(&[datum::int8(number)], |_| {}));
+    let names = features.map(|reading| bundle.own_features[reading.feature].name.as_str());
+    names.map(Some).collect()
 }
 
 /// Partitions are made ahead here too, for servers without a worker; but rows are moved to them by the job alone. Making
@@ -144,8 +136,9 @@ pub fn rollback(bundle: i64, note: Option<&str>, caller: &str) -> Result<(), Err
     }
     let compiled = by_number(bundle)?.compiled().clone();
     settle_budgets(&compiled);
-    prepare_images(bundle, &compiled)?;
+    prepare_images(bundle, &compiled, None)?;
     put_in_force(bundle, "rollback", note, caller);
+    image::check_written();
     Ok(())
 }
 
@@ -170,8 +163,16 @@ fn settle_budgets(bundle: &Compiled) {
     }
 }
 
-/// All faults at once: of the tables, the rules and the models. Without any, what was compiled, and what has no effect.
-fn check_content(number: i64, content: &Content) -> Result<(Compiled, Vec<Fault>), Error> {
+/// What was compiled of policy tables without a fault, models without what is switched or known of entities, and what
+/// has no effect.
+struct Checked {
+    bundle: Compiled,
+    scorers: Scorers,
+    warnings: Vec<Fault>,
+}
+
+/// All faults at once: of the tables, the rules and the models.
+fn check_content(number: i64, content: &Content) -> Result<Checked, Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
     let of_vector = |row: &&FeatureRow| {
@@ -200,7 +201,7 @@ fn check_content(number: i64, content: &Content) -> Result<(Compiled, Vec<Fault>
         snapshot: None,
         switches: &Switches::default(),
     };
-    Scorers::compile(&bundle, inputs, &mut faults);
+    let scorers = Scorers::compile(&bundle, inputs, &mut faults);
     // Many caps have the same span, as those of the values of an attribute.
     let mut spans: Vec<(&Span, Option<String>)> = Vec::new();
     for cap in &bundle.caps {
@@ -219,7 +220,11 @@ fn check_content(number: i64, content: &Content) -> Result<(Compiled, Vec<Fault>
         let never = seen.iter().filter(|(_, verdict)| **verdict == Ok(false));
         let never: HashSet<&str> = never.map(|(rule, _)| *rule).collect();
         let warnings = warnings::find(content, &bundle, &never);
-        Ok((bundle, warnings))
+        Ok(Checked {
+            bundle,
+            scorers,
+            warnings,
+        })
     } else {
         Err(Error::Faults(faults.0))
     }

@@ -1,16 +1,5 @@
--- The policy tables as one JSON document. Its actions, of which there may be a hundred thousand, are written as text: as
--- jsonb they would take several times as long.
-SELECT pg_catalog.concat('{"actions": [', (
-    SELECT pg_catalog.string_agg(pg_catalog.concat(
-             '{"action": ', pg_catalog.to_json(a.action), ', "number": ', i.number,
-             ', "campaign": ', COALESCE(pg_catalog.to_json(a.campaign), 'null'), ', "surfaces": ', pg_catalog.to_json(a.surfaces),
-             ', "attributes": ', COALESCE(a.attributes, 'null'), ', "eligible_when": ', COALESCE(pg_catalog.to_json(a.eligible_when), 'null'),
-             ', "cost": ', pg_catalog.to_json(a.cost),
-             CASE WHEN i.former <> '{}' THEN pg_catalog.concat(', "former": ', pg_catalog.to_json(i.former)) END,
-             CASE WHEN a.purpose IS NOT NULL THEN pg_catalog.concat(', "purpose": ', pg_catalog.to_json(a.purpose)) END, '}'),
-             ', ' ORDER BY a.action COLLATE "C")
-      FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id), '], ',
-  pg_catalog.substr(pg_catalog.jsonb_build_object(
+-- The policy tables but for the actions, of which there may be a hundred thousand, as one JSON document.
+SELECT pg_catalog.jsonb_build_object(
   'surfaces', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'surface', s.surface, 'slots', s.slots, 'fallback_action', s.fallback_action,
@@ -76,4 +65,4 @@ SELECT pg_catalog.concat('{"actions": [', (
              'purpose', p.purpose, 'number', i.number, 'legal_basis', p.legal_basis, 'consent', p.consent
            ) ORDER BY p.purpose COLLATE "C")
       FROM decide.purpose AS p JOIN decide.identity AS i ON i.kind = 'purpose' AND i.id = p.id), '[]')
-)::text, 2))
+)::text

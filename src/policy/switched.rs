@@ -31,6 +31,10 @@ impl Killed {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty() && self.campaigns.is_empty()
+    }
+
     /// Whether the action must not be shown.
     pub fn takes_out(&self, action: &Action) -> bool {
         self.actions.binary_search(&action.number).is_ok()

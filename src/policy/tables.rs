@@ -1,12 +1,14 @@
 //! The policy tables as they were published: what a bundle's content says.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 #[derive(Deserialize)]
 pub struct Content {
     pub surfaces: Vec<SurfaceRow>,
     pub campaigns: Vec<CampaignRow>,
+    /// From the chunks of the bundle, in the order of their numbers.
+    #[serde(skip)]
     pub actions: Vec<ActionRow>,
     pub features: Vec<FeatureRow>,
     pub caps: Vec<CapRow>,
@@ -47,7 +49,7 @@ pub struct CampaignRow {
     pub purpose: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 pub struct ActionRow {
     pub action: String,
     pub number: i32,
@@ -56,11 +58,12 @@ pub struct ActionRow {
     /// Kept as text until it is looked at, so that one bad number spoils one action only.
     pub attributes: Box<RawValue>,
     pub eligible_when: Option<String>,
+    #[serde(serialize_with = "shortest")]
     pub cost: f64,
     /// Names that it had before, and that no other action has had since.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
 }
 
@@ -124,6 +127,14 @@ pub struct CapRow {
     pub stripes: Option<i32>,
     pub pacing: String,
     pub min_count: Option<i64>,
+}
+
+/// A whole number without a fraction of 0, as SQL writes it.
+fn shortest<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    match value.fract() == 0.0 && value.abs() < 1e15 {
+        true => serializer.serialize_i64(*value as i64),
+        false => serializer.serialize_f64(*value),
+    }
 }
 
 /// Null is 0.

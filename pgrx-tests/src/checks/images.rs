@@ -129,6 +129,53 @@ pub fn are_not_read_unless_whole(database: &Database) -> Result<()> {
     replays_all(&mut client)
 }
 
+/// A large image is read whole by who publishes, and marked; what changes the file afterwards is noticed all the same.
+pub fn are_marked_when_large(database: &Database) -> Result<()> {
+    let mut client = database.connect()?;
+    shop::open(&mut client)?;
+    client.batch_execute(
+        "INSERT INTO decide.action (action, surfaces, attributes) SELECT 'x' || i, '{home}', jsonb_build_object('value', i % 7) FROM generate_series(1, 40000) AS i;
+         SELECT decide.publish('large')",
+    )?;
+    let right = answers(&mut database.connect()?)?;
+    let marks = |wanted: usize| -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(directory(database))? {
+            let path = entry?.path();
+            if path.to_string_lossy().contains(".checked.bundle.2.") {
+                found.push(path);
+            }
+        }
+        ensure!(found.len() == wanted, "there are marks {found:?}");
+        Ok(found)
+    };
+    // That of the bundle, and that of its models.
+    for mark in marks(2)? {
+        fs::remove_file(mark)?;
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    decides_on_image(database)?;
+    marks(2)?;
+    drop(client);
+    for path in images(database)? {
+        let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let length = file.metadata()?.len();
+        flip(&mut file, length / 2)?;
+    }
+    ensure!(
+        answers(&mut database.connect()?)? == right,
+        "with a changed file that was marked it answers otherwise"
+    );
+    decides_on_image(database)?;
+    let mut client = database.connect()?;
+    client.batch_execute("BEGIN; SELECT decide.publish('undone'); ROLLBACK")?;
+    for _ in 0..3 {
+        client.batch_execute("SELECT decide.publish('again')")?;
+    }
+    marks(0)?;
+    replays_all(&mut client)
+}
+
 /// Where no file can be written each session compiles for itself.
 pub fn can_be_done_without(database: &Database) -> Result<()> {
     let mut client = database.connect()?;

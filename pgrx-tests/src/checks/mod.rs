@@ -108,6 +108,10 @@ pub const ALL: &[(&str, Check)] = &[
         "images/are_not_read_unless_whole",
         images::are_not_read_unless_whole,
     ),
+    (
+        "images/are_marked_when_large",
+        images::are_marked_when_large,
+    ),
     ("images/can_be_done_without", images::can_be_done_without),
     ("images/survive_crashes", images::survive_crashes),
     (
@@ -218,6 +222,7 @@ pub const ALL: &[(&str, Check)] = &[
         sessions::outlive_changes_of_a_shops_table,
     ),
     ("sessions/need_no_preload", sessions::need_no_preload),
+    ("sessions/give_back_memory", sessions::give_back_memory),
     (
         "restore/brings_everything_back",
         restore::brings_everything_back,

@@ -1,6 +1,8 @@
 //! Sessions that go on while the world around them changes.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use postgres::Client;
 
 use super::shop;
@@ -140,4 +142,45 @@ fn tracks(client: &mut Client, event: &str) -> Result<()> {
     let answer: String = row.get(0);
     ensure!(answer == "accepted", "the event was {answer}");
     Ok(())
+}
+
+/// A session that has decided among very many and then does nothing gives the memory back; the next decisions are right.
+pub fn give_back_memory(database: &Database) -> Result<()> {
+    let mut client = database.connect()?;
+    shop::open(&mut client)?;
+    client.batch_execute(
+        "UPDATE decide.surface SET latency_budget = '1 minute';
+         INSERT INTO decide.action (action, surfaces) SELECT 'x' || i, '{home}' FROM generate_series(1, 60000) AS i;
+         SELECT decide.publish('very many')",
+    )?;
+    let mut idle = database.connect()?;
+    let pid: i32 = idle.query_one("SELECT pg_backend_pid()", &[])?.get(0);
+    let mut own = || -> Result<(u64, u64)> {
+        for _ in 0..3 {
+            idle.batch_execute("SELECT * FROM decide('ann', 'home')")?;
+        }
+        let busy = own_kb(pid)?;
+        std::thread::sleep(Duration::from_millis(4_500));
+        Ok((busy, own_kb(pid)?))
+    };
+    for round in 0..2 {
+        let (busy, after) = own()?;
+        ensure!(
+            after + 1_500 < busy,
+            "round {round}: {busy} kB while it decides, {after} kB when it is idle"
+        );
+    }
+    let traces = shop::replay_all(&mut client)?;
+    ensure!(traces == 6, "{traces} traces");
+    Ok(())
+}
+
+/// Memory of a process that no file and no other process has.
+fn own_kb(pid: i32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.context("no RssAnon")?.parse()?)
 }

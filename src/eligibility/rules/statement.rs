@@ -3,18 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::thread::LocalKey;
 
-use pgrx::pg_sys::{self, INT4OID, INT8OID, TEXTOID};
+use pgrx::pg_sys::{self, INT8OID, TEXTOID};
 
 use super::super::scope::TYPES;
-use super::{CombinedStatement, Rule, RuleStatement, Rules, Subject};
+use super::rule::{Rule, SingleAction};
+use super::{CombinedStatement, RuleStatement, Rules, Subject};
 use crate::pg::attempt::attempt;
 use crate::pg::datum::Arg;
 use crate::pg::expression::DirectExpressions;
 use crate::pg::plan::{on_latest_snapshot, with_exact_floats};
 use crate::pg::{Plan, Row, Statement, datum, session};
-
-/// Up to how many actions of a set are evaluated one by one.
-const FEW: usize = 3;
 
 /// The actions of a set that a rule is evaluated for.
 #[derive(Clone, Copy)]
@@ -24,22 +22,7 @@ enum ActionRange {
     Given,
 }
 
-/// An action with its row as a query of constants.
-pub(super) struct SingleAction {
-    set: i32,
-    number: i32,
-    row: String,
-}
-
 thread_local! {
-    static CONSTANTS: Statement = const { Statement::new(
-        "SELECT a.number, pg_catalog.format('SELECT %L::bigint AS bundle, %L::text AS surface, %L::int AS rule, \
-             %L::int AS number, %L::text AS action, %L::text AS campaign, %L::text[] AS surfaces, \
-             %L::jsonb AS attributes, %L::float8 AS cost', \
-             a.bundle, a.surface, a.rule, a.number, a.action, a.campaign, a.surfaces, a.attributes, a.cost) \
-           FROM decide.bundle_action AS a \
-          WHERE a.bundle = $1 AND a.surface = $2 AND a.rule = $3 ORDER BY a.number LIMIT $4",
-        &[INT8OID, TEXTOID, INT4OID, INT8OID]) };
     static ROWS: Statement = const { Statement::new(
         "SELECT a.rule, pg_catalog.array_agg(a ORDER BY a.number)::text FROM decide.bundle_action AS a \
           WHERE a.bundle = $1 AND a.surface = $2 GROUP BY a.rule", &[INT8OID, TEXTOID]) };
@@ -139,27 +122,8 @@ impl Rules {
 
     /// The actions of sets so small that they are evaluated one by one.
     fn few(&self, rules: &[usize]) -> Vec<SingleAction> {
-        let mut few = Vec::new();
-        for set in rules.iter().filter_map(|&rule| self.rules[rule].set) {
-            let mut actions = Vec::new();
-            let args = [
-                datum::int8(self.bundle),
-                datum::text(&self.surface),
-                datum::int4(set),
-                datum::int8(FEW as i64 + 1),
-            ];
-            read_exactly(&CONSTANTS, &args, |row| {
-                actions.push(SingleAction {
-                    set,
-                    number: row.must(1),
-                    row: row.must(2),
-                })
-            });
-            if actions.len() <= FEW {
-                few.append(&mut actions);
-            }
-        }
-        few
+        let few = rules.iter().flat_map(|&rule| &self.rules[rule].few);
+        few.cloned().collect()
     }
 
     /// Writes the actions into the statements where the caller's snapshot does not see those of the bundle, which was

@@ -139,6 +139,15 @@ impl Slate {
         choice.weigh(scored, taken, open, largest, weights)
     }
 
+    /// The buffers that are as long as there are candidates, emptied: of what was chosen only picks and their probabilities
+    /// stay.
+    pub fn emptied(&mut self) -> (&mut Vec<f64>, &mut Vec<f64>, &mut Vec<bool>) {
+        self.probabilities.clear();
+        self.weights.clear();
+        self.taken.clear();
+        (&mut self.probabilities, &mut self.weights, &mut self.taken)
+    }
+
     fn clear(&mut self, candidates: usize) {
         self.probabilities.clear();
         self.picks.clear();
