@@ -204,7 +204,7 @@ BEGIN
   WITH kinds (plural, name) AS (
     VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('actions', 'action'),
            ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
-           ('event_types', 'event_type'), ('purposes', 'purpose')
+           ('event_types', 'event_type'), ('purposes', 'purpose'), ('outcome_types', 'outcome_type')
   ), content AS (
     -- A cap that limits each value by itself has a part for each.
     SELECT x.bundle, k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,

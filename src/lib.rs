@@ -103,9 +103,19 @@ extension_sql_file!(
     requires = ["requests"]
 );
 extension_sql_file!(
+    "../sql/outcomes.sql",
+    name = "outcomes",
+    requires = ["pseudonyms"]
+);
+extension_sql_file!(
+    "../sql/attribution.sql",
+    name = "attribution",
+    requires = ["outcomes"]
+);
+extension_sql_file!(
     "../sql/envelope.sql",
     name = "envelope",
-    requires = ["pseudonyms"]
+    requires = ["attribution"]
 );
 extension_sql_file!(
     "../sql/health.sql",

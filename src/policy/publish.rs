@@ -16,7 +16,7 @@ use super::scorers::{ModelInputs, Scorers};
 use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
 use super::visibility::FeatureVisibility;
-use super::{identity, validate, warnings};
+use super::{identity, outcome_type, validate, warnings};
 use crate::caps::{Budget, Cap, Span, settle_at_once};
 use crate::eligibility::check;
 use crate::error::{Error, Fault, printable};
@@ -96,6 +96,7 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
         });
     }
     for_readers(number, &bundle);
+    outcome_type::keep(number);
     // So that the planner knows how many actions each rule is evaluated for.
     execute(&ANALYZE);
     settle_budgets(&bundle);

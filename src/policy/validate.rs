@@ -166,4 +166,8 @@ fn names(content: &Content, faults: &mut Faults) {
         "decide.event_type",
         &mut content.event_types.iter().map(|r| &r.event_type),
     );
+    check(
+        "decide.outcome_type",
+        &mut content.outcome_types.iter().map(|r| &r.outcome_type),
+    );
 }

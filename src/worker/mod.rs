@@ -10,6 +10,7 @@
 //! | the others | one job each |
 
 mod action_features;
+mod attribution;
 mod backfill;
 mod budgets;
 mod erasure;
@@ -108,6 +109,13 @@ const JOBS: &[Job] = &[
         comment: "Merges what sessions have added to features of actions and surfaces, and writes a snapshot of their values",
         start: || Box::new(action_features::step),
         report: action_features::report,
+    },
+    Job {
+        name: "attribution",
+        every: "1 minute",
+        comment: "Credits events to the decisions that they follow from, as outcome types say",
+        start: attribution::start,
+        report: attribution::report,
     },
     Job {
         name: "pacing",
