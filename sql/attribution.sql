@@ -18,7 +18,7 @@ COMMENT ON FUNCTION decide.settled_before(interval) IS
   'Decisions from before that time are committed, or never will be: the lag, or the start of the oldest transaction that has written a trace, within an hour';
 
 CREATE FUNCTION decide.outcome_types_in_force() RETURNS SETOF decide.bundle_outcome_type
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT t.* FROM decide.bundle_outcome_type AS t
@@ -87,33 +87,40 @@ $$;
 COMMENT ON FUNCTION decide.copy_decisions(timestamptz, integer) IS
   'Copies the next decisions from before that time by user; answers how many, and up to when there are no more';
 
--- The slot of a decision that shows what an event asks for.
-CREATE FUNCTION decide.slot_of_match(decision decide.user_decision, at timestamptz, kind decide.bundle_outcome_type, number integer, key text,
-  OUT place integer, OUT shown integer)
+CREATE FUNCTION decide.was_followed(decision decide.user_decision, number integer, event_type text, until timestamptz) RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+RETURN EXISTS (SELECT FROM decide.outcome AS o
+                WHERE o.decision_id = (decision).decision_id AND o.user_key = (decision).user_key AND o.decided_at = (decision).decided_at
+                  AND o.type = event_type AND o.at <= until AND (o.action IS NULL OR o.number = was_followed.number));
+COMMENT ON FUNCTION decide.was_followed(decide.user_decision, integer, text, timestamptz) IS
+  'Whether an event of that type had followed from a decision until then, about the action of that number or the slate';
+
+-- Part of the query that calls it, so without settings of its own.
+CREATE FUNCTION decide.slot_of_match(decision decide.user_decision, until timestamptz, kind decide.bundle_outcome_type, number integer, key text)
+RETURNS TABLE (place integer, shown integer)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
   SELECT s.place::int, s.number
-    FROM unnest((decision).actions) WITH ORDINALITY AS s (number, place)
+    FROM pg_catalog.unnest((decision).actions) WITH ORDINALITY AS s (number, place)
    WHERE CASE (kind).match_by
            WHEN 'action' THEN s.number = slot_of_match.number
            WHEN 'campaign' THEN (SELECT v.campaign FROM decide.action_version AS v
                                   WHERE v.number = s.number AND v.bundle <= (decision).bundle ORDER BY v.bundle DESC LIMIT 1) = key
-           ELSE (SELECT v.attributes ->> substr((kind).match_by, 12) FROM decide.action_version AS v
+           ELSE (SELECT v.attributes ->> pg_catalog.substr((kind).match_by, 12) FROM decide.action_version AS v
                   WHERE v.number = s.number AND v.bundle <= (decision).bundle ORDER BY v.bundle DESC LIMIT 1) = key END
-     AND ((kind).requires IS NULL
-          OR EXISTS (SELECT FROM decide.outcome AS o
-                      WHERE o.decision_id = (decision).decision_id AND o.user_key = (decision).user_key AND o.decided_at = (decision).decided_at
-                        AND o.type = (kind).requires AND o.at <= slot_of_match.at AND (o.action IS NULL OR o.number = s.number)))
-   ORDER BY s.place LIMIT 1
-$$;
+     AND ((kind).requires IS NULL OR decide.was_followed(decision, s.number, (kind).requires, until))
+   ORDER BY s.place LIMIT 1;
+END;
 COMMENT ON FUNCTION decide.slot_of_match(decide.user_decision, timestamptz, decide.bundle_outcome_type, integer, text) IS
-  'The first slot of a decision that shows what an event of that time is about, as the outcome type says; null if none does';
+  'The first slot of a decision that shows what an event of that time is about, as the outcome type says';
 
 CREATE FUNCTION decide.exposure_before("user" uuid, at timestamptz, kind decide.bundle_outcome_type, number integer, key text, deepest bigint,
   OUT user_key uuid, OUT decision_id uuid, OUT decided_at timestamptz, OUT surface text, OUT slot integer, OUT shown integer)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+-- planned once a session, not for each event
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -130,8 +137,7 @@ BEGIN
              WHERE d.user_key = "user" AND d.decision_id >= least_id AND d.decision_id < next_id AND d.decided_at BETWEEN since AND until
              ORDER BY d.user_key DESC, d.decision_id DESC LIMIT deepest) AS u
      CROSS JOIN LATERAL decide.slot_of_match(u::decide.user_decision, until, kind, exposure_before.number, key) AS m
-     WHERE m.place IS NOT NULL
-       AND NOT EXISTS (SELECT FROM decide.erasing AS g WHERE g.user_key = u.user_key AND u.decided_at <= COALESCE(g.until, 'infinity'))
+     WHERE NOT EXISTS (SELECT FROM decide.erasing AS g WHERE g.user_key = u.user_key AND u.decided_at <= COALESCE(g.until, 'infinity'))
      ORDER BY u.user_key DESC, u.decision_id DESC LIMIT 1;
   ELSE
     SELECT u.user_key, u.decision_id, u.decided_at, u.surface, u.first_slot + m.place - 1, m.shown
@@ -140,8 +146,7 @@ BEGIN
              WHERE d.user_key = "user" AND d.decision_id >= least_id AND d.decision_id < next_id AND d.decided_at BETWEEN since AND until
              ORDER BY d.user_key, d.decision_id LIMIT deepest) AS u
      CROSS JOIN LATERAL decide.slot_of_match(u::decide.user_decision, until, kind, exposure_before.number, key) AS m
-     WHERE m.place IS NOT NULL
-       AND NOT EXISTS (SELECT FROM decide.erasing AS g WHERE g.user_key = u.user_key AND u.decided_at <= COALESCE(g.until, 'infinity'))
+     WHERE NOT EXISTS (SELECT FROM decide.erasing AS g WHERE g.user_key = u.user_key AND u.decided_at <= COALESCE(g.until, 'infinity'))
      ORDER BY u.user_key, u.decision_id LIMIT 1;
   END IF;
 END
@@ -204,6 +209,7 @@ DECLARE
   users uuid[];
   ids text[];
   times timestamptz[];
+  repeats boolean[];
   group_users uuid[];
   group_types text[];
   group_references text[];
@@ -212,7 +218,7 @@ BEGIN
   WITH RECURSIVE gone AS (
     DELETE FROM decide.outcome_queue AS q
      WHERE q.ctid = ANY (ARRAY(SELECT w.ctid FROM decide.outcome_queue AS w WHERE w.at < settled LIMIT most FOR UPDATE SKIP LOCKED))
-    RETURNING q.user_key, q.event_id, q.at
+    RETURNING q.user_key, q.event_id, q.at, q.is_repeat
   ), chain AS (
     SELECT DISTINCT g.user_key, g.user_key AS living, 0 AS step FROM gone AS g
      UNION ALL
@@ -221,24 +227,24 @@ BEGIN
   ), living AS MATERIALIZED (
     SELECT DISTINCT ON (c.user_key) c.user_key, c.living FROM chain AS c ORDER BY c.user_key, c.step DESC
   ), entry AS (
-    SELECT DISTINCT l.living, g.event_id, g.at FROM gone AS g JOIN living AS l USING (user_key)
+    SELECT l.living, g.event_id, g.at, bool_and(COALESCE(g.is_repeat, false)) AS is_repeat FROM gone AS g JOIN living AS l USING (user_key) GROUP BY 1, 2, 3
   )
   SELECT (SELECT count(*) FROM gone), array_agg(e.living ORDER BY e.living, e.at, e.event_id), array_agg(e.event_id ORDER BY e.living, e.at, e.event_id),
-         array_agg(e.at ORDER BY e.living, e.at, e.event_id)
-    INTO taken, users, ids, times FROM entry AS e;
+         array_agg(e.at ORDER BY e.living, e.at, e.event_id), array_agg(e.is_repeat ORDER BY e.living, e.at, e.event_id)
+    INTO taken, users, ids, times, repeats FROM entry AS e;
   IF taken = 0 THEN
     RETURN 0;
   END IF;
 
-  -- What was found before for want of an event that another one requires is looked for again.
-  SELECT users || COALESCE(array_agg(r.user_key), '{}'), ids || COALESCE(array_agg(r.event_id), '{}'), times || COALESCE(array_agg(r.at), '{}')
-    INTO users, ids, times
-    FROM (SELECT DISTINCT a.user_key, a.event_id, a.at
-            FROM unnest(users, ids, times) AS f (user_key, event_id, at)
-            JOIN decide.event AS e ON e.user_key = f.user_key AND e.event_id = f.event_id AND e.at = f.at
-            JOIN decide.bundle_outcome_type AS t ON t.bundle = in_force AND t.requires = e.type
-            JOIN decide.attributed_event AS a ON a.user_key = f.user_key AND a.outcome_type = t.outcome_type
-             AND a.at >= f.at AND a.at <= f.at + t.window_length AND NOT a.is_reversal) AS r;
+  -- Events that require one of these, and came earlier, are looked at again, in a later step.
+  INSERT INTO decide.outcome_queue (user_key, event_id, at, received_at, is_repeat)
+  SELECT DISTINCT a.user_key, a.event_id, a.at, a.received_at, true
+    FROM unnest(users, ids, times, repeats) AS f (user_key, event_id, at, is_repeat)
+    JOIN decide.event AS e ON e.user_key = f.user_key AND e.event_id = f.event_id AND e.at = f.at
+    JOIN decide.bundle_outcome_type AS t ON t.bundle = in_force AND t.requires = e.type
+    JOIN decide.attributed_event AS a ON a.user_key = f.user_key AND a.outcome_type = t.outcome_type
+     AND a.at >= f.at AND a.at <= f.at + t.window_length AND NOT a.is_reversal
+   WHERE NOT f.is_repeat;
 
   INSERT INTO decide.attributed_event AS a (user_key, outcome_type, event_id, at, received_at, event_type, bundle, is_reversal, reference, raw_value, max_value,
          value, net_value, margin, net_margin, decided_for, decision_id, decided_at, surface, slot, number, reason, credited_at)
@@ -265,18 +271,22 @@ BEGIN
      SELECT f.user_key || COALESCE(s.merged_from, '{}') AS keys,
             CASE WHEN t.purpose IS NULL THEN false
                  WHEN COALESCE(s.consents[2], 0) >> t.purpose & 1 = 1 THEN s.consents[1] >> t.purpose & 1 = 0
-                 ELSE NOT t.opt_out END AS is_denied) AS p
+                 ELSE NOT t.opt_out END AS is_denied
+     OFFSET 0) AS p
    CROSS JOIN LATERAL (
      SELECT e.attributes ->> substr(t.reference_path, 12) AS reference,
             CASE WHEN t.match_by IN ('action', 'campaign') THEN decide.number_of_action(e.action) END AS number,
             CASE WHEN t.match_by = 'campaign' THEN COALESCE(e.attributes ->> 'campaign', (
                    SELECT w.campaign FROM decide.action_version AS w WHERE w.number = decide.number_of_action(e.action) ORDER BY w.bundle DESC LIMIT 1))
-                 WHEN t.match_by LIKE 'attributes.%' THEN e.attributes ->> substr(t.match_by, 12) END AS key) AS k
+                 WHEN t.match_by LIKE 'attributes.%' THEN e.attributes ->> substr(t.match_by, 12) END AS key
+     -- computed once, not where each of them is used
+     OFFSET 0) AS k
    CROSS JOIN LATERAL (
      SELECT CASE WHEN r.is_reversal THEN decide.number_in_event(e.value, e.attributes, COALESCE(t.reversal_value_path, t.value_path))
                  WHEN t.value_path IS NULL THEN 1
                  ELSE COALESCE(decide.number_in_event(e.value, e.attributes, t.value_path), 0) END AS value,
-            CASE WHEN NOT r.is_reversal THEN decide.number_in_event(e.value, e.attributes, t.margin_path) END AS margin) AS v
+            CASE WHEN NOT r.is_reversal THEN decide.number_in_event(e.value, e.attributes, t.margin_path) END AS margin
+     OFFSET 0) AS v
     -- the decision that it names, as its trace has it
     LEFT JOIN LATERAL (
       SELECT x.user_key, x.decision_id, x.decided_at, x.surface, x.first_slot, x.actions

@@ -81,7 +81,8 @@ CREATE TABLE decide.outcome_queue (
   user_key uuid NOT NULL,
   event_id text COLLATE "C" NOT NULL,
   at timestamptz NOT NULL,
-  received_at timestamptz NOT NULL
+  received_at timestamptz NOT NULL,
+  is_repeat boolean
 );
 -- For publications of all tables: it has no key.
 ALTER TABLE decide.outcome_queue REPLICA IDENTITY FULL;
@@ -90,6 +91,7 @@ COMMENT ON COLUMN decide.outcome_queue.user_key IS 'Pseudonym of the user';
 COMMENT ON COLUMN decide.outcome_queue.event_id IS 'Event';
 COMMENT ON COLUMN decide.outcome_queue.at IS 'When it happened';
 COMMENT ON COLUMN decide.outcome_queue.received_at IS 'When track() took it in';
+COMMENT ON COLUMN decide.outcome_queue.is_repeat IS 'Whether it is looked at again for an event that it requires (null: no)';
 
 -- Traces are found by their identifiers. An index by user would be one more write in each decision, so the job keeps it, here.
 CREATE TABLE decide.user_decision (

@@ -83,7 +83,26 @@ extension_sql_file!(
 extension_sql_file!("../sql/batch.sql", name = "batch", requires = ["functions"]);
 extension_sql_file!("../sql/tracked.sql", name = "tracked", requires = ["batch"]);
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
-extension_sql_file!("../sql/reports.sql", name = "reports", requires = ["views"]);
+extension_sql_file!(
+    "../sql/outcomes.sql",
+    name = "outcomes",
+    requires = ["views"]
+);
+extension_sql_file!(
+    "../sql/attribution.sql",
+    name = "attribution",
+    requires = ["outcomes"]
+);
+extension_sql_file!(
+    "../sql/delays.sql",
+    name = "delays",
+    requires = ["attribution"]
+);
+extension_sql_file!(
+    "../sql/reports.sql",
+    name = "reports",
+    requires = ["delays"]
+);
 extension_sql_file!(
     "../sql/catalog.sql",
     name = "catalog",
@@ -103,19 +122,9 @@ extension_sql_file!(
     requires = ["requests"]
 );
 extension_sql_file!(
-    "../sql/outcomes.sql",
-    name = "outcomes",
-    requires = ["pseudonyms"]
-);
-extension_sql_file!(
-    "../sql/attribution.sql",
-    name = "attribution",
-    requires = ["outcomes"]
-);
-extension_sql_file!(
     "../sql/envelope.sql",
     name = "envelope",
-    requires = ["attribution"]
+    requires = ["pseudonyms"]
 );
 extension_sql_file!(
     "../sql/health.sql",

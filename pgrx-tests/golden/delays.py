@@ -16,7 +16,9 @@ warnings.simplefilter("ignore")
 
 def fitted(name, times, happened, weights):
     simple = lifelines.ExponentialFitter().fit(times, happened, weights=weights)
-    rich = lifelines.WeibullFitter().fit(times, happened, weights=weights, fit_options={"tol": 1e-14})
+    # to the last digits: with its own options lifelines stops five digits after the point
+    options = {"ftol": 1e-18, "gtol": 1e-13, "maxls": 200}
+    rich = lifelines.WeibullFitter().fit(times, happened, weights=weights, fit_options=options)
     return {
         "name": name, "times": list(times), "happened": [bool(of) for of in happened], "weights": list(weights),
         "exponential": {"scale": simple.lambda_, "log_likelihood": simple.log_likelihood_},

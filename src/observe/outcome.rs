@@ -36,7 +36,7 @@ impl Outcome<'_> {
 }
 
 insert_row! {
-    /// A row of decide.outcome_queue: its columns, in their order.
+    /// A row of decide.outcome_queue.
     struct Queued<'a> {
         user_key: Uuid,
         event_id: &'a str,
@@ -87,12 +87,11 @@ pub fn store(event: &Event<'_>, decided_for: Uuid, bundle: &Bundle) {
 mod tests {
     use pgrx::prelude::*;
 
-    use crate::observe::outcome::{Outcome, Queued};
+    use crate::observe::outcome::Outcome;
     use crate::pg::record::assert_columns_of;
 
     #[pg_test]
     fn an_outcome_lists_the_columns_of_its_table() {
         assert_columns_of("outcome", Outcome::COLUMNS);
-        assert_columns_of("outcome_queue", Queued::COLUMNS);
     }
 }

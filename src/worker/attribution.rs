@@ -63,7 +63,8 @@ fn step(next: &mut Next) -> Result<Step, Error> {
         Next::Credit(until) => {
             let (mut credited, args) = (0, [datum::int4(EVENTS), datum::timestamp(until)]);
             CREDIT.with(|statement| statement.write(&args, |row| credited = row.must::<i64>(1)));
-            if credited < i64::from(EVENTS) {
+            // Some of them may have had others queued again.
+            if credited == 0 {
                 *next = Next::Expire;
             }
             Ok(Step::with_more(credited))

@@ -18,6 +18,7 @@ mod fold;
 mod freshness;
 mod job;
 pub mod launcher;
+mod outcome_delays;
 mod pacing;
 mod partitions;
 mod pseudonyms;
@@ -116,6 +117,13 @@ const JOBS: &[Job] = &[
         comment: "Credits events to the decisions that they follow from, as outcome types say",
         start: attribution::start,
         report: attribution::report,
+    },
+    Job {
+        name: "outcome_delays",
+        every: "6 hours",
+        comment: "Fits anew how long outcomes take",
+        start: || Box::new(outcome_delays::step),
+        report: outcome_delays::report,
     },
     Job {
         name: "pacing",

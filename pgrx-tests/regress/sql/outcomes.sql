@@ -86,10 +86,10 @@ SELECT event, value, net_value, net_margin FROM credited WHERE type = 'order' AN
 CREATE TABLE before AS SELECT (to_jsonb(a) - 'credited_at')::text AS row FROM decide.attributed_event AS a;
 SELECT tell('ann', '1', 'order', 5, '{"value": 100, "attributes": {"sku": "s1", "no": "A", "margin": 40}}');
 SELECT decide.credit_outcomes(at(-1000)) = (SELECT count(*) FROM decide.event WHERE type IN ('order', 'click', 'read', 'return')) AS all_again;
-SELECT decide.run_job('attribution') = (SELECT count(*) || ' events credited or looked at' FROM decide.event WHERE type IN ('order', 'click', 'read', 'return')) AS all_again;
+SELECT split_part(decide.run_job('attribution'), ' ', 1)::int >= (SELECT count(*) FROM decide.event WHERE type IN ('order', 'click', 'read', 'return')) AS all_again;
 SELECT count(*) FROM (SELECT row FROM before EXCEPT SELECT (to_jsonb(a) - 'credited_at')::text FROM decide.attributed_event AS a) AS changed;
 SELECT (SELECT count(*) FROM before) = (SELECT count(*) FROM decide.attributed_event) AS as_many;
-SELECT decide.credit_outcomes('-infinity');
+SELECT decide.credit_outcomes('-infinity', 'infinity');
 
 -- any order of the same events gives the same rows: users with the same decisions, told in random orders, with the job in between
 SELECT setseed(0.5);

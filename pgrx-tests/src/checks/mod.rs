@@ -121,6 +121,7 @@ pub const ALL: &[(&str, Check)] = &[
         "evaluation/keeps_its_promise",
         evaluation::keeps_its_promise,
     ),
+    ("docs/outcomes_run", docs::outcomes_run),
     ("docs/evaluation_runs", docs::evaluation_runs),
     ("entities/count_exactly", entities::count_exactly),
     (

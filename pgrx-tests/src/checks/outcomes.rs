@@ -51,7 +51,8 @@ pub fn survive_a_crash(database: &Database) -> Result<()> {
     }
     let mut client = revive(database)?;
     client.batch_execute("SET pg_decide.attribution_lag = 0")?;
-    let left = shop::count(&mut client, "SELECT count(*) FROM decide.outcome_queue")?;
+    let left = "SELECT count(*) FROM decide.outcome_queue WHERE is_repeat IS NULL";
+    let left = shop::count(&mut client, left)?;
     let done = attributed(&mut client)?;
     ensure!(
         left > 0 && done >= killed && left + done == queued,
