@@ -137,7 +137,8 @@ BEGIN
              WHERE d.user_key = "user" AND d.decision_id >= least_id AND d.decision_id < next_id AND d.decided_at BETWEEN since AND until
              ORDER BY d.user_key DESC, d.decision_id DESC LIMIT deepest) AS u
      CROSS JOIN LATERAL decide.slot_of_match(u::decide.user_decision, until, kind, exposure_before.number, key) AS m
-     WHERE NOT EXISTS (SELECT FROM decide.erasing AS g WHERE g.user_key = u.user_key AND u.decided_at <= COALESCE(g.until, 'infinity'))
+     WHERE ((kind).match_by <> 'action' OR exposure_before.number = ANY (u.actions))
+       AND NOT EXISTS (SELECT FROM decide.erasing AS g WHERE g.user_key = u.user_key AND u.decided_at <= COALESCE(g.until, 'infinity'))
      ORDER BY u.user_key DESC, u.decision_id DESC LIMIT 1;
   ELSE
     SELECT u.user_key, u.decision_id, u.decided_at, u.surface, u.first_slot + m.place - 1, m.shown
@@ -146,7 +147,8 @@ BEGIN
              WHERE d.user_key = "user" AND d.decision_id >= least_id AND d.decision_id < next_id AND d.decided_at BETWEEN since AND until
              ORDER BY d.user_key, d.decision_id LIMIT deepest) AS u
      CROSS JOIN LATERAL decide.slot_of_match(u::decide.user_decision, until, kind, exposure_before.number, key) AS m
-     WHERE NOT EXISTS (SELECT FROM decide.erasing AS g WHERE g.user_key = u.user_key AND u.decided_at <= COALESCE(g.until, 'infinity'))
+     WHERE ((kind).match_by <> 'action' OR exposure_before.number = ANY (u.actions))
+       AND NOT EXISTS (SELECT FROM decide.erasing AS g WHERE g.user_key = u.user_key AND u.decided_at <= COALESCE(g.until, 'infinity'))
      ORDER BY u.user_key, u.decision_id LIMIT 1;
   END IF;
 END
@@ -207,6 +209,7 @@ DECLARE
   copied_from CONSTANT timestamptz := (SELECT p.decisions_from FROM decide.attribution_progress AS p);
   taken bigint;
   users uuid[];
+  former uuid[];
   ids text[];
   times timestamptz[];
   repeats boolean[];
@@ -220,21 +223,35 @@ BEGIN
      WHERE q.ctid = ANY (ARRAY(SELECT w.ctid FROM decide.outcome_queue AS w WHERE w.at < settled LIMIT most FOR UPDATE SKIP LOCKED))
     RETURNING q.user_key, q.event_id, q.at, q.is_repeat
   ), chain AS (
-    SELECT DISTINCT g.user_key, g.user_key AS living, 0 AS step FROM gone AS g
+    SELECT DISTINCT g.user_key, s.merged_into AS living, 1 AS step FROM gone AS g JOIN decide.user_state AS s ON s.user_key = g.user_key
+     WHERE s.merged_into IS NOT NULL
      UNION ALL
     SELECT c.user_key, s.merged_into, c.step + 1 FROM chain AS c JOIN decide.user_state AS s ON s.user_key = c.living
      WHERE s.merged_into IS NOT NULL AND c.step < 64
-  ), living AS MATERIALIZED (
+  ), merged AS MATERIALIZED (
     SELECT DISTINCT ON (c.user_key) c.user_key, c.living FROM chain AS c ORDER BY c.user_key, c.step DESC
   ), entry AS (
-    SELECT l.living, g.event_id, g.at, bool_and(COALESCE(g.is_repeat, false)) AS is_repeat FROM gone AS g JOIN living AS l USING (user_key) GROUP BY 1, 2, 3
+    SELECT COALESCE(m.living, g.user_key) AS living, g.user_key AS former, g.event_id, g.at, bool_and(COALESCE(g.is_repeat, false)) AS is_repeat
+      FROM gone AS g LEFT JOIN merged AS m USING (user_key) GROUP BY 1, 2, 3, 4
   )
-  SELECT (SELECT count(*) FROM gone), array_agg(e.living ORDER BY e.living, e.at, e.event_id), array_agg(e.event_id ORDER BY e.living, e.at, e.event_id),
-         array_agg(e.at ORDER BY e.living, e.at, e.event_id), array_agg(e.is_repeat ORDER BY e.living, e.at, e.event_id)
-    INTO taken, users, ids, times, repeats FROM entry AS e;
+  SELECT (SELECT count(*) FROM gone), array_agg(o.living), array_agg(o.former), array_agg(o.event_id), array_agg(o.at), array_agg(o.is_repeat)
+    INTO taken, users, former, ids, times, repeats
+    FROM (SELECT e.* FROM entry AS e ORDER BY e.living, e.at, e.event_id, e.former) AS o;
   IF taken = 0 THEN
     RETURN 0;
   END IF;
+
+  -- What became of events before their user was merged: they are looked at below, if they are still there. Those that have gone by
+  -- their retention stay as they are, and those that both users had are the other one's.
+  DELETE FROM decide.attributed_event AS a
+   USING unnest(users, former, ids, times) AS f (user_key, former, event_id, at)
+   WHERE f.former <> f.user_key AND a.user_key = f.former AND a.event_id = f.event_id AND a.at = f.at
+     AND EXISTS (SELECT FROM decide.event AS e WHERE e.user_key = f.user_key AND e.event_id = f.event_id);
+  UPDATE decide.attributed_event AS a SET user_key = f.user_key
+    FROM unnest(users, former, ids, times) AS f (user_key, former, event_id, at)
+   WHERE f.former <> f.user_key AND a.user_key = f.former AND a.event_id = f.event_id AND a.at = f.at
+     AND NOT EXISTS (SELECT FROM decide.attributed_event AS o
+                      WHERE o.user_key = f.user_key AND o.outcome_type = a.outcome_type AND o.event_id = a.event_id AND o.at = a.at);
 
   -- Events that require one of these, and came earlier, are looked at again, in a later step.
   INSERT INTO decide.outcome_queue (user_key, event_id, at, received_at, is_repeat)
@@ -365,24 +382,21 @@ $$;
 COMMENT ON FUNCTION decide.credit_outcomes(timestamptz, timestamptz) IS
   'Has the job "attribution" credit the events of a time again, by the outcome types in force: of before these were published, or where decisions were imported; answers how many';
 
-CREATE FUNCTION decide.move_outcomes(old_key uuid, new_key uuid, dropped text[]) RETURNS void
+-- The job alone writes attributed events, so that a merge that stays open holds nothing up.
+CREATE FUNCTION decide.move_outcomes(old_key uuid, new_key uuid) RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  DELETE FROM decide.attributed_event AS a WHERE a.user_key = old_key AND a.event_id = ANY (dropped);
-  UPDATE decide.attributed_event AS a SET user_key = new_key
-   WHERE a.user_key = old_key
-     AND NOT EXISTS (SELECT FROM decide.attributed_event AS o
-                      WHERE o.user_key = new_key AND o.outcome_type = a.outcome_type AND o.event_id = a.event_id AND o.at = a.at);
-  DELETE FROM decide.attributed_event AS a WHERE a.user_key = old_key;
+  INSERT INTO decide.outcome_queue (user_key, event_id, at, received_at)
+  SELECT DISTINCT a.user_key, a.event_id, a.at, a.received_at FROM decide.attributed_event AS a WHERE a.user_key = old_key;
   -- What one of the two did may now follow from a decision of the other.
   INSERT INTO decide.outcome_queue (user_key, event_id, at, received_at)
   SELECT e.user_key, e.event_id, e.at, e.received_at FROM decide.event AS e
    WHERE e.user_key = new_key
      AND e.type = ANY (ARRAY(SELECT k.type FROM decide.outcome_types_in_force() AS t, unnest(t.event_types || t.reversal_types) AS k (type)));
 $$;
-COMMENT ON FUNCTION decide.move_outcomes(uuid, uuid, text[]) IS
-  'Gives the attributed events of a user to another one, but for those that both have, and has them credited again';
+COMMENT ON FUNCTION decide.move_outcomes(uuid, uuid) IS
+  'Has the job "attribution" give the attributed events of a user to another one into whom they were merged, and credit the events of both again';
 
 CREATE FUNCTION decide.expire_outcomes(before timestamptz) RETURNS bigint
 LANGUAGE plpgsql

@@ -125,9 +125,9 @@ SELECT count(*) AS tellers, count(DISTINCT rows) AS stories, min(many) > 60 AS m
 SELECT count(*) FROM (SELECT FROM decide.credited_outcome GROUP BY outcome_type, event_user_key, event_id HAVING count(*) > 1) AS twice;
 SELECT bool_and(net_value BETWEEN 0 AND value) FROM decide.credited_outcome WHERE event_id LIKE 's%';
 
--- a visitor who is merged into a customer: what the one was shown, the other has bought; and decisions stay the visitor's
+-- a visitor who is merged into a customer: what the one was shown last, the other has bought; and decisions stay the visitor's
 TRUNCATE logged;
-INSERT INTO logged VALUES ('visitor', 'home', at(20), 'boots', 1);
+INSERT INTO logged VALUES ('visitor', 'home', at(20), 'boots', 1), ('customer', 'home', at(15), 'boots', 1);
 SELECT decide.import_decisions('logged', 'test');
 SELECT tell('visitor', 'v1', 'order', 21, '{"value": 10, "attributes": {"sku": "s2", "no": "V"}}'), tell('customer', 'v2', 'order', 22, '{"value": 20, "attributes": {"sku": "s2"}}'),
        tell('customer', 'v3', 'return', 23, '{"value": 4, "attributes": {"no": "V"}}'), tell('customer', 'v1', 'order', 21.5, '{"value": 10, "attributes": {"sku": "s2", "no": "V"}}');
