@@ -216,7 +216,7 @@ BEGIN
   RETURN QUERY
   WITH kinds (plural, name) AS (
     VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
-           ('event_types', 'event_type'), ('purposes', 'purpose')
+           ('event_types', 'event_type'), ('purposes', 'purpose'), ('outcome_types', 'outcome_type')
   ), content AS (
     -- A cap that limits each value by itself has a part for each.
     SELECT x.bundle, k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,

@@ -109,7 +109,7 @@ AS 'MODULE_PATHNAME', 'feature_consistency_wrapper';
 COMMENT ON FUNCTION decide.feature_consistency(timestamptz, timestamptz) IS
   'Computes the features of decisions again, from the events that are kept as of each, and compares them with those in the traces; writes nothing';
 
--- What came of decisions, for all who learn from it or judge by it. An outcome may have been noted a little before its
+-- What came of decisions, for all who learn from it or judge by it: of an outcome type in force what is credited, net of reversals. An outcome may have been noted a little before its
 -- decision, where clocks differ. Because of SET it is planned by itself, and those who join it expect many rows: without
 -- statistics of new partitions a nested loop would run it once for each trace.
 CREATE FUNCTION decide.rewards(outcome text, decided_from timestamptz, decided_to timestamptz, within interval DEFAULT NULL)
@@ -123,10 +123,18 @@ BEGIN ATOMIC
     FROM decide.outcome AS o
    WHERE o.type = rewards.outcome AND o.at > o.decided_at - interval '5 minutes' AND (rewards.within IS NULL OR o.at <= o.decided_at + rewards.within)
      AND o.decided_at >= rewards.decided_from AND o.decided_at < rewards.decided_to
+     AND NOT EXISTS (SELECT FROM decide.outcome_types_in_force() AS t WHERE t.outcome_type = rewards.outcome)
+   GROUP BY 1, 2, 3
+   UNION ALL
+  SELECT a.decision_id, a.decided_for, COALESCE(a.number, 0), pg_catalog.sum(a.net_value)
+    FROM decide.attributed_event AS a
+   WHERE a.outcome_type = rewards.outcome AND a.decision_id IS NOT NULL AND (rewards.within IS NULL OR a.at <= a.decided_at + rewards.within)
+     AND COALESCE(a.decided_at, a.at) >= rewards.decided_from AND COALESCE(a.decided_at, a.at) < rewards.decided_to
+     AND EXISTS (SELECT FROM decide.outcome_types_in_force() AS t WHERE t.outcome_type = rewards.outcome)
    GROUP BY 1, 2, 3;
 END;
 COMMENT ON FUNCTION decide.rewards(text, timestamptz, timestamptz, interval) IS
-  'What outcomes of a type add up to for each decision and action, by number; 0 for all slots of the decision, -1 for an action that does not exist';
+  'What outcomes of an outcome type, or events of a type where there is no outcome type of that name, add up to for each decision and action, by number; 0 for all slots of the decision, -1 for an action that does not exist';
 
 CREATE FUNCTION decide.training_set(model text, "from" timestamptz, "to" timestamptz, outcome text DEFAULT 'click')
 RETURNS TABLE (decision_id uuid, decided_at timestamptz, user_key uuid, slot integer, action text, probability double precision,

@@ -204,7 +204,7 @@ AS $$
     FROM (VALUES ('trace', 1), ('outcome', 2), ('event', 3)) AS p (parent, place)
    CROSS JOIN LATERAL pg_partition_tree(format('decide.%I', p.parent)::regclass) AS t WHERE t.isleaf
    UNION ALL
-  SELECT 'decide.' || t.name, t.name, 4 FROM (VALUES ('quarantine'), ('event_inbox')) AS t (name)
+  SELECT 'decide.' || t.name, t.name, 4 FROM (VALUES ('quarantine'), ('event_inbox'), ('outcome_queue'), ('user_decision'), ('attributed_event')) AS t (name)
    UNION ALL
   -- copies of a day that is about to get its partition
   SELECT c.oid::regclass::text, substring(c.relname FROM '^[a-z]+'), 5
@@ -227,6 +227,7 @@ RETURN CASE of
   WHEN 'trace' THEN 't.decided_at <= e.until' || CASE WHEN settled THEN ' AND (t.decided_at < $3 OR NOT decide.reserves_of_budget(t.holds))' ELSE '' END
   WHEN 'outcome' THEN 't.decided_at <= e.until' || CASE WHEN settled THEN
     ' AND (t.decided_at < $3 OR NOT EXISTS (SELECT FROM decide.trace AS r WHERE r.decision_id = t.decision_id AND r.user_key = t.user_key AND r.decided_at = t.decided_at))' ELSE '' END
+  WHEN 'user_decision' THEN 't.decided_at <= e.until'
   ELSE 't.received_at <= e.erased_at' END;
 COMMENT ON FUNCTION decide.erasable(text, boolean) IS 'The condition on rows that an erasure deletes, as SQL';
 
@@ -260,7 +261,7 @@ BEGIN
     RETURN;
   END IF;
   rows_of := format('WITH t AS MATERIALIZED (SELECT p.ctid AS tid, p.user_key, %s FROM %s AS p WHERE p.user_key = ANY ($1)) ',
-                    CASE next.of WHEN 'trace' THEN 'p.decided_at, p.holds' WHEN 'outcome' THEN 'p.decided_at, p.decision_id' ELSE 'p.received_at' END, next.part);
+                    CASE next.of WHEN 'trace' THEN 'p.decided_at, p.holds' WHEN 'outcome' THEN 'p.decided_at, p.decision_id' WHEN 'user_decision' THEN 'p.decided_at' ELSE 'p.received_at' END, next.part);
   BEGIN
     EXECUTE rows_of || format('SELECT array_agg(f.tid), array_agg(f.erasure) FROM ('
                    'SELECT DISTINCT ON (t.tid) t.tid, e.erasure FROM t JOIN decide.erasing AS e ON e.user_key = t.user_key '

@@ -36,6 +36,12 @@ AS $$
     'outcomes', (SELECT COALESCE(jsonb_agg(to_jsonb(o) - 'user_key' ORDER BY o.at, o.event_id), '[]') FROM decide.outcome AS o
                   WHERE o.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[]) AND o.decided_at >= since
                     AND o.decided_at > COALESCE((SELECT e.erased_at FROM erased AS e), '-infinity')),
+    'credited_outcomes', (SELECT COALESCE(jsonb_agg(to_jsonb(c) - 'user_key' - 'event_user_key' ORDER BY c.at, c.outcome_type, c.event_id), '[]')
+                            FROM decide.credited_outcome AS c
+                           WHERE c.event_user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[]) AND c.at >= since),
+    'uncredited_events', (SELECT COALESCE(jsonb_agg(to_jsonb(c) - 'user_key' ORDER BY c.at, c.outcome_type, c.event_id), '[]')
+                            FROM decide.uncredited_event AS c
+                           WHERE c.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[]) AND c.at >= since),
     'corrections', (SELECT COALESCE(jsonb_agg(to_jsonb(j) - 'user_key' - 'by' - 'acting_as' ORDER BY j.at, j.adjustment_id), '[]') FROM decide.adjustment AS j
                      WHERE j.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[])),
     'requests', (SELECT COALESCE(jsonb_agg(to_jsonb(r) - 'user_key' ORDER BY r.requested_at, r.request_key), '[]') FROM decide.request AS r

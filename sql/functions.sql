@@ -352,12 +352,12 @@ CREATE FUNCTION decide.train(
   l2 double precision DEFAULT 1, weighted boolean DEFAULT false, holdout double precision DEFAULT 0.2,
   seed bigint DEFAULT 1, min_count integer DEFAULT 5, hash_buckets integer DEFAULT 0,
   posterior boolean DEFAULT false, half_life interval DEFAULT NULL,
-  categorical text[] DEFAULT '{}', numerical text[] DEFAULT '{}'
+  categorical text[] DEFAULT '{}', numerical text[] DEFAULT '{}', delay_corrected boolean DEFAULT false
 ) RETURNS integer
 LANGUAGE c VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'train_wrapper';
-COMMENT ON FUNCTION decide.train(text, text, text[], text, text, timestamptz, timestamptz, double precision, boolean, double precision, bigint, integer, integer, boolean, interval, text[], text[]) IS
+COMMENT ON FUNCTION decide.train(text, text, text[], text, text, timestamptz, timestamptz, double precision, boolean, double precision, bigint, integer, integer, boolean, interval, text[], text[], boolean) IS
   'Fits a model to the decisions of a surface and their outcomes, and writes it as a new version, not yet approved; answers its number';
 
 CREATE FUNCTION decide.approve(model text, version integer) RETURNS void

@@ -30,21 +30,21 @@ AS $$
                                             'selection_catalog', 'cap_catalog',
                                             'ips', 'snips', 'cips', 'dm', 'dr', 'sndr', 'switch_dr', 'dros', 'normal_interval', 'normal_bounds', 'bernstein_interval',
                                             'bernstein_bounds', 'qini', 'auuc', 'causalml_qini', 'causalml_auuc', 'uplift_at', 'uplift_curve', 'uplift_by_bin',
-                                            'uplift_calibration', 'bucket', 'choose_variation', 'evaluate_policy', 'compare_policies', 'exploration_value', 'predictions', 'reliability', 'estimate_propensities', 'propensity_balance', 'rewards'))
+                                            'uplift_calibration', 'bucket', 'choose_variation', 'evaluate_policy', 'compare_policies', 'exploration_value', 'predictions', 'reliability', 'estimate_propensities', 'propensity_balance', 'rewards', 'outcome_estimates', 'outcome_types_in_force'))
       OR (access = 'monitor' AND v.name IN ('oldest_snapshot', 'image_files', 'cap_window', 'first_moment', 'cap_catalog', 'first_identifier'))
       OR (access = 'operate' AND v.name IN (
             'publish', 'rollback', 'set_mode', 'kill', 'revive', 'adjust_budget', 'adjust_exposure', 'merge_users', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'calibrate', 'approve', 'evaluate_policy', 'compare_policies', 'exploration_value', 'predictions', 'reliability', 'rewards',
             'import_decisions', 'track_table', 'untrack_table', 'make_triggers', 'drop_triggers', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
             'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'candidate_numbers', 'places', 'deferred', 'first_identifier', 'action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'oldest_snapshot', 'image_files', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
-            'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog'))
+            'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog', 'credit_outcomes', 'outcome_estimates'))
       OR (access = 'privacy' AND v.name IN ('erase', 'export_person', 'set_legal_hold', 'lift_legal_hold', 'user_key', 'user_keys', 'key_number', 'rotate_pseudonyms', 'set_consent', 'set_consents', 'consent'))
       OR (access = 'consent' AND v.name IN ('set_consent', 'set_consents', 'consent'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
-    WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
+    WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features', 'outcome_type', 'attributed_event', 'credited_outcome', 'uncredited_event', 'outcome_interim', 'outcome_final', 'outcome_delay',
                               'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'adjustment_history']
     WHEN 'monitor' THEN ARRAY['health', 'image', 'job_status', 'breaker_status', 'bundle_history', 'mode_in_force', 'switch_in_force', 'slo', 'budget', 'policy_warning']
-    WHEN 'operate' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'bundle_surface', 'action_version', 'health', 'image', 'policy_warning', 'outcome', 'bundle_history', 'bundle', 'bundle_chunk', 'publication', 'model_version',
+    WHEN 'operate' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'bundle_surface', 'action_version', 'health', 'image', 'policy_warning', 'outcome', 'bundle_history', 'bundle', 'bundle_chunk', 'publication', 'model_version', 'credited_outcome', 'uncredited_event', 'outcome_interim', 'outcome_final', 'outcome_delay',
                               'identity', 'named', 'action_number', 'name_change', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
                               'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment_history', 'user_merge']
@@ -53,7 +53,7 @@ AS $$
   UNION ALL
   -- One by one: what another access takes of them stays when this one is taken back.
   SELECT r, 'TABLE decide.' || t
-    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'purpose']) AS t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
+    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'purpose', 'outcome_type']) AS t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
    WHERE access = 'operate'
 $$;
 COMMENT ON FUNCTION decide.access_rights(text) IS 'The rights that a kind of access takes: serve, analyse, operate, rules, monitor, privacy or consent';
@@ -251,7 +251,8 @@ BEGIN
     'identity', 'name_change', 'feature_slot', 'cap_slot', 'budget_stripe', 'budget_level', 'bundle_action', 'bundle_surface', 'bundle_warning', 'action_version', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_access', 'job',
     'mode_change', 'switch_change', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment', 'user_merge',
-    'erasure', 'erasing', 'erasure_part', 'tombstone', 'legal_hold', 'refused_event', 'purpose', 'consent_log', 'pseudonym_move']
+    'erasure', 'erasing', 'erasure_part', 'tombstone', 'legal_hold', 'refused_event', 'purpose', 'consent_log', 'pseudonym_move',
+    'outcome_type', 'bundle_outcome_type', 'outcome_queue', 'user_decision', 'attribution_progress', 'attributed_event', 'outcome_delay']
   LOOP
     PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');
   END LOOP;

@@ -45,6 +45,8 @@ WITH waiting AS MATERIALIZED (
   SELECT i.received_at FROM decide.event_inbox AS i ORDER BY i.received_at LIMIT 100000
 ), quarantined AS MATERIALIZED (
   SELECT q.received_at FROM decide.quarantine AS q ORDER BY q.received_at DESC LIMIT 100000
+), queued AS MATERIALIZED (
+  SELECT o.received_at FROM decide.outcome_queue AS o LIMIT 100000
 ), partition AS MATERIALIZED (
   SELECT p.relname AS parent, pg_catalog.to_date(pg_catalog.right(c.relname::text, 8), 'YYYYMMDD') AS day
     FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid JOIN pg_catalog.pg_class AS p ON p.oid = i.inhparent
@@ -65,6 +67,10 @@ SELECT m.measure, m.value, m.detail, m.description
      'Events in decide.quarantine; at most 100,000 are counted'),
     ('quarantine_events_last_hour', (SELECT pg_catalog.count(*) FROM quarantined AS q WHERE q.received_at > pg_catalog.now() - interval '1 hour'), NULL,
      'Those of the last hour, among these'),
+    ('outcome_queue_events', (SELECT pg_catalog.count(*) FROM queued), NULL,
+     'Events in decide.outcome_queue that wait for the job attribution; at most 100,000 are counted'),
+    ('outcome_queue_age_seconds', (SELECT COALESCE(EXTRACT(epoch FROM pg_catalog.now() - pg_catalog.min(q.received_at)), 0) FROM queued AS q), NULL,
+     'Age of the oldest of them'),
     ('default_rows_trace', (SELECT pg_catalog.count(*) FROM decide.trace_default AS t WHERE t.ctid < '(1000,0)'), NULL,
      'Traces without a partition of their day, in the first 1,000 pages: 0 at best'),
     ('default_rows_outcome', (SELECT pg_catalog.count(*) FROM decide.outcome_default AS o WHERE o.ctid < '(1000,0)'), NULL,

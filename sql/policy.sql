@@ -292,6 +292,7 @@ BEGIN
     UPDATE decide.event_type AS e SET purpose = NEW.purpose WHERE e.purpose = OLD.purpose;
     UPDATE decide.action AS a SET purpose = NEW.purpose WHERE a.purpose = OLD.purpose;
     UPDATE decide.campaign AS c SET purpose = NEW.purpose WHERE c.purpose = OLD.purpose;
+    UPDATE decide.outcome_type AS o SET purpose = NEW.purpose WHERE o.purpose = OLD.purpose;
   ELSE
     UPDATE decide.cap AS c SET action = NEW.action WHERE c.action = OLD.action;
   END IF;

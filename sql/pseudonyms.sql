@@ -141,8 +141,8 @@ BEGIN
   IF EXISTS (SELECT FROM decide.tombstone AS t WHERE decide.key_number(t.person) = kept_under.key_number) THEN
     RETURN 'tombstone';
   END IF;
-  FOREACH kept IN ARRAY ARRAY['pseudonym_move', 'legal_hold', 'erasing', 'request', 'adjustment', 'consent_log', 'quarantine', 'event_inbox',
-                              'user_state', 'outcome', 'event', 'trace'] LOOP
+  FOREACH kept IN ARRAY ARRAY['pseudonym_move', 'legal_hold', 'erasing', 'request', 'adjustment', 'consent_log', 'quarantine', 'event_inbox', 'outcome_queue',
+                              'user_state', 'attributed_event', 'user_decision', 'outcome', 'event', 'trace'] LOOP
     EXECUTE format('SELECT EXISTS (SELECT FROM decide.%I AS k WHERE decide.key_number(k.%I) = $1 AND k.%I <> ''00000000-0000-0000-0000-000000000000'' %s)',
                    kept, CASE kept WHEN 'pseudonym_move' THEN 'old_key' ELSE 'user_key' END, CASE kept WHEN 'pseudonym_move' THEN 'old_key' ELSE 'user_key' END,
                    CASE kept WHEN 'user_state' THEN 'AND k.merged_into IS NULL' ELSE '' END)

@@ -83,7 +83,26 @@ extension_sql_file!(
 extension_sql_file!("../sql/batch.sql", name = "batch", requires = ["functions"]);
 extension_sql_file!("../sql/tracked.sql", name = "tracked", requires = ["batch"]);
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["tracked"]);
-extension_sql_file!("../sql/reports.sql", name = "reports", requires = ["views"]);
+extension_sql_file!(
+    "../sql/outcomes.sql",
+    name = "outcomes",
+    requires = ["views"]
+);
+extension_sql_file!(
+    "../sql/attribution.sql",
+    name = "attribution",
+    requires = ["outcomes"]
+);
+extension_sql_file!(
+    "../sql/delays.sql",
+    name = "delays",
+    requires = ["attribution"]
+);
+extension_sql_file!(
+    "../sql/reports.sql",
+    name = "reports",
+    requires = ["delays"]
+);
 extension_sql_file!(
     "../sql/catalog.sql",
     name = "catalog",

@@ -33,6 +33,7 @@ static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::n
 static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static KEY_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static KEY_COMMAND_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5_000);
+static ATTRIBUTION_LAG: GucSetting<i32> = GucSetting::<i32>::new(60);
 static WORKER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
 /// Defines them all and reserves the prefix. Once per process, from `_PG_init`.
@@ -100,6 +101,16 @@ pub fn init() {
         let (most, flags) = (36_500, GucFlags::default());
         GucRegistry::define_int_guc(name, what, c"", setting, 0, most, GucContext::Suset, flags);
     }
+    GucRegistry::define_int_guc(
+        c"pg_decide.attribution_lag",
+        c"How long after an event its outcome is credited at the earliest.",
+        c"No decision may take longer than this from its start to its trace.",
+        &ATTRIBUTION_LAG,
+        0,
+        3_600,
+        GucContext::Suset,
+        GucFlags::UNIT_S,
+    );
     GucRegistry::define_int_guc(
         c"pg_decide.snapshot_max_age",
         c"Age beyond which decisions no longer use a snapshot of the features of actions and surfaces; 0 is no limit.",
@@ -396,6 +407,11 @@ pub fn quarantine_retention() -> Option<i64> {
 
 pub fn tombstone_retention() -> Option<i64> {
     days(&TOMBSTONE_RETENTION)
+}
+
+/// How long after an event its outcome is credited at the earliest, in microseconds.
+pub fn attribution_lag() -> i64 {
+    i64::from(ATTRIBUTION_LAG.get()) * 1_000_000
 }
 
 fn days(setting: &GucSetting<i32>) -> Option<i64> {

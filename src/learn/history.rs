@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID};
+use pgrx::pg_sys::{BOOLOID, TEXTOID, TIMESTAMPTZOID};
 
 use crate::error::Error;
 use crate::govern::switches::Switches;
@@ -14,7 +14,7 @@ use crate::policy::{self, Action, Bundle, EntitySnapshot, EntityValues, FeatureM
 
 thread_local! {
     static ROWS: Statement = const { Statement::new(include_str!("history.sql"),
-        &[TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
+        &[TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID]) };
 }
 
 select_row! {
@@ -33,6 +33,8 @@ select_row! {
         own: bool,
         switches: Option<i64>,
         features_at: Timestamp,
+        to_come: f64,
+        value_to_come: f64,
     }
 }
 
@@ -44,6 +46,9 @@ pub struct Example {
     pub propensity: f64,
     /// What the outcomes of the asked type add up to.
     pub reward: f64,
+    /// The chance that there is none yet and will be one, and what that adds up to; 0 unless delays are corrected.
+    pub to_come: f64,
+    pub value_to_come: f64,
     bundle: usize,
     action: i32,
     features: Vec<f64>,
@@ -74,6 +79,8 @@ pub struct Span<'a> {
     /// Microseconds since 2000.
     pub from: i64,
     pub to: i64,
+    /// Whether decisions that may yet have an outcome count with the chance of it.
+    pub delay_corrected: bool,
 }
 
 impl History {
@@ -89,6 +96,7 @@ impl History {
                 datum::text(span.outcome),
                 datum::timestamp(span.from),
                 datum::timestamp(span.to),
+                datum::bool(span.delay_corrected),
             ];
             statement.read(&args, |row| {
                 let slot: Slot = of_row(&row);
@@ -101,6 +109,8 @@ impl History {
                     features_at: slot.features_at.0,
                     propensity: slot.propensity,
                     reward: slot.reward,
+                    to_come: slot.to_come,
+                    value_to_come: slot.value_to_come,
                     bundle,
                     action: slot.action,
                     features: slot.features,

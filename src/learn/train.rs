@@ -7,6 +7,7 @@ use pgrx::pg_sys::{
 };
 use serde_json::json;
 
+use super::delay;
 use super::history::{Example, History, Span};
 use crate::error::{Error, printable};
 use crate::math::decay::remaining;
@@ -61,6 +62,10 @@ pub struct TrainArgs<'a> {
 pub fn train(args: &TrainArgs<'_>, caller: &str) -> Result<i32, Error> {
     let sources = sources(args)?;
     let declared = declared(args, &sources)?;
+    let delay_version = match args.span.delay_corrected {
+        true => Some(delay::version(&args.span)?),
+        false => None,
+    };
     let history = History::read(&args.span)?;
     let (held, rows): (Vec<&Example>, Vec<&Example>) = history
         .rows
@@ -97,6 +102,7 @@ pub fn train(args: &TrainArgs<'_>, caller: &str) -> Result<i32, Error> {
     let fitted = Fitted {
         weights: &weights,
         covariance: covariance.as_ref(),
+        delay_version,
     };
     Ok(write(args, &model, &fitted, &rows, &metrics, caller))
 }
@@ -105,6 +111,8 @@ pub fn train(args: &TrainArgs<'_>, caller: &str) -> Result<i32, Error> {
 struct Fitted<'a> {
     weights: &'a [f32],
     covariance: Option<&'a Covariance>,
+    /// Of the delay by which labels were corrected.
+    delay_version: Option<i32>,
 }
 
 /// The sources of each term, with an intercept first.
@@ -232,8 +240,9 @@ fn design(
         session::check_interrupts();
         model.encode(&|source| history.value(example, source), &mut row);
         let label = match args.family {
-            Family::Linear => example.reward,
-            Family::Logistic => f64::from(u8::from(example.reward > 0.0)),
+            Family::Linear => example.reward + example.value_to_come,
+            Family::Logistic if example.reward > 0.0 => 1.0,
+            Family::Logistic => example.to_come,
         };
         design.push(&row, label, weight(example) / mean * faded(example));
     }
@@ -319,13 +328,16 @@ fn write(
     caller: &str,
 ) -> i32 {
     let terms: Vec<Option<String>> = args.terms.iter().cloned().map(Some).collect();
-    let hyperparameters = json!({
+    let mut hyperparameters = json!({
         "surface": args.span.surface, "outcome": args.span.outcome, "l2": args.l2,
         "weighted": args.weighted, "holdout": args.holdout, "min_count": args.min_count,
         "hash_buckets": args.hash_buckets, "posterior": args.posterior,
         "half_life_seconds": args.half_life.map(|us| us / 1e6),
         "categorical": args.categorical, "numerical": args.numerical,
     });
+    if let Some(version) = fitted.delay_version {
+        hyperparameters["delay_version"] = version.into();
+    }
     let family = match args.family {
         Family::Linear => "linear",
         Family::Logistic => "logistic",

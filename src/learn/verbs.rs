@@ -52,6 +52,7 @@ fn train(
     half_life: Option<Interval>,
     categorical: Option<Vec<Option<String>>>,
     numerical: Option<Vec<Option<String>>>,
+    delay_corrected: Option<bool>,
     call: FunctionCallInfo,
 ) -> i32 {
     let args = TrainArgs {
@@ -70,6 +71,7 @@ fn train(
             outcome: need(outcome, "outcome"),
             from: decided_from.map_or(i64::MIN, TimestampWithTimeZone::into_inner),
             to: decided_to.map_or(i64::MAX, TimestampWithTimeZone::into_inner),
+            delay_corrected: need(delay_corrected, "delay_corrected"),
         },
         l2: need(l2, "l2"),
         weighted: need(weighted, "weighted"),

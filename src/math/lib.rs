@@ -6,6 +6,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `decay` | counts and sums that fade with a half-life, whatever the order in which events arrive |
+//! | `delay` | how long outcomes take, fitted from decisions that may yet have one |
 //! | `aggregate` | what a feature keeps of its events: counts, sums, means, rates, windows, first and last, distinct |
 //! | `keyed` | such features kept for each key: a user's affinity to categories, brands, items |
 //! | `random` | the stream of draws that belongs to a seed |
@@ -34,6 +35,7 @@ pub mod aggregate;
 pub mod assignment;
 pub mod choice;
 pub mod decay;
+pub mod delay;
 pub mod estimate;
 pub mod hash;
 pub mod identifier;

@@ -1,7 +1,8 @@
 //! One user of two: the visitor who logs in keeps what is kept of them.
 //!
 //! What becomes the second user's: features, whose aggregates merge exactly; counters of caps, counted and reserved;
-//! consents, of which the newest holds; events that are stored, so that an event counts once whoever it is sent for, and a backfill finds them. What stays
+//! consents, of which the newest holds; events that are stored, so that an event counts once whoever it is sent for, and a backfill finds them; the
+//! job `attribution` follows. What stays
 //! the first user's, and is found by way of [`UserRow::merged_from`]: decisions, since traces never change, and their
 //! outcomes. What comes later for the first user finds in their row into whom they were merged. Anything else that will
 //! be kept by user has its place in [`move_all`].
@@ -40,6 +41,8 @@ thread_local! {
                 ordinal = e.ordinal + $3 - (SELECT pg_catalog.count(*) FROM pg_catalog.unnest($4) AS d (ordinal) WHERE d.ordinal < e.ordinal) \
           WHERE e.user_key = $1 AND ($5 IS NULL OR e.received_at > $5)",
         &[UUIDOID, UUIDOID, INT8OID, INT8ARRAYOID, TIMESTAMPTZOID]) };
+    static OUTCOMES: Statement = const { Statement::new(
+        "SELECT decide.move_outcomes($1, $2)", &[UUIDOID, UUIDOID]) };
     static NOTE: Statement = const { Statement::new(
         "INSERT INTO decide.user_merge (user_key, merged_into, events, events_before, duplicates) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (user_key) DO UPDATE SET merged_into = excluded.merged_into, merged_at = pg_catalog.clock_timestamp(), \
@@ -153,6 +156,8 @@ fn move_all(from: Party, mut into: Party) -> Result<bool, Error> {
     let ordinals: Vec<i64> = twice.iter().map(|event| event.ordinal).collect();
     drop_twice(from.key, &twice, &ordinals, &mut moved, &bundle);
     move_events(from.key, moved.not_before, &into, &ordinals);
+    let args = [datum::uuid(from.key), datum::uuid(into.key)];
+    OUTCOMES.with(|statement| statement.write(&args, |_| {}));
 
     let row = &mut into.row;
     let before = row.events;

@@ -134,6 +134,7 @@ impl Ingest {
             consent::of_event(event, &bundle, &mut row);
             gathered.additions.add(&fact, event.kind, &bundle);
             outcome::store(event, decision::owner(event, &row), &bundle);
+            outcome::queue(event, &bundle);
         }
         if counts.accepted > 0 {
             row.write(events[0].user_key, locked);

@@ -35,6 +35,34 @@ impl Outcome<'_> {
     }
 }
 
+insert_row! {
+    /// A row of decide.outcome_queue.
+    struct Queued<'a> {
+        user_key: Uuid,
+        event_id: &'a str,
+        at: Timestamp,
+        received_at: Timestamp,
+    }
+}
+
+thread_local! {
+    static QUEUE: Insert = const { Insert::new("decide.outcome_queue", Queued::COLUMNS) };
+}
+
+/// Leaves an event that outcome types speak of to the job `attribution`.
+pub fn queue(event: &Event<'_>, bundle: &Bundle) {
+    if bundle.outcome_types.attributes(event.kind).is_none() {
+        return;
+    }
+    let queued = Queued {
+        user_key: event.user_key,
+        event_id: &event.event_id,
+        at: Timestamp(event.at),
+        received_at: Timestamp(event.received),
+    };
+    QUEUE.with(|insert| insert.run(&queued.args()));
+}
+
 /// Stores the outcome of the decision that the event names, if it names one, as one of the user for whom it was made.
 pub fn store(event: &Event<'_>, decided_for: Uuid, bundle: &Bundle) {
     let Some(decision_id) = event.decision_id else {

@@ -128,7 +128,13 @@ fn days(first: i64, last: i64) -> Option<Vec<Day>> {
 /// Only the attributes that features look at, and those that the contract keeps; the rest is not kept.
 fn kept_attributes(event: &Event<'_>, fact: &Fact<'_>, bundle: &Bundle) -> Option<Value> {
     let mut kept = Map::new();
-    for name in &event.contract.keep {
+    let of_outcomes = bundle.outcome_types.attributes(event.kind);
+    for name in event
+        .contract
+        .keep
+        .iter()
+        .chain(of_outcomes.into_iter().flatten())
+    {
         if let Some(value) = event.attributes.and_then(|all| plain(all.get(name)?)) {
             kept.insert(name.clone(), value);
         }

@@ -9,6 +9,7 @@ use super::compiled::{Aim, Compiled, Model, Policy};
 use super::contract::contracts;
 use super::faults::Faults;
 use super::feature::Feature;
+use super::outcome_type::OutcomeTypes;
 use super::purposes::{self, Purposes};
 use super::reading::Reading;
 use super::selection::{Choosing, choosing};
@@ -28,6 +29,7 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled 
     let actions = Actions::of(content, &purposes, faults);
     check_attributes(content, &actions, faults);
     let caps = caps::caps(content, faults);
+    let contracts = contracts(content, &purposes, faults);
     let parts = Parts {
         actions: &actions,
         features: &features,
@@ -54,7 +56,8 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled 
         entities,
         own_features: features,
         actions,
-        contracts: contracts(content, &purposes, faults),
+        outcome_types: OutcomeTypes::of(content, &contracts, &purposes, faults),
+        contracts,
         purposes,
         counted_by: counted_by(&caps),
         caps,

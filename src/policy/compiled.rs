@@ -9,6 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::action::{Action, Actions};
 use super::contract::Contracts;
 use super::feature::{Entity, Feature};
+use super::outcome_type::OutcomeTypes;
 use super::purposes::Purposes;
 use super::reading::Reading;
 use super::tables::ObjectiveKind;
@@ -31,6 +32,8 @@ pub struct Compiled {
     pub contracts: Contracts,
     /// What persons may consent to.
     pub purposes: Purposes,
+    /// What counts as an outcome.
+    pub outcome_types: OutcomeTypes,
     /// In order of their numbers.
     pub caps: Vec<Cap>,
     /// Caps per user, by the type of event that they count.

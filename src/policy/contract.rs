@@ -121,7 +121,7 @@ impl Contracts {
         longest
     }
 
-    fn takes(&self, kind: &str) -> bool {
+    pub(super) fn takes(&self, kind: &str) -> bool {
         self.types.is_empty() || self.types.get(kind).is_some_and(|v| !v.is_empty())
     }
 }

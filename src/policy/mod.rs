@@ -23,6 +23,7 @@ mod feature_cells;
 mod identity;
 mod model_version;
 mod name;
+mod outcome_type;
 mod person;
 mod publication;
 mod publish;

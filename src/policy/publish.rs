@@ -17,7 +17,7 @@ use super::scorers::{ModelInputs, Scorers};
 use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
 use super::visibility::FeatureVisibility;
-use super::{bundle_rows, identity, validate, warnings};
+use super::{bundle_rows, identity, outcome_type, validate, warnings};
 use crate::caps::{Budget, Cap, Span, settle_at_once};
 use crate::eligibility::check;
 use crate::error::{Error, Fault, printable};
@@ -81,6 +81,7 @@ pub fn publish(note: Option<&str>, caller: &str) -> Result<i64, Error> {
     });
     bundle_rows::write_for_rules(number, &content)?;
     bundle_rows::write_for_readers(number, &names_in_vector(&bundle), &chunks.changed);
+    outcome_type::keep(number);
     // So that the planner knows how many actions each rule is evaluated for.
     execute(&ANALYZE);
     settle_budgets(&bundle);

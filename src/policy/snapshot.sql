@@ -64,5 +64,8 @@ SELECT pg_catalog.jsonb_build_object(
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'purpose', p.purpose, 'number', i.number, 'legal_basis', p.legal_basis, 'consent', p.consent
            ) ORDER BY p.purpose COLLATE "C")
-      FROM decide.purpose AS p JOIN decide.identity AS i ON i.kind = 'purpose' AND i.id = p.id), '[]')
+      FROM decide.purpose AS p JOIN decide.identity AS i ON i.kind = 'purpose' AND i.id = p.id), '[]'),
+  'outcome_types', COALESCE((
+    SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(o) - 'description' ORDER BY o.outcome_type COLLATE "C")
+      FROM decide.outcome_type AS o), '[]')
 )::text

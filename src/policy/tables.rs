@@ -19,6 +19,23 @@ pub struct Content {
     /// Not in bundles from before there were purposes, which no row names there.
     #[serde(default)]
     pub purposes: Vec<PurposeRow>,
+    /// Not in bundles from before there were outcome types.
+    #[serde(default)]
+    pub outcome_types: Vec<OutcomeTypeRow>,
+}
+
+#[derive(Deserialize)]
+pub struct OutcomeTypeRow {
+    pub outcome_type: String,
+    pub event_types: Vec<String>,
+    pub match_by: String,
+    pub requires: Option<String>,
+    pub value_path: Option<String>,
+    pub margin_path: Option<String>,
+    pub reversal_types: Vec<String>,
+    pub reference_path: Option<String>,
+    pub reversal_value_path: Option<String>,
+    pub purpose: Option<String>,
 }
 
 #[derive(Deserialize)]

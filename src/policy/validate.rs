@@ -191,4 +191,8 @@ fn names(content: &Content, faults: &mut Faults) {
         "decide.purpose",
         &mut content.purposes.iter().map(|r| &r.purpose),
     );
+    check(
+        "decide.outcome_type",
+        &mut content.outcome_types.iter().map(|r| &r.outcome_type),
+    );
 }

@@ -10,6 +10,7 @@
 //! | the others | one job each |
 
 mod action_features;
+mod attribution;
 mod backfill;
 mod budgets;
 mod erasure;
@@ -17,6 +18,7 @@ mod fold;
 mod freshness;
 mod job;
 pub mod launcher;
+mod outcome_delays;
 mod pacing;
 mod partitions;
 mod pseudonyms;
@@ -108,6 +110,20 @@ const JOBS: &[Job] = &[
         comment: "Merges what sessions have added to features of actions and surfaces, and writes a snapshot of their values",
         start: || Box::new(action_features::step),
         report: action_features::report,
+    },
+    Job {
+        name: "attribution",
+        every: "1 minute",
+        comment: "Credits events to the decisions that they follow from, as outcome types say",
+        start: attribution::start,
+        report: attribution::report,
+    },
+    Job {
+        name: "outcome_delays",
+        every: "6 hours",
+        comment: "Fits anew how long outcomes take",
+        start: || Box::new(outcome_delays::step),
+        report: outcome_delays::report,
     },
     Job {
         name: "pacing",

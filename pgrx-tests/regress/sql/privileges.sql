@@ -75,6 +75,12 @@ INSERT INTO calls VALUES
   ('SELECT decide.key_to_check()'), ('SELECT decide.forget_moved(15, NULL)'), ('SELECT decide.repoint_moved(15, NULL)'), ('SELECT decide.retire_key(15)'), ('SELECT decide.forget_corrections(NULL)'), ('SELECT * FROM decide.erase_next(NULL, NULL, ''{}'')'),
   ('SELECT decide.finish_erasure(NULL, ''{}'')'), ('SELECT decide.tidy_erasures(NULL)'), ('SELECT decide.open_transactions()'), ('SELECT * FROM decide.erasure_parts()'),
   ('SELECT decide.erasable(''trace'', true)'), ('SELECT decide.reserves_of_budget(NULL)');
+INSERT INTO calls VALUES
+  ('SELECT decide.credit_outcomes(now())'), ('SELECT FROM decide.outcome_estimates()'), ('SELECT FROM decide.outcome_types_in_force()'), ('SELECT decide.number_in_event(1, NULL, ''value'')'), ('SELECT decide.within(1, 2)'),
+  ('SELECT decide.settled_before(''0'')'), ('SELECT decide.longest_look_back()'), ('SELECT decide.copy_decisions(now(), 1)'), ('SELECT decide.was_followed(NULL, 1, ''x'', now())'),
+  ('SELECT decide.slot_of_match(NULL, now(), NULL, 1, NULL)'), ('SELECT decide.exposure_before(NULL, now(), NULL, 1, NULL, 1)'), ('SELECT decide.settle_reversals(''{}'', ''{}'', ''{}'')'), ('SELECT decide.credit_next(1, now())'),
+  ('SELECT decide.move_outcomes(NULL, NULL)'), ('SELECT decide.expire_outcomes(''-infinity'')'), ('SELECT decide.fit_delay(''{}'', ''{}'', ''{}'')'), ('SELECT decide.still_to_come(1, 1, 1, 1, 1)'), ('SELECT decide.seen_by_now(1, 1, 1, 1)'),
+  ('SELECT decide.fit_delays(now(), 1)'), ('SELECT FROM decide.newest_delays()');
 CREATE FUNCTION attempt(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE format('SET LOCAL ROLE %I', role);

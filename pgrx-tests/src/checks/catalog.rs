@@ -62,6 +62,7 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
         "internals.md",
         "tables.md",
         "traces.md",
+        "outcomes.md",
         "views.md",
         "rules-and-models.md",
         "envelope.md",

@@ -59,6 +59,12 @@ pub fn users_run(database: &Database) -> Result<()> {
     Ok(())
 }
 
+/// What outcomes shows runs in a shop that is open.
+pub fn outcomes_run(database: &Database) -> Result<()> {
+    shop::open(&mut database.connect()?)?;
+    run(database, "docs/outcomes.md")
+}
+
 /// What evaluation shows runs by itself.
 pub fn evaluation_runs(database: &Database) -> Result<()> {
     run(database, "docs/evaluation.md")

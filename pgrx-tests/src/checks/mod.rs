@@ -24,6 +24,7 @@ mod keys;
 mod lists;
 mod maintenance;
 mod modes;
+mod outcomes;
 mod owner;
 mod pacing;
 mod replication;
@@ -84,6 +85,7 @@ pub const ALL: &[(&str, Check)] = &[
         "rights/erasure_survives_a_crash",
         rights::erasure_survives_a_crash,
     ),
+    ("outcomes/survive_a_crash", outcomes::survive_a_crash),
     ("keys/rotate_under_load", keys::rotate_under_load),
     ("keys/are_outside", keys::are_outside),
     ("docs/name_every_reason", lists::name_every_reason),
@@ -123,6 +125,7 @@ pub const ALL: &[(&str, Check)] = &[
         "evaluation/keeps_its_promise",
         evaluation::keeps_its_promise,
     ),
+    ("docs/outcomes_run", docs::outcomes_run),
     ("docs/evaluation_runs", docs::evaluation_runs),
     ("entities/count_exactly", entities::count_exactly),
     (
