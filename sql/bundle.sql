@@ -204,7 +204,7 @@ BEGIN
   WITH kinds (plural, name) AS (
     VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('actions', 'action'),
            ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
-           ('event_types', 'event_type'), ('purposes', 'purpose')
+           ('event_types', 'event_type'), ('purposes', 'purpose'), ('experiments', 'experiment')
   ), content AS (
     -- A cap that limits each value by itself has a part for each.
     SELECT x.bundle, k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,
@@ -255,6 +255,7 @@ RETURN (
            'model_version', COALESCE((policy_content.policy).model_version, v.version), 'model_rows', v.rows,
            'selection', (policy_content.policy).selection, 'params', (policy_content.policy).params,
            'unique_on_page', (policy_content.policy).unique_on_page)
+           || CASE WHEN (policy_content.policy).for_variants THEN jsonb_build_object('for_variants', true) ELSE '{}' END
     FROM (SELECT) AS one
     LEFT JOIN LATERAL (
       SELECT m.version, m.rows FROM decide.model_version AS m

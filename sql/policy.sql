@@ -214,12 +214,13 @@ CREATE TABLE decide.policy (
   params jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(params) = 'object'),
   model_version int,
   unique_on_page boolean NOT NULL DEFAULT false,
-  description text
+  description text,
+  for_variants boolean NOT NULL DEFAULT false
 );
 CREATE INDEX ON decide.policy (surface);
 COMMENT ON TABLE decide.policy IS 'How a surface chooses';
 COMMENT ON COLUMN decide.policy.policy IS 'Name';
-COMMENT ON COLUMN decide.policy.surface IS 'Surface that it chooses for; one policy per surface';
+COMMENT ON COLUMN decide.policy.surface IS 'Surface that it chooses for; one policy per surface, and those of variants';
 COMMENT ON COLUMN decide.policy.model IS 'Model that scores (null: none, for uniform)';
 COMMENT ON COLUMN decide.policy.selection IS 'How scores become probabilities: a selection of decide.selection_catalog()';
 COMMENT ON COLUMN decide.policy.params IS 'Parameters of the selection, as decide.selection_catalog() lists them';
@@ -227,6 +228,7 @@ COMMENT ON COLUMN decide.policy.model_version IS 'Version of the model (null: th
 COMMENT ON COLUMN decide.policy.unique_on_page IS
   'Whether it leaves out what an earlier surface of the same page shows, but for the fallback action of its own surface';
 COMMENT ON COLUMN decide.policy.description IS 'For people';
+COMMENT ON COLUMN decide.policy.for_variants IS 'Whether it chooses only where a variant of a running experiment names it';
 
 CREATE TABLE decide.event_type (
   event_type text NOT NULL,
@@ -273,6 +275,7 @@ BEGIN
   IF TG_TABLE_NAME = 'surface' THEN
     UPDATE decide.cap AS c SET surface = NEW.surface WHERE c.surface = OLD.surface;
     UPDATE decide.policy AS p SET surface = NEW.surface WHERE p.surface = OLD.surface;
+    UPDATE decide.experiment AS x SET surface = NEW.surface WHERE x.surface = OLD.surface;
   ELSIF TG_TABLE_NAME = 'campaign' THEN
     UPDATE decide.action AS a SET campaign = NEW.campaign WHERE a.campaign = OLD.campaign;
     UPDATE decide.cap AS c SET campaign = NEW.campaign WHERE c.campaign = OLD.campaign;
@@ -295,6 +298,6 @@ CREATE TRIGGER follow_name AFTER UPDATE ON decide.campaign FOR EACH ROW WHEN (OL
   EXECUTE FUNCTION decide.follow_name();
 CREATE TRIGGER follow_name AFTER UPDATE ON decide.action FOR EACH ROW WHEN (OLD.action <> NEW.action)
   EXECUTE FUNCTION decide.follow_name();
-COMMENT ON TRIGGER follow_name ON decide.surface IS 'So that caps and policies follow a new name';
+COMMENT ON TRIGGER follow_name ON decide.surface IS 'So that caps, policies and experiments follow a new name';
 COMMENT ON TRIGGER follow_name ON decide.campaign IS 'So that actions and caps follow a new name';
 COMMENT ON TRIGGER follow_name ON decide.action IS 'So that caps follow a new name';

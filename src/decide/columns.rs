@@ -3,6 +3,7 @@
 use super::decision::Decision;
 use super::draw::Dropped;
 use super::features::AffinityValue;
+use super::variants;
 use crate::caps::Price;
 use crate::math::runs::compress;
 use crate::policy::numbers_of;
@@ -24,6 +25,7 @@ pub struct Columns {
     pub holds: Vec<i64>,
     pub prices: Vec<f64>,
     pub denied: Vec<i32>,
+    pub variants: Vec<i32>,
 }
 
 impl Columns {
@@ -58,6 +60,7 @@ impl Columns {
         let pairs = prices.flat_map(|price| [price.cap.into(), price.per_unit]);
         refill(&mut self.prices, pairs);
         refill(&mut self.denied, numbers_of(features.denied));
+        variants::write(&decision.request, &mut self.variants);
     }
 }
 

@@ -9,6 +9,7 @@ use super::features::Features;
 use super::narrow;
 use super::score::{Scores, require_model};
 use super::traced;
+use super::variants;
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::Scored;
@@ -41,6 +42,7 @@ select_row! {
         duals: Vec<f64>,
         context_values: Vec<Option<String>>,
         dropped: Vec<i32>,
+        variants: Vec<i32>,
         numbers: Vec<i32>,
         rewards: Vec<f64>,
         cohort: Option<String>,
@@ -167,7 +169,8 @@ impl Judge {
         let damaged = |what: &str| Error::Damaged(format!("bundle {} {what}", logged.bundle));
         let surface = world.bundle.surfaces.get(&self.surface);
         let surface = surface.ok_or_else(|| damaged("has no such surface"))?;
-        let policy = require_model(surface.policy.as_ref());
+        let terms = variants::traced(surface, &world.bundle.experiments, &logged.variants);
+        let policy = require_model(terms.policy);
         let policy = policy.map_err(|_| damaged("has no such policy"))?;
         read_features(logged, &world.bundle, &mut self.features);
         open(logged, surface, &mut self.draw)
@@ -179,15 +182,17 @@ impl Judge {
             && let Some(surface) = other.surfaces.get(&self.surface)
             && let Some(policy) = &surface.policy
         {
-            scores.apply_model(policy, other, surface, &fields, features);
+            let scorer = other.scorer(surface.terms(None));
+            scores.apply_model(policy, scorer, surface, &fields, features);
             self.expected.extend_from_slice(scores.of_actions());
         }
         scores.prices = columns::prices(&logged.duals);
-        scores.apply_model(policy, &world.bundle, surface, &fields, features);
+        let scorer = world.bundle.scorer(terms);
+        scores.apply_model(policy, scorer, surface, &fields, features);
         if world.rewards.is_none() && policy.model.is_some() {
             self.expected.extend_from_slice(scores.of_actions());
         }
-        scores.take_off_prices(policy, surface, &world.bundle);
+        scores.take_off_prices(policy, terms.limits, &world.bundle);
         scores.write(&mut self.draw);
         if let Some(bound) = &policy.lower_bound {
             narrow::to_sure(bound, &mut self.draw);

@@ -8,6 +8,7 @@
 mod assignment;
 mod cohorts;
 mod estimators;
+mod experiments;
 mod log;
 mod policies;
 mod propensities;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::action::{Action, Actions};
-use super::compiled::{Affinities, Affinity, Surface};
+use super::compile_experiments::experiments_on;
+use super::compiled::{Affinities, Affinity, ExperimentHere, Surface};
 use super::feature::Feature;
 use super::tables::{ActionRow, Content, SurfaceRow};
 use super::visibility::{FeatureVisibility, visible_as};
@@ -35,9 +36,14 @@ pub fn surface(
         |action: &ActionRow| action.surfaces.is_empty() || action.surfaces.contains(&row.surface);
     let rows = content.actions.iter().enumerate();
     let here: Vec<(usize, &ActionRow)> = rows.filter(|(_, action)| is_here(action)).collect();
+    let experiments = experiments_on(&row.surface, content);
+    let targets = experiments
+        .iter()
+        .filter_map(|&index| content.experiments[index].target_when.as_deref());
     let mut texts: Vec<&str> = here
         .iter()
         .filter_map(|(_, a)| a.eligible_when.as_deref())
+        .chain(targets)
         .collect();
     texts.sort_unstable_by_key(|text| (looks_at_action(text), *text));
     texts.dedup();
@@ -74,7 +80,13 @@ pub fn surface(
     let vector = parts.vector.iter().map(|&i| &parts.features[i]);
     let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
     let affinities = affinities(&row.surface, &listed, parts);
-    let limits = Limits::of(&row.surface, &numbers, parts.caps);
+    let limits = Limits::of(&row.surface, &numbers, parts.caps, &[]);
+    let experiments = experiments.into_iter().map(|experiment| {
+        let target = content.experiments[experiment].target_when.as_deref();
+        let rule = target.and_then(|text| numbers_of_rules.get(text)).copied();
+        ExperimentHere { experiment, rule }
+    });
+    let experiments = experiments.collect();
     Some(Surface {
         index: 0,
         limits,
@@ -88,6 +100,8 @@ pub fn surface(
         rules: Rules::new(bundle, &row.surface, &names, rules),
         affinities,
         policy: None,
+        experiments,
+        arms: Vec::new(),
     })
 }
 

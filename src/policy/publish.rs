@@ -195,6 +195,18 @@ fn check_content(number: i64, content: &Content) -> Result<(Compiled, Vec<Fault>
             );
         }
     }
+    for experiment in &content.experiments {
+        let Some(rule) = experiment.target_when.as_deref() else {
+            continue;
+        };
+        let verdict = seen
+            .entry(rule)
+            .or_insert_with(|| check::check(rule, &features));
+        if let Err(reason) = verdict {
+            let reason = format!("target_when: {reason}");
+            faults.add("decide.experiment", &experiment.experiment, reason);
+        }
+    }
     let bundle = compile(number, content, &mut faults);
     let inputs = ModelInputs {
         snapshot: None,

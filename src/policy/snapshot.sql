@@ -74,5 +74,9 @@ SELECT pg_catalog.concat('{"actions": [', (
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'purpose', p.purpose, 'number', i.number, 'legal_basis', p.legal_basis, 'consent', p.consent
            ) ORDER BY p.purpose COLLATE "C")
-      FROM decide.purpose AS p JOIN decide.identity AS i ON i.kind = 'purpose' AND i.id = p.id), '[]')
+      FROM decide.purpose AS p JOIN decide.identity AS i ON i.kind = 'purpose' AND i.id = p.id), '[]'),
+  'experiments', COALESCE((
+    SELECT pg_catalog.jsonb_agg(decide.experiment_content(e, i.number) ORDER BY e.experiment COLLATE "C")
+      FROM decide.experiment AS e JOIN decide.identity AS i ON i.kind = 'experiment' AND i.id = e.id
+     WHERE e.status = 'running'), '[]')
 )::text, 2))

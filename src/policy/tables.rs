@@ -17,6 +17,57 @@ pub struct Content {
     /// Not in bundles from before there were purposes, which no row names there.
     #[serde(default)]
     pub purposes: Vec<PurposeRow>,
+    /// Those that are running. Not in bundles from before there were any.
+    #[serde(default)]
+    pub experiments: Vec<ExperimentRow>,
+}
+
+/// A running experiment, with its variants in the order of their positions.
+#[derive(Deserialize)]
+pub struct ExperimentRow {
+    pub experiment: String,
+    pub number: i32,
+    pub surface: Option<String>,
+    pub seed: String,
+    pub unit: String,
+    pub hash_version: i32,
+    pub coverage: f64,
+    pub ramp: Vec<RampRow>,
+    pub namespace: Option<String>,
+    pub namespace_from: f64,
+    pub namespace_to: f64,
+    pub target_when: Option<String>,
+    pub sticky: bool,
+    pub variants: Vec<VariantRow>,
+    pub overrides: Vec<OverrideRow>,
+}
+
+/// From a moment on, in microseconds since 1970, so many are in the experiment.
+#[derive(Deserialize)]
+pub struct RampRow {
+    pub at_us: i64,
+    pub coverage: f64,
+}
+
+#[derive(Deserialize)]
+pub struct VariantRow {
+    pub variant: String,
+    pub position: i16,
+    pub weight: f64,
+    pub policy: Option<String>,
+    pub without_actions: Vec<String>,
+    pub without_campaigns: Vec<String>,
+    pub without_attributes: Option<serde_json::Map<String, serde_json::Value>>,
+    pub without_caps: Vec<String>,
+    pub payload: Option<Box<RawValue>>,
+}
+
+/// Requests whose context has that value get that variant.
+#[derive(Deserialize)]
+pub struct OverrideRow {
+    pub field: String,
+    pub value: String,
+    pub variant: String,
 }
 
 #[derive(Deserialize)]
@@ -143,6 +194,9 @@ pub struct PolicyRow {
     /// Not in bundles from before there were pages.
     #[serde(default)]
     pub unique_on_page: bool,
+    /// Whether it chooses only where a variant of an experiment names it.
+    #[serde(default)]
+    pub for_variants: bool,
 }
 
 #[derive(Deserialize)]

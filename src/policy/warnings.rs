@@ -231,8 +231,8 @@ fn features(content: &Content, bundle: &Compiled, found: &mut Faults) {
         return;
     }
     let mut read: HashSet<String> = HashSet::new();
-    let policies = bundle.surfaces.values().filter_map(|of| of.policy.as_ref());
-    let labels: Vec<Option<&str>> = policies
+    let labels: Vec<Option<&str>> = bundle
+        .policies()
         .filter_map(|policy| Some(Some(policy.model.as_ref()?.label.as_str())))
         .collect();
     if !labels.is_empty() {

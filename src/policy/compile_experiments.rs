@@ -1,0 +1,139 @@
+//! What variants make of surfaces: arms, each with what it puts in the place of the surface's own.
+
+use super::compiled::{Arm, Policy, Surface};
+use super::experiment::Experiment;
+use super::tables::{ActionRow, CapRow, Content, ExperimentRow, PolicyRow, VariantRow};
+use crate::caps::{Cap, Limits};
+
+/// The running experiments of a bundle.
+pub fn experiments(content: &Content) -> Vec<Experiment> {
+    content.experiments.iter().map(Experiment::of).collect()
+}
+
+/// The indexes of the experiments that requests for a surface are assigned in: those of the surface; of those for all surfaces
+/// the ones that may change something there, hand out a payload, or change nothing anywhere.
+pub fn experiments_on(surface: &str, content: &Content) -> Vec<usize> {
+    let rows = content.experiments.iter().enumerate();
+    let here = rows.filter(|(_, row)| match &row.surface {
+        Some(own) => own == surface,
+        None => {
+            let has_payload = row.variants.iter().any(|of| of.payload.is_some());
+            has_payload || changes(row, surface, content) || changes_nothing(row)
+        }
+    });
+    here.map(|(index, _)| index).collect()
+}
+
+fn changes_nothing(row: &ExperimentRow) -> bool {
+    row.variants.iter().all(|of| {
+        of.policy.is_none()
+            && of.without_actions.is_empty()
+            && of.without_campaigns.is_empty()
+            && of.without_attributes.is_none()
+            && of.without_caps.is_empty()
+    })
+}
+
+/// Whether an experiment may change what a surface shows.
+pub fn changes(row: &ExperimentRow, surface: &str, content: &Content) -> bool {
+    let is_there = row.surface.as_ref().is_none_or(|own| own == surface);
+    let policies = &content.policies;
+    is_there
+        && row.variants.iter().any(|variant| {
+            own_policy(variant, surface, policies).is_some()
+                || content
+                    .actions
+                    .iter()
+                    .any(|action| is_shown(action, surface) && leaves_out(variant, action))
+                || content
+                    .caps
+                    .iter()
+                    .any(|cap| variant.without_caps.contains(&cap.cap) && may_bind(cap, surface))
+        })
+}
+
+fn is_shown(action: &ActionRow, surface: &str) -> bool {
+    action.surfaces.is_empty() || action.surfaces.iter().any(|own| own == surface)
+}
+
+fn may_bind(cap: &CapRow, surface: &str) -> bool {
+    cap.surface.as_ref().is_none_or(|own| own == surface)
+}
+
+/// The policy of a variant, if it is of that surface.
+fn own_policy<'a>(
+    variant: &VariantRow,
+    surface: &str,
+    policies: &'a [PolicyRow],
+) -> Option<&'a PolicyRow> {
+    let name = variant.policy.as_ref()?;
+    let own = policies.iter().find(|policy| policy.policy == *name)?;
+    (own.surface == surface).then_some(own)
+}
+
+/// Whether a variant takes an action out.
+pub fn leaves_out(variant: &VariantRow, action: &ActionRow) -> bool {
+    variant.without_actions.contains(&action.action)
+        || action
+            .campaign
+            .as_ref()
+            .is_some_and(|campaign| variant.without_campaigns.contains(campaign))
+        || variant
+            .without_attributes
+            .as_ref()
+            .is_some_and(|wanted| has_attributes(action, wanted))
+}
+
+/// Whether an action has all these attributes: of an array one element is enough.
+fn has_attributes(action: &ActionRow, wanted: &serde_json::Map<String, serde_json::Value>) -> bool {
+    let own = serde_json::from_str(action.attributes.get());
+    let own: serde_json::Map<String, serde_json::Value> = own.unwrap_or_default();
+    let has = |(name, value): (&String, &serde_json::Value)| match own.get(name) {
+        Some(serde_json::Value::Array(elements)) => elements.contains(value),
+        own => own == Some(value),
+    };
+    !wanted.is_empty() && wanted.iter().all(has)
+}
+
+/// What the variants of the experiments on a surface make of it. The indexes of their models are given later.
+pub fn arms(
+    surface: &Surface,
+    content: &Content,
+    caps: &[Cap],
+    policy_of: fn(&PolicyRow) -> Option<Policy>,
+) -> Vec<Arm> {
+    let mut arms = Vec::new();
+    let here = surface.experiments.iter().map(|of| of.experiment);
+    for experiment in here {
+        let variants = content.experiments[experiment].variants.iter().enumerate();
+        for (index, variant) in variants {
+            let policy = own_policy(variant, &surface.name, &content.policies);
+            let left_out = content
+                .actions
+                .iter()
+                .filter(|action| is_shown(action, &surface.name) && leaves_out(variant, action));
+            let mut left_out: Vec<i32> = left_out.map(|action| action.number).collect();
+            left_out.sort_unstable();
+            let without = content.caps.iter().filter(|cap| {
+                variant.without_caps.contains(&cap.cap) && may_bind(cap, &surface.name)
+            });
+            let without: Vec<i32> = without.map(|cap| cap.number).collect();
+            if policy.is_none() && left_out.is_empty() && without.is_empty() {
+                continue;
+            }
+            let limits = (!without.is_empty()).then(|| {
+                let numbers: Vec<i32> = surface.actions.iter().map(|of| of.number).collect();
+                Limits::of(&surface.name, &numbers, caps, &without)
+            });
+            arms.push(Arm {
+                experiment,
+                variant: index,
+                policy: policy.and_then(policy_of),
+                scorer: surface.index,
+                limits,
+                left_out: left_out.into(),
+            });
+        }
+    }
+    arms
+}
