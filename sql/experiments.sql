@@ -218,12 +218,12 @@ SET search_path = pg_catalog, pg_temp
 AS $$
   WITH exposed AS MATERIALIZED (
     SELECT e.decision_id, e.user_key, e.decided_at, e."position", e.changed, e.overridden, e.unit,
-           CASE WHEN covariate IS NOT NULL THEN e.features[array_position(e.feature_names, covariate)] END AS covariate
+           CASE WHEN experiment_moments.covariate IS NOT NULL THEN e.features[array_position(e.feature_names, experiment_moments.covariate)] END AS covariate
       FROM decide.experiment_exposure AS e
      WHERE e.experiment = experiment_moments.experiment AND e.decided_at >= "from" AND e.decided_at < "to"
        AND (within IS NULL OR e.decided_at <= now() - within)
   ), reward AS (
-    SELECT r.decision_id, r.user_key, sum(r.reward) AS reward FROM decide.rewards(outcome, "from", "to", within) AS r GROUP BY 1, 2
+    SELECT r.decision_id, r.user_key, sum(r.reward) AS reward FROM decide.rewards(experiment_moments.outcome, "from", "to", within) AS r GROUP BY 1, 2
   ), base AS (
     SELECT r.decision_id, r.user_key, sum(r.reward) AS reward FROM decide.rewards(per, "from", "to", within) AS r WHERE per NOT IN ('user', 'decision') GROUP BY 1, 2
   ), unit AS (
@@ -231,7 +231,7 @@ AS $$
            min(e.decided_at) AS first_at, max(e.decided_at) AS last_at, COALESCE(sum(r.reward), 0) AS outcome,
            CASE per WHEN 'user' THEN 1 WHEN 'decision' THEN count(*) ELSE COALESCE(sum(b.reward), 0) END::double precision AS denominator,
            -- as it was at the first exposure, so that no variant has moved it
-           CASE WHEN covariate IS NOT NULL THEN COALESCE((array_agg(e.covariate ORDER BY e.decided_at, e.decision_id))[1], 0) ELSE 0 END AS covariate
+           CASE WHEN experiment_moments.covariate IS NOT NULL THEN COALESCE((array_agg(e.covariate ORDER BY e.decided_at, e.decision_id))[1], 0) ELSE 0 END AS covariate
       FROM exposed AS e
       LEFT JOIN reward AS r ON r.decision_id = e.decision_id AND r.user_key = e.user_key
       LEFT JOIN base AS b ON b.decision_id = e.decision_id AND b.user_key = e.user_key

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::compile_experiments::{changes, leaves_out};
+use super::compile_experiments::{Effects, leaves_out};
 use super::experiment::{CONTEXT, USER};
 use super::faults::Faults;
 use super::name::is_name;
@@ -158,10 +158,11 @@ fn check_overrides(row: &ExperimentRow, faults: &mut Faults) {
 
 /// Two experiments must not change one surface for one unit: what came of it could be told of neither.
 fn check_pairs(content: &Content, faults: &mut Faults) {
+    let effects = Effects::of(content);
     let mut by_surface: HashMap<&str, Vec<&ExperimentRow>> = HashMap::new();
     for surface in &content.surfaces {
-        for row in &content.experiments {
-            if changes(row, &surface.surface, content) {
+        for (index, row) in content.experiments.iter().enumerate() {
+            if effects.change(index, &surface.surface, content) {
                 by_surface.entry(&surface.surface).or_default().push(row);
             }
         }

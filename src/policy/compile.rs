@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::action::Actions;
 use super::caps;
-use super::compile_experiments::{arms, experiments};
+use super::compile_experiments::{Effects, arms, experiments};
 use super::compile_surface::{Parts, surface};
 use super::compiled::{Compiled, Model, Policy};
 use super::contract::contracts;
@@ -29,12 +29,14 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled 
     let actions = Actions::of(content, &purposes, faults);
     check_attributes(content, &actions, faults);
     let caps = caps::caps(content, faults);
+    let effects = Effects::of(content);
     let parts = Parts {
         actions: &actions,
         features: &features,
         vector: &vector,
         sets: &rule_sets(content),
         caps: &caps,
+        effects: &effects,
     };
     let mut surfaces = HashMap::new();
     for row in &content.surfaces {
@@ -44,7 +46,7 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled 
                 policies.find(|policy| policy.surface == row.surface && !policy.for_variants);
             surface.policy = policy.and_then(policy_of);
             surface.index = surfaces.len();
-            surface.arms = arms(&surface, content, &caps, policy_of);
+            surface.arms = arms(&surface, content, &effects, &caps, policy_of);
             surfaces.insert(row.surface.clone(), surface);
         }
     }

@@ -10,46 +10,76 @@ pub fn experiments(content: &Content) -> Vec<Experiment> {
     content.experiments.iter().map(Experiment::of).collect()
 }
 
-/// The indexes of the experiments that requests for a surface are assigned in: those of the surface; of those for all surfaces
-/// the ones that may change something there, hand out a payload, or change nothing anywhere.
-pub fn experiments_on(surface: &str, content: &Content) -> Vec<usize> {
-    let rows = content.experiments.iter().enumerate();
-    let here = rows.filter(|(_, row)| match &row.surface {
-        Some(own) => own == surface,
-        None => {
-            let has_payload = row.variants.iter().any(|of| of.payload.is_some());
-            has_payload || changes(row, surface, content) || changes_nothing(row)
-        }
-    });
-    here.map(|(index, _)| index).collect()
+/// The actions that each variant of each experiment takes out, wherever they are shown.
+pub struct Effects<'a>(Vec<Vec<Vec<&'a ActionRow>>>);
+
+impl<'a> Effects<'a> {
+    pub fn of(content: &'a Content) -> Effects<'a> {
+        let of_variant = |variant: &VariantRow| match takes_out(variant) {
+            false => Vec::new(),
+            true => {
+                let actions = content.actions.iter();
+                actions.filter(|of| leaves_out(variant, of)).collect()
+            }
+        };
+        let rows = content.experiments.iter();
+        Effects(
+            rows.map(|row| row.variants.iter().map(of_variant).collect())
+                .collect(),
+        )
+    }
+
+    /// Those of a surface.
+    fn left_out(
+        &self,
+        experiment: usize,
+        variant: usize,
+        surface: &str,
+    ) -> impl Iterator<Item = &ActionRow> {
+        let actions = self.0[experiment][variant].iter().copied();
+        actions.filter(move |action| is_shown(action, surface))
+    }
+
+    /// Whether an experiment may change what a surface shows.
+    pub fn change(&self, experiment: usize, surface: &str, content: &Content) -> bool {
+        let row = &content.experiments[experiment];
+        let mut variants = row.variants.iter().enumerate();
+        row.surface.as_ref().is_none_or(|own| own == surface)
+            && variants.any(|(index, variant)| {
+                let mut caps = content.caps.iter();
+                own_policy(variant, surface, &content.policies).is_some()
+                    || self.left_out(experiment, index, surface).next().is_some()
+                    || caps.any(|cap| {
+                        variant.without_caps.contains(&cap.cap) && may_bind(cap, surface)
+                    })
+            })
+    }
+
+    /// The indexes of the experiments that requests for a surface are assigned in: those of the surface; of those for all surfaces
+    /// the ones that may change something there, hand out a payload, or change nothing anywhere.
+    pub fn experiments_on(&self, surface: &str, content: &Content) -> Vec<usize> {
+        let rows = content.experiments.iter().enumerate();
+        let here = rows.filter(|(index, row)| match &row.surface {
+            Some(own) => own == surface,
+            None => {
+                let has_payload = row.variants.iter().any(|of| of.payload.is_some());
+                has_payload || changes_nothing(row) || self.change(*index, surface, content)
+            }
+        });
+        here.map(|(index, _)| index).collect()
+    }
 }
 
 fn changes_nothing(row: &ExperimentRow) -> bool {
-    row.variants.iter().all(|of| {
-        of.policy.is_none()
-            && of.without_actions.is_empty()
-            && of.without_campaigns.is_empty()
-            && of.without_attributes.is_none()
-            && of.without_caps.is_empty()
-    })
+    let mut variants = row.variants.iter();
+    variants.all(|of| of.policy.is_none() && !takes_out(of) && of.without_caps.is_empty())
 }
 
-/// Whether an experiment may change what a surface shows.
-pub fn changes(row: &ExperimentRow, surface: &str, content: &Content) -> bool {
-    let is_there = row.surface.as_ref().is_none_or(|own| own == surface);
-    let policies = &content.policies;
-    is_there
-        && row.variants.iter().any(|variant| {
-            own_policy(variant, surface, policies).is_some()
-                || content
-                    .actions
-                    .iter()
-                    .any(|action| is_shown(action, surface) && leaves_out(variant, action))
-                || content
-                    .caps
-                    .iter()
-                    .any(|cap| variant.without_caps.contains(&cap.cap) && may_bind(cap, surface))
-        })
+fn takes_out(variant: &VariantRow) -> bool {
+    let has_attributes = variant.without_attributes.as_ref();
+    !variant.without_actions.is_empty()
+        || !variant.without_campaigns.is_empty()
+        || has_attributes.is_some_and(|wanted| !wanted.is_empty())
 }
 
 fn is_shown(action: &ActionRow, surface: &str) -> bool {
@@ -99,6 +129,7 @@ fn has_attributes(action: &ActionRow, wanted: &serde_json::Map<String, serde_jso
 pub fn arms(
     surface: &Surface,
     content: &Content,
+    effects: &Effects<'_>,
     caps: &[Cap],
     policy_of: fn(&PolicyRow) -> Option<Policy>,
 ) -> Vec<Arm> {
@@ -108,10 +139,7 @@ pub fn arms(
         let variants = content.experiments[experiment].variants.iter().enumerate();
         for (index, variant) in variants {
             let policy = own_policy(variant, &surface.name, &content.policies);
-            let left_out = content
-                .actions
-                .iter()
-                .filter(|action| is_shown(action, &surface.name) && leaves_out(variant, action));
+            let left_out = effects.left_out(experiment, index, &surface.name);
             let mut left_out: Vec<i32> = left_out.map(|action| action.number).collect();
             left_out.sort_unstable();
             let without = content.caps.iter().filter(|cap| {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::action::{Action, Actions};
-use super::compile_experiments::experiments_on;
+use super::compile_experiments::Effects;
 use super::compiled::{Affinities, Affinity, ExperimentHere, Surface};
 use super::feature::Feature;
 use super::tables::{ActionRow, Content, SurfaceRow};
@@ -22,6 +22,7 @@ pub struct Parts<'a> {
     pub vector: &'a [usize],
     pub sets: &'a HashMap<&'a str, i32>,
     pub caps: &'a [Cap],
+    pub effects: &'a Effects<'a>,
 }
 
 /// The surface of a row without its policy; None if it has no fallback, which is a fault that was found before.
@@ -36,7 +37,7 @@ pub fn surface(
         |action: &ActionRow| action.surfaces.is_empty() || action.surfaces.contains(&row.surface);
     let rows = content.actions.iter().enumerate();
     let here: Vec<(usize, &ActionRow)> = rows.filter(|(_, action)| is_here(action)).collect();
-    let experiments = experiments_on(&row.surface, content);
+    let experiments = parts.effects.experiments_on(&row.surface, content);
     let targets = experiments
         .iter()
         .filter_map(|&index| content.experiments[index].target_when.as_deref());

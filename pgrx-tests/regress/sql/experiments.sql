@@ -24,15 +24,16 @@ SELECT decide.start_experiment('challenge');
 -- assignment is GrowthBook's, whoever asks: text, number, or a page or a batch
 SELECT u, d.action, v.variant, v.changes, v.variant = CASE decide.choose_variation(decide.bucket('seed', u::text), 1, '{0.5,0.5}') WHEN 0 THEN 'control' ELSE 'new' END AS as_hashed
   FROM generate_series(1, 6) AS u, LATERAL decide(u, 'home') AS d, LATERAL decide.variants(u, 'home') AS v;
-SELECT DISTINCT p.surface, p.action, (SELECT d.variants FROM decide.decision AS d WHERE d.decision_id = p.decision_id AND d.slot = p.slot) AS variants
-  FROM decide(4, ARRAY['home', 'list']) AS p ORDER BY 1, 2;
+CREATE TABLE page AS SELECT * FROM decide(5, ARRAY['home', 'list']);
+SELECT p.surface, p.action, d.variants FROM page AS p JOIN decide.decision AS d USING (decision_id, slot) ORDER BY 1, 2;
 SELECT surface, slot, action, user_id FROM decide.decide_batch(ARRAY['{"user_id": 1, "surface": "home"}', '{"user_id": "4", "surface": "home"}']::jsonb[]);
 SELECT step, action, reason FROM decide.explain(4, 'home') ORDER BY action;
 SELECT experiment, variant, changed, overridden, kept, count(*) FROM decide.experiment_exposure GROUP BY 1, 2, 3, 4, 5 ORDER BY 2;
 SELECT count(*), bool_and(r.agrees), min(r.difference) FROM decide.decision AS d, decide.replay(d.decision_id) AS r;
 -- who is not known is in no variant, and the trace says so
 SET pg_decide.unknown_users = on;
-SELECT action, (SELECT t.variants[2] FROM decide.trace AS t WHERE t.decision_id = d.decision_id) FROM decide(NULL::text, 'home') AS d;
+SELECT action FROM decide(NULL::text, 'home');
+SELECT variant, "position" FROM decide.experiment_exposure WHERE "position" < 0;
 RESET pg_decide.unknown_users;
 
 -- what else a variant changes: actions, caps, and what it hands out; testers by a context field; who is in it by a rule
@@ -44,10 +45,9 @@ INSERT INTO decide.variant (experiment, variant, position, weight, without_actio
   ('fewer', 'no red', 2, 1, '{}', '{}', '{"kind": "red"}', '{"one c"}', NULL);
 INSERT INTO decide.experiment_override VALUES ('fewer', 'tester', 'a', 'control'), ('fewer', 'tester', 'b', 'no spring'), ('fewer', 'tester', '3', 'no red');
 SELECT decide.publish();
-SELECT tester, string_agg(d.action, ' ' ORDER BY d.slot) AS shown,
-       (SELECT t.variants FROM decide.trace AS t WHERE t.decision_id = min(d.decision_id::text)::uuid) AS traced
-  FROM (VALUES ('"a"'), ('"b"'), ('3')) AS t (tester), generate_series(1, 2), LATERAL decide('tester ' || tester, 'list', format('{"tester": %s}', tester)::jsonb) AS d
- GROUP BY tester, d.decision_id ORDER BY tester, d.decision_id;
+CREATE TABLE tested AS SELECT tester, n, d.* FROM (VALUES ('"a"'), ('"b"'), ('3')) AS t (tester), generate_series(1, 2) AS n,
+  LATERAL decide('tester ' || tester, 'list', format('{"tester": %s, "n": %s}', tester, n)::jsonb) AS d;
+SELECT d.tester, d.n, string_agg(d.action, ' ' ORDER BY d.slot) AS shown, t.variants FROM tested AS d JOIN decide.trace AS t USING (decision_id) GROUP BY 1, 2, 4 ORDER BY 1, 2;
 SELECT * FROM decide.variants('x', 'list', '{"tester": "a"}') UNION ALL SELECT * FROM decide.variants('x', 'list', '{"tester": "b"}') UNION ALL SELECT * FROM decide.variants('x', 'list', '{"tester": 3}');
 SELECT device, count(*), count(*) FILTER (WHERE v.variant = 'no red') BETWEEN 60 AND 140 AS a_third
   FROM (VALUES ('phone'), ('tv'), (NULL)) AS s (device), generate_series(1, 300) AS u, decide.variants(u, 'list', jsonb_build_object('device', device)) AS v GROUP BY 1;
