@@ -56,6 +56,8 @@ CREATE TABLE decide.variant (
   without_campaigns text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(without_campaigns, NULL) IS NULL),
   without_attributes jsonb CHECK (pg_catalog.jsonb_typeof(without_attributes) = 'object'),
   without_caps text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(without_caps, NULL) IS NULL),
+  with_actions text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(with_actions, NULL) IS NULL),
+  with_caps text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(with_caps, NULL) IS NULL),
   payload jsonb,
   description text,
   PRIMARY KEY (experiment, variant),
@@ -72,6 +74,8 @@ COMMENT ON COLUMN decide.variant.without_actions IS 'Actions that it takes out';
 COMMENT ON COLUMN decide.variant.without_campaigns IS 'Campaigns whose actions it takes out';
 COMMENT ON COLUMN decide.variant.without_attributes IS 'Takes out the actions that have all these attributes; of an array one element is enough (null: none)';
 COMMENT ON COLUMN decide.variant.without_caps IS 'Caps that neither bind nor count';
+COMMENT ON COLUMN decide.variant.with_actions IS 'Actions with for_variants that it puts in';
+COMMENT ON COLUMN decide.variant.with_caps IS 'Caps with for_variants that it puts in';
 COMMENT ON COLUMN decide.variant.payload IS 'What decide.variants hands out to the application (null: nothing)';
 COMMENT ON COLUMN decide.variant.description IS 'For people';
 
@@ -151,7 +155,7 @@ RETURN jsonb_build_object(
     SELECT jsonb_agg(jsonb_build_object(
              'variant', v.variant, 'position', v.position, 'weight', v.weight, 'policy', v.policy,
              'without_actions', v.without_actions, 'without_campaigns', v.without_campaigns, 'without_attributes', v.without_attributes,
-             'without_caps', v.without_caps, 'payload', v.payload) ORDER BY v.position)
+             'without_caps', v.without_caps, 'with_actions', v.with_actions, 'with_caps', v.with_caps, 'payload', v.payload) ORDER BY v.position)
       FROM decide.variant AS v WHERE v.experiment = (experiment_content.experiment).experiment), '[]'),
   'overrides', COALESCE((
     SELECT jsonb_agg(jsonb_build_object('field', o.field, 'value', o.value, 'variant', o.variant) ORDER BY o.field COLLATE "C", o.value COLLATE "C")

@@ -153,24 +153,27 @@ BEGIN
     UPDATE decide.policy AS p SET for_variants = p.policy <> variant.policy
      WHERE p.policy = variant.policy OR p.surface = its_surface AND NOT p.for_variants;
   END IF;
-  -- A cap, or an action, may bind elsewhere as well.
+  -- A cap may bind elsewhere as well.
   SELECT c.cap INTO wide FROM decide.cap AS c
-   WHERE c.cap = ANY (variant.without_caps) AND experiment.surface IS NOT NULL AND c.surface IS DISTINCT FROM experiment.surface
+   WHERE c.cap = ANY (variant.without_caps || variant.with_caps) AND experiment.surface IS NOT NULL AND c.surface IS DISTINCT FROM experiment.surface
    ORDER BY c.cap COLLATE "C" LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION 'cap "%" binds other surfaces than that of experiment "%"', wide, experiment.experiment
+    RAISE EXCEPTION 'cap "%" is not of the surface of experiment "%" alone', wide, experiment.experiment
       USING ERRCODE = 'object_not_in_prerequisite_state',
-            DETAIL = 'The variant goes without it on its surface alone, and a cap is for one surface or for all.',
-            HINT = 'Give each of the other surfaces a cap of its own, and delete this one; then conclude with a variant that changes no cap, or stop.';
+            DETAIL = 'The variant puts it in or takes it out on that surface, and a cap is for one surface or for all.',
+            HINT = 'Give each surface a cap of its own first, or end the experiment with decide.stop_experiment and edit decide.cap.';
   END IF;
-  DELETE FROM decide.cap AS c WHERE c.cap = ANY (variant.without_caps);
+  UPDATE decide.cap AS c SET for_variants = c.cap = ANY (variant.without_caps)
+   WHERE c.cap = ANY (variant.without_caps || variant.with_caps);
+  UPDATE decide.action AS a SET for_variants = false WHERE a.action = ANY (variant.with_actions);
+  -- An action leaves the surface of the experiment; one that has no other is for variants from then on.
   UPDATE decide.action AS a
-     SET surfaces = l.surfaces, eligible_when = CASE l.surfaces WHEN '{}' THEN 'false' ELSE a.eligible_when END
+     SET surfaces = CASE l.others WHEN '{}' THEN a.surfaces ELSE l.others END, for_variants = a.for_variants OR l.others = '{}'
     FROM decide.action AS o
    CROSS JOIN LATERAL (
      SELECT ARRAY(SELECT s.surface FROM decide.surface AS s
                    WHERE (o.surfaces = '{}' OR s.surface = ANY (o.surfaces)) AND s.surface <> experiment.surface
-                   ORDER BY s.surface COLLATE "C") AS surfaces) AS l
+                   ORDER BY s.surface COLLATE "C") AS others) AS l
    WHERE o.action = a.action
      AND (experiment.surface IS NULL OR o.surfaces = '{}' OR experiment.surface = ANY (o.surfaces))
      AND (o.action = ANY (variant.without_actions) OR o.campaign = ANY (variant.without_campaigns)
@@ -181,7 +184,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION decide.take_over_variant(decide.experiment, decide.variant) IS
-  'Makes what a variant changes the policy of everybody: its policy that of its surface; its caps are deleted, and its actions leave the surface';
+  'Makes what a variant changes the policy of everybody: its policy that of its surface, and caps and actions that it puts in or takes out';
 
 -- Statistics of variants, pure functions of numbers.
 CREATE FUNCTION decide.compare_variants(baseline double precision[], variant double precision[], kind text DEFAULT 'mean',
@@ -287,6 +290,9 @@ BEGIN
     RAISE EXCEPTION 'no decision has a feature "%"', left(covariate, 200) USING ERRCODE = 'undefined_object',
       HINT = 'decide.feature lists features; those that are kept per key are no covariates.';
   END IF;
+  -- what else is wrong with the arguments
+  PERFORM decide.adjust_p_values('{}', correction);
+  PERFORM FROM decide.compare_variants(array_fill(0::double precision, ARRAY[9]), array_fill(0::double precision, ARRAY[9]), kind, alpha, tuning, power, effect);
   RETURN QUERY
   WITH asked AS (
     SELECT o.outcome, o.place FROM unnest(outcomes) WITH ORDINALITY AS o (outcome, place)

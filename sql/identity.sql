@@ -148,11 +148,13 @@ BEGIN
   IF kind = 'policy' THEN
     UPDATE decide.variant AS v SET policy = new WHERE v.policy = old;
   ELSIF kind = 'action' THEN
-    UPDATE decide.variant AS v SET without_actions = array_replace(v.without_actions, old, new) WHERE old = ANY (v.without_actions);
+    UPDATE decide.variant AS v SET without_actions = array_replace(v.without_actions, old, new), with_actions = array_replace(v.with_actions, old, new)
+     WHERE old = ANY (v.without_actions || v.with_actions);
   ELSIF kind = 'campaign' THEN
     UPDATE decide.variant AS v SET without_campaigns = array_replace(v.without_campaigns, old, new) WHERE old = ANY (v.without_campaigns);
   ELSIF kind = 'cap' THEN
-    UPDATE decide.variant AS v SET without_caps = array_replace(v.without_caps, old, new) WHERE old = ANY (v.without_caps);
+    UPDATE decide.variant AS v SET without_caps = array_replace(v.without_caps, old, new), with_caps = array_replace(v.with_caps, old, new)
+     WHERE old = ANY (v.without_caps || v.with_caps);
   END IF;
   IF kind IN ('surface', 'action') THEN
     -- Events that say the old name still count.

@@ -48,7 +48,8 @@ CREATE TABLE decide.action (
   cost double precision NOT NULL DEFAULT 1 CHECK (decide.is_finite(cost) AND cost >= 0),
   description text,
   id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
-  purpose text
+  purpose text,
+  for_variants boolean NOT NULL DEFAULT false
 );
 CREATE INDEX ON decide.action (campaign);
 COMMENT ON TABLE decide.action IS 'What can be chosen: offers, items, creatives, or doing nothing (the baseline)';
@@ -61,6 +62,7 @@ COMMENT ON COLUMN decide.action.eligible_when IS
 COMMENT ON COLUMN decide.action.cost IS 'What one exposure takes from a cap that counts cost; where one does, at most 9,007,199,254';
 COMMENT ON COLUMN decide.action.description IS 'For people';
 COMMENT ON COLUMN decide.action.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
+COMMENT ON COLUMN decide.action.for_variants IS 'Whether it is a candidate only where a variant of a running experiment puts it in';
 COMMENT ON COLUMN decide.action.purpose IS 'Purpose that a person must consent to for it to be a candidate (null: none)';
 
 CREATE TABLE decide.feature (
@@ -133,6 +135,7 @@ CREATE TABLE decide.cap (
   stripes int CHECK (stripes BETWEEN 1 AND 256),
   min_count bigint CHECK (min_count >= 0),
   id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
+  for_variants boolean NOT NULL DEFAULT false,
   CHECK (attribute IS NOT NULL OR attribute_value IS NULL)
 );
 CREATE INDEX ON decide.cap (surface);
@@ -153,6 +156,7 @@ COMMENT ON COLUMN decide.cap.time_zone IS 'Time zone of calendar windows';
 COMMENT ON COLUMN decide.cap.week_start IS 'Day on which a window of weeks starts: 1 is Monday, 7 Sunday';
 COMMENT ON COLUMN decide.cap.hold IS 'How long an exposure stays reserved for its event, where a type of event is counted; at most 1,000 years';
 COMMENT ON COLUMN decide.cap.stripes IS 'Into how many rows its counter is split, 1 to 256 (null: by its size and max_connections)';
+COMMENT ON COLUMN decide.cap.for_variants IS 'Whether it binds only where a variant of a running experiment puts it in';
 COMMENT ON COLUMN decide.cap.max_count IS 'How many within the window; at most 4,611,686,018,427,387,903, and 4,611,686,018,427 of cost';
 COMMENT ON COLUMN decide.cap.min_count IS 'How many should at least be delivered within the window: a soft goal, for which scores get a bonus (null: no goal)';
 COMMENT ON COLUMN decide.cap.window_length IS 'Length of the window (null: for ever); at most 1,000 years';

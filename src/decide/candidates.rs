@@ -80,10 +80,11 @@ pub fn find(
                 Blocked::Breaker
             }
             Verdict::Holds if is_left_out(action.number) => {
-                request.variants.note_change(surface);
+                request.variants.note(surface, action.number, false);
                 Blocked::Variant
             }
             Verdict::Holds => {
+                request.variants.note(surface, action.number, true);
                 candidates.eligible.push(i);
                 continue;
             }

@@ -86,11 +86,14 @@ impl Variants {
         has_added
     }
 
-    /// Notes that what the arm changes has made a difference.
-    pub fn note_change(&self, surface: &Surface) {
+    /// Notes an action that is a candidate, or would be one: whether the arm makes a difference to it.
+    pub fn note(&self, surface: &Surface, action: i32, is_candidate: bool) {
         let Some(arm) = self.arm.get().and_then(|index| surface.arms.get(index)) else {
             return;
         };
+        if is_candidate == surface.left_out.binary_search(&action).is_err() {
+            return;
+        }
         let mut assigned = self.assigned.borrow_mut();
         let of_arm = assigned
             .iter_mut()

@@ -11,6 +11,9 @@ use crate::math::experiment::{
 use crate::pg::call::Call;
 use crate::pg::datum;
 
+/// What to do about moments.
+const MOMENTS: &str = "decide.experiment_moments answers what decide.compare_variants takes.";
+
 /// compare_variants(baseline, variant, kind, alpha, tuning, power, effect): one row.
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
@@ -28,7 +31,7 @@ fn compare_variants(
         alpha: share(alpha, "alpha"),
         tuning: tuning
             .filter(|tuning| tuning.is_finite() && *tuning > 0.0)
-            .unwrap_or_else(|| refuse("tuning must be a positive number")),
+            .unwrap_or_else(|| refuse("tuning must be a positive number", "5000 is GrowthBook's.")),
     };
     let power = share(power, "power");
     let (a, b) = (moments(baseline, "baseline"), moments(variant, "variant"));
@@ -39,7 +42,7 @@ fn compare_variants(
             let theta = theta(&a, &b);
             (a.adjusted(theta), b.adjusted(theta))
         }
-        _ => refuse("kind must be mean, ratio or adjusted"),
+        _ => refuse("kind must be mean, ratio or adjusted", MOMENTS),
     };
     let (mean, baseline_mean) = (datum::float8(other.mean), datum::float8(one.mean));
     let nothing = (None, None, None);
@@ -102,7 +105,10 @@ fn sample_ratio_p(counts: Vec<Option<i64>>, weights: Vec<Option<f64>>) -> f64 {
         (Some(counts), Some(weights)) if counts.len() == weights.len() => {
             sample_ratio(&counts, &weights)
         }
-        _ => refuse("counts and weights must be as many, none of them negative or null"),
+        _ => refuse(
+            "counts and weights must be as many, none of them negative or null",
+            "Pass both in the order of the variants.",
+        ),
     }
 }
 
@@ -111,11 +117,14 @@ fn sample_ratio_p(counts: Vec<Option<i64>>, weights: Vec<Option<f64>>) -> f64 {
 fn adjust_p_values(p_values: Vec<Option<f64>>, correction: &str) -> Vec<Option<f64>> {
     let Some(correction) = Correction::named(correction) else {
         let names = Correction::ALL.map(|(name, _)| name).join(", ");
-        refuse(&format!("correction must be one of {names}"))
+        refuse(
+            &format!("correction must be one of {names}"),
+            "holm keeps the chance of any mistake, benjamini-hochberg the share of mistakes among what is found.",
+        )
     };
     let known: Vec<f64> = p_values.iter().copied().flatten().collect();
     if known.iter().any(|p| !(0.0..=1.0).contains(p)) {
-        refuse("p-values must be between 0 and 1");
+        refuse("p-values must be between 0 and 1", "Nulls are left out.");
     }
     let mut adjusted = adjust(&known, correction).into_iter();
     let in_place = p_values.iter().map(|p| p.and_then(|_| adjusted.next()));
@@ -142,7 +151,7 @@ fn moments(numbers: Option<Vec<Option<f64>>>, name: &'static str) -> Moments {
         ],
     ) = nine
     else {
-        refuse(&format!("{name} must be nine finite numbers"))
+        refuse(&format!("{name} must be nine finite numbers"), MOMENTS)
     };
     Moments {
         n,
@@ -161,11 +170,15 @@ fn moments(numbers: Option<Vec<Option<f64>>>, name: &'static str) -> Moments {
 fn share(value: Option<f64>, name: &str) -> f64 {
     value
         .filter(|value| *value > 0.0 && *value < 1.0)
-        .unwrap_or_else(|| refuse(&format!("{name} must be between 0 and 1")))
+        .unwrap_or_else(|| {
+            refuse(
+                &format!("{name} must be between 0 and 1"),
+                "0 and 1 themselves are none.",
+            )
+        })
 }
 
 #[cold]
-fn refuse(what: &str) -> ! {
-    let todo = "decide.experiment_moments answers what decide.compare_variants takes.";
+fn refuse(what: &str, todo: &'static str) -> ! {
     Error::Evaluation(what.to_owned(), todo).raise()
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::compile_experiments::{Effects, leaves_out};
-use super::experiment::{CONTEXT, USER};
+use super::experiment::{CONTEXT, Experiment, USER};
 use super::faults::Faults;
 use super::name::is_name;
 use super::tables::{Content, ExperimentRow, VariantRow};
@@ -123,20 +123,50 @@ fn check_variant(
             Some(_) => {}
         }
     }
-    let mut absent = |kind: &str, names: &[String], known: &HashSet<&str>| {
+    let mut absent = |kind: &str, column: &str, names: &[String], known: &HashSet<&str>| {
         for name in names.iter().filter(|name| !known.contains(name.as_str())) {
             let name = printable(name);
-            add(format!(
-                "without_{kind}s: \"{name}\" is not in decide.{kind}"
-            ));
+            add(format!("{column}: \"{name}\" is not in decide.{kind}"));
         }
     };
     let actions = content.actions.iter().map(|of| of.action.as_str());
-    absent("action", &variant.without_actions, &actions.collect());
+    let actions: HashSet<&str> = actions.collect();
+    absent(
+        "action",
+        "without_actions",
+        &variant.without_actions,
+        &actions,
+    );
+    absent("action", "with_actions", &variant.with_actions, &actions);
     let campaigns = content.campaigns.iter().map(|of| of.campaign.as_str());
-    absent("campaign", &variant.without_campaigns, &campaigns.collect());
+    let campaigns: HashSet<&str> = campaigns.collect();
+    absent(
+        "campaign",
+        "without_campaigns",
+        &variant.without_campaigns,
+        &campaigns,
+    );
     let caps = content.caps.iter().map(|of| of.cap.as_str());
-    absent("cap", &variant.without_caps, &caps.collect());
+    let caps: HashSet<&str> = caps.collect();
+    absent("cap", "without_caps", &variant.without_caps, &caps);
+    absent("cap", "with_caps", &variant.with_caps, &caps);
+    let own = |names: &[String], name: &str| names.iter().any(|own| own == name);
+    let mut actions = content.actions.iter();
+    if let Some(action) =
+        actions.find(|of| !of.for_variants && own(&variant.with_actions, &of.action))
+    {
+        let action = printable(&action.action);
+        add(format!(
+            "with_actions: \"{action}\" is not for_variants, so that everybody gets it"
+        ));
+    }
+    let mut caps = content.caps.iter();
+    if let Some(cap) = caps.find(|of| !of.for_variants && own(&variant.with_caps, &of.cap)) {
+        let cap = printable(&cap.cap);
+        add(format!(
+            "with_caps: \"{cap}\" is not for_variants, so that it binds everybody"
+        ));
+    }
     if let Some(wanted) = &variant.without_attributes
         && !content.actions.iter().any(|of| leaves_out(variant, of))
         && !wanted.is_empty()
@@ -152,6 +182,28 @@ fn check_overrides(row: &ExperimentRow, faults: &mut Faults) {
             let variant = printable(&of.variant);
             let reason = format!("variant \"{variant}\" is not in decide.variant");
             faults.add("decide.experiment_override", &name, reason);
+        }
+    }
+}
+
+/// Traces, and the rows of users, know variants by their positions: while an experiment runs they stay.
+pub fn check_positions(content: &Content, in_force: &[Experiment], faults: &mut Faults) {
+    for row in &content.experiments {
+        let mut running = in_force.iter();
+        let Some(before) = running.find(|of| of.number == row.number) else {
+            continue;
+        };
+        for (position, variant) in before.variants.iter().enumerate() {
+            let has_moved = |of: &&VariantRow| {
+                of.variant == variant.name && usize::try_from(of.position) != Ok(position)
+            };
+            if row.variants.iter().any(|of| has_moved(&of)) {
+                let name = format!("{} {}", row.experiment, variant.name);
+                let reason = format!(
+                    "it has position {position} while the experiment runs: traces know it by that"
+                );
+                faults.add(VARIANT, &name, reason);
+            }
         }
     }
 }

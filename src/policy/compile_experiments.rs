@@ -10,7 +10,13 @@ pub fn experiments(content: &Content) -> Vec<Experiment> {
     content.experiments.iter().map(Experiment::of).collect()
 }
 
-/// The actions that each variant of each experiment takes out, wherever they are shown.
+/// The numbers of the caps that bind only where a variant puts them in.
+pub fn caps_for_variants(content: &Content) -> Vec<i32> {
+    let caps = content.caps.iter().filter(|cap| cap.for_variants);
+    caps.map(|cap| cap.number).collect()
+}
+
+/// The actions that each variant of each experiment takes out or puts in, wherever they are shown.
 pub struct Effects<'a>(Vec<Vec<Vec<&'a ActionRow>>>);
 
 impl<'a> Effects<'a> {
@@ -19,7 +25,8 @@ impl<'a> Effects<'a> {
             false => Vec::new(),
             true => {
                 let actions = content.actions.iter();
-                actions.filter(|of| leaves_out(variant, of)).collect()
+                let actions = actions.filter(|of| leaves_out(variant, of) || puts_in(variant, of));
+                actions.collect()
             }
         };
         let rows = content.experiments.iter();
@@ -30,7 +37,7 @@ impl<'a> Effects<'a> {
     }
 
     /// Those of a surface.
-    fn left_out(
+    fn moved(
         &self,
         experiment: usize,
         variant: usize,
@@ -48,10 +55,8 @@ impl<'a> Effects<'a> {
             && variants.any(|(index, variant)| {
                 let mut caps = content.caps.iter();
                 own_policy(variant, surface, &content.policies).is_some()
-                    || self.left_out(experiment, index, surface).next().is_some()
-                    || caps.any(|cap| {
-                        variant.without_caps.contains(&cap.cap) && may_bind(cap, surface)
-                    })
+                    || self.moved(experiment, index, surface).next().is_some()
+                    || caps.any(|cap| moves_cap(variant, cap) && may_bind(cap, surface))
             })
     }
 
@@ -72,14 +77,33 @@ impl<'a> Effects<'a> {
 
 fn changes_nothing(row: &ExperimentRow) -> bool {
     let mut variants = row.variants.iter();
-    variants.all(|of| of.policy.is_none() && !takes_out(of) && of.without_caps.is_empty())
+    variants.all(|of| {
+        of.policy.is_none()
+            && !takes_out(of)
+            && of.without_caps.is_empty()
+            && of.with_caps.is_empty()
+    })
 }
 
 fn takes_out(variant: &VariantRow) -> bool {
     let has_attributes = variant.without_attributes.as_ref();
     !variant.without_actions.is_empty()
+        || !variant.with_actions.is_empty()
         || !variant.without_campaigns.is_empty()
         || has_attributes.is_some_and(|wanted| !wanted.is_empty())
+}
+
+/// Whether a variant puts an action in that others do not get.
+fn puts_in(variant: &VariantRow, action: &ActionRow) -> bool {
+    action.for_variants && variant.with_actions.contains(&action.action)
+}
+
+/// Whether a variant takes a cap out, or puts it in.
+fn moves_cap(variant: &VariantRow, cap: &CapRow) -> bool {
+    match cap.for_variants {
+        true => variant.with_caps.contains(&cap.cap),
+        false => variant.without_caps.contains(&cap.cap),
+    }
 }
 
 fn is_shown(action: &ActionRow, surface: &str) -> bool {
@@ -139,18 +163,30 @@ pub fn arms(
         let variants = content.experiments[experiment].variants.iter().enumerate();
         for (index, variant) in variants {
             let policy = own_policy(variant, &surface.name, &content.policies);
-            let left_out = effects.left_out(experiment, index, &surface.name);
-            let mut left_out: Vec<i32> = left_out.map(|action| action.number).collect();
-            left_out.sort_unstable();
-            let without = content.caps.iter().filter(|cap| {
-                variant.without_caps.contains(&cap.cap) && may_bind(cap, &surface.name)
-            });
-            let without: Vec<i32> = without.map(|cap| cap.number).collect();
-            if policy.is_none() && left_out.is_empty() && without.is_empty() {
+            let moved: Vec<&ActionRow> = effects.moved(experiment, index, &surface.name).collect();
+            let caps_moved = content.caps.iter();
+            let caps_moved =
+                caps_moved.filter(|cap| moves_cap(variant, cap) && may_bind(cap, &surface.name));
+            let caps_moved: Vec<i32> = caps_moved.map(|cap| cap.number).collect();
+            if policy.is_none() && moved.is_empty() && caps_moved.is_empty() {
                 continue;
             }
-            let limits = (!without.is_empty()).then(|| {
+            let mut left_out: Vec<i32> = surface.left_out.to_vec();
+            left_out.retain(|number| !moved.iter().any(|of| of.number == *number));
+            let taken_out = moved.iter().filter(|action| leaves_out(variant, action));
+            left_out.extend(taken_out.map(|action| action.number));
+            left_out.sort_unstable();
+            left_out.dedup();
+            let limits = (!caps_moved.is_empty()).then(|| {
                 let numbers: Vec<i32> = surface.actions.iter().map(|of| of.number).collect();
+                // Of both lists, those that are in one of them.
+                let mut without = caps_for_variants(content);
+                for number in &caps_moved {
+                    match without.iter().position(|of| of == number) {
+                        Some(at) => drop(without.swap_remove(at)),
+                        None => without.push(*number),
+                    }
+                }
                 Limits::of(&surface.name, &numbers, caps, &without)
             });
             arms.push(Arm {

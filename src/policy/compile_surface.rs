@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::action::{Action, Actions};
-use super::compile_experiments::Effects;
+use super::compile_experiments::{Effects, caps_for_variants};
 use super::compiled::{Affinities, Affinity, ExperimentHere, Surface};
 use super::feature::Feature;
 use super::tables::{ActionRow, Content, SurfaceRow};
@@ -81,7 +81,11 @@ pub fn surface(
     let vector = parts.vector.iter().map(|&i| &parts.features[i]);
     let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
     let affinities = affinities(&row.surface, &listed, parts);
-    let limits = Limits::of(&row.surface, &numbers, parts.caps, &[]);
+    let for_variants = caps_for_variants(content);
+    let limits = Limits::of(&row.surface, &numbers, parts.caps, &for_variants);
+    let left_out = here.iter().filter(|(_, action)| action.for_variants);
+    let mut left_out: Vec<i32> = left_out.map(|(_, action)| action.number).collect();
+    left_out.sort_unstable();
     let experiments = experiments.into_iter().map(|experiment| {
         let target = content.experiments[experiment].target_when.as_deref();
         let rule = target.and_then(|text| numbers_of_rules.get(text)).copied();
@@ -103,6 +107,7 @@ pub fn surface(
         policy: None,
         experiments,
         arms: Vec::new(),
+        left_out: left_out.into(),
     })
 }
 

@@ -115,6 +115,8 @@ pub struct Surface {
     pub experiments: Vec<ExperimentHere>,
     /// What variants put in the place of its own; at most one of them holds for a request.
     pub arms: Vec<Arm>,
+    /// The numbers of the actions that only variants put in, ascending.
+    pub left_out: Slab<i32>,
 }
 
 /// An experiment on a surface.
@@ -138,7 +140,7 @@ pub struct Arm {
     pub scorer: usize,
     /// None: the surface's own.
     pub limits: Option<Limits>,
-    /// The numbers of the actions that it takes out, ascending.
+    /// The numbers of the actions that are left out, ascending.
     pub left_out: Slab<i32>,
 }
 
@@ -148,7 +150,7 @@ pub struct Terms<'a> {
     pub policy: Option<&'a Policy>,
     pub limits: &'a Limits,
     pub scorer: usize,
-    /// The numbers of the actions that a variant takes out, ascending.
+    /// The numbers of the actions that are left out, ascending.
     pub left_out: &'a [i32],
 }
 
@@ -159,7 +161,7 @@ impl Surface {
             policy: self.policy.as_ref(),
             limits: &self.limits,
             scorer: self.index,
-            left_out: &[],
+            left_out: &self.left_out,
         };
         match arm.and_then(|index| self.arms.get(index)) {
             None => own,

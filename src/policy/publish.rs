@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTARRAYOID, TEXTOID};
 
-use super::bundle_cache::{by_number, prepare_images};
+use super::bundle_cache::{by_number, live, prepare_images};
+use super::check_experiments::check_positions;
 use super::compile::{compile, rule_sets};
 use super::compiled::Compiled;
 use super::faults::Faults;
@@ -174,6 +175,9 @@ fn settle_budgets(bundle: &Compiled) {
 fn check_content(number: i64, content: &Content) -> Result<(Compiled, Vec<Fault>), Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
+    if let Ok(in_force) = live() {
+        check_positions(content, &in_force.experiments, &mut faults);
+    }
     let of_vector = |row: &&FeatureRow| {
         Feature::of(row).is_ok_and(|feature| feature.visibility() == FeatureVisibility::Vector)
     };

@@ -7,7 +7,8 @@ SELECT pg_catalog.concat('{"actions": [', (
              ', "attributes": ', COALESCE(a.attributes, 'null'), ', "eligible_when": ', COALESCE(pg_catalog.to_json(a.eligible_when), 'null'),
              ', "cost": ', pg_catalog.to_json(a.cost),
              CASE WHEN i.former <> '{}' THEN pg_catalog.concat(', "former": ', pg_catalog.to_json(i.former)) END,
-             CASE WHEN a.purpose IS NOT NULL THEN pg_catalog.concat(', "purpose": ', pg_catalog.to_json(a.purpose)) END, '}'),
+             CASE WHEN a.purpose IS NOT NULL THEN pg_catalog.concat(', "purpose": ', pg_catalog.to_json(a.purpose)) END,
+             CASE WHEN a.for_variants THEN ', "for_variants": true' END, '}'),
              ', ' ORDER BY a.action COLLATE "C")
       FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id), '], ',
   pg_catalog.substr(pg_catalog.jsonb_build_object(
@@ -35,7 +36,7 @@ SELECT pg_catalog.concat('{"actions": [', (
   'caps', COALESCE((
     WITH cap AS MATERIALIZED (
       SELECT c, i.number, decide.cap_identity(c) AS identity,
-             pg_catalog.to_jsonb(c) - 'description' - 'id' || pg_catalog.jsonb_build_object(
+             pg_catalog.to_jsonb(c) - 'description' - 'id' - CASE WHEN c.for_variants THEN '' ELSE 'for_variants' END || pg_catalog.jsonb_build_object(
                'window_us', EXTRACT(epoch FROM c.window_length) * 1000000,
                'window_months', EXTRACT(year FROM w.whole) * 12 + EXTRACT(month FROM w.whole),
                'window_days', EXTRACT(day FROM w.whole),

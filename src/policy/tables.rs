@@ -59,6 +59,8 @@ pub struct VariantRow {
     pub without_campaigns: Vec<String>,
     pub without_attributes: Option<serde_json::Map<String, serde_json::Value>>,
     pub without_caps: Vec<String>,
+    pub with_actions: Vec<String>,
+    pub with_caps: Vec<String>,
     pub payload: Option<Box<RawValue>>,
 }
 
@@ -111,6 +113,9 @@ pub struct ActionRow {
     pub former: Vec<String>,
     #[serde(default)]
     pub purpose: Option<String>,
+    /// Whether it is a candidate only where a variant puts it in.
+    #[serde(default)]
+    pub for_variants: bool,
 }
 
 #[derive(Deserialize)]
@@ -173,6 +178,9 @@ pub struct CapRow {
     pub stripes: Option<i32>,
     pub pacing: String,
     pub min_count: Option<i64>,
+    /// Whether it binds only where a variant puts it in.
+    #[serde(default)]
+    pub for_variants: bool,
 }
 
 /// Null is 0.

@@ -141,6 +141,8 @@ fn caps(content: &Content, bundle: &Compiled, found: &mut Faults) {
     let mut binding: HashSet<i32> = HashSet::new();
     for surface in bundle.surfaces.values() {
         binding.extend(bundle.caps_of(surface).map(|cap| cap.number));
+        let of_arms = surface.arms.iter().filter_map(|arm| arm.limits.as_ref());
+        binding.extend(of_arms.flat_map(|of| of.caps.iter().map(|&i| bundle.caps[i].number)));
     }
     // One that limits each value of an attribute by itself has a row for each value.
     let binding: HashSet<&str> = content

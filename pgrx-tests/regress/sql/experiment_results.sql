@@ -33,6 +33,9 @@ SELECT variant, baseline, shown(mean) AS mean, shown(difference) AS difference, 
 SELECT variant, baseline, shown(mean) AS mean, shown(difference) AS difference FROM decide.experiment_result('ab', 'order', per => 'click');
 SELECT variant, baseline, units_needed > 0 AS needed, days_needed >= 0 AS days, shown(detectable) AS detectable FROM decide.experiment_result('ab', 'order', effect => 0.1);
 
+-- what variants take out is no candidate for another policy either: the policy in force is judged as what it was
+SELECT estimator, n, mean_weight, max_weight FROM decide.evaluate_policy('home', 1, outcome => 'order') WHERE estimator IN ('logged', 'ips', 'snips');
+
 -- by hand, without the functions: one row for each user
 WITH unit AS (
   SELECT d.variant, d.u, COALESCE(sum(o.value), 0) AS y FROM made AS d LEFT JOIN decide.outcome AS o ON o.decision_id = d.decision_id AND o.type = 'order' GROUP BY 1, 2
@@ -45,8 +48,8 @@ UPDATE decide.variant SET weight = CASE position WHEN 0 THEN 0 WHEN 1 THEN 1 ELS
 SELECT decide.publish();
 SELECT bool_and(v.variant = m.variant) AS kept, count(*) FILTER (WHERE v.kept) > 250 AS by_the_row FROM (SELECT DISTINCT u, variant FROM made) AS m, decide.variants(m.u, 'home') AS v;
 SELECT DISTINCT variant, kept FROM generate_series(1001, 1040) AS u, decide.variants(u, 'home');
-SELECT u, t.variants, r.agrees FROM (SELECT DISTINCT ON (variant) u, variant FROM made WHERE variant <> 'no a' ORDER BY variant, u) AS m, LATERAL decide(u, 'home') AS d
-  JOIN decide.trace AS t USING (decision_id), decide.replay(d.decision_id) AS r ORDER BY 1;
+CREATE TABLE again AS SELECT m.u, d.* FROM (SELECT DISTINCT ON (variant) u, variant FROM made WHERE variant <> 'no a' ORDER BY variant, u) AS m, LATERAL decide(u, 'home') AS d;
+SELECT u, t.variants, r.agrees FROM again AS d JOIN decide.trace AS t USING (decision_id), decide.replay(d.decision_id) AS r ORDER BY 1;
 -- a person may ask for it; of two who are one the first stays; and it goes with them
 SELECT decide.export_person((SELECT min(u) FROM made WHERE variant = 'no b')) #- '{variants,0,since}' -> 'variants' AS variants;
 SELECT count(*) FROM decide('late', 'home');

@@ -26,7 +26,7 @@ SELECT u, d.action, v.variant, v.changes, v.variant = CASE decide.choose_variati
   FROM generate_series(1, 6) AS u, LATERAL decide(u, 'home') AS d, LATERAL decide.variants(u, 'home') AS v;
 CREATE TABLE page AS SELECT * FROM decide(5, ARRAY['home', 'list']);
 SELECT p.surface, p.action, d.variants FROM page AS p JOIN decide.decision AS d USING (decision_id, slot) ORDER BY 1, 2;
-SELECT surface, slot, action, user_id FROM decide.decide_batch(ARRAY['{"user_id": 1, "surface": "home"}', '{"user_id": "4", "surface": "home"}']::jsonb[]);
+SELECT surface, slot, action, user_id FROM decide.decide_batch(ARRAY['{"user_id": 1, "surface": "home"}', '{"user_id": "4", "surface": "home"}']::jsonb[]) ORDER BY user_id;
 SELECT step, action, reason FROM decide.explain(4, 'home') ORDER BY action;
 SELECT experiment, variant, changed, overridden, kept, count(*) FROM decide.experiment_exposure GROUP BY 1, 2, 3, 4, 5 ORDER BY 2;
 SELECT count(*), bool_and(r.agrees), min(r.difference) FROM decide.decision AS d, decide.replay(d.decision_id) AS r;
@@ -74,6 +74,12 @@ BEGIN;
 DELETE FROM decide.variant WHERE variant <> 'control';
 SELECT decide.publish();
 ROLLBACK;
+BEGIN;
+UPDATE decide.variant SET position = 9 WHERE experiment = 'fewer' AND position = 0;
+UPDATE decide.variant SET position = 0 WHERE experiment = 'fewer' AND position = 1;
+UPDATE decide.variant SET position = 1 WHERE experiment = 'fewer' AND position = 9;
+SELECT decide.publish();
+ROLLBACK;
 -- two that change one surface, unless no user is in both; one that only hands something out disturbs nobody
 INSERT INTO decide.experiment (experiment, status) VALUES ('everywhere', 'running');
 INSERT INTO decide.variant (experiment, variant, position, without_actions) VALUES ('everywhere', 'with', 0, '{}'), ('everywhere', 'without', 1, '{b}');
@@ -99,6 +105,32 @@ SELECT action, surfaces, eligible_when FROM decide.action ORDER BY 1;
 SELECT decide.conclude_experiment('challenge', 'new');
 SELECT name, was, status, winner, by = session_user AND acting_as = current_user AS me FROM decide.experiment_change ORDER BY at;
 SELECT "table", "row", change FROM decide.bundle_diff(2, 3);
+
+-- what only a variant puts in: nobody else has it, and the cap binds nobody else
+INSERT INTO decide.action (action, surfaces, for_variants, attributes) VALUES ('d', '{list}', true, '{"value": 9}');
+INSERT INTO decide.cap (cap, surface, action, per, max_count, for_variants) VALUES ('no d twice', 'list', 'd', 'user', 1, true);
+INSERT INTO decide.experiment (experiment, surface, status, namespace, namespace_from) VALUES ('more', 'list', 'running', NULL, 0);
+INSERT INTO decide.variant (experiment, variant, position, with_actions, with_caps) VALUES ('more', 'control', 0, '{}', '{}'), ('more', 'd', 1, '{d}', '{}'), ('more', 'd once', 2, '{d}', '{no d twice}');
+INSERT INTO decide.experiment_override SELECT 'more', 'tester', v.variant, v.variant FROM decide.variant AS v WHERE v.experiment = 'more';
+SELECT decide.publish();
+CREATE TABLE more AS SELECT tester, n, d.* FROM (VALUES ('control'), ('d'), ('d once')) AS t (tester), generate_series(1, 2) AS n,
+  LATERAL decide('more ' || tester, 'list', format('{"tester": "%s", "n": %s}', tester, n)::jsonb) AS d;
+SELECT d.tester, d.n, string_agg(d.action, ' ' ORDER BY d.slot) AS shown, t.variants[3] AS bits FROM more AS d JOIN decide.trace AS t USING (decision_id) GROUP BY 1, 2, 4 ORDER BY 1, 2;
+SELECT action, step, reason FROM decide.explain('x', 'list', '{"tester": "control"}') WHERE action = 'd';
+SELECT count(*), bool_and(r.agrees), min(r.difference) FROM decide.decision AS d, decide.replay(d.decision_id) AS r;
+BEGIN;
+UPDATE decide.variant SET with_actions = '{a}', with_caps = '{one c}' WHERE variant = 'd';
+SELECT decide.publish();
+ROLLBACK;
+SELECT decide.conclude_experiment('more', 'd once');
+SELECT action, for_variants FROM decide.action WHERE action = 'd';
+SELECT cap, for_variants FROM decide.cap ORDER BY 1;
+INSERT INTO decide.experiment (experiment) VALUES ('less');
+INSERT INTO decide.variant (experiment, variant, position, without_actions, without_caps) VALUES ('less', 'as it is', 0, '{}', '{}'), ('less', 'less', 1, '{d}', '{one c}');
+SELECT decide.start_experiment('less');
+SELECT decide.conclude_experiment('less', 'less');
+SELECT action, surfaces, for_variants FROM decide.action WHERE action = 'd';
+SELECT cap, for_variants FROM decide.cap ORDER BY 1;
 
 -- names
 SELECT decide.rename('experiment', 'words', 'phrases');

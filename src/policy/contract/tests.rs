@@ -168,6 +168,7 @@ fn content(event_types: Vec<EventTypeRow>) -> Content {
         policies: Vec::new(),
         event_types,
         purposes: Vec::new(),
+        experiments: Vec::new(),
     }
 }
 
