@@ -3,7 +3,6 @@
 use super::decision::Decision;
 use super::draw::Dropped;
 use super::features::AffinityValue;
-use super::variants;
 use crate::caps::Price;
 use crate::math::runs::compress;
 use crate::policy::numbers_of;
@@ -60,7 +59,8 @@ impl Columns {
         let pairs = prices.flat_map(|price| [price.cap.into(), price.per_unit]);
         refill(&mut self.prices, pairs);
         refill(&mut self.denied, numbers_of(features.denied));
-        variants::write(&decision.request, &mut self.variants);
+        let request = &decision.request;
+        request.variants.write(request.bundle, &mut self.variants);
     }
 }
 

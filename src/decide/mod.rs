@@ -2,6 +2,7 @@
 //! trace; the fallback where a stage cannot go on.
 
 mod answer;
+mod assigned;
 mod batch;
 mod blocked;
 mod buffers;

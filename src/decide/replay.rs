@@ -5,13 +5,13 @@ use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use super::answer::Answer;
+use super::assigned;
 use super::columns;
 use super::draw::Draw;
 use super::features::Features;
 use super::reason::Reason;
 use super::score::{Scores, require_model};
 use super::traced;
-use super::variants;
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::{Choice, Scored};
@@ -109,7 +109,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         return Ok(Some(format!("candidate {number} is not of this surface")));
     }
     let fields = traced::fields(&trace.context_values);
-    let terms = variants::traced(surface, &bundle.experiments, &trace.variants);
+    let terms = assigned::traced(surface, &bundle.experiments, &trace.variants);
     let reason = match require_model(terms.policy) {
         _ if trace.mode() == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use uuid::Uuid;
 
-use super::variants::Variants;
+use super::assigned::Variants;
 use crate::error::{Error, printable};
 use crate::govern::modes::ModeLimits;
 use crate::govern::pseudonym;

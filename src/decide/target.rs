@@ -2,6 +2,7 @@
 //! that serve. The candidates are those of the trace, and so are features, prices, and what earlier slots left no capacity
 //! for; score, lower bound and choice are the target's.
 
+use super::assigned;
 use super::blocked::Blocked;
 use super::columns;
 use super::draw::Draw;
@@ -9,7 +10,6 @@ use super::features::Features;
 use super::narrow;
 use super::score::{Scores, require_model};
 use super::traced;
-use super::variants;
 use crate::error::Error;
 use crate::govern::modes::Mode;
 use crate::math::choice::Scored;
@@ -169,7 +169,7 @@ impl Judge {
         let damaged = |what: &str| Error::Damaged(format!("bundle {} {what}", logged.bundle));
         let surface = world.bundle.surfaces.get(&self.surface);
         let surface = surface.ok_or_else(|| damaged("has no such surface"))?;
-        let terms = variants::traced(surface, &world.bundle.experiments, &logged.variants);
+        let terms = assigned::traced(surface, &world.bundle.experiments, &logged.variants);
         let policy = require_model(terms.policy);
         let policy = policy.map_err(|_| damaged("has no such policy"))?;
         read_features(logged, &world.bundle, &mut self.features);

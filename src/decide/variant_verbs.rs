@@ -3,9 +3,10 @@
 use pgrx::pg_sys::FunctionCallInfo;
 use pgrx::prelude::*;
 
+use super::assigned::{CHANGED, KEPT, OVERRIDDEN};
 use super::request::DecideArgs;
 use super::run;
-use super::variants::{CHANGED, KEPT, OVERRIDDEN};
+
 use crate::error::OrRaise;
 use crate::pg::call::Call;
 use crate::pg::json::{Document, Json};
