@@ -26,9 +26,10 @@ impl Units {
         for (mean, distance) in self.means.iter_mut().zip(before) {
             *mean += distance / self.n;
         }
-        for i in 0..3 {
-            for j in 0..3 {
-                self.products[i][j] += before[i] * (unit[j] - self.means[j]);
+        let after: [f64; 3] = std::array::from_fn(|i| unit[i] - self.means[i]);
+        for (row, before) in self.products.iter_mut().zip(before) {
+            for (product, after) in row.iter_mut().zip(after) {
+                *product += before * after;
             }
         }
     }

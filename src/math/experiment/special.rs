@@ -12,7 +12,7 @@ pub fn normal_beyond(z: f64) -> f64 {
 
 /// Beyond which a standard normal variable is with that chance.
 pub fn normal_quantile(chance: f64) -> f64 {
-    root(|z| normal_beyond(z), chance, -40.0, 40.0)
+    root(normal_beyond, chance, -40.0, 40.0)
 }
 
 /// The chance that |t| is beyond a value, which is not negative, with so many degrees of freedom.
