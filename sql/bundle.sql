@@ -216,7 +216,7 @@ BEGIN
   RETURN QUERY
   WITH kinds (plural, name) AS (
     VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
-           ('event_types', 'event_type'), ('purposes', 'purpose'), ('outcome_types', 'outcome_type')
+           ('event_types', 'event_type'), ('purposes', 'purpose'), ('outcome_types', 'outcome_type'), ('experiments', 'experiment')
   ), content AS (
     -- A cap that limits each value by itself has a part for each.
     SELECT x.bundle, k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,
@@ -278,6 +278,7 @@ RETURN (
          || CASE WHEN (policy_content.policy).objective = 'response' THEN '{}' ELSE jsonb_build_object(
            'objective', (policy_content.policy).objective, 'value_attribute', (policy_content.policy).value_attribute,
            'cost_attribute', (policy_content.policy).cost_attribute) END
+           || CASE WHEN (policy_content.policy).for_variants THEN jsonb_build_object('for_variants', true) ELSE '{}' END
     FROM (SELECT) AS one
     LEFT JOIN LATERAL (
       SELECT m.version, m.rows FROM decide.model_version AS m

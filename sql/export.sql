@@ -26,6 +26,12 @@ AS $$
     'features', (SELECT COALESCE(jsonb_agg(to_jsonb(f) ORDER BY f.feature, f.key), '[]') FROM decide.features(export_person.user_id) AS f),
     'exposures', (SELECT COALESCE(jsonb_agg(to_jsonb(x) - 'user_key' ORDER BY x.cap, x.value), '[]') FROM decide.exposure AS x
                    WHERE x.user_key = (SELECT p.user_key FROM person AS p)),
+    'variants', (SELECT COALESCE(jsonb_agg(jsonb_build_object('experiment', i.name, 'variant', v.variant, 'position', e.amount, 'since', e.at) ORDER BY i.name), '[]')
+                   FROM decide.user_state AS s CROSS JOIN LATERAL decide.exposure_entries(s.exposures) AS e
+                   JOIN decide.identity AS i ON i.kind = 'experiment' AND i.number = -e.slot
+                   LEFT JOIN decide.experiment AS x ON x.id = i.id
+                   LEFT JOIN decide.variant AS v ON v.experiment = x.experiment AND v."position" = e.amount
+                  WHERE s.user_key = (SELECT p.user_key FROM person AS p)),
     'consents', (SELECT COALESCE(jsonb_agg(to_jsonb(c) - 'user_key' - 'recorded_by' - 'acting_as' ORDER BY c.at, c.purpose), '[]') FROM decide.consent_history AS c
                   WHERE c.user_key = ANY ((SELECT a.user_keys FROM all_of_them AS a)::uuid[])),
     'events', (SELECT COALESCE(jsonb_agg(to_jsonb(v) - 'user_key' ORDER BY v.at, v.event_id), '[]') FROM decide.event AS v

@@ -21,7 +21,7 @@ COMMENT ON COLUMN decide.user_state.user_key IS 'Pseudonym of the user';
 COMMENT ON COLUMN decide.user_state.features IS 'Cells, by the slots of features: the time of the newest event, in microseconds since 2000, and what the aggregate keeps; -Infinity: nothing yet';
 COMMENT ON COLUMN decide.user_state.keyed IS 'Features kept per key: blocks of slot, width, count, and so many keys with their cells; where keys were dropped 16 more than the width, after the count a moment and the most that a dropped key weighed, and behind each key the most that it lacks';
 COMMENT ON COLUMN decide.user_state.events IS 'How many events are in it';
-COMMENT ON COLUMN decide.user_state.exposures IS 'Counters of caps per user: blocks of the number of a cap, how many entries, and so many triples of time, amount, and 0 (counted) or the action that it is reserved for (2^32 more: several reservations, brought together)';
+COMMENT ON COLUMN decide.user_state.exposures IS 'Counters of caps per user: blocks of the number of a cap, how many entries, and so many triples of time, amount, and 0 (counted) or the action that it is reserved for (2^32 more: several reservations, brought together). A negative number is that of an experiment, whose variant is kept as time, position and 0';
 COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
 COMMENT ON COLUMN decide.user_state.not_before IS 'When the person was erased last: no event of that time or before is taken in (null: never, or not any more)';
 COMMENT ON COLUMN decide.user_state.consents IS

@@ -24,16 +24,17 @@ AS $$
   SELECT r, 'TABLE decide.breaker' FROM unnest(ARRAY['SELECT', 'DELETE']) AS r WHERE access = 'operate'
   UNION ALL
   SELECT 'EXECUTE', v.kind || v.oid::regprocedure::text FROM verbs AS v
-   WHERE (access = 'serve' AND v.name IN ('decide', 'decide_batch', 'decide_each', 'batch_statements', 'batch_user', 'track'))
+   WHERE (access = 'serve' AND v.name IN ('decide', 'decide_batch', 'decide_each', 'batch_statements', 'batch_user', 'track', 'variants'))
       OR (access = 'analyse' AND v.name IN ('action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'candidate_names', 'candidate_numbers', 'places', 'deferred', 'first_identifier', 'is_finite', 'decided_at', 'slot_probabilities',
                                             'training_set', 'feature_definition', 'simulate_pacing', 'cap_window', 'first_moment', 'number_of_action', 'number_shown',
                                             'selection_catalog', 'cap_catalog',
                                             'ips', 'snips', 'cips', 'dm', 'dr', 'sndr', 'switch_dr', 'dros', 'normal_interval', 'normal_bounds', 'bernstein_interval',
                                             'bernstein_bounds', 'qini', 'auuc', 'causalml_qini', 'causalml_auuc', 'uplift_at', 'uplift_curve', 'uplift_by_bin',
-                                            'uplift_calibration', 'bucket', 'choose_variation', 'evaluate_policy', 'compare_policies', 'exploration_value', 'predictions', 'reliability', 'estimate_propensities', 'propensity_balance', 'rewards', 'outcome_estimates', 'outcome_types_in_force'))
+                                            'uplift_calibration', 'bucket', 'choose_variation', 'evaluate_policy', 'compare_policies', 'exploration_value', 'predictions', 'reliability', 'estimate_propensities', 'propensity_balance', 'rewards', 'outcome_estimates', 'outcome_types_in_force',
+                                            'compare_variants', 'sample_ratio_p', 'adjust_p_values', 'experiment_moments', 'experiment_result'))
       OR (access = 'monitor' AND v.name IN ('oldest_snapshot', 'image_files', 'cap_window', 'first_moment', 'cap_catalog', 'first_identifier'))
       OR (access = 'operate' AND v.name IN (
-            'publish', 'rollback', 'set_mode', 'kill', 'revive', 'adjust_budget', 'adjust_exposure', 'merge_users', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'calibrate', 'approve', 'evaluate_policy', 'compare_policies', 'exploration_value', 'predictions', 'reliability', 'rewards',
+            'publish', 'rollback', 'variants', 'start_experiment', 'stop_experiment', 'conclude_experiment', 'change_experiment', 'change_experiment_rows', 'take_over_variant', 'experiment_content', 'set_mode', 'kill', 'revive', 'adjust_budget', 'adjust_exposure', 'merge_users', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'calibrate', 'approve', 'evaluate_policy', 'compare_policies', 'exploration_value', 'predictions', 'reliability', 'rewards',
             'import_decisions', 'track_table', 'untrack_table', 'make_triggers', 'drop_triggers', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
             'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'candidate_numbers', 'places', 'deferred', 'first_identifier', 'action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'oldest_snapshot', 'image_files', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog', 'credit_outcomes', 'outcome_estimates'))
@@ -42,18 +43,18 @@ AS $$
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
     WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features', 'outcome_type', 'attributed_event', 'credited_outcome', 'uncredited_event', 'outcome_interim', 'outcome_final', 'outcome_delay',
-                              'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'adjustment_history']
+                              'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'adjustment_history', 'experiment', 'variant', 'experiment_change', 'experiment_exposure']
     WHEN 'monitor' THEN ARRAY['health', 'image', 'job_status', 'breaker_status', 'bundle_history', 'mode_in_force', 'switch_in_force', 'slo', 'budget', 'policy_warning']
     WHEN 'operate' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'bundle_surface', 'action_version', 'health', 'image', 'policy_warning', 'outcome', 'bundle_history', 'bundle', 'bundle_chunk', 'publication', 'model_version', 'credited_outcome', 'uncredited_event', 'outcome_interim', 'outcome_final', 'outcome_delay',
                               'identity', 'named', 'action_number', 'name_change', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
-                              'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment_history', 'user_merge']
+                              'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment_history', 'user_merge', 'experiment_change', 'experiment_exposure']
     WHEN 'privacy' THEN ARRAY['erasure', 'legal_hold', 'refused_event', 'job_status', 'consent_history', 'consent_log', 'pseudonym_key']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
   -- One by one: what another access takes of them stays when this one is taken back.
   SELECT r, 'TABLE decide.' || t
-    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'purpose', 'outcome_type']) AS t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
+    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'purpose', 'outcome_type', 'experiment', 'variant', 'experiment_override']) AS t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
    WHERE access = 'operate'
 $$;
 COMMENT ON FUNCTION decide.access_rights(text) IS 'The rights that a kind of access takes: serve, analyse, operate, rules, monitor, privacy or consent';
@@ -252,7 +253,7 @@ BEGIN
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_access', 'job',
     'mode_change', 'switch_change', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment', 'user_merge',
     'erasure', 'erasing', 'erasure_part', 'tombstone', 'legal_hold', 'refused_event', 'purpose', 'consent_log', 'pseudonym_move',
-    'outcome_type', 'bundle_outcome_type', 'outcome_queue', 'user_decision', 'attribution_progress', 'attributed_event', 'outcome_delay']
+    'outcome_type', 'bundle_outcome_type', 'outcome_queue', 'user_decision', 'attribution_progress', 'attributed_event', 'outcome_delay', 'experiment', 'variant', 'experiment_override', 'experiment_change']
   LOOP
     PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');
   END LOOP;

@@ -1,7 +1,7 @@
 -- What stands behind the names of policy: numbers that counters and traces keep, whatever the names become.
 
 CREATE TABLE decide.identity (
-  kind text NOT NULL CHECK (kind IN ('surface', 'campaign', 'action', 'cap', 'feature', 'purpose')),
+  kind text NOT NULL CHECK (kind IN ('surface', 'campaign', 'action', 'cap', 'feature', 'purpose', 'experiment')),
   number int NOT NULL,
   name text NOT NULL,
   former text[] NOT NULL DEFAULT '{}',
@@ -12,8 +12,8 @@ CREATE TABLE decide.identity (
 );
 CREATE INDEX ON decide.identity (kind, name);
 CREATE INDEX ON decide.identity USING gin (former);
-COMMENT ON TABLE decide.identity IS 'The number of each surface, campaign, action, cap, feature and purpose that was ever published, for ever; publish finds it by the id of a row, else by its name';
-COMMENT ON COLUMN decide.identity.kind IS 'surface, campaign, action, cap, feature or purpose';
+COMMENT ON TABLE decide.identity IS 'The number of each surface, campaign, action, cap, feature, purpose and experiment that was ever published, for ever; publish finds it by the id of a row, else by its name';
+COMMENT ON COLUMN decide.identity.kind IS 'surface, campaign, action, cap, feature, purpose or experiment';
 COMMENT ON COLUMN decide.identity.number IS 'Number, counting up within the kind';
 COMMENT ON COLUMN decide.identity.name IS 'Name, as last published';
 COMMENT ON COLUMN decide.identity.former IS 'Names that it had before, and that nothing else of its kind has had since';
@@ -69,10 +69,12 @@ SELECT n.kind, n.id, n.name, n.place, i.number
          UNION ALL
         SELECT 'feature', f.id, f.feature, NULL FROM decide.feature AS f
          UNION ALL
-        SELECT 'purpose', p.id, p.purpose, NULL FROM decide.purpose AS p) AS n
+        SELECT 'purpose', p.id, p.purpose, NULL FROM decide.purpose AS p
+         UNION ALL
+        SELECT 'experiment', x.id, x.experiment, NULL FROM decide.experiment AS x) AS n
   LEFT JOIN decide.identity AS i ON i.kind = n.kind AND i.id = n.id;
 COMMENT ON VIEW decide.named IS 'The rows of policy tables that have a number, or get one when they are published';
-COMMENT ON COLUMN decide.named.kind IS 'surface, campaign, action, cap, feature or purpose';
+COMMENT ON COLUMN decide.named.kind IS 'surface, campaign, action, cap, feature, purpose or experiment';
 COMMENT ON COLUMN decide.named.id IS 'The id of the row';
 COMMENT ON COLUMN decide.named.name IS 'Name that it has now';
 COMMENT ON COLUMN decide.named.place IS 'What new numbers are ordered by, before the name';
@@ -94,7 +96,7 @@ COMMENT ON COLUMN decide.name_change.number IS 'Number, counting up';
 COMMENT ON COLUMN decide.name_change.at IS 'When it was published';
 COMMENT ON COLUMN decide.name_change.by IS 'Who published it (the session''s user)';
 COMMENT ON COLUMN decide.name_change.acting_as IS 'Role with whose rights';
-COMMENT ON COLUMN decide.name_change.kind IS 'surface, campaign, action, cap, feature or purpose';
+COMMENT ON COLUMN decide.name_change.kind IS 'surface, campaign, action, cap, feature, purpose or experiment';
 COMMENT ON COLUMN decide.name_change.identity IS 'Number of what was renamed, in decide.identity';
 COMMENT ON COLUMN decide.name_change.old IS 'Name before';
 COMMENT ON COLUMN decide.name_change.new IS 'Name since';
@@ -105,7 +107,7 @@ LANGUAGE c
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'rename_wrapper';
 COMMENT ON FUNCTION decide.rename(text, text, text) IS
-  'Gives a surface, campaign, action, cap, feature or policy another name, in all policy tables that contain it; in force once published, with the same counters';
+  'Gives a surface, campaign, action, cap, feature, policy or experiment another name, in all policy tables that contain it; in force once published, with the same counters';
 
 CREATE FUNCTION decide.rename_rows(kind text, old text, new text) RETURNS void
 LANGUAGE plpgsql
@@ -118,9 +120,9 @@ BEGIN
   IF argument IS NOT NULL THEN
     RAISE EXCEPTION '% must not be null', argument USING ERRCODE = 'null_value_not_allowed';
   END IF;
-  IF kind NOT IN ('surface', 'campaign', 'action', 'cap', 'feature', 'policy') THEN
+  IF kind NOT IN ('surface', 'campaign', 'action', 'cap', 'feature', 'policy', 'experiment') THEN
     RAISE EXCEPTION 'there is no renaming of "%"', left(kind, 100) USING ERRCODE = 'invalid_parameter_value',
-      HINT = 'What can be renamed: surface, campaign, action, cap, feature, policy.';
+      HINT = 'What can be renamed: surface, campaign, action, cap, feature, policy, experiment.';
   END IF;
   IF NOT decide.is_name(new) THEN
     RAISE EXCEPTION 'the new name is not a valid one' USING ERRCODE = 'invalid_name',
@@ -143,6 +145,17 @@ BEGIN
   ELSIF kind = 'action' THEN
     UPDATE decide.surface AS s SET fallback_action = new WHERE s.fallback_action = old;
     UPDATE decide.surface AS s SET baseline_action = new WHERE s.baseline_action = old;
+  END IF;
+  IF kind = 'policy' THEN
+    UPDATE decide.variant AS v SET policy = new WHERE v.policy = old;
+  ELSIF kind = 'action' THEN
+    UPDATE decide.variant AS v SET without_actions = array_replace(v.without_actions, old, new), with_actions = array_replace(v.with_actions, old, new)
+     WHERE old = ANY (v.without_actions || v.with_actions);
+  ELSIF kind = 'campaign' THEN
+    UPDATE decide.variant AS v SET without_campaigns = array_replace(v.without_campaigns, old, new) WHERE old = ANY (v.without_campaigns);
+  ELSIF kind = 'cap' THEN
+    UPDATE decide.variant AS v SET without_caps = array_replace(v.without_caps, old, new), with_caps = array_replace(v.with_caps, old, new)
+     WHERE old = ANY (v.without_caps || v.with_caps);
   END IF;
   IF kind IN ('surface', 'action') THEN
     -- Events that say the old name still count.

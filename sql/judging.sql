@@ -5,7 +5,7 @@ CREATE VIEW decide.kept_trace AS
 SELECT t.decision_id, t.user_key, t.decided_at, COALESCE(t.features_at, t.decided_at) AS features_at, t.surface, t.bundle, t.policy, t.model_version,
        t.mode, t.reason, t.origin, t.origin IS NOT NULL AS imported, COALESCE(pg_catalog.starts_with(t.origin, 'estimated'), false) AS estimated,
        t.snapshot, t.switches, t.filled, t.first_slot, t.actions, t.chosen, t.candidates,
-       t.blocked, t.blocked_by, t.dropped, t.scores, t.spreads, t.choice, t.features, t.missing, t.affinities, t.duals, b.context_fields, t.context_values,
+       t.blocked, t.blocked_by, t.dropped, t.scores, t.spreads, t.choice, t.features, t.missing, t.affinities, t.duals, t.variants, b.context_fields, t.context_values,
        (SELECT pg_catalog.jsonb_object_agg(c.name, c.value)
           FROM ROWS FROM (pg_catalog.unnest(b.context_fields), pg_catalog.unnest(t.context_values)) AS c (name, value)
          WHERE c.name IS NOT NULL) AS context
@@ -39,6 +39,7 @@ COMMENT ON COLUMN decide.kept_trace.dropped IS 'Candidates whose caps had no cap
 COMMENT ON COLUMN decide.kept_trace.scores IS 'Score of each candidate (null: no model; all are equal)';
 COMMENT ON COLUMN decide.kept_trace.spreads IS 'Standard deviation of each score (null: the policy does not look at them)';
 COMMENT ON COLUMN decide.kept_trace.choice IS 'How probabilities follow from scores: number of the selection, its parameter, min_probability';
+COMMENT ON COLUMN decide.kept_trace.variants IS 'Variants of experiments that the request got: three numbers each, as decide.trace has them';
 COMMENT ON COLUMN decide.kept_trace.features IS 'Feature vector used, in the order of the bundle''s features';
 COMMENT ON COLUMN decide.kept_trace.missing IS 'Features that were missing, by their index from 1 (null: none)';
 COMMENT ON COLUMN decide.kept_trace.affinities IS 'Values of features kept per key: pairs of an index among the surface''s keys, from 0, and a value';

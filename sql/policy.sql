@@ -50,7 +50,8 @@ CREATE TABLE decide.action (
   cost double precision NOT NULL DEFAULT 1 CHECK (decide.is_finite(cost) AND cost >= 0),
   description text,
   id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
-  purpose text
+  purpose text,
+  for_variants boolean NOT NULL DEFAULT false
 );
 CREATE INDEX ON decide.action (campaign);
 COMMENT ON TABLE decide.action IS 'What can be chosen: offers, items, creatives, or doing nothing (the baseline)';
@@ -63,6 +64,7 @@ COMMENT ON COLUMN decide.action.eligible_when IS
 COMMENT ON COLUMN decide.action.cost IS 'What one exposure takes from a cap that counts cost; where one does, at most 9,007,199,254';
 COMMENT ON COLUMN decide.action.description IS 'For people';
 COMMENT ON COLUMN decide.action.id IS 'What stays when the name changes: the counters and traces of the row are found by it';
+COMMENT ON COLUMN decide.action.for_variants IS 'Whether it is a candidate only where a variant of a running experiment puts it in';
 COMMENT ON COLUMN decide.action.purpose IS 'Purpose that a person must consent to for it to be a candidate (null: none)';
 
 CREATE TABLE decide.feature (
@@ -135,6 +137,7 @@ CREATE TABLE decide.cap (
   stripes int CHECK (stripes BETWEEN 1 AND 256),
   min_count bigint CHECK (min_count >= 0),
   id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid() UNIQUE,
+  for_variants boolean NOT NULL DEFAULT false,
   CHECK (attribute IS NOT NULL OR attribute_value IS NULL)
 );
 CREATE INDEX ON decide.cap (surface);
@@ -155,6 +158,7 @@ COMMENT ON COLUMN decide.cap.time_zone IS 'Time zone of calendar windows';
 COMMENT ON COLUMN decide.cap.week_start IS 'Day on which a window of weeks starts: 1 is Monday, 7 Sunday';
 COMMENT ON COLUMN decide.cap.hold IS 'How long an exposure stays reserved for its event, where a type of event is counted; at most 1,000 years';
 COMMENT ON COLUMN decide.cap.stripes IS 'Into how many rows its counter is split, 1 to 256 (null: by its size and max_connections)';
+COMMENT ON COLUMN decide.cap.for_variants IS 'Whether it binds only where a variant of a running experiment puts it in';
 COMMENT ON COLUMN decide.cap.max_count IS 'How many within the window; at most 4,611,686,018,427,387,903, and 4,611,686,018,427 of cost';
 COMMENT ON COLUMN decide.cap.min_count IS 'How many should at least be delivered within the window: a soft goal, for which scores get a bonus (null: no goal)';
 COMMENT ON COLUMN decide.cap.window_length IS 'Length of the window (null: for ever); at most 1,000 years';
@@ -220,13 +224,14 @@ CREATE TABLE decide.policy (
   objective text NOT NULL DEFAULT 'response' CHECK (objective IN ('response', 'uplift', 'value')),
   value_attribute text CHECK (decide.is_name(value_attribute)),
   cost_attribute text CHECK (decide.is_name(cost_attribute)),
+  for_variants boolean NOT NULL DEFAULT false,
   CONSTRAINT value_attribute_is_for_value CHECK ((objective = 'value') = (value_attribute IS NOT NULL)),
   CONSTRAINT cost_attribute_is_for_value CHECK (objective = 'value' OR cost_attribute IS NULL)
 );
 CREATE INDEX ON decide.policy (surface);
 COMMENT ON TABLE decide.policy IS 'How a surface chooses';
 COMMENT ON COLUMN decide.policy.policy IS 'Name';
-COMMENT ON COLUMN decide.policy.surface IS 'Surface that it chooses for; one policy per surface';
+COMMENT ON COLUMN decide.policy.surface IS 'Surface that it chooses for; one policy per surface, and those of variants';
 COMMENT ON COLUMN decide.policy.model IS 'Model that scores (null: none, for uniform)';
 COMMENT ON COLUMN decide.policy.selection IS 'How scores become probabilities: a selection of decide.selection_catalog()';
 COMMENT ON COLUMN decide.policy.params IS 'Parameters of the selection, as decide.selection_catalog() lists them';
@@ -238,6 +243,7 @@ COMMENT ON COLUMN decide.policy.objective IS
   'What a score says: response, the model''s own answer; uplift, that less the answer for the surface''s baseline_action; value, uplift times value_attribute less cost_attribute, or response times that where the surface has no baseline_action';
 COMMENT ON COLUMN decide.policy.value_attribute IS 'Attribute of actions that says what a unit of response is worth, such as the margin; given for the objective value';
 COMMENT ON COLUMN decide.policy.cost_attribute IS 'Attribute of actions that says what it costs to show one, in the same unit (null: nothing)';
+COMMENT ON COLUMN decide.policy.for_variants IS 'Whether it chooses only where a variant of a running experiment names it';
 
 CREATE TABLE decide.event_type (
   event_type text NOT NULL,
@@ -284,6 +290,7 @@ BEGIN
   IF TG_TABLE_NAME = 'surface' THEN
     UPDATE decide.cap AS c SET surface = NEW.surface WHERE c.surface = OLD.surface;
     UPDATE decide.policy AS p SET surface = NEW.surface WHERE p.surface = OLD.surface;
+    UPDATE decide.experiment AS x SET surface = NEW.surface WHERE x.surface = OLD.surface;
   ELSIF TG_TABLE_NAME = 'campaign' THEN
     UPDATE decide.action AS a SET campaign = NEW.campaign WHERE a.campaign = OLD.campaign;
     UPDATE decide.cap AS c SET campaign = NEW.campaign WHERE c.campaign = OLD.campaign;
@@ -307,6 +314,6 @@ CREATE TRIGGER follow_name AFTER UPDATE ON decide.campaign FOR EACH ROW WHEN (OL
   EXECUTE FUNCTION decide.follow_name();
 CREATE TRIGGER follow_name AFTER UPDATE ON decide.action FOR EACH ROW WHEN (OLD.action <> NEW.action)
   EXECUTE FUNCTION decide.follow_name();
-COMMENT ON TRIGGER follow_name ON decide.surface IS 'So that caps and policies follow a new name';
+COMMENT ON TRIGGER follow_name ON decide.surface IS 'So that caps, policies and experiments follow a new name';
 COMMENT ON TRIGGER follow_name ON decide.campaign IS 'So that actions and caps follow a new name';
 COMMENT ON TRIGGER follow_name ON decide.action IS 'So that caps follow a new name';

@@ -56,7 +56,14 @@ SELECT t.decision_id,
        t.spreads,
        CASE WHEN t.denied IS NOT NULL THEN
        ARRAY(SELECT p.name FROM decide.identity AS p WHERE p.kind = 'purpose' AND p.number = ANY (t.denied) ORDER BY p.number)
-       END AS denied
+       END AS denied,
+       CASE WHEN t.variants IS NOT NULL THEN
+       (SELECT pg_catalog.jsonb_object_agg(x.name, v.variant ORDER BY p.place)
+          FROM pg_catalog.generate_series(1, pg_catalog.cardinality(t.variants) - 2, 3) AS p (place)
+          JOIN decide.identity AS x ON x.kind = 'experiment' AND x.number = t.variants[p.place]
+          LEFT JOIN decide.experiment AS e ON e.id = x.id
+          LEFT JOIN decide.variant AS v ON v.experiment = e.experiment AND v.position = t.variants[p.place + 1])
+       END AS variants
   FROM decide.trace_in_use AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s;
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
 COMMENT ON COLUMN decide.decision.decision_id IS 'Identifier of the decision, in order of time';
@@ -92,6 +99,7 @@ COMMENT ON COLUMN decide.decision.switches IS 'Newest change of a kill switch th
 COMMENT ON COLUMN decide.decision.scores IS 'Score of each candidate, less the prices of budgets (null: no model; all are equal)';
 COMMENT ON COLUMN decide.decision.spreads IS 'Standard deviation of each score (null: the policy does not look at them)';
 COMMENT ON COLUMN decide.decision.denied IS 'Purposes that the user did not consent to (null: none)';
+COMMENT ON COLUMN decide.decision.variants IS 'Variants of experiments that the request got, by experiment (null: it was in none)';
 
 CREATE VIEW decide.entity_features AS
 SELECT e.entity, v.name, f.feature, v.value::double precision AS value, s.taken_at

@@ -51,9 +51,14 @@ extension_sql_file!(
     requires = ["policy"]
 );
 extension_sql_file!(
+    "../sql/experiment.sql",
+    name = "experiment",
+    requires = ["purpose"]
+);
+extension_sql_file!(
     "../sql/identity.sql",
     name = "identity",
-    requires = ["purpose"]
+    requires = ["experiment"]
 );
 extension_sql_file!(
     "../sql/bundle.sql",
@@ -152,9 +157,14 @@ extension_sql_file!(
     requires = ["judging"]
 );
 extension_sql_file!(
+    "../sql/experiments.sql",
+    name = "experiments",
+    requires = ["judging"]
+);
+extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["calibration", "export", "health"],
+    requires = ["calibration", "experiments", "export", "health"],
     finalize
 );
 

@@ -66,13 +66,14 @@ struct Taker {
 }
 
 impl Limits {
-    /// What bears on the actions of a surface, given by their numbers, ascending.
-    pub fn of(surface: &str, actions: &[i32], caps: &[Cap]) -> Limits {
+    /// What bears on the actions of a surface, given by their numbers, ascending. The caps of those numbers are left out.
+    pub fn of(surface: &str, actions: &[i32], caps: &[Cap], without: &[i32]) -> Limits {
         let mut limits = Limits::default();
         let mut needs: Vec<(usize, Need)> = Vec::new();
         let (mut takers, mut taker_ends) = (Vec::new(), Vec::new());
         let binding = caps.iter().enumerate();
-        for (i, cap) in binding.filter(|(_, cap)| cap.binds_on(surface)) {
+        let binds = |cap: &Cap| cap.binds_on(surface) && !without.contains(&cap.number);
+        for (i, cap) in binding.filter(|(_, cap)| binds(cap)) {
             let index = limits.caps.len();
             let mut largest = None;
             for (number, amount) in cap.amounts.all() {

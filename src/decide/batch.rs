@@ -136,6 +136,10 @@ pub fn decide_batch(
                         }
                     }
                 }
+                let visit = Visit {
+                    user_id: asked.user_id.as_deref(),
+                    ..visit
+                };
                 let request = Request::new(&visit, &bundle, asked.surface, None);
                 let decision = decide(request, &mut shared, buffers, Stopwatch::start());
                 then(asked, &decision);

@@ -4,6 +4,7 @@ use super::blocked::{Blocked, BlockedAction};
 use super::envelope::{Asking, Dependency, Envelope};
 use super::features::Features;
 use super::request::Request;
+use super::variants;
 use crate::eligibility::{self, Verdict, Verdicts};
 use crate::pg::datum;
 
@@ -47,8 +48,14 @@ pub fn find(
             ask(request, envelope, &features.vector)
         })
     });
-    let is_unique =
-        !shown.is_empty() && surface.policy.as_ref().is_some_and(|of| of.unique_on_page);
+    variants::assign(request, features, envelope, verdicts.as_ref());
+    let terms = request.terms();
+    let is_unique = !shown.is_empty() && terms.policy.is_some_and(|of| of.unique_on_page);
+    let mut left_out = terms.left_out.iter().peekable();
+    let mut is_left_out = |number: i32| {
+        while left_out.next_if(|&&of| of < number).is_some() {}
+        left_out.next_if(|&&of| of == number).is_some()
+    };
     // The surface could show its fallback in any case.
     let is_on_page = |number: i32| {
         is_unique && number != surface.fallback.number && shown.binary_search(&number).is_ok()
@@ -81,7 +88,12 @@ pub fn find(
             {
                 Blocked::Breaker
             }
+            Verdict::Holds if is_left_out(action.number) => {
+                request.variants.note(surface, action.number, false);
+                Blocked::Variant
+            }
             Verdict::Holds => {
+                request.variants.note(surface, action.number, true);
                 candidates.eligible.push(i);
                 continue;
             }

@@ -44,9 +44,10 @@ pub fn choose(
     draw: &mut Draw,
     watch: &mut Stopwatch,
 ) -> Result<(), Reason> {
-    match request.surface.limits.caps.is_empty() {
-        true => choose_freely(request, options, draw, watch),
-        false => choose_within_caps(request, envelope, options, kept, draw, watch)?,
+    let has_caps = !request.terms().limits.caps.is_empty();
+    match has_caps || request.variants.are_to_be_kept() {
+        false => choose_freely(request, options, draw, watch),
+        true => choose_within_caps(request, envelope, options, kept, draw, watch)?,
     }
     if draw.filled() >= request.surface.slots {
         return Ok(());
@@ -56,7 +57,7 @@ pub fn choose(
     ))
 }
 
-/// Where no cap binds anything.
+/// Where no cap binds anything, and nothing is written into the row of the user.
 fn choose_freely(
     request: &Request<'_>,
     options: &Options<'_>,

@@ -24,6 +24,7 @@ pub struct Columns {
     pub holds: Vec<i64>,
     pub prices: Vec<f64>,
     pub denied: Vec<i32>,
+    pub variants: Vec<i32>,
 }
 
 impl Columns {
@@ -58,6 +59,8 @@ impl Columns {
         let pairs = prices.flat_map(|price| [price.cap.into(), price.per_unit]);
         refill(&mut self.prices, pairs);
         refill(&mut self.denied, numbers_of(features.denied));
+        let request = &decision.request;
+        request.variants.write(request.bundle, &mut self.variants);
     }
 }
 

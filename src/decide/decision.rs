@@ -27,9 +27,9 @@ pub struct Decision<'a> {
 }
 
 impl<'a> Decision<'a> {
-    /// The policy of the surface, if it has one.
+    /// The policy of the surface, or of a variant, if it has one.
     pub fn policy(&self) -> Option<&'a Policy> {
-        self.request.surface.policy.as_ref()
+        self.request.terms().policy
     }
 
     /// Actions of the surface that could not be had, and why.

@@ -62,7 +62,8 @@ impl Features {
 /// Reads the vector, and what is kept per key of the surface's actions.
 pub fn read(request: &Request<'_>, envelope: &Envelope, features: &mut Features) {
     let (bundle, now) = (request.bundle, request.now);
-    if bundle.features.is_empty() && bundle.purposes.is_empty() {
+    let keeps_variants = bundle.experiments.iter().any(|of| of.sticky);
+    if bundle.features.is_empty() && bundle.purposes.is_empty() && !keeps_variants {
         return;
     }
     match features.is_read {

@@ -2,6 +2,7 @@
 //! trace; the fallback where a stage cannot go on.
 
 mod answer;
+mod assigned;
 mod batch;
 mod blocked;
 mod buffers;
@@ -29,6 +30,8 @@ mod stage;
 mod target;
 mod trace;
 mod traced;
+mod variant_verbs;
+mod variants;
 mod verbs;
 
 use buffers::Buffers;
@@ -68,7 +71,10 @@ fn run(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>)) -> Result<Vec<To
             true => Seen::ToWrite,
             false => Seen::ToRead,
         };
-        let visit = Visit::of(args.user_id, args.context, args.now, seen)?;
+        let visit = Visit {
+            user_id: args.user_id,
+            ..Visit::of(args.user_id, args.context, args.now, seen)?
+        };
         let surface = surface_named(&bundle, args.surface)?;
         let request = Request::new(&visit, &bundle, surface, args.seed);
         buffers.features.forget();
@@ -173,7 +179,7 @@ fn score<'a>(
     watch.lap(Stage::Candidates);
     let few = envelope.candidates_to_score(candidates.eligible.len(), surface.slots, watch)?;
     narrow::to_first(few, candidates);
-    let policy = score::require_model(surface.policy.as_ref())?;
+    let policy = score::require_model(request.terms().policy)?;
     score::score_candidates(policy, request, features, &mut buffers.scores);
     watch.lap(Stage::Score);
     Ok(policy)

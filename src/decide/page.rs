@@ -42,7 +42,10 @@ pub fn decide_page(
         let admitted = envelope::admit();
         let mut shared = Shared::of_several(admitted.is_ok());
         watch.begin();
-        let visit = Visit::of(args.user_id, args.context, args.now, Seen::ToWrite)?;
+        let visit = Visit {
+            user_id: args.user_id,
+            ..Visit::of(args.user_id, args.context, args.now, Seen::ToWrite)?
+        };
         let surfaces = surfaces_of(args.surfaces.as_deref(), &bundle)?;
         buffers.features.forget();
         let mut named = None;

@@ -5,6 +5,7 @@ use pgrx::pg_sys::{TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
 use super::answer::Answer;
+use super::assigned;
 use super::columns;
 use super::draw::Draw;
 use super::features::Features;
@@ -17,7 +18,7 @@ use crate::math::choice::{Choice, Scored};
 use crate::math::identifier::moment_of;
 use crate::pg::record::{Select, Timestamp, select_row};
 use crate::pg::{Session, clock, datum};
-use crate::policy::{self, Policy, Surface};
+use crate::policy::{self, Policy, Surface, Terms};
 
 select_row! {
     /// What a trace says that a replay needs.
@@ -46,6 +47,7 @@ select_row! {
         duals: Vec<f64>,
         context_values: Vec<Option<String>>,
         dropped: Vec<i32>,
+        variants: Vec<i32>,
     }
 }
 
@@ -107,19 +109,21 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         return Ok(Some(format!("candidate {number} is not of this surface")));
     }
     let fields = traced::fields(&trace.context_values);
-    let reason = match require_model(surface.policy.as_ref()) {
+    let terms = assigned::traced(surface, &bundle.experiments, &trace.variants);
+    let reason = match require_model(terms.policy) {
         _ if trace.mode() == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
         Ok(policy) => {
-            scores.apply_model(policy, &bundle, surface, &fields, &features);
-            scores.take_off_prices(policy, surface, &bundle);
+            let scorer = bundle.scorer(terms);
+            scores.apply_model(policy, scorer, surface, &fields, &features);
+            scores.take_off_prices(policy, terms.limits, &bundle);
             scores.write(&mut draw);
             redraw(policy, surface, &trace, &mut draw);
             let is_short = draw.filled() < surface.slots;
             is_short.then(|| Reason::of_empty_slots(trace.blocked_by.iter().copied()))
         }
     };
-    Ok(compare(&trace, surface, &draw, reason.as_ref()))
+    Ok(compare(&trace, surface, terms, &draw, reason.as_ref()))
 }
 
 /// The draw, with what earlier slots left no capacity for taken from the trace.
@@ -142,6 +146,7 @@ fn redraw(policy: &Policy, surface: &Surface, trace: &Trace, draw: &mut Draw) {
 fn compare(
     trace: &Trace,
     surface: &Surface,
+    terms: Terms<'_>,
     draw: &Draw,
     reason: Option<&Reason>,
 ) -> Option<String> {
@@ -169,7 +174,7 @@ fn compare(
         })
     })
     .or_else(|| {
-        differs(same_choice(trace, surface), || {
+        differs(same_choice(trace, terms), || {
             "the numbers of the choice differ".into()
         })
     })
@@ -197,8 +202,8 @@ fn same_floats(kept: &Option<Vec<f32>>, found: &[f32]) -> bool {
     })
 }
 
-fn same_choice(trace: &Trace, surface: &Surface) -> bool {
-    let choice = surface.policy.as_ref().filter(|_| trace.filled() > 0);
+fn same_choice(trace: &Trace, terms: Terms<'_>) -> bool {
+    let choice = terms.policy.filter(|_| trace.filled() > 0);
     match (&trace.choice, choice) {
         (Some(kept), Some(policy)) => same_bits(kept, &trace.choice_of(policy).to_numbers()),
         (None, None) => true,

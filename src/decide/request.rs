@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use uuid::Uuid;
 
+use super::assigned::Variants;
 use crate::error::{Error, printable};
 use crate::govern::modes::ModeLimits;
 use crate::govern::pseudonym;
@@ -12,7 +13,7 @@ use crate::math::identifier::time_ordered;
 use crate::math::model::Value;
 use crate::pg::clock::{chance, to_unix_micros};
 use crate::pg::json::Json;
-use crate::policy::{Bundle, Policy, Seen, Surface, context_value, user_key_of};
+use crate::policy::{Bundle, Policy, Seen, Surface, Terms, context_value, user_key_of};
 use crate::settings;
 
 /// What the caller said.
@@ -35,6 +36,8 @@ pub struct Request<'a> {
     /// The nil one where the caller does not say who the user is; another one once it is found that the user was merged
     /// into that one.
     pub user_key: Cell<Uuid>,
+    /// As the caller says it: what experiments assign.
+    pub user_id: Option<&'a str>,
     pub now: i64,
     pub seed: u64,
     pub bundle: &'a Bundle,
@@ -45,9 +48,16 @@ pub struct Request<'a> {
     pub fields: Vec<Value<'a>>,
     /// What the mode of the surface allows.
     pub mode_limits: ModeLimits,
+    /// What experiments make of it.
+    pub variants: Variants,
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// What it is decided with: the surface's own, or a variant's.
+    pub fn terms(&self) -> Terms<'a> {
+        self.variants.terms(self.surface)
+    }
+
     /// How a policy chooses in the mode that is in force.
     pub fn choice(&self, policy: &Policy) -> Choice {
         policy.choice.exploring(self.mode_limits.exploration)
@@ -68,6 +78,8 @@ impl Request<'_> {
 pub struct Visit<'a> {
     /// The nil one where the caller does not say who the user is.
     pub user_key: Uuid,
+    /// As the caller says it; none until it is given.
+    pub user_id: Option<&'a str>,
     /// Microseconds since 2000.
     pub now: i64,
     pub context: Json<'a>,
@@ -104,6 +116,7 @@ impl<'a> Visit<'a> {
             user_key: user.map_or(Uuid::nil(), |(keys, user_id)| {
                 user_key_of(keys, user_id, seen)
             }),
+            user_id: None,
             now,
             context,
             context_hash: keys.map_or(0, |keys| context.hash(keys.newest().context_seed)),
@@ -130,6 +143,7 @@ impl<'a> Request<'a> {
         let fields = surface.context_fields.iter();
         Request {
             user_key: Cell::new(visit.user_key),
+            user_id: visit.user_id,
             now: visit.now,
             seed: seed.or_else(settings::seed).unwrap_or_else(chance),
             bundle,
@@ -140,6 +154,7 @@ impl<'a> Request<'a> {
                 .map(|name| context_value(context.get(name)))
                 .collect(),
             mode_limits: ModeLimits::at(&surface.name, visit.now),
+            variants: Variants::default(),
         }
     }
 }

@@ -4,9 +4,9 @@ use super::draw::Draw;
 use super::features::Features;
 use super::reason::Reason;
 use super::request::Request;
-use crate::caps::{self, Price};
+use crate::caps::{self, Limits, Price};
 use crate::math::model::Value;
-use crate::math::scorer::{Coordinate, SpreadBuffers};
+use crate::math::scorer::{Coordinate, Scorer, SpreadBuffers};
 use crate::math::to_f32;
 use crate::policy::{Bundle, Policy, Surface};
 
@@ -41,11 +41,13 @@ pub fn score_candidates(
     scores: &mut Scores,
 ) {
     let (surface, bundle) = (request.surface, request.bundle);
-    scores.apply_model(policy, bundle, surface, &request.fields, features);
-    let limits = &surface.limits;
+    let terms = request.terms();
+    let scorer = bundle.scorer(terms);
+    scores.apply_model(policy, scorer, surface, &request.fields, features);
+    let limits = terms.limits;
     let priced = limits.priced.iter().map(|&i| &bundle.caps[limits.caps[i]]);
     caps::prices(priced, &mut scores.prices);
-    scores.take_off_prices(policy, surface, bundle);
+    scores.take_off_prices(policy, limits, bundle);
 }
 
 impl Scores {
@@ -74,7 +76,7 @@ impl Scores {
     pub fn apply_model(
         &mut self,
         policy: &Policy,
-        bundle: &Bundle,
+        scorer: Option<&Scorer>,
         surface: &Surface,
         fields: &[Value<'_>],
         features: &Features,
@@ -82,7 +84,7 @@ impl Scores {
         self.of_actions.clear();
         self.of_actions.resize(surface.actions.len(), 0.0);
         self.spreads.clear();
-        let Some(scorer) = bundle.scorer(surface) else {
+        let Some(scorer) = scorer else {
             return;
         };
         self.fill_inputs(surface.affinities.len, features);
@@ -98,12 +100,11 @@ impl Scores {
 
     /// Takes off each score the price of the units that its action takes: Σ price · amount. Where no model was asked there
     /// is nothing to compare prices with.
-    pub fn take_off_prices(&mut self, policy: &Policy, surface: &Surface, bundle: &Bundle) {
+    pub fn take_off_prices(&mut self, policy: &Policy, limits: &Limits, bundle: &Bundle) {
         if policy.model.is_none() {
             self.prices.clear();
         }
         for &Price { cap, per_unit } in &self.prices {
-            let limits = &surface.limits;
             let number = |&i: &usize| bundle.caps[i].number;
             let Ok(index) = limits.caps.binary_search_by_key(&cap, number) else {
                 continue;

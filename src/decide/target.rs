@@ -4,6 +4,7 @@
 
 use uuid::Uuid;
 
+use super::assigned;
 use super::blocked::Blocked;
 use super::columns;
 use super::draw::Draw;
@@ -45,6 +46,7 @@ select_row! {
         duals: Vec<f64>,
         context_values: Vec<Option<String>>,
         dropped: Vec<i32>,
+        variants: Vec<i32>,
         numbers: Vec<i32>,
         rewards: Vec<f64>,
         cohort: Option<String>,
@@ -192,7 +194,8 @@ impl Judge {
         let damaged = |what: &str| Error::Damaged(format!("bundle {} {what}", logged.bundle));
         let surface = world.bundle.surfaces.get(&self.surface);
         let surface = surface.ok_or_else(|| damaged("has no such surface"))?;
-        let policy = require_model(surface.policy.as_ref());
+        let terms = assigned::traced(surface, &world.bundle.experiments, &logged.variants);
+        let policy = require_model(terms.policy);
         let policy = policy.map_err(|_| damaged("has no such policy"))?;
         read_features(logged, &world.bundle, &mut self.features);
         open(logged, surface, &mut self.draw)
@@ -204,15 +207,17 @@ impl Judge {
             && let Some(surface) = other.surfaces.get(&self.surface)
             && let Some(policy) = &surface.policy
         {
-            scores.apply_model(policy, other, surface, &fields, features);
+            let scorer = other.scorer(surface.terms(None));
+            scores.apply_model(policy, scorer, surface, &fields, features);
             self.expected.extend_from_slice(scores.of_actions());
         }
         scores.prices = columns::prices(&logged.duals);
-        scores.apply_model(policy, &world.bundle, surface, &fields, features);
+        let scorer = world.bundle.scorer(terms);
+        scores.apply_model(policy, scorer, surface, &fields, features);
         if world.rewards.is_none() && policy.model.is_some() {
             self.expected.extend_from_slice(scores.of_actions());
         }
-        scores.take_off_prices(policy, surface, &world.bundle);
+        scores.take_off_prices(policy, terms.limits, &world.bundle);
         scores.write(&mut self.draw);
         if let Some(bound) = &policy.lower_bound {
             narrow::to_sure(bound, &mut self.draw);

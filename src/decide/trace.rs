@@ -52,6 +52,7 @@ insert_row! {
         spreads: Option<&'a [f32]>,
         denied: Option<&'a [i32]>,
         made: Option<i16>,
+        variants: Option<&'a [i32]>,
     }
 }
 
@@ -139,6 +140,7 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns, traces: &mut Traces
         spreads: scored.and_then(|_| some_of(&draw.spreads)),
         denied: some_of(&columns.denied),
         made: made::take(),
+        variants: some_of(&columns.variants),
     };
     let row = trace.args();
     let day = TRACES.day(draw.moment);

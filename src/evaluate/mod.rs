@@ -9,6 +9,7 @@ mod assignment;
 mod calibration;
 mod cohorts;
 mod estimators;
+mod experiments;
 mod log;
 mod policies;
 mod propensities;

@@ -13,6 +13,13 @@ pub fn bucket(seed: &str, value: &str, version: i32) -> Option<f64> {
     }
 }
 
+/// Whether a user falls into a range of a namespace: experiments with ranges that do not overlap have no user in common. Namespaces
+/// have the hash of version 1, whatever the experiment has.
+pub fn in_namespace(name: &str, value: &str, from: f64, to: f64) -> bool {
+    let place = bucket(&format!("__{name}"), value, 1);
+    place.is_some_and(|place| place >= from && place < to)
+}
+
 /// FNV-1a with 32 bits over the UTF-16 code units of two texts, one after the other: what the SDKs hash, who have such
 /// texts. For ASCII it is [`crate::hash::fnv32a`].
 fn fnv32a_utf16(texts: [&str; 2]) -> u32 {
@@ -43,7 +50,7 @@ pub fn choose_variation(bucket: f64, coverage: f64, weights: &[f64]) -> Option<u
 
 #[cfg(test)]
 mod tests {
-    use super::{bucket, choose_variation, fnv32a_utf16};
+    use super::{bucket, choose_variation, fnv32a_utf16, in_namespace};
     use crate::hash::fnv32a;
     use serde::Deserialize;
 
@@ -97,6 +104,51 @@ mod tests {
             );
         }
         assert_eq!(bucket("abc", "def", 99), None);
+    }
+
+    /// The vectors that GrowthBook publishes for namespaces.
+    #[test]
+    fn namespaces_agree_with_the_published_vectors() {
+        for (value, name, from, to, expected) in [
+            ("1", "namespace1", 0.0, 0.4, false),
+            ("1", "namespace1", 0.4, 1.0, true),
+            ("1", "namespace2", 0.0, 0.4, false),
+            ("1", "namespace2", 0.4, 1.0, true),
+            ("2", "namespace1", 0.0, 0.4, false),
+            ("2", "namespace1", 0.4, 1.0, true),
+            ("2", "namespace2", 0.0, 0.4, false),
+            ("2", "namespace2", 0.4, 1.0, true),
+            ("3", "namespace1", 0.0, 0.4, false),
+            ("3", "namespace1", 0.4, 1.0, true),
+            ("3", "namespace2", 0.0, 0.4, true),
+            ("3", "namespace2", 0.4, 1.0, false),
+            ("4", "namespace1", 0.0, 0.4, false),
+            ("4", "namespace1", 0.4, 1.0, true),
+            ("4", "namespace2", 0.0, 0.4, true),
+            ("4", "namespace2", 0.4, 1.0, false),
+        ] {
+            assert_eq!(
+                in_namespace(name, value, from, to),
+                expected,
+                "{value} {name} {from}"
+            );
+        }
+    }
+
+    /// A larger coverage adds units, and moves none from one variation to another.
+    #[test]
+    fn ramps_only_add() {
+        let weights = [0.2, 0.5, 0.3];
+        for user in 0..2_000 {
+            let at = bucket("ramp", &user.to_string(), 2).unwrap();
+            let mut before = None;
+            for coverage in [0.05, 0.1, 0.5, 0.9, 1.0] {
+                let now = choose_variation(at, coverage, &weights);
+                assert!(before.is_none() || before == now, "{user} {coverage}");
+                before = now;
+            }
+            assert!(before.is_some());
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | `estimate` | off-policy estimators with confidence intervals |
 //! | `uplift` | how well scores find those whom a treatment moves |
 //! | `assignment` | which variation of an experiment a user gets |
+//! | `experiment` | what an experiment has shown: differences with intervals, CUPED, ratios, sample ratio mismatch |
 //! | `pacing` | budgets spread over their windows: curves, the gate, the price of a unit, forecasts of traffic |
 //! | `hash` | small stable hashes of text |
 //! | `identifier` | UUIDs that say when a decision was made |
@@ -37,6 +38,7 @@ pub mod choice;
 pub mod decay;
 pub mod delay;
 pub mod estimate;
+pub mod experiment;
 pub mod hash;
 pub mod identifier;
 pub mod keyed;

@@ -329,6 +329,13 @@ fn add_exposures(moved: &UserRow, row: &mut UserRow, bundle: &Bundle) {
     let now = clock::now();
     for (number, more) in ledger::blocks(&moved.exposures) {
         let mut block = ledger::block(&row.exposures, number).to_vec();
+        if number < 0 {
+            // Variants that are kept: of two the one that was seen first.
+            if block.is_empty() || more.first() < block.first() {
+                ledger::put(&mut row.exposures, number, more);
+            }
+            continue;
+        }
         let cap = i32::try_from(number)
             .ok()
             .and_then(|number| bundle.cap(number));

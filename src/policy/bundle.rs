@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use super::compiled::{Affinity, Compiled, Surface};
+use super::compiled::{Affinity, Compiled, Terms};
 use super::feature::Feature;
 use super::reading::Reading;
 use super::scorers::Scorers;
@@ -69,9 +69,9 @@ impl Bundle {
         &self.compiled
     }
 
-    /// The model of a surface, compiled for its actions.
-    pub fn scorer(&self, surface: &Surface) -> Option<&Scorer> {
-        self.scorers.of(surface)
+    /// The model of a surface or of a variant, compiled for the actions of its surface.
+    pub fn scorer(&self, terms: Terms<'_>) -> Option<&Scorer> {
+        self.scorers.of(terms.scorer)
     }
 
     /// How many features are the bundle's own, and not only staged.

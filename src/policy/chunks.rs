@@ -16,7 +16,7 @@ use crate::pg::{Row, Statement, datum};
 thread_local! {
     static DRAFT: Statement = const { Statement::new(
         "SELECT i.number, a.action, a.campaign, CASE WHEN a.surfaces <> '{}' THEN a.surfaces END, a.attributes::text, a.eligible_when, \
-                a.cost, CASE WHEN i.former <> '{}' THEN i.former END, a.purpose \
+                a.cost, CASE WHEN i.former <> '{}' THEN i.former END, a.purpose, a.for_variants \
            FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id", &[]) };
     static OF_BUNDLE: Statement = const { Statement::new(
         "SELECT c.chunk FROM decide.bundle AS b CROSS JOIN LATERAL pg_catalog.unnest(b.chunks) AS c (chunk) WHERE b.bundle = $1",
@@ -69,6 +69,7 @@ fn read(row: Row<'_>) -> Result<ActionRow, Error> {
         cost: row.must(7),
         former: names(row.get(8)).collect(),
         purpose: row.get(9),
+        for_variants: row.must(10),
     })
 }
 
@@ -140,6 +141,7 @@ fn hash(actions: &[ActionRow]) -> Uuid {
             add(&(list.len() as u64).to_le_bytes());
             list.iter().for_each(|name| add(name.as_bytes()));
         }
+        add(&[u8::from(action.for_variants)]);
     }
     let digest = Sha256::digest(&bytes);
     let (half, _) = digest.split_at(16);
@@ -181,6 +183,7 @@ mod tests {
             cost: 1.0,
             former: Vec::new(),
             purpose: None,
+            for_variants: false,
         }
     }
 

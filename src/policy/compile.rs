@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::action::Actions;
 use super::caps;
+use super::compile_experiments::{Effects, arms, experiments};
 use super::compile_surface::{Parts, surface};
 use super::compiled::{Aim, Compiled, Model, Policy};
 use super::contract::contracts;
@@ -30,25 +31,40 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled 
     check_attributes(content, &actions, faults);
     let caps = caps::caps(content, faults);
     let contracts = contracts(content, &purposes, faults);
+    let effects = Effects::of(content);
     let parts = Parts {
         actions: &actions,
         features: &features,
         vector: &vector,
         sets: &rule_sets(content),
         caps: &caps,
+        effects: &effects,
     };
     let mut surfaces = HashMap::new();
     for row in &content.surfaces {
         if let Some(mut surface) = surface(number, row, content, &parts) {
             let mut policies = content.policies.iter();
-            let policy = policies.find(|policy| policy.surface == row.surface);
+            let policy =
+                policies.find(|policy| policy.surface == row.surface && !policy.for_variants);
             surface.policy = policy.and_then(policy_of);
             surface.index = surfaces.len();
+            surface.arms = arms(&surface, content, &effects, &caps, policy_of);
             surfaces.insert(row.surface.clone(), surface);
+        }
+    }
+    let mut scorers = surfaces.len();
+    for row in &content.surfaces {
+        let arms = surfaces.get_mut(&row.surface);
+        let arms = arms.into_iter().flat_map(|surface| &mut surface.arms);
+        for arm in arms.filter(|arm| arm.policy.is_some()) {
+            arm.scorer = scorers;
+            scorers += 1;
         }
     }
     Compiled {
         surfaces,
+        experiments: experiments(content),
+        scorers,
         vector: vector
             .iter()
             .map(|&index| Reading::of(index, &features[index]))

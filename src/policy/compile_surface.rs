@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::action::{Action, Actions};
-use super::compiled::{Affinities, Affinity, Surface};
+use super::compile_experiments::{Effects, caps_for_variants};
+use super::compiled::{Affinities, Affinity, ExperimentHere, Surface};
 use super::feature::Feature;
 use super::tables::{ActionRow, Content, SurfaceRow};
 use super::visibility::{FeatureVisibility, visible_as};
@@ -21,6 +22,7 @@ pub struct Parts<'a> {
     pub vector: &'a [usize],
     pub sets: &'a HashMap<&'a str, i32>,
     pub caps: &'a [Cap],
+    pub effects: &'a Effects<'a>,
 }
 
 /// The surface of a row without its policy; None if it has no fallback, which is a fault that was found before.
@@ -34,9 +36,14 @@ pub fn surface(
     let rows = content.actions.iter().enumerate();
     let here = rows.filter(|(_, action)| is_on(action, &row.surface));
     let here: Vec<(usize, &ActionRow)> = here.collect();
+    let experiments = parts.effects.experiments_on(&row.surface, content);
+    let targets = experiments
+        .iter()
+        .filter_map(|&index| content.experiments[index].target_when.as_deref());
     let mut texts: Vec<&str> = here
         .iter()
         .filter_map(|(_, a)| a.eligible_when.as_deref())
+        .chain(targets)
         .collect();
     texts.sort_unstable_by_key(|text| (looks_at_action(text), *text));
     texts.dedup();
@@ -85,7 +92,17 @@ pub fn surface(
     let vector = parts.vector.iter().map(|&i| &parts.features[i]);
     let names: Vec<String> = vector.map(|feature| feature.name.clone()).collect();
     let affinities = affinities(&row.surface, &listed, parts);
-    let limits = Limits::of(&row.surface, &numbers, parts.caps);
+    let for_variants = caps_for_variants(content);
+    let limits = Limits::of(&row.surface, &numbers, parts.caps, &for_variants);
+    let left_out = here.iter().filter(|(_, action)| action.for_variants);
+    let mut left_out: Vec<i32> = left_out.map(|(_, action)| action.number).collect();
+    left_out.sort_unstable();
+    let experiments = experiments.into_iter().map(|experiment| {
+        let target = content.experiments[experiment].target_when.as_deref();
+        let rule = target.and_then(|text| numbers_of_rules.get(text)).copied();
+        ExperimentHere { experiment, rule }
+    });
+    let experiments = experiments.collect();
     Some(Surface {
         index: 0,
         limits,
@@ -100,6 +117,9 @@ pub fn surface(
         rules: Rules::new(bundle, &row.surface, &names, rules),
         affinities,
         policy: None,
+        experiments,
+        arms: Vec::new(),
+        left_out: left_out.into(),
     })
 }
 

@@ -8,6 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::action::{Action, Actions};
 use super::contract::Contracts;
+use super::experiment::Experiment;
 use super::feature::{Entity, Feature};
 use super::outcome_type::OutcomeTypes;
 use super::purposes::Purposes;
@@ -38,13 +39,24 @@ pub struct Compiled {
     pub caps: Vec<Cap>,
     /// Caps per user, by the type of event that they count.
     pub counted_by: HashMap<String, Vec<usize>>,
+    /// Those that are running.
+    pub experiments: Vec<Experiment>,
+    /// How many models there are: one for each surface, then those of variants.
+    pub scorers: usize,
 }
 
 impl Compiled {
     /// Whether a surface has a model.
     pub fn has_models(&self) -> bool {
-        let mut policies = self.surfaces.values().flat_map(|surface| &surface.policy);
-        policies.any(|policy| policy.model.is_some())
+        self.policies().any(|policy| policy.model.is_some())
+    }
+
+    /// Those of surfaces, and those of variants.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.surfaces.values().flat_map(|surface| {
+            let of_arms = surface.arms.iter().filter_map(|arm| arm.policy.as_ref());
+            surface.policy.iter().chain(of_arms)
+        })
     }
 
     /// The name that an action, or a surface, has now, by one that it has or had.
@@ -105,9 +117,75 @@ pub struct Surface {
     pub affinities: Affinities,
     pub limits: Limits,
     pub policy: Option<Policy>,
+    /// The experiments whose variants requests for it are assigned to.
+    pub experiments: Vec<ExperimentHere>,
+    /// What variants put in the place of its own; at most one of them holds for a request.
+    pub arms: Vec<Arm>,
+    /// The numbers of the actions that only variants put in, ascending.
+    pub left_out: Slab<i32>,
+}
+
+/// An experiment on a surface.
+#[derive(Serialize, Deserialize)]
+pub struct ExperimentHere {
+    /// Its index in the bundle.
+    pub experiment: usize,
+    /// Which of the surface's rules says who is in it (none: everybody).
+    pub rule: Option<usize>,
+}
+
+/// What a variant makes of a surface.
+#[derive(Serialize, Deserialize)]
+pub struct Arm {
+    /// The index of the experiment in the bundle, and of the variant in it.
+    pub experiment: usize,
+    pub variant: usize,
+    /// None: the surface's own.
+    pub policy: Option<Policy>,
+    /// The index of the model of its policy.
+    pub scorer: usize,
+    /// None: the surface's own.
+    pub limits: Option<Limits>,
+    /// The numbers of the actions that are left out, ascending.
+    pub left_out: Slab<i32>,
+}
+
+/// What a decision on a surface is made with: the surface's own, or what a variant has put in its place.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    pub policy: Option<&'a Policy>,
+    pub limits: &'a Limits,
+    pub scorer: usize,
+    /// The numbers of the actions that are left out, ascending.
+    pub left_out: &'a [i32],
 }
 
 impl Surface {
+    /// What a decision is made with, under the arm of that index.
+    pub fn terms(&self, arm: Option<usize>) -> Terms<'_> {
+        let own = Terms {
+            policy: self.policy.as_ref(),
+            limits: &self.limits,
+            scorer: self.index,
+            left_out: &self.left_out,
+        };
+        match arm.and_then(|index| self.arms.get(index)) {
+            None => own,
+            Some(arm) => Terms {
+                policy: arm.policy.as_ref().or(own.policy),
+                limits: arm.limits.as_ref().unwrap_or(own.limits),
+                scorer: arm.scorer,
+                left_out: &arm.left_out,
+            },
+        }
+    }
+
+    /// The index of what a variant makes of the surface, if it changes anything there.
+    pub fn arm_of(&self, experiment: usize, variant: usize) -> Option<usize> {
+        let mut arms = self.arms.iter();
+        arms.position(|arm| (arm.experiment, arm.variant) == (experiment, variant))
+    }
+
     /// The offset of what a feature that is kept per key says of an action, among the affinities.
     pub fn offset_of_affinity(
         &self,

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use pgrx::pg_sys::{INT4OID, INT8OID, TEXTOID, UUIDARRAYOID};
 
-use super::bundle_cache::{by_number, prepare_images};
+use super::bundle_cache::{by_number, live, prepare_images};
+use super::check_experiments::check_positions;
 use super::chunks::{self, Chunks};
 use super::compile::compile;
 use super::compiled::Compiled;
@@ -176,6 +177,9 @@ struct Checked {
 fn check_content(number: i64, content: &Content) -> Result<Checked, Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
+    if let Ok(in_force) = live() {
+        check_positions(content, &in_force.experiments, &mut faults);
+    }
     let of_vector = |row: &&FeatureRow| {
         Feature::of(row).is_ok_and(|feature| feature.visibility() == FeatureVisibility::Vector)
     };
@@ -195,6 +199,18 @@ fn check_content(number: i64, content: &Content) -> Result<Checked, Error> {
                 &action.action,
                 format!("eligible_when: {reason}"),
             );
+        }
+    }
+    for experiment in &content.experiments {
+        let Some(rule) = experiment.target_when.as_deref() else {
+            continue;
+        };
+        let verdict = seen
+            .entry(rule)
+            .or_insert_with(|| check::check(rule, &features));
+        if let Err(reason) = verdict {
+            let reason = format!("target_when: {reason}");
+            faults.add("decide.experiment", &experiment.experiment, reason);
         }
     }
     let bundle = compile(number, content, &mut faults);

@@ -20,7 +20,7 @@ use crate::math::scorer::{Objective, Position, Scorer, Worth};
 /// How many actions a fault names.
 const MOST_NAMED: usize = 20;
 
-/// By the index of the surface.
+/// By the index of the surface; behind these those of variants.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Scorers(Vec<Option<Scorer>>);
 
@@ -40,33 +40,35 @@ impl Scorers {
         let mask = FeatureMask::of(&bundle.own_features, inputs.switches);
         let mut models = Models::new();
         let mut scorers = Vec::new();
-        scorers.resize_with(bundle.surfaces.len(), || None);
+        scorers.resize_with(bundle.scorers, || None);
         let mut surfaces: Vec<&Surface> = bundle.surfaces.values().collect();
         surfaces.sort_unstable_by_key(|surface| surface.index);
         for surface in surfaces {
-            let Some(policy) = &surface.policy else {
-                continue;
-            };
-            let Some(model) = &policy.model else {
-                continue;
-            };
-            let parts = Parts {
-                bundle,
-                surface,
-                snapshot: inputs.snapshot,
-                mask: &mask,
-            };
-            match parts.scorer(policy, model, inputs.switches, &mut models) {
-                Ok(scorer) => scorers[surface.index] = Some(scorer),
-                Err(reason) => faults.add("decide.policy", &policy.name, reason),
+            let own = surface.policy.iter().map(|policy| (surface.index, policy));
+            let of_arms = surface.arms.iter();
+            let of_arms = of_arms.filter_map(|arm| Some((arm.scorer, arm.policy.as_ref()?)));
+            for (index, policy) in own.chain(of_arms) {
+                let Some(model) = &policy.model else {
+                    continue;
+                };
+                let parts = Parts {
+                    bundle,
+                    surface,
+                    snapshot: inputs.snapshot,
+                    mask: &mask,
+                };
+                match parts.scorer(policy, model, inputs.switches, &mut models) {
+                    Ok(scorer) => scorers[index] = Some(scorer),
+                    Err(reason) => faults.add("decide.policy", &policy.name, reason),
+                }
             }
         }
         Scorers(scorers)
     }
 
-    /// That of a surface, if it has a model.
-    pub fn of(&self, surface: &Surface) -> Option<&Scorer> {
-        self.0.get(surface.index)?.as_ref()
+    /// That of a policy, if it has a model.
+    pub fn of(&self, index: usize) -> Option<&Scorer> {
+        self.0.get(index)?.as_ref()
     }
 }
 

@@ -25,7 +25,7 @@ SELECT pg_catalog.jsonb_build_object(
   'caps', COALESCE((
     WITH cap AS MATERIALIZED (
       SELECT c, i.number, decide.cap_identity(c) AS identity,
-             pg_catalog.to_jsonb(c) - 'description' - 'id' || pg_catalog.jsonb_build_object(
+             pg_catalog.to_jsonb(c) - 'description' - 'id' - CASE WHEN c.for_variants THEN '' ELSE 'for_variants' END || pg_catalog.jsonb_build_object(
                'window_us', EXTRACT(epoch FROM c.window_length) * 1000000,
                'window_months', EXTRACT(year FROM w.whole) * 12 + EXTRACT(month FROM w.whole),
                'window_days', EXTRACT(day FROM w.whole),
@@ -67,5 +67,9 @@ SELECT pg_catalog.jsonb_build_object(
       FROM decide.purpose AS p JOIN decide.identity AS i ON i.kind = 'purpose' AND i.id = p.id), '[]'),
   'outcome_types', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(o) - 'description' ORDER BY o.outcome_type COLLATE "C")
-      FROM decide.outcome_type AS o), '[]')
+      FROM decide.outcome_type AS o), '[]'),
+  'experiments', COALESCE((
+    SELECT pg_catalog.jsonb_agg(decide.experiment_content(e, i.number) ORDER BY e.experiment COLLATE "C")
+      FROM decide.experiment AS e JOIN decide.identity AS i ON i.kind = 'experiment' AND i.id = e.id
+     WHERE e.status = 'running'), '[]')
 )::text

@@ -22,6 +22,9 @@ pub struct Content {
     /// Not in bundles from before there were outcome types.
     #[serde(default)]
     pub outcome_types: Vec<OutcomeTypeRow>,
+    /// Those that are running. Not in bundles from before there were any.
+    #[serde(default)]
+    pub experiments: Vec<ExperimentRow>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +39,56 @@ pub struct OutcomeTypeRow {
     pub reference_path: Option<String>,
     pub reversal_value_path: Option<String>,
     pub purpose: Option<String>,
+}
+
+/// A running experiment, with its variants in the order of their positions.
+#[derive(Deserialize)]
+pub struct ExperimentRow {
+    pub experiment: String,
+    pub number: i32,
+    pub surface: Option<String>,
+    pub seed: String,
+    pub unit: String,
+    pub hash_version: i32,
+    pub coverage: f64,
+    pub ramp: Vec<RampRow>,
+    pub namespace: Option<String>,
+    pub namespace_from: f64,
+    pub namespace_to: f64,
+    pub target_when: Option<String>,
+    pub sticky: bool,
+    pub variants: Vec<VariantRow>,
+    pub overrides: Vec<OverrideRow>,
+}
+
+/// From a moment on, in microseconds since 1970, so many are in the experiment.
+#[derive(Deserialize)]
+pub struct RampRow {
+    pub at_us: i64,
+    pub coverage: f64,
+}
+
+#[derive(Deserialize)]
+pub struct VariantRow {
+    pub variant: String,
+    pub position: i16,
+    pub weight: f64,
+    pub policy: Option<String>,
+    pub without_actions: Vec<String>,
+    pub without_campaigns: Vec<String>,
+    pub without_attributes: Option<serde_json::Map<String, serde_json::Value>>,
+    pub without_caps: Vec<String>,
+    pub with_actions: Vec<String>,
+    pub with_caps: Vec<String>,
+    pub payload: Option<Box<RawValue>>,
+}
+
+/// Requests whose context has that value get that variant.
+#[derive(Deserialize)]
+pub struct OverrideRow {
+    pub field: String,
+    pub value: String,
+    pub variant: String,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +135,9 @@ pub struct ActionRow {
     pub former: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
+    /// Whether it is a candidate only where a variant puts it in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_variants: bool,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +200,9 @@ pub struct CapRow {
     pub stripes: Option<i32>,
     pub pacing: String,
     pub min_count: Option<i64>,
+    /// Whether it binds only where a variant puts it in.
+    #[serde(default)]
+    pub for_variants: bool,
 }
 
 /// A whole number without a fraction of 0, as SQL writes it.
@@ -190,6 +249,9 @@ pub struct PolicyRow {
     pub value_attribute: Option<String>,
     #[serde(default)]
     pub cost_attribute: Option<String>,
+    /// Whether it chooses only where a variant of an experiment names it.
+    #[serde(default)]
+    pub for_variants: bool,
 }
 
 #[derive(Deserialize)]

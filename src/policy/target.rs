@@ -17,7 +17,7 @@ thread_local! {
         "SELECT decide.policy_content(p)::text FROM decide.policy AS p WHERE p.policy = $1", &[TEXTOID]) };
     static PUBLISHED: Statement = const { Statement::new(
         "SELECT p.content::text FROM decide.bundle AS b CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(b.content -> 'policies') AS p (content) \
-          WHERE b.bundle = $1 AND p.content ->> 'surface' = $2", &[INT8OID, TEXTOID]) };
+          WHERE b.bundle = $1 AND p.content ->> 'surface' = $2 AND p.content -> 'for_variants' IS NULL", &[INT8OID, TEXTOID]) };
     static EXISTS: Statement = const { Statement::new(
         "SELECT 1 FROM decide.bundle AS b WHERE b.bundle = $1", &[INT8OID]) };
     static NEWEST: Statement = const { Statement::new(
@@ -93,6 +93,7 @@ impl Target {
                 objective: ObjectiveKind::Response,
                 value_attribute: None,
                 cost_attribute: None,
+                for_variants: false,
             },
         })
     }
@@ -148,6 +149,11 @@ impl Target {
             for surface in compiled.surfaces.values_mut() {
                 let is_its = surface.name == self.row.surface;
                 surface.policy = is_its.then(|| policy_of(&self.row)).flatten();
+                // Variants that were in force keep their actions and caps; the policy is the target's.
+                for arm in &mut surface.arms {
+                    arm.policy = None;
+                    arm.scorer = surface.index;
+                }
             }
         })?;
         match faults.0.first() {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::caps;
+use super::check_experiments::{self, is_of_variant};
 use super::compile_surface::is_on;
 use super::faults::Faults;
 use super::feature::Feature;
@@ -58,9 +59,18 @@ pub fn check(content: &Content, faults: &mut Faults) {
         }
     }
     caps::check_fallbacks(content, faults);
+    check_experiments::check(content, faults);
     let mut policy_of: HashMap<&str, &str> = HashMap::new();
     for policy in &content.policies {
-        if let Some(other) = policy_of.insert(&policy.surface, &policy.policy) {
+        // One that no running experiment has is a draft.
+        if policy.for_variants && !is_of_variant(&policy.policy, content) {
+            continue;
+        }
+        let other = match policy.for_variants {
+            true => None,
+            false => policy_of.insert(&policy.surface, &policy.policy),
+        };
+        if let Some(other) = other {
             faults.add(
                 "decide.policy",
                 &policy.policy,
@@ -182,6 +192,10 @@ fn names(content: &Content, faults: &mut Faults) {
     check(
         "decide.policy",
         &mut content.policies.iter().map(|r| &r.policy),
+    );
+    check(
+        "decide.experiment",
+        &mut content.experiments.iter().map(|r| &r.experiment),
     );
     check(
         "decide.event_type",

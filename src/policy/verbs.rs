@@ -21,6 +21,8 @@ use crate::pg::{Statement, clock, datum, image};
 thread_local! {
     static RENAME: Statement = const { Statement::new(
         "SELECT decide.rename_rows($1, $2, $3)", &[TEXTOID, TEXTOID, TEXTOID]) };
+    static CHANGE_EXPERIMENT: Statement = const { Statement::new(
+        "SELECT decide.change_experiment_rows($1, $2, $3)", &[TEXTOID, TEXTOID, TEXTOID]) };
 }
 
 #[pg_extern(sql = false)]
@@ -173,6 +175,14 @@ fn rename(call: FunctionCallInfo) {
     let call = Call::running(call);
     let args = [call.text(0), call.text(1), call.text(2)].map(datum::optional_text);
     run_in_sql("rename", &RENAME, &args);
+}
+
+/// change_experiment(experiment, change, winner).
+#[pg_extern(sql = false)]
+fn change_experiment(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let args = [call.text(0), call.text(1), call.text(2)].map(datum::optional_text);
+    run_in_sql("change_experiment", &CHANGE_EXPERIMENT, &args);
 }
 
 /// action_name(number).

@@ -146,6 +146,8 @@ fn caps(content: &Content, bundle: &Compiled, found: &mut Faults) {
     let mut binding: HashSet<i32> = HashSet::new();
     for surface in bundle.surfaces.values() {
         binding.extend(bundle.caps_of(surface).map(|cap| cap.number));
+        let of_arms = surface.arms.iter().filter_map(|arm| arm.limits.as_ref());
+        binding.extend(of_arms.flat_map(|of| of.caps.iter().map(|&i| bundle.caps[i].number)));
     }
     // One that limits each value of an attribute by itself has a row for each value.
     let binding: HashSet<&str> = content
@@ -236,8 +238,8 @@ fn features(content: &Content, bundle: &Compiled, found: &mut Faults) {
         return;
     }
     let (mut read, mut of_models) = (HashSet::new(), HashSet::new());
-    let policies = bundle.surfaces.values().filter_map(|of| of.policy.as_ref());
-    let labels: Vec<Option<&str>> = policies
+    let labels: Vec<Option<&str>> = bundle
+        .policies()
         .filter_map(|policy| Some(Some(policy.model.as_ref()?.label.as_str())))
         .collect();
     if !labels.is_empty() {

@@ -70,6 +70,7 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
         "pacing.md",
         "limits.md",
         "evaluation.md",
+        "experiments.md",
         "privacy.md",
         "pseudonyms.md",
         "users.md",

@@ -70,6 +70,11 @@ pub fn evaluation_runs(database: &Database) -> Result<()> {
     run(database, "docs/evaluation.md")
 }
 
+/// What experiments shows runs by itself.
+pub fn experiments_run(database: &Database) -> Result<()> {
+    run(database, "docs/experiments.md")
+}
+
 /// Upkeep lists every job, with how often it runs and what it does, as the extension says it.
 pub fn name_every_job(database: &Database) -> Result<()> {
     let workspace = Workspace::find()?;

@@ -15,6 +15,7 @@ mod drivers;
 mod entities;
 mod envelope;
 mod evaluation;
+mod experiments;
 mod extension;
 mod frequencies;
 mod fuzz;
@@ -127,6 +128,11 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("docs/outcomes_run", docs::outcomes_run),
     ("docs/evaluation_runs", docs::evaluation_runs),
+    ("docs/experiments_run", docs::experiments_run),
+    (
+        "experiments/without_an_effect_find_none",
+        experiments::without_an_effect_find_none,
+    ),
     ("entities/count_exactly", entities::count_exactly),
     (
         "entities/reach_every_session",

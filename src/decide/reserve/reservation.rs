@@ -86,7 +86,7 @@ impl<'a> Reservation<'a> {
         eligible: &'a [usize],
         kept: &'a mut Kept,
     ) -> Reservation<'a> {
-        let limits = &request.surface.limits;
+        let limits = request.terms().limits;
         let mut reservation = Reservation {
             state: State::Opened,
             request,

@@ -57,7 +57,8 @@ impl Reservation<'_> {
     }
 
     fn counts_in_user_row(&self) -> bool {
-        self.limits.of_users && self.request.knows_user()
+        let has_use = self.limits.of_users || self.request.variants.are_to_be_kept();
+        has_use && self.request.knows_user()
     }
 
     /// Whether the user is known, and the row can be written where something is to be counted.
@@ -166,10 +167,11 @@ impl Reservation<'_> {
         }
     }
 
-    /// Counts what is shown; whether that is anything.
+    /// Counts what is shown, and keeps variants; whether that is anything.
     fn count(&self, draw: &Draw, exposures: &mut Vec<i64>) -> bool {
         let now = self.moment;
-        let mut changed = false;
+        let request = self.request;
+        let mut changed = request.variants.keep(request.bundle, now, exposures);
         for &pick in &draw.slate.picks {
             let action = draw.open[pick];
             for (index, amount) in self.limits.of_action(action) {

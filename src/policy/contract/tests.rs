@@ -169,6 +169,7 @@ fn content(event_types: Vec<EventTypeRow>) -> Content {
         event_types,
         purposes: Vec::new(),
         outcome_types: Vec::new(),
+        experiments: Vec::new(),
     }
 }
 

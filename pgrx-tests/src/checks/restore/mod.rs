@@ -107,6 +107,11 @@ pub fn live(client: &mut Client) -> Result<()> {
          WHERE action <> 'nothing';
         INSERT INTO decide.cap (cap, surface, campaign, action, per, max_count, window_length) VALUES
           ('summer budget', NULL, 'summer "sale"', NULL, 'all', 1000000, '1 day'), ('a1 a day', 'home', NULL, 'a1', 'user', 1000, '1 day');
+        INSERT INTO decide.policy (policy, surface, model, selection, for_variants) VALUES ('best', 'home', 'value', 'greedy', true);
+        INSERT INTO decide.experiment (experiment, surface, sticky) VALUES ('dumped', 'home', true);
+        INSERT INTO decide.variant (experiment, variant, position, policy, without_caps) VALUES ('dumped', 'control', 0, NULL, '{}'), ('dumped', 'best', 1, 'best', '{a1 a day}');
+        INSERT INTO decide.experiment_override VALUES ('dumped', 'tester', 'yes', 'best');
+        UPDATE decide.experiment SET status = 'running';
         SELECT decide.publish('with rules');
         CREATE TABLE log AS
           SELECT i AS user_id, 'home' AS surface, '2026-01-01Z'::timestamptz + i * interval '1 hour' AS decided_at,
@@ -187,6 +192,13 @@ pub fn comes_to_life(client: &mut Client) -> Result<()> {
     let row = client.query_one("SELECT action, reason FROM decide('ann', 'home')", &[])?;
     let reason: Option<String> = row.get(1);
     ensure!(reason.is_none(), "the copy decides by fallback: {reason:?}");
+    let assigned = "SELECT count(*) FROM generate_series(1, 200) AS i, decide.variants(i, 'home') AS v, decide.experiment_exposure AS e \
+                     WHERE e.user_key = decide.user_key(i) AND e.variant = v.variant";
+    let assigned = shop::count(client, assigned)?;
+    ensure!(
+        assigned == 200,
+        "{assigned} of 200 users keep their variants"
+    );
     let row = client.query_one("SELECT reason FROM decide('ann', 'elsewhere')", &[])?;
     let reason: Option<String> = row.get(0);
     ensure!(
