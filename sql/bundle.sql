@@ -204,11 +204,11 @@ BEGIN
   WITH kinds (plural, name) AS (
     VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('actions', 'action'),
            ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
-           ('event_types', 'event_type'), ('purposes', 'purpose')
+           ('event_types', 'event_type'), ('purposes', 'purpose'), ('context_fields', 'field'), ('regions', 'region')
   ), content AS (
     -- A cap that limits each value by itself has a part for each.
     SELECT x.bundle, k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,
-           CASE k.name WHEN 'cap' THEN COALESCE(e ->> 'value', '') ELSE '' END AS part, e AS row
+           CASE k.name WHEN 'cap' THEN COALESCE(e ->> 'value', '') WHEN 'field' THEN e ->> 'source' ELSE '' END AS part, e AS row
       FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
      WHERE x.bundle IN (bundle_diff.a, bundle_diff.b)
   )

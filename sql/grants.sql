@@ -37,8 +37,8 @@ AS $$
             'import_decisions', 'track_table', 'untrack_table', 'make_triggers', 'drop_triggers', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
             'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'candidate_numbers', 'places', 'deferred', 'first_identifier', 'action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'oldest_snapshot', 'image_files', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog'))
-      OR (access = 'privacy' AND v.name IN ('erase', 'export_person', 'set_legal_hold', 'lift_legal_hold', 'user_key', 'user_keys', 'key_number', 'rotate_pseudonyms', 'set_consent', 'set_consents', 'consent'))
-      OR (access = 'consent' AND v.name IN ('set_consent', 'set_consents', 'consent'))
+      OR (access = 'privacy' AND v.name IN ('erase', 'export_person', 'set_legal_hold', 'lift_legal_hold', 'user_key', 'user_keys', 'key_number', 'rotate_pseudonyms', 'set_consent', 'set_consents', 'set_region', 'consent'))
+      OR (access = 'consent' AND v.name IN ('set_consent', 'set_consents', 'set_region', 'consent'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
     WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features',
@@ -48,12 +48,12 @@ AS $$
                               'identity', 'named', 'action_number', 'name_change', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
                               'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment_history', 'user_merge']
-    WHEN 'privacy' THEN ARRAY['erasure', 'legal_hold', 'refused_event', 'job_status', 'consent_history', 'consent_log', 'pseudonym_key']
+    WHEN 'privacy' THEN ARRAY['erasure', 'legal_hold', 'refused_event', 'job_status', 'consent_history', 'consent_log', 'pseudonym_key', 'context_field', 'uncoarsened', 'region']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
   -- One by one: what another access takes of them stays when this one is taken back.
   SELECT r, 'TABLE decide.' || t
-    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'purpose']) AS t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
+    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'purpose', 'context_field', 'region']) AS t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
    WHERE access = 'operate'
 $$;
 COMMENT ON FUNCTION decide.access_rights(text) IS 'The rights that a kind of access takes: serve, analyse, operate, rules, monitor, privacy or consent';
@@ -251,7 +251,8 @@ BEGIN
     'identity', 'name_change', 'feature_slot', 'cap_slot', 'budget_stripe', 'budget_level', 'bundle_action', 'bundle_surface', 'bundle_warning', 'action_version', 'secret', 'user_state', 'entity_state', 'entity_snapshot', 'feature_key', 'event_default',
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_access', 'job',
     'mode_change', 'switch_change', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment', 'user_merge',
-    'erasure', 'erasing', 'erasure_part', 'tombstone', 'legal_hold', 'refused_event', 'purpose', 'consent_log', 'pseudonym_move']
+    'erasure', 'erasing', 'erasure_part', 'tombstone', 'legal_hold', 'refused_event', 'purpose', 'consent_log', 'pseudonym_move',
+    'context_field', 'uncoarsened', 'region']
   LOOP
     PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');
   END LOOP;

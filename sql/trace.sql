@@ -37,7 +37,8 @@ CREATE TABLE decide.trace (
   duals double precision[],
   features_at timestamptz,
   spreads real[],
-  denied integer[]
+  denied integer[],
+  region text
 ) PARTITION BY RANGE (decided_at);
 COMMENT ON TABLE decide.trace IS 'How each decision came about; decide.decision shows it readably';
 ALTER TABLE decide.trace
@@ -86,6 +87,7 @@ COMMENT ON COLUMN decide.trace.switches IS 'Newest change of a kill switch that 
 COMMENT ON COLUMN decide.trace.duals IS 'Prices that were subtracted from scores: pairs of the number of a cap and the price of a unit (null: none)';
 COMMENT ON COLUMN decide.trace.features_at IS 'As of when features, rules and switches were read, if that was earlier because the decision waited for locks (null: decided_at)';
 COMMENT ON COLUMN decide.trace.denied IS 'Purposes that the user did not consent to, by number (null: none)';
+COMMENT ON COLUMN decide.trace.region IS 'Region of the user; unknown: none that is known (null: there are no regions, or nothing was read)';
 COMMENT ON COLUMN decide.trace.context_values IS 'Values of the surface''s context_fields, in their order; texts that look like numbers or begin with a quotation mark in quotation marks';
 COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were blocked, by number';
 COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each, as decide.reason_catalog numbers it; 100 + slot: that cap';

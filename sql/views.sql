@@ -37,7 +37,8 @@ SELECT t.decision_id,
        t.spreads,
        CASE WHEN t.denied IS NOT NULL THEN
        ARRAY(SELECT p.name FROM decide.identity AS p WHERE p.kind = 'purpose' AND p.number = ANY (t.denied) ORDER BY p.number)
-       END AS denied
+       END AS denied,
+       t.region
   FROM decide.trace AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s
  -- of persons who were erased, until the job has deleted the traces
  WHERE t.user_key NOT IN (SELECT e.user_key FROM decide.erasing AS e)
@@ -76,6 +77,7 @@ COMMENT ON COLUMN decide.decision.switches IS 'Newest change of a kill switch th
 COMMENT ON COLUMN decide.decision.scores IS 'Score of each candidate, less the prices of budgets (null: no model; all are equal)';
 COMMENT ON COLUMN decide.decision.spreads IS 'Standard deviation of each score (null: the policy does not look at them)';
 COMMENT ON COLUMN decide.decision.denied IS 'Purposes that the user did not consent to (null: none)';
+COMMENT ON COLUMN decide.decision.region IS 'Region of the user; unknown: none that is known (null: there are no regions, or nothing was read)';
 
 CREATE VIEW decide.entity_features AS
 SELECT e.entity, v.name, f.feature, v.value::double precision AS value, s.taken_at

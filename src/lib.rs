@@ -51,9 +51,19 @@ extension_sql_file!(
     requires = ["policy"]
 );
 extension_sql_file!(
+    "../sql/context_fields.sql",
+    name = "context_fields",
+    requires = ["purpose"]
+);
+extension_sql_file!(
+    "../sql/regions.sql",
+    name = "regions",
+    requires = ["context_fields"]
+);
+extension_sql_file!(
     "../sql/identity.sql",
     name = "identity",
-    requires = ["purpose"]
+    requires = ["regions"]
 );
 extension_sql_file!(
     "../sql/bundle.sql",

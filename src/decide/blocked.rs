@@ -73,6 +73,8 @@ reasons! {
     Killed = 9, "killed", "switch", "it is switched off";
     /// The user does not consent to its purpose.
     Consent = 12, "consent", "consent", "the user does not consent to its purpose";
+    /// It is not shown in the region of the user.
+    Region = 13, "region", "region", "it is not shown in the region of the user";
     /// The policy wants nothing twice on a page.
     OnPage = 10, "on_page", "page", "an earlier surface of the page shows it";
     /// The lower bound of its score is less than the policy asks for.

@@ -32,7 +32,7 @@ impl Candidates {
     }
 }
 
-/// Finds them, by the vector of features, consent, campaigns, switches, rules, and what earlier surfaces of the page show, in the
+/// Finds them, by the vector of features, consent, region, campaigns, switches, rules, and what earlier surfaces of the page show, in the
 /// order of numbers.
 pub fn find(
     request: &Request<'_>,
@@ -48,11 +48,14 @@ pub fn find(
         })
     });
     let is_unique =
-        !shown.is_empty() && surface.policy.as_ref().is_some_and(|of| of.unique_on_page);
+        !shown.is_empty() && request.policy().is_some_and(|of| of.unique_on_page);
     // The surface could show its fallback in any case.
     let is_on_page = |number: i32| {
         is_unique && number != surface.fallback.number && shown.binary_search(&number).is_ok()
     };
+    let region = request.region();
+    let out = region.map_or(&[][..], |region| region.out_of(surface.index));
+    let is_out = |i: usize| out.get(i / 64).is_some_and(|bits| bits & (1 << (i % 64)) != 0);
     for (i, action) in surface.actions.iter().enumerate() {
         let verdict = match (&verdicts, action.rule()) {
             (Some(verdicts), Some(rule)) => verdicts.of(rule, action.number),
@@ -63,6 +66,7 @@ pub fn find(
             _ if features.denied != 0 && request.bundle.actions.needs(action, features.denied) => {
                 Blocked::Consent
             }
+            _ if is_out(i) => Blocked::Region,
             _ if request.now < action.starts => Blocked::NotStarted,
             _ if request.now >= action.ends => Blocked::Ended,
             _ if is_on_page(action.number) => Blocked::OnPage,

@@ -67,7 +67,7 @@ fn run(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>)) -> Result<Vec<To
             true => Seen::ToWrite,
             false => Seen::ToRead,
         };
-        let visit = Visit::of(args.user_id, args.context, args.now, seen)?;
+        let visit = Visit::of(args.user_id, args.context, args.now, &bundle, seen)?;
         let surface = surface_named(&bundle, args.surface)?;
         let request = Request::new(&visit, &bundle, surface, args.seed);
         buffers.features.forget();
@@ -172,7 +172,7 @@ fn score<'a>(
     watch.lap(Stage::Candidates);
     let few = envelope.candidates_to_score(candidates.eligible.len(), surface.slots, watch)?;
     narrow::to_first(few, candidates);
-    let policy = score::require_model(surface.policy.as_ref())?;
+    let policy = score::require_model(request.policy())?;
     score::score_candidates(policy, request, features, &mut buffers.scores);
     watch.lap(Stage::Score);
     Ok(policy)

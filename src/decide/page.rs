@@ -41,7 +41,7 @@ pub fn decide_page(
         let admitted = envelope::admit();
         let mut shared = Shared::of_several(admitted.is_ok());
         let mut watch = Stopwatch::start();
-        let visit = Visit::of(args.user_id, args.context, args.now, Seen::ToWrite)?;
+        let visit = Visit::of(args.user_id, args.context, args.now, &bundle, Seen::ToWrite)?;
         let surfaces = surfaces_of(args.surfaces.as_deref(), &bundle)?;
         buffers.features.forget();
         let mut named = None;

@@ -46,6 +46,7 @@ select_row! {
         duals: Vec<f64>,
         context_values: Vec<Option<String>>,
         dropped: Vec<i32>,
+        region: Option<String>,
     }
 }
 
@@ -107,7 +108,10 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         return Ok(Some(format!("candidate {number} is not of this surface")));
     }
     let fields = traced::fields(&trace.context_values);
-    let reason = match require_model(surface.policy.as_ref()) {
+    let region = trace.region.as_deref().and_then(|name| bundle.regions.named(name));
+    let of_region = region.and_then(|region| region.policy(surface.index));
+    let policy = of_region.or(surface.policy.as_ref());
+    let reason = match require_model(policy) {
         _ if trace.mode() == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
         Ok(policy) => {
@@ -119,7 +123,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
             is_short.then(|| Reason::of_empty_slots(trace.blocked_by.iter().copied()))
         }
     };
-    Ok(compare(&trace, surface, &draw, reason.as_ref()))
+    Ok(compare(&trace, surface, policy, &draw, reason.as_ref()))
 }
 
 /// The draw, with what earlier slots left no capacity for taken from the trace.
@@ -142,6 +146,7 @@ fn redraw(policy: &Policy, surface: &Surface, trace: &Trace, draw: &mut Draw) {
 fn compare(
     trace: &Trace,
     surface: &Surface,
+    policy: Option<&Policy>,
     draw: &Draw,
     reason: Option<&Reason>,
 ) -> Option<String> {
@@ -169,7 +174,7 @@ fn compare(
         })
     })
     .or_else(|| {
-        differs(same_choice(trace, surface), || {
+        differs(same_choice(trace, policy), || {
             "the numbers of the choice differ".into()
         })
     })
@@ -197,8 +202,8 @@ fn same_floats(kept: &Option<Vec<f32>>, found: &[f32]) -> bool {
     })
 }
 
-fn same_choice(trace: &Trace, surface: &Surface) -> bool {
-    let choice = surface.policy.as_ref().filter(|_| trace.filled() > 0);
+fn same_choice(trace: &Trace, policy: Option<&Policy>) -> bool {
+    let choice = policy.filter(|_| trace.filled() > 0);
     match (&trace.choice, choice) {
         (Some(kept), Some(policy)) => same_bits(kept, &trace.choice_of(policy).to_numbers()),
         (None, None) => true,

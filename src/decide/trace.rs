@@ -50,6 +50,7 @@ insert_row! {
         features_at: Option<Timestamp>,
         spreads: Option<&'a [f32]>,
         denied: Option<&'a [i32]>,
+        region: Option<&'a str>,
     }
 }
 
@@ -136,6 +137,7 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns, traces: &mut Traces
         features_at: (request.now != draw.moment).then_some(Timestamp(request.now)),
         spreads: scored.and_then(|_| some_of(&draw.spreads)),
         denied: some_of(&columns.denied),
+        region: request.region().map(|region| region.name.as_str()),
     };
     let row = trace.args();
     let day = TRACES.day(draw.moment);

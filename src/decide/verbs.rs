@@ -290,7 +290,8 @@ fn show_features(call: &Call, user_id: Option<&str>) {
     let _session = Session::open();
     let mut state = UserRow::default();
     state.read_living(user_key);
-    bundle.hide_denied(&mut state, true);
+    let region = bundle.regions.at(bundle.region_of(&state, None));
+    bundle.hide_denied(&mut state, true, region);
     for (feature, is_hidden) in bundle.features_of_user() {
         let aggregate = &feature.aggregate;
         let name = datum::text(&feature.name);

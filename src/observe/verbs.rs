@@ -140,6 +140,7 @@ fn take_in(event: Result<Json<'_>, Reason>, strict: bool) -> Result<Receipt, Err
         user: EventUser::ByUserId,
         sender: Sender::Client,
         received: clock::now(),
+        done: &[],
     };
     let ingest = Ingest::open()?;
     let _session = Session::open();

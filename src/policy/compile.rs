@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::action::Actions;
 use super::caps;
+use super::coarsening::ContextFields;
+use super::compile_region::regions;
 use super::compile_surface::{Parts, surface};
 use super::compiled::{Compiled, Model, Policy};
 use super::contract::contracts;
@@ -11,6 +13,7 @@ use super::faults::Faults;
 use super::feature::Feature;
 use super::purposes::{self, Purposes};
 use super::reading::Reading;
+use super::region::Regions;
 use super::selection::{Choosing, choosing};
 use super::tables::{Content, PolicyRow};
 use super::visibility::{FeatureVisibility, visible_as};
@@ -45,7 +48,7 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled 
             surfaces.insert(row.surface.clone(), surface);
         }
     }
-    Compiled {
+    let mut compiled = Compiled {
         surfaces,
         vector: vector
             .iter()
@@ -56,9 +59,13 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled 
         actions,
         contracts: contracts(content, &purposes, faults),
         purposes,
+        context_fields: ContextFields::of(content),
         counted_by: counted_by(&caps),
         caps,
-    }
+        regions: Regions::default(),
+    };
+    compiled.regions = regions(content, &compiled, faults);
+    compiled
 }
 
 /// A model could not tell an attribute from a feature of actions with its name.

@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::action::{Action, Actions};
+use super::coarsening::ContextFields;
 use super::contract::Contracts;
 use super::feature::{Entity, Feature};
 use super::purposes::Purposes;
 use super::reading::Reading;
+use super::region::Regions;
+pub use super::surface_policy::{Model, Policy};
 use crate::caps::{Cap, Limits};
 use crate::eligibility::Rules;
-use crate::math::choice::{Choice, LowerBound};
 use crate::math::slab::Slab;
 
 /// What all decisions of a bundle share, whatever is switched or staged: compiled once, when it is published.
@@ -30,6 +32,10 @@ pub struct Compiled {
     pub contracts: Contracts,
     /// What persons may consent to.
     pub purposes: Purposes,
+    /// What may be known of contexts and attributes.
+    pub context_fields: ContextFields,
+    /// What differs where.
+    pub regions: Regions,
     /// In order of their numbers.
     pub caps: Vec<Cap>,
     /// Caps per user, by the type of event that they count.
@@ -165,28 +171,4 @@ impl Affinity {
         let index = self.offsets.binary_search_by_key(&key, |of| of.key);
         index.ok().map(|index| self.offsets[index].offset as usize)
     }
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct Policy {
-    pub name: String,
-    pub choice: Choice,
-    /// What a candidate must be worth at least, or it is not shown.
-    pub lower_bound: Option<LowerBound>,
-    /// Whether the selection looks at scores.
-    pub needs_scores: bool,
-    /// Whether selection or lower bound look at their standard deviations.
-    pub needs_spreads: bool,
-    /// Whether it leaves out what an earlier surface of the same page shows.
-    pub unique_on_page: bool,
-    pub model: Option<Model>,
-}
-
-/// A version of a model.
-#[derive(Serialize, Deserialize)]
-pub struct Model {
-    pub name: String,
-    pub version: i32,
-    /// As `model:version`.
-    pub label: String,
 }

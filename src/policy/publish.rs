@@ -16,7 +16,7 @@ use super::scorers::{ModelInputs, Scorers};
 use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
 use super::visibility::FeatureVisibility;
-use super::{identity, validate, warnings};
+use super::{coarsening, identity, validate, warnings};
 use crate::caps::{Budget, Cap, Span, settle_at_once};
 use crate::eligibility::check;
 use crate::error::{Error, Fault, printable};
@@ -174,6 +174,7 @@ fn settle_budgets(bundle: &Compiled) {
 fn check_content(number: i64, content: &Content) -> Result<(Compiled, Vec<Fault>), Error> {
     let mut faults = Faults::default();
     validate::check(content, &mut faults);
+    coarsening::check(content, &mut faults);
     let of_vector = |row: &&FeatureRow| {
         Feature::of(row).is_ok_and(|feature| feature.visibility() == FeatureVisibility::Vector)
     };

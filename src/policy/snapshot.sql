@@ -10,7 +10,7 @@ SELECT pg_catalog.concat('{"actions": [', (
              CASE WHEN a.purpose IS NOT NULL THEN pg_catalog.concat(', "purpose": ', pg_catalog.to_json(a.purpose)) END, '}'),
              ', ' ORDER BY a.action COLLATE "C")
       FROM decide.action AS a JOIN decide.identity AS i ON i.kind = 'action' AND i.id = a.id), '], ',
-  pg_catalog.substr(pg_catalog.jsonb_build_object(
+  pg_catalog.substr((pg_catalog.jsonb_build_object(
   'surfaces', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'surface', s.surface, 'slots', s.slots, 'fallback_action', s.fallback_action,
@@ -75,4 +75,15 @@ SELECT pg_catalog.concat('{"actions": [', (
              'purpose', p.purpose, 'number', i.number, 'legal_basis', p.legal_basis, 'consent', p.consent
            ) ORDER BY p.purpose COLLATE "C")
       FROM decide.purpose AS p JOIN decide.identity AS i ON i.kind = 'purpose' AND i.id = p.id), '[]')
-)::text, 2))
+) || COALESCE((
+  -- absent where there are none
+  SELECT pg_catalog.jsonb_build_object('context_fields', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+           'source', f.source, 'field', f.field, 'treatment', f.treatment, 'expression', f.expression, 'names_region', f.names_region)
+           ORDER BY f.source COLLATE "C", f.field COLLATE "C"))
+    FROM decide.context_field AS f HAVING pg_catalog.count(*) > 0), '{}')
+  || COALESCE((
+  SELECT pg_catalog.jsonb_build_object('regions', pg_catalog.jsonb_agg(
+           pg_catalog.to_jsonb(r) - 'id' - 'description' || pg_catalog.jsonb_build_object('number', i.number)
+           ORDER BY r.region COLLATE "C"))
+    FROM decide.region AS r JOIN decide.identity AS i ON i.kind = 'region' AND i.id = r.id
+  HAVING pg_catalog.count(*) > 0), '{}'))::text, 2))

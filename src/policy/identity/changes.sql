@@ -14,6 +14,8 @@ SELECT COALESCE(pg_catalog.bool_or(i.number IS NULL), false), COALESCE(pg_catalo
          UNION ALL
         SELECT 'feature', f.id, f.feature FROM decide.feature AS f
          UNION ALL
-        SELECT 'purpose', p.id, p.purpose FROM decide.purpose AS p) AS n
+        SELECT 'purpose', p.id, p.purpose FROM decide.purpose AS p
+         UNION ALL
+        SELECT 'region', r.id, r.region FROM decide.region AS r) AS n
   LEFT JOIN decide.identity AS i ON i.kind = n.kind AND i.id = n.id
  WHERE $1 IS NULL OR n.kind = $1
