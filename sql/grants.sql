@@ -33,7 +33,7 @@ AS $$
                                             'uplift_calibration', 'bucket', 'choose_variation', 'evaluate_policy', 'compare_policies', 'exploration_value', 'estimate_propensities', 'propensity_balance', 'rewards'))
       OR (access = 'monitor' AND v.name IN ('oldest_snapshot', 'image_files', 'cap_window', 'first_moment', 'cap_catalog', 'first_identifier'))
       OR (access = 'operate' AND v.name IN (
-            'publish', 'rollback', 'set_mode', 'kill', 'revive', 'adjust_budget', 'adjust_exposure', 'merge_users', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'approve',
+            'publish', 'rollback', 'set_mode', 'kill', 'revive', 'adjust_budget', 'adjust_exposure', 'merge_users', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'simulate_traffic', 'compare_bundles', 'features', 'replay', 'run_job', 'train', 'approve',
             'import_decisions', 'track_table', 'untrack_table', 'make_triggers', 'drop_triggers', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
             'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'candidate_numbers', 'places', 'deferred', 'first_identifier', 'action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'oldest_snapshot', 'image_files', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog'))

@@ -138,9 +138,14 @@ extension_sql_file!(
     requires = ["evaluate"]
 );
 extension_sql_file!(
+    "../sql/simulate.sql",
+    name = "simulate",
+    requires = ["judging"]
+);
+extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["judging", "export", "health"],
+    requires = ["simulate", "export", "health"],
     finalize
 );
 

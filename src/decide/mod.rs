@@ -25,6 +25,7 @@ mod request;
 mod reserve;
 mod score;
 mod shared;
+mod simulate;
 mod stage;
 mod target;
 mod trace;

@@ -26,7 +26,7 @@ INSERT INTO decide.region (region, opt_in, opt_out, not_allowed, features_out, a
   ('us', '{}', '{profiling}', '{}', '{}', '{}', '{casino}', '{}', true),
   ('row', '{}', '{}', '{}', '{}', '{}', '{}', '{}', true);
 SELECT decide.publish('regions');
-CREATE FUNCTION ask(person text, country text) RETURNS TABLE (region text, candidates text[], blocked text[], reasons text[], denied text[], views numeric, orders numeric) LANGUAGE sql AS $$
+CREATE FUNCTION ask(person text, country text) RETURNS TABLE (region text, candidates text[], blocked text[], reasons text[], denied text[], orders numeric, views numeric) LANGUAGE sql AS $$
   SELECT public.decide(person, 'home', jsonb_build_object('country', country));
   SELECT d.region, d.candidates, d.blocked, d.blocked_reasons, d.denied, round(t.features[1]::numeric, 1), round(t.features[2]::numeric, 1)
     FROM decide.decision AS d JOIN decide.trace AS t USING (decision_id) ORDER BY d.decision_id DESC LIMIT 1
@@ -83,10 +83,27 @@ RESET pg_decide.unknown_users;
 SELECT region, surface, count(*) FROM decide.trace GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT agrees, difference, count(*) FROM (SELECT DISTINCT decision_id FROM decide.decision) AS d CROSS JOIN LATERAL decide.replay(d.decision_id) GROUP BY 1, 2;
 -- selections
-UPDATE decide.region SET selection = 'round_robin' WHERE region = 'us';
+UPDATE decide.region SET selection = 'softmax' WHERE region = 'us';
 UPDATE decide.region SET selection = 'greedy' WHERE region = 'eea';
 SELECT decide.publish();
 UPDATE decide.region SET selection = NULL;
+-- synthetic traffic: nothing is written, and a bundle that was only tried leaves nothing
+CREATE TEMP TABLE written AS SELECT (SELECT count(*) FROM decide.trace) AS traces, (SELECT sum(cardinality(s.exposures)) FROM decide.user_state AS s) AS exposures;
+SELECT region, count(*) AS slots, count(*) FILTER (WHERE action = 'tobacco') > 0 AS tobacco FROM decide.simulate_traffic(surface => 'home') GROUP BY 1 ORDER BY 1;
+BEGIN;
+INSERT INTO decide.region (region, actions_out) VALUES ('ch', '{plain,ad,slots}');
+UPDATE decide.region SET actions_out = '{plain,slots}' WHERE region = 'eea';
+SELECT decide.publish('tried');
+SELECT surface, cohort, requests, changed > 0 AS changed, distance > 0 AS differs, fallbacks_before, fallbacks_after FROM decide.compare_bundles(1, 2, 'home');
+SELECT surface, cohort, requests, changed, round(distance::numeric, 3) AS distance FROM decide.compare_bundles(1, 1);
+SELECT cohort, requests FROM decide.compare_bundles(1, 2, 'home', cohort => 'country');
+SELECT cohort, sum(requests) AS requests FROM decide.compare_bundles(1, 2, cohort => NULL, requests => 5) GROUP BY 1;
+ROLLBACK;
+SELECT * FROM written EXCEPT SELECT (SELECT count(*) FROM decide.trace) AS traces, (SELECT sum(cardinality(s.exposures)) FROM decide.user_state AS s) AS exposures;
+SELECT * FROM decide.compare_bundles(1, 7);
+SELECT * FROM decide.compare_bundles(1, NULL);
+SELECT * FROM decide.compare_bundles(1, 1, requests => 0);
+SELECT * FROM decide.compare_bundles(1, 1, cohort => 'user_key');
 -- names follow
 SELECT decide.rename('action', 'tobacco', 'cigars'), decide.rename('campaign', 'casino', 'bets'), decide.rename('feature', 'views', 'looks'), decide.rename('cap', 'often', 'rarely');
 UPDATE decide.purpose SET purpose = 'adverts' WHERE purpose = 'ads';

@@ -1,0 +1,250 @@
+//! What must hold of persons, in plain arithmetic: who has decided what, which events may be kept, what a decision may use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::steps::{Kind, PURPOSES, Place, When};
+
+/// A moment: a minute of a day in the past, or, above all these, the step in which it was now.
+pub type Moment = i64;
+
+/// The first moment that is no minute of the past.
+const NOW: Moment = 1_000_000;
+
+/// A person: all users who were made one.
+#[derive(Clone, Default)]
+pub struct Person {
+    /// What was decided last, and when; of two of one moment the denial.
+    consents: BTreeMap<&'static str, (bool, Moment)>,
+    /// The region that was recorded last, and when; of two of one moment the unknown one, then the first by number.
+    region: Option<(Option<Place>, Moment)>,
+    /// The events that are kept, by their identifiers.
+    events: BTreeMap<String, Kind>,
+    /// Decisions since the person was erased.
+    decisions: i64,
+    /// Whether the person was ever erased: nothing of the past is taken in any more.
+    erased: bool,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Became {
+    Accepted,
+    Duplicate,
+    Refused,
+}
+
+impl Became {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Became::Accepted => "accepted",
+            Became::Duplicate => "duplicate",
+            Became::Refused => "refused",
+        }
+    }
+}
+
+/// What a decision must look like.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Expected {
+    pub region: String,
+    pub candidates: BTreeSet<String>,
+    pub denied: BTreeSet<String>,
+    /// The values of its features: orders and views.
+    pub orders: i64,
+    pub views: i64,
+}
+
+/// All persons, and which of them each user is.
+pub struct Model {
+    persons: Vec<Person>,
+    of_user: Vec<usize>,
+    step: Moment,
+}
+
+impl Model {
+    pub fn new(users: usize) -> Model {
+        Model {
+            persons: vec![Person::default(); users],
+            of_user: (0..users).collect(),
+            step: NOW,
+        }
+    }
+
+    /// A step later.
+    pub fn pass(&mut self) {
+        self.step += 1;
+    }
+
+    fn moment(&self, when: When) -> Moment {
+        match when {
+            When::Past(minute) => minute,
+            When::Now => self.step,
+        }
+    }
+
+    pub fn person(&mut self, user: usize) -> &mut Person {
+        &mut self.persons[self.of_user[user]]
+    }
+
+    /// Users who are the same person as that one.
+    pub fn users_of(&self, user: usize) -> Vec<usize> {
+        let person = self.of_user[user];
+        (0..self.of_user.len()).filter(|&other| self.of_user[other] == person).collect()
+    }
+
+    /// Whether the decision comes into force.
+    pub fn consent(&mut self, user: usize, purpose: &'static str, granted: bool, when: When) -> bool {
+        let at = self.moment(when);
+        let person = self.person(user);
+        if person.erased && at < NOW {
+            return false;
+        }
+        let holds = person.consents.get(purpose).is_none_or(|&(was, before)| {
+            at > before || at == before && was && !granted
+        });
+        if holds {
+            person.consents.insert(purpose, (granted, at));
+        }
+        holds
+    }
+
+    /// Whether the region comes into force.
+    pub fn region(&mut self, user: usize, place: Option<Place>, when: When) -> bool {
+        let at = self.moment(when);
+        let person = self.person(user);
+        if person.erased && at < NOW {
+            return false;
+        }
+        let holds = person.region.is_none_or(|(was, before)| {
+            at > before || at == before && strictness(place) > strictness(was)
+        });
+        if holds {
+            person.region = Some((place, at));
+        }
+        holds
+    }
+
+    pub fn event(&mut self, user: usize, id: &str, kind: Kind, when: When, said: Option<Place>) -> Became {
+        let at = self.moment(when);
+        let person = self.person(user);
+        if person.erased && at < NOW {
+            return Became::Refused;
+        }
+        let is_denied = |purpose| !person.granted(purpose, said);
+        if kind.purpose().is_some_and(is_denied) {
+            return Became::Refused;
+        }
+        if person.events.contains_key(id) {
+            return Became::Duplicate;
+        }
+        person.events.insert(id.to_owned(), kind);
+        Became::Accepted
+    }
+
+    pub fn decide(&mut self, user: usize) {
+        self.person(user).decisions += 1;
+    }
+
+    pub fn erase(&mut self, user: usize) {
+        for user in self.users_of(user) {
+            let erased = Person {
+                erased: true,
+                ..Person::default()
+            };
+            self.of_user[user] = self.persons.len();
+            self.persons.push(erased);
+        }
+    }
+
+    /// Whether they were two persons.
+    pub fn merge(&mut self, from: usize, into: usize) -> bool {
+        let (from, into) = (self.of_user[from], self.of_user[into]);
+        if from == into {
+            return false;
+        }
+        let moved = std::mem::take(&mut self.persons[from]);
+        let person = &mut self.persons[into];
+        for (purpose, (granted, at)) in moved.consents {
+            let holds = person.consents.get(purpose).is_none_or(|&(was, before)| {
+                at > before || at == before && was && !granted
+            });
+            if holds {
+                person.consents.insert(purpose, (granted, at));
+            }
+        }
+        if let Some((place, at)) = moved.region {
+            let holds = person.region.is_none_or(|(was, before)| {
+                at > before || at == before && strictness(place) > strictness(was)
+            });
+            if holds {
+                person.region = Some((place, at));
+            }
+        }
+        for (id, kind) in moved.events {
+            person.events.entry(id).or_insert(kind);
+        }
+        person.decisions += moved.decisions;
+        person.erased |= moved.erased;
+        for user in &mut self.of_user {
+            if *user == from {
+                *user = into;
+            }
+        }
+        true
+    }
+}
+
+/// Of two regions of one moment that with more of it holds: the unknown one, then the first in the order of numbers.
+fn strictness(place: Option<Place>) -> i32 {
+    match place {
+        None => 2,
+        Some(Place::Free) => 1,
+        Some(Place::Strict) => 0,
+    }
+}
+
+impl Person {
+    /// The region: what was recorded, or else what is said.
+    fn place(&self, said: Option<Place>) -> Option<Place> {
+        match self.region {
+            Some((Some(place), _)) => Some(place),
+            _ => said,
+        }
+    }
+
+    /// Whether a purpose may be followed.
+    pub fn granted(&self, purpose: &str, said: Option<Place>) -> bool {
+        let (opt_out, allowed): (&[&str], bool) = match self.place(said) {
+            Some(Place::Free) => (&["ads", "rel"], true),
+            Some(Place::Strict) | None => (&[], purpose != "ads"),
+        };
+        let decided = self.consents.get(purpose).map(|&(granted, _)| granted);
+        allowed && decided.unwrap_or(opt_out.contains(&purpose))
+    }
+
+    pub fn expected(&self, said: Option<Place>) -> Expected {
+        let place = self.place(said);
+        let is_free = place == Some(Place::Free);
+        let mut candidates = BTreeSet::from(["plain".to_owned()]);
+        candidates.extend(is_free.then(|| "local".to_owned()));
+        candidates.extend(self.granted("ads", said).then(|| "ad".to_owned()));
+        candidates.extend(self.granted("rel", said).then(|| "rec".to_owned()));
+        let denied = PURPOSES.iter().filter(|purpose| !self.granted(purpose, said));
+        let count = |kind| self.events.values().filter(|&&of| of == kind).count() as i64;
+        Expected {
+            region: place.map_or("unknown", Place::as_str).to_owned(),
+            candidates,
+            denied: denied.map(|purpose| (*purpose).to_owned()).collect(),
+            orders: if is_free { count(Kind::Order) } else { 0 },
+            views: if self.granted("rel", said) { count(Kind::View) } else { 0 },
+        }
+    }
+
+    pub fn events(&self) -> BTreeSet<&str> {
+        self.events.keys().map(String::as_str).collect()
+    }
+
+    pub fn decisions(&self) -> i64 {
+        self.decisions
+    }
+}
