@@ -87,6 +87,10 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("keys/rotate_under_load", keys::rotate_under_load),
     ("keys/are_outside", keys::are_outside),
+    (
+        "keys/are_outside_on_a_standby",
+        keys::are_outside_on_a_standby,
+    ),
     ("docs/name_every_reason", lists::name_every_reason),
     ("docs/name_every_setting", lists::name_every_setting),
     ("docs/name_every_aggregate", lists::name_every_aggregate),

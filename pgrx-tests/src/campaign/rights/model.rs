@@ -19,8 +19,6 @@ pub struct Person {
     region: Option<(Option<Place>, Moment)>,
     /// The events that are kept, by their identifiers.
     events: BTreeMap<String, Kind>,
-    /// Decisions since the person was erased.
-    decisions: i64,
     /// Whether the person was ever erased: nothing of the past is taken in any more.
     erased: bool,
 }
@@ -58,7 +56,13 @@ pub struct Expected {
 pub struct Model {
     persons: Vec<Person>,
     of_user: Vec<usize>,
-    step: Moment,
+    /// Of each person, the user into whom all others were merged.
+    living: Vec<usize>,
+    /// Decisions that are kept under each user.
+    decisions: Vec<i64>,
+    /// Users who were erased since the job has last looked: what is decided before it does goes with the past.
+    waits: Vec<bool>,
+    now: Moment,
 }
 
 impl Model {
@@ -66,19 +70,21 @@ impl Model {
         Model {
             persons: vec![Person::default(); users],
             of_user: (0..users).collect(),
-            step: NOW,
+            living: (0..users).collect(),
+            decisions: vec![0; users],
+            waits: vec![false; users],
+            now: NOW,
         }
     }
 
-    /// A step later.
-    pub fn pass(&mut self) {
-        self.step += 1;
-    }
-
-    fn moment(&self, when: When) -> Moment {
+    /// Moments of now are one after the other.
+    fn moment(&mut self, when: When) -> Moment {
         match when {
             When::Past(minute) => minute,
-            When::Now => self.step,
+            When::Now => {
+                self.now += 1;
+                self.now
+            }
         }
     }
 
@@ -142,7 +148,12 @@ impl Model {
     }
 
     pub fn decide(&mut self, user: usize) {
-        self.person(user).decisions += 1;
+        self.decisions[self.living[self.of_user[user]]] += 1;
+    }
+
+    /// How many decisions are kept of the person.
+    pub fn decisions(&self, user: usize) -> i64 {
+        self.users_of(user).into_iter().map(|user| self.decisions[user]).sum()
     }
 
     pub fn erase(&mut self, user: usize) {
@@ -153,7 +164,25 @@ impl Model {
             };
             self.of_user[user] = self.persons.len();
             self.persons.push(erased);
+            self.living.push(user);
+            self.decisions[user] = 0;
+            self.waits[user] = true;
         }
+    }
+
+    /// The job that deletes the past of those who were erased has looked.
+    pub fn job(&mut self) {
+        for user in 0..self.waits.len() {
+            if std::mem::take(&mut self.waits[user]) {
+                self.decisions[user] = 0;
+            }
+        }
+    }
+
+    /// Whether a user can be merged: not one who was merged into another already, which is another than that.
+    pub fn can_merge(&self, from: usize, into: usize) -> bool {
+        let (one, other) = (self.of_user[from], self.of_user[into]);
+        one == other || self.living[one] == from
     }
 
     /// Whether they were two persons.
@@ -183,7 +212,6 @@ impl Model {
         for (id, kind) in moved.events {
             person.events.entry(id).or_insert(kind);
         }
-        person.decisions += moved.decisions;
         person.erased |= moved.erased;
         for user in &mut self.of_user {
             if *user == from {
@@ -242,9 +270,5 @@ impl Person {
 
     pub fn events(&self) -> BTreeSet<&str> {
         self.events.keys().map(String::as_str).collect()
-    }
-
-    pub fn decisions(&self) -> i64 {
-        self.decisions
     }
 }
