@@ -47,15 +47,17 @@ pub fn find(
             ask(request, envelope, &features.vector)
         })
     });
-    let is_unique =
-        !shown.is_empty() && request.policy().is_some_and(|of| of.unique_on_page);
+    let is_unique = !shown.is_empty() && request.policy().is_some_and(|of| of.unique_on_page);
     // The surface could show its fallback in any case.
     let is_on_page = |number: i32| {
         is_unique && number != surface.fallback.number && shown.binary_search(&number).is_ok()
     };
     let region = request.region();
     let out = region.map_or(&[][..], |region| region.out_of(surface.index));
-    let is_out = |i: usize| out.get(i / 64).is_some_and(|bits| bits & (1 << (i % 64)) != 0);
+    let is_out = |i: usize| {
+        out.get(i / 64)
+            .is_some_and(|bits| bits & (1 << (i % 64)) != 0)
+    };
     for (i, action) in surface.actions.iter().enumerate() {
         let verdict = match (&verdicts, action.rule()) {
             (Some(verdicts), Some(rule)) => verdicts.of(rule, action.number),

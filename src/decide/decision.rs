@@ -50,7 +50,9 @@ impl<'a> Decision<'a> {
         errors.extend(self.features.source_note.map(|note| Some(note.to_owned())));
         let coarsening = &request.bundle.context_fields.of_context;
         let uncoarsened = coarsening.names_of(request.uncoarsened);
-        errors.extend(uncoarsened.map(|field| Some(format!("context field {field}: could not be coarsened"))));
+        errors.extend(
+            uncoarsened.map(|field| Some(format!("context field {field}: could not be coarsened"))),
+        );
         errors.extend(of_rules.map(Some));
         if let Some(Reason::Failed { error, .. }) = &self.reason {
             errors.push(Some(error.clone()));

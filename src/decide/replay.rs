@@ -108,7 +108,10 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
         return Ok(Some(format!("candidate {number} is not of this surface")));
     }
     let fields = traced::fields(&trace.context_values);
-    let region = trace.region.as_deref().and_then(|name| bundle.regions.named(name));
+    let region = trace
+        .region
+        .as_deref()
+        .and_then(|name| bundle.regions.named(name));
     let of_region = region.and_then(|region| region.policy(surface.index));
     let policy = of_region.or(surface.policy.as_ref());
     let reason = match require_model(policy) {

@@ -60,7 +60,9 @@ impl<'a> Request<'a> {
 
     /// The policy of the surface, in the region of the user.
     pub fn policy(&self) -> Option<&'a Policy> {
-        let of_region = self.region().and_then(|region| region.policy(self.surface.index));
+        let of_region = self
+            .region()
+            .and_then(|region| region.policy(self.surface.index));
         of_region.or(self.surface.policy.as_ref())
     }
 

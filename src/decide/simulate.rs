@@ -193,7 +193,9 @@ impl Made {
         let number = |&index: &usize| surface.actions[index].number;
         let first = match draw.filled() {
             0 => BTreeMap::from([(surface.fallback.number, 1.0)]),
-            _ => open.map(|(index, &chance)| (number(index), chance)).collect(),
+            _ => open
+                .map(|(index, &chance)| (number(index), chance))
+                .collect(),
         };
         Made {
             actions: shown().map(|shown| shown.action(surface).number).collect(),
@@ -207,8 +209,13 @@ impl Made {
     fn distance(&self, other: &Made) -> f64 {
         let of = |made: &Made, action: &i32| made.first.get(action).copied().unwrap_or(0.0);
         let mine = self.first.keys();
-        let others = other.first.keys().filter(|action| !self.first.contains_key(action));
-        let differences = mine.chain(others).map(|action| (of(self, action) - of(other, action)).abs());
+        let others = other
+            .first
+            .keys()
+            .filter(|action| !self.first.contains_key(action));
+        let differences = mine
+            .chain(others)
+            .map(|action| (of(self, action) - of(other, action)).abs());
         match (self.first.is_empty(), other.first.is_empty()) {
             (true, true) => 0.0,
             (true, false) | (false, true) => 1.0,
@@ -244,10 +251,14 @@ pub fn compare(
     let [before, after] = bundles.map(|bundle| bundle_of(Some(bundle), now));
     let (before, after) = (before?, after?);
     let is_field = |name: &str| {
-        let mut past = requests.iter().flat_map(|past| past.context_fields.iter().flatten());
+        let mut past = requests
+            .iter()
+            .flat_map(|past| past.context_fields.iter().flatten());
         past.any(|field| field == name)
     };
-    if let Some(name) = cohort.filter(|name| *name != BY_REGION && !requests.is_empty() && !is_field(name)) {
+    if let Some(name) =
+        cohort.filter(|name| *name != BY_REGION && !requests.is_empty() && !is_field(name))
+    {
         return Err(Error::Refused(
             format!("no surface keeps the context field \"{}\"", printable(name)),
             "A cohort is region, a context field of the surface, or null.",
@@ -258,7 +269,10 @@ pub fn compare(
         for past in &requests {
             session::check_interrupts();
             let _session = Session::open();
-            let mut made = |bundle| past.decide(bundle, now, buffers, Made::of).unwrap_or_default();
+            let mut made = |bundle| {
+                past.decide(bundle, now, buffers, Made::of)
+                    .unwrap_or_default()
+            };
             let (old, new) = (made(&before), made(&after));
             let cohort = match cohort {
                 None => None,

@@ -170,7 +170,10 @@ impl Judge {
         let surface = surface.ok_or_else(|| damaged("has no such surface"))?;
         let policy = require_model(surface.policy.as_ref());
         let own = policy.map_err(|_| damaged("has no such policy"))?;
-        let region = logged.region.as_deref().and_then(|name| world.bundle.regions.named(name));
+        let region = logged
+            .region
+            .as_deref()
+            .and_then(|name| world.bundle.regions.named(name));
         let adapted = region.and_then(|region| region.adapted(own));
         let policy = adapted.as_ref().unwrap_or(own);
         read_features(logged, &world.bundle, &mut self.features);

@@ -292,9 +292,18 @@ fn compare_bundles(call: FunctionCallInfo) {
 fn sample<'a>(call: &'a Call, first: usize) -> Sample<'a> {
     Sample {
         surface: call.text(first),
-        from: call.timestamp(first + 1).ok_or(Error::Null("from")).or_raise(),
-        to: call.timestamp(first + 2).ok_or(Error::Null("to")).or_raise(),
-        requests: call.int4(first + 3).ok_or(Error::Null("requests")).or_raise(),
+        from: call
+            .timestamp(first + 1)
+            .ok_or(Error::Null("from"))
+            .or_raise(),
+        to: call
+            .timestamp(first + 2)
+            .ok_or(Error::Null("to"))
+            .or_raise(),
+        requests: call
+            .int4(first + 3)
+            .ok_or(Error::Null("requests"))
+            .or_raise(),
     }
 }
 

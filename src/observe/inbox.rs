@@ -118,7 +118,12 @@ impl InboxRun {
                     user_key: row.uuid(2),
                     text: row.must(3),
                     tid: row.must(4),
-                    treated: row.get::<Vec<Option<String>>>(5).into_iter().flatten().flatten().collect(),
+                    treated: row
+                        .get::<Vec<Option<String>>>(5)
+                        .into_iter()
+                        .flatten()
+                        .flatten()
+                        .collect(),
                 })
             })
         });

@@ -92,7 +92,11 @@ impl Ingest {
     }
 
     /// Reads an event, or says what is wrong with it.
-    fn read<'a>(&'a self, event: &Json<'a>, arrival: &Arrival<'_>) -> Result<Event<'a>, Invalid<'a>> {
+    fn read<'a>(
+        &'a self,
+        event: &Json<'a>,
+        arrival: &Arrival<'_>,
+    ) -> Result<Event<'a>, Invalid<'a>> {
         let read = contract::read(event, arrival, &self.bundle, &self.keys, clock::now())?;
         match !settings::require_decision() || decision::is_of_user(&read) {
             true => Ok(read),

@@ -150,7 +150,12 @@ pub fn repair(id: Uuid, patch: &Json<'_>, mut then: impl FnMut(Repaired<'_>)) {
                     received,
                     event,
                     was_reserved: row.must(4),
-                    done: row.get::<Vec<Option<String>>>(5).into_iter().flatten().flatten().collect(),
+                    done: row
+                        .get::<Vec<Option<String>>>(5)
+                        .into_iter()
+                        .flatten()
+                        .flatten()
+                        .collect(),
                 });
             }
         })

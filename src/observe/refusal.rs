@@ -107,7 +107,10 @@ pub fn of_invalid(invalid: &Invalid<'_>) -> Option<Refusal> {
     let needs = bundle.contracts.needs(invalid.kind?);
     let mut row = UserRow::default();
     row.read_living(user_key);
-    let attributes = match invalid.payload.and_then(|payload| payload.get("attributes")) {
+    let attributes = match invalid
+        .payload
+        .and_then(|payload| payload.get("attributes"))
+    {
         Some(Field::Object(attributes)) => Some(attributes),
         _ => None,
     };

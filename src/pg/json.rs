@@ -145,7 +145,8 @@ impl<'a> Json<'a> {
         // value behind it; what is pushed is alive until the new document is made, a copy.
         unsafe {
             let mut iterator = pg_sys::JsonbIteratorInit(self.container);
-            let (mut key, mut value) = (pg_sys::JsonbValue::default(), pg_sys::JsonbValue::default());
+            let (mut key, mut value) =
+                (pg_sys::JsonbValue::default(), pg_sys::JsonbValue::default());
             pg_sys::JsonbIteratorNext(&mut iterator, &mut key, false);
             let mut state = std::ptr::null_mut();
             pg_sys::pushJsonbValue(&mut state, WJB_BEGIN_OBJECT, nothing);
@@ -207,7 +208,11 @@ impl<'a> Json<'a> {
     pub fn part(&self, key: &str) -> Option<Json<'a>> {
         let mut value = self.find(key)?;
         // SAFETY: what the value borrows from is alive for 'a; the document is a copy.
-        unsafe { Some(Json::open(pg_sys::Datum::from(pg_sys::JsonbValueToJsonb(&mut value)))) }
+        unsafe {
+            Some(Json::open(pg_sys::Datum::from(pg_sys::JsonbValueToJsonb(
+                &mut value,
+            ))))
+        }
     }
 
     /// The document as text.

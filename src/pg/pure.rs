@@ -49,7 +49,9 @@ impl PureExpression {
             format!("SELECT (\n{text}\n) FROM (SELECT NULL::pg_catalog.jsonb AS value) AS field");
         let analysis = rule_text::analyse(&bare, &[]);
         if analysis.aggregates {
-            return Err("it has an aggregate, a window function or a set, so it is not one value".into());
+            return Err(
+                "it has an aggregate, a window function or a set, so it is not one value".into(),
+            );
         }
         if !analysis.pure {
             return Err("it must be made of value, constants, and immutable functions that the server came with".into());
@@ -109,7 +111,9 @@ impl PureExpression {
         unsafe {
             let scratch = (*self.within).ecxt_per_tuple_memory;
             pg_sys::MemoryContextReset(scratch);
-            let parameters = (*(*self.within).ecxt_param_list_info).params.as_mut_slice(1);
+            let parameters = (*(*self.within).ecxt_param_list_info)
+                .params
+                .as_mut_slice(1);
             parameters[0].value = value.datum().datum();
             parameters[0].isnull = false;
             let before = pg_sys::MemoryContextSwitchTo(scratch);

@@ -119,12 +119,7 @@ impl Bundle {
 
     /// Takes out of a user's row, as it was read, what the user does not consent to; answers the purposes that are denied.
     /// Where the row could not be read nobody's consent is known.
-    pub fn hide_denied(
-        &self,
-        row: &mut UserRow,
-        is_known: bool,
-        region: Option<&Region>,
-    ) -> u64 {
+    pub fn hide_denied(&self, row: &mut UserRow, is_known: bool, region: Option<&Region>) -> u64 {
         let denied = match is_known {
             true => self.denied(row, region),
             false => self.purposes.all(),

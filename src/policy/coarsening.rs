@@ -182,8 +182,7 @@ impl Coarsening {
     pub fn treated_in(&self, document: &Json<'_>) -> Vec<&str> {
         let treated = self.treated.iter();
         let stays = |treated: &&Treated| {
-            !matches!(treated.treatment, Treatment::Drop)
-                && document.get(&treated.field).is_some()
+            !matches!(treated.treatment, Treatment::Drop) && document.get(&treated.field).is_some()
         };
         treated
             .filter(stays)
@@ -214,7 +213,8 @@ pub fn check(content: &Content, faults: &mut Faults) {
         let rows = content.context_fields.iter();
         let rows = || rows.clone().filter(|row| row.source == source);
         if rows().filter(|row| row.treatment != "keep").count() > MOST {
-            let reason = format!("more than {MOST} fields of source {source} are not kept as they are");
+            let reason =
+                format!("more than {MOST} fields of source {source} are not kept as they are");
             faults.add("decide.context_field", "", reason);
         }
         let mut of_region = rows().filter(|row| row.names_region);
@@ -238,7 +238,8 @@ pub fn check(content: &Content, faults: &mut Faults) {
         };
         let names_nothing = row.names_region && matches!(treatment, "hash" | "drop");
         let fault = fault.or_else(|| {
-            names_nothing.then(|| format!("names_region: treatment {treatment} leaves no name of a region"))
+            names_nothing
+                .then(|| format!("names_region: treatment {treatment} leaves no name of a region"))
         });
         if let Some(fault) = fault {
             faults.add("decide.context_field", &row.field, fault);

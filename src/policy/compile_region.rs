@@ -101,7 +101,10 @@ impl Parts<'_> {
             match features.position(|feature| feature.name == *name) {
                 None => fault(missing("features_out", name, "decide.feature")),
                 Some(index) if !self.compiled.own_features[index].entity.is_user() => {
-                    fault(format!("features_out: \"{}\" is no feature of users", printable(name)));
+                    fault(format!(
+                        "features_out: \"{}\" is no feature of users",
+                        printable(name)
+                    ));
                 }
                 Some(index) => hidden.push(index),
             }
@@ -116,7 +119,11 @@ impl Parts<'_> {
         if actions.is_empty() && campaigns.is_empty() {
             return Vec::new();
         }
-        let known: HashSet<&str> = content.actions.iter().map(|row| row.action.as_str()).collect();
+        let known: HashSet<&str> = content
+            .actions
+            .iter()
+            .map(|row| row.action.as_str())
+            .collect();
         for name in actions.difference(&known) {
             fault(missing("actions_out", name, "decide.action"));
         }
@@ -161,7 +168,10 @@ impl Parts<'_> {
         for (name, limit) in &row.cap_limits {
             let caps = || self.compiled.caps.iter().filter(|cap| cap.name == *name);
             let Some(limit) = limit.as_i64().filter(|limit| *limit >= 0) else {
-                fault(format!("cap_limits: the limit of \"{}\" is not a whole number from 0 on", printable(name)));
+                fault(format!(
+                    "cap_limits: the limit of \"{}\" is not a whole number from 0 on",
+                    printable(name)
+                ));
                 continue;
             };
             if caps().next().is_none() {
@@ -205,7 +215,10 @@ impl Parts<'_> {
                 params: row.params.clone(),
                 unique_on_page: false,
             };
-            let Choosing { choice, lower_bound } = match choosing(&as_policy) {
+            let Choosing {
+                choice,
+                lower_bound,
+            } = match choosing(&as_policy) {
                 Ok(choosing) => choosing,
                 Err(reason) => {
                     fault(reason);
@@ -215,11 +228,15 @@ impl Parts<'_> {
             let rule = choice.selection.rule();
             let surface = printable(&surface.name);
             if rule.needs_scores && policy.model.is_none() {
-                fault(format!("selection \"{selection}\" needs scores, and surface \"{surface}\" has no model"));
+                fault(format!(
+                    "selection \"{selection}\" needs scores, and surface \"{surface}\" has no model"
+                ));
             }
             let is_bounded = lower_bound.is_some_and(|bound| bound.gamma != 0.0);
             if (rule.needs_spreads || is_bounded) && !policy.needs_spreads {
-                fault(format!("selection \"{selection}\" looks at how sure a model is, and the policy of surface \"{surface}\" does not"));
+                fault(format!(
+                    "selection \"{selection}\" looks at how sure a model is, and the policy of surface \"{surface}\" does not"
+                ));
             }
         }
         let mut policies = self.content.policies.iter();
@@ -229,7 +246,10 @@ impl Parts<'_> {
             params: row.params.clone(),
             ..first.clone()
         };
-        let Choosing { choice, lower_bound } = choosing(&as_policy).ok()?;
+        let Choosing {
+            choice,
+            lower_bound,
+        } = choosing(&as_policy).ok()?;
         Some((choice, lower_bound))
     }
 
@@ -265,7 +285,9 @@ fn strictest(all: &[Region], own: Option<Region>, compiled: &Compiled) -> Region
         unknown.consent.opt_out &= region.consent.opt_out;
         unknown.consent.not_allowed |= region.consent.not_allowed;
         unknown.hidden.extend(&region.hidden);
-        unknown.out.resize(unknown.out.len().max(region.out.len()), Vec::new());
+        unknown
+            .out
+            .resize(unknown.out.len().max(region.out.len()), Vec::new());
         for (mine, others) in unknown.out.iter_mut().zip(&region.out) {
             mine.resize(mine.len().max(others.len()), 0);
             for (mine, others) in mine.iter_mut().zip(others) {

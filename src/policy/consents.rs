@@ -191,7 +191,10 @@ mod tests {
         consents.merge(&other);
         assert_eq!(consents.region(), Some(40));
         assert!(consents.set_region(None, 20));
-        assert_eq!((consents.region(), consents.decided_at(3)), (None, Some(10)));
+        assert_eq!(
+            (consents.region(), consents.decided_at(3)),
+            (None, Some(10))
+        );
         other.merge(&consents);
         assert_eq!(other.region(), None);
     }

@@ -60,7 +60,10 @@ impl Regions {
     pub fn index(&self, recorded: Option<i32>, said: Option<&str>) -> Option<usize> {
         let last = self.0.len().checked_sub(1)?;
         let found = match recorded {
-            Some(number) => self.0.iter().position(|region| region.number == Some(number)),
+            Some(number) => self
+                .0
+                .iter()
+                .position(|region| region.number == Some(number)),
             None => said.and_then(|said| self.0.iter().position(|region| region.name == said)),
         };
         Some(found.unwrap_or(last))
@@ -93,7 +96,9 @@ impl Region {
 
     /// The limit of a cap.
     pub fn limit(&self, cap: &Cap) -> i64 {
-        let found = self.limits.binary_search_by_key(&cap.number, |&(number, _)| number);
+        let found = self
+            .limits
+            .binary_search_by_key(&cap.number, |&(number, _)| number);
         found.map_or(cap.limit, |index| self.limits[index].1.min(cap.limit))
     }
 

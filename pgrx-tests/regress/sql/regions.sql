@@ -62,6 +62,9 @@ SELECT purpose, granted FROM decide.consent('dan') ORDER BY purpose;
 SELECT decide.set_consent('dan', 'profiling', true), decide.set_consent('dan', 'ads', true);
 SELECT decide.set_region('dan', 'eea');
 SELECT purpose, granted FROM decide.consent('dan') ORDER BY purpose;
+-- who asks is told the region, and what it hides is no fault of features
+SELECT decide.export_person('dan') -> 'state' -> 'region' AS region, decide.export_person('ann') -> 'state' -> 'region' AS unknown;
+SELECT feature, mismatch, missing, extra FROM decide.feature_consistency(now() - interval '1 hour', now() + interval '1 hour') ORDER BY feature;
 -- events: by the row of the user, by what they say, and otherwise the strictest
 SELECT track(event('a1', 'answer', 'eve')) AS nowhere, track(event('a2', 'answer', 'eve', 'US')) AS us, track(event('a3', 'answer', 'eve', 'DE')) AS eea, track(event('a4', 'answer', 'dan', 'US')) AS dan;
 SELECT why, event_type, sum(events) AS events FROM decide.refused_event GROUP BY 1, 2;

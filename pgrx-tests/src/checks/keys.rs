@@ -344,7 +344,8 @@ pub fn are_outside_on_a_standby(database: &Database) -> Result<()> {
     let before = user_key(&mut client)?;
     let standby = Standby::of(database.server)?;
     let mut follower = standby.connect(&database.name)?;
-    let known = "SELECT decide.user_key('ann')::text, (SELECT count(*) FROM decide.explain('ann', 'home'))";
+    let known =
+        "SELECT decide.user_key('ann')::text, (SELECT count(*) FROM decide.explain('ann', 'home'))";
     follow(&mut client, &mut follower)?;
     let there: String = follower.query_one(known, &[])?.get(0);
     ensure!(there == before, "the standby has another pseudonym");

@@ -128,9 +128,7 @@ impl Reservation<'_> {
         let cap = self.cap(index);
         match cap.per {
             Per::All => Capacity::Plenty,
-            Per::User | Per::Decision => {
-                Capacity::Units(self.request.limit(cap).max(0))
-            }
+            Per::User | Per::Decision => Capacity::Units(self.request.limit(cap).max(0)),
         }
     }
 

@@ -71,7 +71,9 @@ fn play_all(server: &TemporaryServer, seeds: Seeds) -> Result<(u64, Vec<String>)
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..seeds.at_once).map(|_| scope.spawn(work)).collect();
-        let ends = threads.into_iter().map(|thread| thread.join().expect("a player does not panic"));
+        let ends = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a player does not panic"));
         ends.collect::<Result<Vec<()>>>()
     })?;
     Ok((played.into_inner(), failed.into_inner().unwrap_or_default()))

@@ -17,10 +17,10 @@ pub struct Person {
     consents: BTreeMap<&'static str, (bool, Moment)>,
     /// The region that was recorded last, and when; of two of one moment the unknown one, then the first by number.
     region: Option<(Option<Place>, Moment)>,
-    /// The events that are kept, by their identifiers.
-    events: BTreeMap<String, Kind>,
-    /// Whether the person was ever erased: nothing of the past is taken in any more.
-    erased: bool,
+    /// The events that are kept, by their identifiers, and when they came.
+    events: BTreeMap<String, (Kind, Moment)>,
+    /// When the person was erased last: nothing of the past is taken in any more.
+    erased: Option<Moment>,
 }
 
 /// What became of an event.
@@ -95,19 +95,28 @@ impl Model {
     /// Users who are the same person as that one.
     pub fn users_of(&self, user: usize) -> Vec<usize> {
         let person = self.of_user[user];
-        (0..self.of_user.len()).filter(|&other| self.of_user[other] == person).collect()
+        (0..self.of_user.len())
+            .filter(|&other| self.of_user[other] == person)
+            .collect()
     }
 
     /// Whether the decision comes into force.
-    pub fn consent(&mut self, user: usize, purpose: &'static str, granted: bool, when: When) -> bool {
+    pub fn consent(
+        &mut self,
+        user: usize,
+        purpose: &'static str,
+        granted: bool,
+        when: When,
+    ) -> bool {
         let at = self.moment(when);
         let person = self.person(user);
-        if person.erased && at < NOW {
+        if person.erased.is_some() && at < NOW {
             return false;
         }
-        let holds = person.consents.get(purpose).is_none_or(|&(was, before)| {
-            at > before || at == before && was && !granted
-        });
+        let holds = person
+            .consents
+            .get(purpose)
+            .is_none_or(|&(was, before)| at > before || at == before && was && !granted);
         if holds {
             person.consents.insert(purpose, (granted, at));
         }
@@ -118,7 +127,7 @@ impl Model {
     pub fn region(&mut self, user: usize, place: Option<Place>, when: When) -> bool {
         let at = self.moment(when);
         let person = self.person(user);
-        if person.erased && at < NOW {
+        if person.erased.is_some() && at < NOW {
             return false;
         }
         let holds = person.region.is_none_or(|(was, before)| {
@@ -130,10 +139,18 @@ impl Model {
         holds
     }
 
-    pub fn event(&mut self, user: usize, id: &str, kind: Kind, when: When, said: Option<Place>) -> Became {
+    pub fn event(
+        &mut self,
+        user: usize,
+        id: &str,
+        kind: Kind,
+        when: When,
+        said: Option<Place>,
+    ) -> Became {
         let at = self.moment(when);
+        let came = self.moment(When::Now);
         let person = self.person(user);
-        if person.erased && at < NOW {
+        if person.erased.is_some() && at < NOW {
             return Became::Refused;
         }
         let is_denied = |purpose| !person.granted(purpose, said);
@@ -143,7 +160,7 @@ impl Model {
         if person.events.contains_key(id) {
             return Became::Duplicate;
         }
-        person.events.insert(id.to_owned(), kind);
+        person.events.insert(id.to_owned(), (kind, came));
         Became::Accepted
     }
 
@@ -153,13 +170,17 @@ impl Model {
 
     /// How many decisions are kept of the person.
     pub fn decisions(&self, user: usize) -> i64 {
-        self.users_of(user).into_iter().map(|user| self.decisions[user]).sum()
+        self.users_of(user)
+            .into_iter()
+            .map(|user| self.decisions[user])
+            .sum()
     }
 
     pub fn erase(&mut self, user: usize) {
+        let now = self.moment(When::Now);
         for user in self.users_of(user) {
             let erased = Person {
-                erased: true,
+                erased: Some(now),
                 ..Person::default()
             };
             self.of_user[user] = self.persons.len();
@@ -179,10 +200,22 @@ impl Model {
         }
     }
 
-    /// Whether a user can be merged: not one who was merged into another already, which is another than that.
+    /// Whether a user can be merged into another: not one who was merged already, nor one of the same person; nor where one
+    /// was erased and the other has a past from before that.
     pub fn can_merge(&self, from: usize, into: usize) -> bool {
-        let (one, other) = (self.of_user[from], self.of_user[into]);
-        one == other || self.living[one] == from
+        let [one, other] = [from, into].map(|user| &self.persons[self.of_user[user]]);
+        let is_past = |one: &Person, other: &Person| {
+            let mut events = one.events.values();
+            one.erased < other.erased && events.any(|&(_, came)| Some(came) <= other.erased)
+        };
+        !self.is_same(from, into)
+            && self.living[self.of_user[from]] == from
+            && !is_past(one, other)
+            && !is_past(other, one)
+    }
+
+    pub fn is_same(&self, one: usize, other: usize) -> bool {
+        self.of_user[one] == self.of_user[other]
     }
 
     /// Whether they were two persons.
@@ -194,9 +227,10 @@ impl Model {
         let moved = std::mem::take(&mut self.persons[from]);
         let person = &mut self.persons[into];
         for (purpose, (granted, at)) in moved.consents {
-            let holds = person.consents.get(purpose).is_none_or(|&(was, before)| {
-                at > before || at == before && was && !granted
-            });
+            let holds = person
+                .consents
+                .get(purpose)
+                .is_none_or(|&(was, before)| at > before || at == before && was && !granted);
             if holds {
                 person.consents.insert(purpose, (granted, at));
             }
@@ -209,10 +243,10 @@ impl Model {
                 person.region = Some((place, at));
             }
         }
-        for (id, kind) in moved.events {
-            person.events.entry(id).or_insert(kind);
+        for (id, event) in moved.events {
+            person.events.entry(id).or_insert(event);
         }
-        person.erased |= moved.erased;
+        person.erased = person.erased.max(moved.erased);
         for user in &mut self.of_user {
             if *user == from {
                 *user = into;
@@ -257,14 +291,20 @@ impl Person {
         candidates.extend(is_free.then(|| "local".to_owned()));
         candidates.extend(self.granted("ads", said).then(|| "ad".to_owned()));
         candidates.extend(self.granted("rel", said).then(|| "rec".to_owned()));
-        let denied = PURPOSES.iter().filter(|purpose| !self.granted(purpose, said));
-        let count = |kind| self.events.values().filter(|&&of| of == kind).count() as i64;
+        let denied = PURPOSES
+            .iter()
+            .filter(|purpose| !self.granted(purpose, said));
+        let count = |kind| self.events.values().filter(|&&(of, _)| of == kind).count() as i64;
         Expected {
             region: place.map_or("unknown", Place::as_str).to_owned(),
             candidates,
             denied: denied.map(|purpose| (*purpose).to_owned()).collect(),
             orders: if is_free { count(Kind::Order) } else { 0 },
-            views: if self.granted("rel", said) { count(Kind::View) } else { 0 },
+            views: if self.granted("rel", said) {
+                count(Kind::View)
+            } else {
+                0
+            },
         }
     }
 

@@ -112,9 +112,14 @@ pub fn draw(seed: u64) -> Vec<Step> {
 }
 
 fn place(chance: &mut StdRng) -> Option<Place> {
-    *[None, Some(Place::Free), Some(Place::Free), Some(Place::Strict)]
-        .choose(chance)
-        .expect("there are some")
+    *[
+        None,
+        Some(Place::Free),
+        Some(Place::Free),
+        Some(Place::Strict),
+    ]
+    .choose(chance)
+    .expect("there are some")
 }
 
 fn when(chance: &mut StdRng) -> When {

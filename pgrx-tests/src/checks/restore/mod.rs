@@ -177,7 +177,9 @@ fn rotates(client: &mut Client) -> Result<()> {
     let newest = "SELECT count(*) FROM decide.secret AS s WHERE s.number = decide.key_number(decide.user_key('ann')) \
                     AND s.created_at = (SELECT max(n.created_at) FROM decide.secret AS n)";
     while shop::count(client, newest)? == 0 {
-        client.batch_execute("SELECT decide.run_job('pseudonyms'); SELECT count(*) FROM decide('ann', 'home')")?;
+        client.batch_execute(
+            "SELECT decide.run_job('pseudonyms'); SELECT count(*) FROM decide('ann', 'home')",
+        )?;
         ensure!(Instant::now() < until, "the rotation does not settle");
     }
     ensure!(
