@@ -334,7 +334,7 @@ impl Game<'_> {
                     .query_one(TRACE, &[&made])
                     .context("the trace")?;
                 player.other.batch_execute("ROLLBACK")?;
-                return compare(&found, &expected);
+                compare(&found, &expected)
             }
             Asked::Single => {
                 let single = "SELECT decision_id FROM decide($1::text, 'home', $2)";
