@@ -168,6 +168,8 @@ fn content(event_types: Vec<EventTypeRow>) -> Content {
         policies: Vec::new(),
         event_types,
         purposes: Vec::new(),
+        context_fields: Vec::new(),
+        regions: Vec::new(),
     }
 }
 
