@@ -163,7 +163,9 @@ CREATE TABLE decide.secret (
   settled boolean NOT NULL DEFAULT true,
   open_transactions text[],
   checked_at timestamptz,
-  kept_in text
+  kept_in text,
+  kept_part text,
+  kept_place tid
 );
 COMMENT ON TABLE decide.secret IS 'The living keys of the pseudonyms; granted to nobody';
 COMMENT ON COLUMN decide.secret.number IS 'Number, which the pseudonyms that it makes have in them';
@@ -176,6 +178,8 @@ COMMENT ON COLUMN decide.secret.settled IS 'Whether no transaction is open any m
 COMMENT ON COLUMN decide.secret.open_transactions IS 'Transactions that were open when the job "pseudonyms" has first seen it';
 COMMENT ON COLUMN decide.secret.checked_at IS 'When the job has last looked for rows under it, once there was a newer one';
 COMMENT ON COLUMN decide.secret.kept_in IS 'Table in which there were some then, the first that was found';
+COMMENT ON COLUMN decide.secret.kept_part IS 'The table, or its partition, that has the row that was found';
+COMMENT ON COLUMN decide.secret.kept_place IS 'Where it is there: while a daily table has it, nothing else is looked at';
 
 CREATE VIEW decide.bundle_history AS
 SELECT p.publication, p.at, p.by, p.acting_as, p.kind, p.bundle, p.note,
@@ -216,11 +220,12 @@ BEGIN
   RETURN QUERY
   WITH kinds (plural, name) AS (
     VALUES ('surfaces', 'surface'), ('campaigns', 'campaign'), ('features', 'feature'), ('caps', 'cap'), ('policies', 'policy'),
-           ('event_types', 'event_type'), ('purposes', 'purpose'), ('outcome_types', 'outcome_type'), ('experiments', 'experiment')
+           ('event_types', 'event_type'), ('purposes', 'purpose'), ('outcome_types', 'outcome_type'), ('experiments', 'experiment'),
+           ('context_fields', 'field'), ('regions', 'region')
   ), content AS (
     -- A cap that limits each value by itself has a part for each.
     SELECT x.bundle, k.name AS kind, concat_ws(' ', e ->> k.name, e ->> 'schema_version') AS id,
-           CASE k.name WHEN 'cap' THEN COALESCE(e ->> 'value', '') ELSE '' END AS part, e AS row
+           CASE k.name WHEN 'cap' THEN COALESCE(e ->> 'value', '') WHEN 'field' THEN e ->> 'source' ELSE '' END AS part, e AS row
       FROM decide.bundle AS x, kinds AS k, jsonb_array_elements(x.content -> k.plural) AS e
      WHERE x.bundle IN (bundle_diff.a, bundle_diff.b)
      UNION ALL

@@ -357,6 +357,13 @@ BEGIN
   INSERT INTO decide.refused_event AS r (day, why, event_type, stripe, events)
   SELECT g.day, g.why, g.event_type, 0, sum(g.events) FROM gone AS g GROUP BY 1, 2, 3
   ON CONFLICT (day, why, event_type, stripe) DO UPDATE SET events = r.events + excluded.events;
+  WITH gone AS (
+    DELETE FROM decide.uncoarsened AS u WHERE u.stripe <> 0 AND u.day < (clock_timestamp() AT TIME ZONE 'UTC')::date - 1
+    RETURNING u.day, u.field, u.events
+  )
+  INSERT INTO decide.uncoarsened AS u (day, field, stripe, events)
+  SELECT g.day, g.field, 0, sum(g.events) FROM gone AS g GROUP BY 1, 2
+  ON CONFLICT (day, field, stripe) DO UPDATE SET events = u.events + excluded.events;
   DELETE FROM decide.tombstone AS t WHERE t.person = ANY (ARRAY(
     SELECT o.person FROM decide.tombstone AS o WHERE o.erased_at < before
        AND NOT EXISTS (SELECT FROM decide.erasing) ORDER BY o.erased_at LIMIT 10000 FOR UPDATE SKIP LOCKED));
@@ -364,4 +371,4 @@ BEGIN
   RETURN expired;
 END
 $$;
-COMMENT ON FUNCTION decide.tidy_erasures(timestamptz) IS 'Merges counts of refused events of past days, and deletes tombstones from before that time; answers how many of these';
+COMMENT ON FUNCTION decide.tidy_erasures(timestamptz) IS 'Merges counts of refused events and of attributes that could not be coarsened, of past days, and deletes tombstones from before that time; answers how many of these';

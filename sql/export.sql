@@ -21,7 +21,10 @@ AS $$
   )
   SELECT jsonb_build_object(
     'user_key', (SELECT p.user_key FROM person AS p),
-    'state', (SELECT to_jsonb(s) - 'user_key' FROM decide.user_state AS s
+    'state', (SELECT to_jsonb(s) - 'user_key' || COALESCE((
+                       SELECT jsonb_build_object('region', i.name) FROM generate_series(3, cardinality(s.consents), 2) AS p (n)
+                         JOIN decide.identity AS i ON i.kind = 'region' AND i.number = -2 - s.consents[p.n]), '{}')
+                FROM decide.user_state AS s
                WHERE s.user_key = (SELECT p.user_key FROM person AS p)),
     'features', (SELECT COALESCE(jsonb_agg(to_jsonb(f) ORDER BY f.feature, f.key), '[]') FROM decide.features(export_person.user_id) AS f),
     'exposures', (SELECT COALESCE(jsonb_agg(to_jsonb(x) - 'user_key' ORDER BY x.cap, x.value), '[]') FROM decide.exposure AS x

@@ -25,7 +25,7 @@ COMMENT ON COLUMN decide.user_state.exposures IS 'Counters of caps per user: blo
 COMMENT ON COLUMN decide.user_state.updated_at IS 'When it last changed';
 COMMENT ON COLUMN decide.user_state.not_before IS 'When the person was erased last: no event of that time or before is taken in (null: never, or not any more)';
 COMMENT ON COLUMN decide.user_state.consents IS
-  'What the person has decided about purposes: the numbers of those that were granted and of those that were decided, as bits, then pairs of a number and the time of its newest decision (null: nothing yet)';
+  'What the person has decided about purposes: the numbers of those that were granted and of those that were decided, as bits, then pairs of a number and the time of its newest decision; a pair with a number below 0 is of the region (null: nothing yet)';
 COMMENT ON COLUMN decide.user_state.merged_into IS 'User into whom this one was merged: what is decided or tracked for this one is for them (null: it was not)';
 COMMENT ON COLUMN decide.user_state.merged_from IS 'Users who were merged into this one, also by way of others: decisions of theirs are this one''s (null: none)';
 
@@ -150,7 +150,8 @@ CREATE TABLE decide.quarantine (
   user_key uuid,
   reasons text[] NOT NULL,
   payload jsonb,
-  event_type text
+  event_type text,
+  treated text[] NOT NULL DEFAULT '{}'
 );
 CREATE INDEX ON decide.quarantine (received_at);
 CREATE INDEX quarantine_unreadable ON decide.quarantine (quarantine_id) WHERE payload ? 'unreadable';
@@ -162,13 +163,15 @@ COMMENT ON COLUMN decide.quarantine.user_key IS 'Pseudonym of the user, if the e
 COMMENT ON COLUMN decide.quarantine.reasons IS 'What is wrong with it: code and field';
 COMMENT ON COLUMN decide.quarantine.payload IS 'The event without its user_id, or {"unreadable": …} with the first 1,024 bytes of a text that track() could not read (null: too large, too deep, or no object)';
 COMMENT ON COLUMN decide.quarantine.event_type IS 'Type, if it can be told';
+COMMENT ON COLUMN decide.quarantine.treated IS 'Attributes that were coarsened or hashed before it was kept';
 
 -- Events that COPY puts there, until the job "fold" takes them in. As text, so that one bad line fails
 -- no COPY. The user_id never gets into the row.
 CREATE TABLE decide.event_inbox (
   event text NOT NULL,
   received_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-  user_key uuid
+  user_key uuid,
+  treated text[]
 );
 -- For publications of all tables: it has no key.
 ALTER TABLE decide.event_inbox REPLICA IDENTITY FULL;
@@ -177,6 +180,7 @@ COMMENT ON TABLE decide.event_inbox IS 'Events that COPY puts there, until the j
 COMMENT ON COLUMN decide.event_inbox.event IS 'An event as track() takes it; kept without its user_id, and empty where it was no JSON object';
 COMMENT ON COLUMN decide.event_inbox.received_at IS 'When it came';
 COMMENT ON COLUMN decide.event_inbox.user_key IS 'Pseudonym of the user, made from the user_id on the way in';
+COMMENT ON COLUMN decide.event_inbox.treated IS 'Attributes that were coarsened or hashed on the way in (null: none)';
 CREATE FUNCTION decide.receive_event() RETURNS trigger
 LANGUAGE c SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp

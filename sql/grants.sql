@@ -34,12 +34,12 @@ AS $$
                                             'compare_variants', 'sample_ratio_p', 'adjust_p_values', 'experiment_moments', 'experiment_result'))
       OR (access = 'monitor' AND v.name IN ('oldest_snapshot', 'image_files', 'cap_window', 'first_moment', 'cap_catalog', 'first_identifier'))
       OR (access = 'operate' AND v.name IN (
-            'publish', 'rollback', 'variants', 'start_experiment', 'stop_experiment', 'conclude_experiment', 'change_experiment', 'change_experiment_rows', 'take_over_variant', 'experiment_content', 'set_mode', 'kill', 'revive', 'adjust_budget', 'adjust_exposure', 'merge_users', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'features', 'replay', 'run_job', 'train', 'calibrate', 'approve', 'evaluate_policy', 'compare_policies', 'exploration_value', 'predictions', 'reliability', 'rewards',
+            'publish', 'rollback', 'variants', 'start_experiment', 'stop_experiment', 'conclude_experiment', 'change_experiment', 'change_experiment_rows', 'take_over_variant', 'experiment_content', 'set_mode', 'kill', 'revive', 'adjust_budget', 'adjust_exposure', 'merge_users', 'release_quarantine', 'release_all', 'bundle_diff', 'explain', 'simulate_traffic', 'compare_bundles', 'features', 'replay', 'run_job', 'train', 'calibrate', 'approve', 'evaluate_policy', 'compare_policies', 'exploration_value', 'predictions', 'reliability', 'rewards',
             'import_decisions', 'track_table', 'untrack_table', 'make_triggers', 'drop_triggers', 'track_rows', 'whole_mapping', 'column_types', 'mapped',
             'is_name', 'is_finite', 'feature_definition', 'feature_content', 'candidate_names', 'candidate_numbers', 'places', 'deferred', 'first_identifier', 'action_name', 'action_names', 'blocked_reason', 'blocked_reasons', 'reason_catalog', 'oldest_snapshot', 'image_files', 'cap_definition', 'cap_identity', 'cap_window', 'first_moment', 'cap_values', 'number_of_action', 'number_shown', 'rename', 'rename_rows', 'exposure_entries', 'decided_at',
             'slot_probabilities', 'backfill', 'feature_consistency', 'training_set', 'simulate_pacing', 'selection_catalog', 'cap_catalog', 'credit_outcomes', 'outcome_estimates'))
-      OR (access = 'privacy' AND v.name IN ('erase', 'export_person', 'set_legal_hold', 'lift_legal_hold', 'user_key', 'user_keys', 'key_number', 'rotate_pseudonyms', 'set_consent', 'set_consents', 'consent'))
-      OR (access = 'consent' AND v.name IN ('set_consent', 'set_consents', 'consent'))
+      OR (access = 'privacy' AND v.name IN ('erase', 'export_person', 'set_legal_hold', 'lift_legal_hold', 'user_key', 'user_keys', 'key_number', 'rotate_pseudonyms', 'set_consent', 'set_consents', 'set_region', 'consent'))
+      OR (access = 'consent' AND v.name IN ('set_consent', 'set_consents', 'set_region', 'consent'))
   UNION ALL
   SELECT 'SELECT', 'TABLE decide.' || t FROM unnest(CASE access
     WHEN 'analyse' THEN ARRAY['decision', 'decision_detail', 'decision_candidate', 'kept_trace', 'surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'feature_in_force', 'feature_slot', 'bundle_surface', 'action_version', 'policy_warning', 'outcome', 'identity', 'action_number', 'name_change', 'cap_slot', 'cap_in_force', 'bundle_history', 'model_version', 'event_type_usage', 'feature_catalog', 'entity_features', 'outcome_type', 'attributed_event', 'credited_outcome', 'uncredited_event', 'outcome_interim', 'outcome_final', 'outcome_delay',
@@ -49,12 +49,12 @@ AS $$
                               'identity', 'named', 'action_number', 'name_change', 'feature_slot', 'cap_slot', 'cap_in_force', 'budget_stripe', 'budget_level', 'exposure', 'quarantine', 'tracked_tables', 'event_type_usage',
                               'event_inbox', 'job', 'job_run', 'job_status', 'feature_catalog', 'feature_in_force', 'feature_statistic',
                               'entity_features', 'mode_in_force', 'switch_in_force', 'mode_change', 'switch_change', 'breaker_status', 'slo', 'budget', 'cap_hit', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment_history', 'user_merge', 'experiment_change', 'experiment_exposure']
-    WHEN 'privacy' THEN ARRAY['erasure', 'legal_hold', 'refused_event', 'job_status', 'consent_history', 'consent_log', 'pseudonym_key']
+    WHEN 'privacy' THEN ARRAY['erasure', 'legal_hold', 'refused_event', 'job_status', 'consent_history', 'consent_log', 'pseudonym_key', 'context_field', 'uncoarsened', 'region']
     WHEN 'rules' THEN ARRAY['bundle_action'] END) AS t
   UNION ALL
   -- One by one: what another access takes of them stays when this one is taken back.
   SELECT r, 'TABLE decide.' || t
-    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'purpose', 'outcome_type', 'experiment', 'variant', 'experiment_override']) AS t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
+    FROM unnest(ARRAY['surface', 'campaign', 'action', 'feature', 'cap', 'policy', 'event_type', 'purpose', 'outcome_type', 'experiment', 'variant', 'experiment_override', 'context_field', 'region']) AS t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
    WHERE access = 'operate'
 $$;
 COMMENT ON FUNCTION decide.access_rights(text) IS 'The rights that a kind of access takes: serve, analyse, operate, rules, monitor, privacy or consent';
@@ -253,7 +253,8 @@ BEGIN
     'outcome_default', 'quarantine', 'event_inbox', 'trace_default', 'role_access', 'job',
     'mode_change', 'switch_change', 'pacing', 'pacing_log', 'traffic_profile', 'adjustment', 'user_merge',
     'erasure', 'erasing', 'erasure_part', 'tombstone', 'legal_hold', 'refused_event', 'purpose', 'consent_log', 'pseudonym_move',
-    'outcome_type', 'bundle_outcome_type', 'outcome_queue', 'user_decision', 'attribution_progress', 'attributed_event', 'outcome_delay', 'experiment', 'variant', 'experiment_override', 'experiment_change']
+    'outcome_type', 'bundle_outcome_type', 'outcome_queue', 'user_decision', 'attribution_progress', 'attributed_event', 'outcome_delay', 'experiment', 'variant', 'experiment_override', 'experiment_change',
+    'context_field', 'uncoarsened', 'region']
   LOOP
     PERFORM pg_catalog.pg_extension_config_dump(('decide.' || mine)::pg_catalog.regclass, '');
   END LOOP;

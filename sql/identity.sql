@@ -1,7 +1,7 @@
 -- What stands behind the names of policy: numbers that counters and traces keep, whatever the names become.
 
 CREATE TABLE decide.identity (
-  kind text NOT NULL CHECK (kind IN ('surface', 'campaign', 'action', 'cap', 'feature', 'purpose', 'experiment')),
+  kind text NOT NULL CHECK (kind IN ('surface', 'campaign', 'action', 'cap', 'feature', 'purpose', 'experiment', 'region')),
   number int NOT NULL,
   name text NOT NULL,
   former text[] NOT NULL DEFAULT '{}',
@@ -12,8 +12,8 @@ CREATE TABLE decide.identity (
 );
 CREATE INDEX ON decide.identity (kind, name);
 CREATE INDEX ON decide.identity USING gin (former);
-COMMENT ON TABLE decide.identity IS 'The number of each surface, campaign, action, cap, feature, purpose and experiment that was ever published, for ever; publish finds it by the id of a row, else by its name';
-COMMENT ON COLUMN decide.identity.kind IS 'surface, campaign, action, cap, feature, purpose or experiment';
+COMMENT ON TABLE decide.identity IS 'The number of each surface, campaign, action, cap, feature, purpose, experiment and region that was ever published, for ever; publish finds it by the id of a row, else by its name';
+COMMENT ON COLUMN decide.identity.kind IS 'surface, campaign, action, cap, feature, purpose, experiment or region';
 COMMENT ON COLUMN decide.identity.number IS 'Number, counting up within the kind';
 COMMENT ON COLUMN decide.identity.name IS 'Name, as last published';
 COMMENT ON COLUMN decide.identity.former IS 'Names that it had before, and that nothing else of its kind has had since';
@@ -71,10 +71,12 @@ SELECT n.kind, n.id, n.name, n.place, i.number
          UNION ALL
         SELECT 'purpose', p.id, p.purpose, NULL FROM decide.purpose AS p
          UNION ALL
-        SELECT 'experiment', x.id, x.experiment, NULL FROM decide.experiment AS x) AS n
+        SELECT 'experiment', x.id, x.experiment, NULL FROM decide.experiment AS x
+         UNION ALL
+        SELECT 'region', r.id, r.region, NULL FROM decide.region AS r) AS n
   LEFT JOIN decide.identity AS i ON i.kind = n.kind AND i.id = n.id;
 COMMENT ON VIEW decide.named IS 'The rows of policy tables that have a number, or get one when they are published';
-COMMENT ON COLUMN decide.named.kind IS 'surface, campaign, action, cap, feature, purpose or experiment';
+COMMENT ON COLUMN decide.named.kind IS 'surface, campaign, action, cap, feature, purpose, experiment or region';
 COMMENT ON COLUMN decide.named.id IS 'The id of the row';
 COMMENT ON COLUMN decide.named.name IS 'Name that it has now';
 COMMENT ON COLUMN decide.named.place IS 'What new numbers are ordered by, before the name';
@@ -96,7 +98,7 @@ COMMENT ON COLUMN decide.name_change.number IS 'Number, counting up';
 COMMENT ON COLUMN decide.name_change.at IS 'When it was published';
 COMMENT ON COLUMN decide.name_change.by IS 'Who published it (the session''s user)';
 COMMENT ON COLUMN decide.name_change.acting_as IS 'Role with whose rights';
-COMMENT ON COLUMN decide.name_change.kind IS 'surface, campaign, action, cap, feature, purpose or experiment';
+COMMENT ON COLUMN decide.name_change.kind IS 'surface, campaign, action, cap, feature, purpose, experiment or region';
 COMMENT ON COLUMN decide.name_change.identity IS 'Number of what was renamed, in decide.identity';
 COMMENT ON COLUMN decide.name_change.old IS 'Name before';
 COMMENT ON COLUMN decide.name_change.new IS 'Name since';
@@ -140,6 +142,16 @@ BEGIN
       HINT = format('decide.%s lists them.', kind);
   END IF;
   -- Caps, policies and campaigns of actions have followed by triggers. These name it within arrays and documents.
+  IF kind IN ('campaign', 'action', 'feature', 'cap') THEN
+    UPDATE decide.region AS r
+       SET campaigns_out = CASE kind WHEN 'campaign' THEN array_replace(r.campaigns_out, old, new) ELSE r.campaigns_out END,
+           actions_out = CASE kind WHEN 'action' THEN array_replace(r.actions_out, old, new) ELSE r.actions_out END,
+           features_out = CASE kind WHEN 'feature' THEN array_replace(r.features_out, old, new) ELSE r.features_out END,
+           cap_limits = CASE WHEN kind = 'cap' AND r.cap_limits ? old
+                             THEN r.cap_limits - old || jsonb_build_object(new, r.cap_limits -> old) ELSE r.cap_limits END
+     WHERE old = ANY (CASE kind WHEN 'campaign' THEN r.campaigns_out WHEN 'action' THEN r.actions_out
+                                WHEN 'feature' THEN r.features_out ELSE ARRAY(SELECT jsonb_object_keys(r.cap_limits)) END);
+  END IF;
   IF kind = 'surface' THEN
     UPDATE decide.action AS a SET surfaces = array_replace(a.surfaces, old, new) WHERE old = ANY (a.surfaces);
   ELSIF kind = 'action' THEN

@@ -5,7 +5,7 @@ CREATE VIEW decide.kept_trace AS
 SELECT t.decision_id, t.user_key, t.decided_at, COALESCE(t.features_at, t.decided_at) AS features_at, t.surface, t.bundle, t.policy, t.model_version,
        t.mode, t.reason, t.origin, t.origin IS NOT NULL AS imported, COALESCE(pg_catalog.starts_with(t.origin, 'estimated'), false) AS estimated,
        t.snapshot, t.switches, t.filled, t.first_slot, t.actions, t.chosen, t.candidates,
-       t.blocked, t.blocked_by, t.dropped, t.scores, t.spreads, t.choice, t.features, t.missing, t.affinities, t.duals, t.variants, b.context_fields, t.context_values,
+       t.blocked, t.blocked_by, t.dropped, t.scores, t.spreads, t.choice, t.features, t.missing, t.affinities, t.duals, t.variants, b.context_fields, t.context_values, t.region,
        (SELECT pg_catalog.jsonb_object_agg(c.name, c.value)
           FROM ROWS FROM (pg_catalog.unnest(b.context_fields), pg_catalog.unnest(t.context_values)) AS c (name, value)
          WHERE c.name IS NOT NULL) AS context
@@ -46,6 +46,7 @@ COMMENT ON COLUMN decide.kept_trace.affinities IS 'Values of features kept per k
 COMMENT ON COLUMN decide.kept_trace.duals IS 'Prices that were subtracted from scores: pairs of the number of a cap and the price of a unit (null: none)';
 COMMENT ON COLUMN decide.kept_trace.context_fields IS 'Names of the context fields that the surface kept in that bundle';
 COMMENT ON COLUMN decide.kept_trace.context_values IS 'Their values';
+COMMENT ON COLUMN decide.kept_trace.region IS 'Region of the user; unknown: none that is known (null: there were no regions)';
 COMMENT ON COLUMN decide.kept_trace.context IS 'The same by name: context ->> ''device'' is one of them';
 
 CREATE FUNCTION decide.evaluate_policy(

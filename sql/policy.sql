@@ -300,6 +300,10 @@ BEGIN
     UPDATE decide.action AS a SET purpose = NEW.purpose WHERE a.purpose = OLD.purpose;
     UPDATE decide.campaign AS c SET purpose = NEW.purpose WHERE c.purpose = OLD.purpose;
     UPDATE decide.outcome_type AS o SET purpose = NEW.purpose WHERE o.purpose = OLD.purpose;
+    UPDATE decide.region AS r
+       SET opt_in = array_replace(r.opt_in, OLD.purpose, NEW.purpose), opt_out = array_replace(r.opt_out, OLD.purpose, NEW.purpose),
+           not_allowed = array_replace(r.not_allowed, OLD.purpose, NEW.purpose)
+     WHERE OLD.purpose = ANY (r.opt_in || r.opt_out || r.not_allowed);
   ELSE
     UPDATE decide.cap AS c SET action = NEW.action WHERE c.action = OLD.action;
   END IF;

@@ -129,52 +129,77 @@ AS $$
 $$;
 COMMENT ON FUNCTION decide.move_rows(uuid, uuid) IS 'Gives the small tables the new pseudonym of a person whose row has it already';
 
-CREATE FUNCTION decide.kept_under(key_number integer) RETURNS text
+CREATE FUNCTION decide.kept_under(key_number integer, OUT kept_in text, OUT part text, OUT place tid)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Small tables first. Rows of users who have moved are no hindrance: they go with the key.
+  SELECT 'tombstone', 'decide.tombstone', t.ctid INTO kept_in, part, place
+    FROM decide.tombstone AS t WHERE decide.key_number(t.person) = kept_under.key_number LIMIT 1;
+  IF FOUND THEN
+    RETURN;
+  END IF;
+  FOREACH kept_in IN ARRAY ARRAY['pseudonym_move', 'legal_hold', 'erasing', 'request', 'adjustment', 'consent_log', 'quarantine', 'event_inbox', 'outcome_queue',
+                                 'user_state', 'attributed_event', 'user_decision', 'outcome', 'event', 'trace'] LOOP
+    EXECUTE format('SELECT k.tableoid::regclass::text, k.ctid FROM decide.%I AS k WHERE decide.key_number(k.%I) = $1 AND k.%I <> ''00000000-0000-0000-0000-000000000000'' %s LIMIT 1',
+                   kept_in, CASE kept_in WHEN 'pseudonym_move' THEN 'old_key' ELSE 'user_key' END, CASE kept_in WHEN 'pseudonym_move' THEN 'old_key' ELSE 'user_key' END,
+                   CASE kept_in WHEN 'user_state' THEN 'AND k.merged_into IS NULL' ELSE '' END)
+      INTO part, place USING kept_under.key_number;
+    IF place IS NOT NULL THEN
+      RETURN;
+    END IF;
+  END LOOP;
+  kept_in := NULL;
+END
+$$;
+COMMENT ON FUNCTION decide.kept_under(integer) IS
+  'The first table that has rows of persons under a key, and where the first row is that was found; nulls if none has, but for rows of users who have moved';
+
+-- Traces, outcomes and events stay where they are until their partition goes, and there may be very many: as long as the row
+-- is there that was found last, nothing else is looked at.
+CREATE FUNCTION decide.is_still_kept(key_number integer, part text, place tid) RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  kept text;
   is_there boolean;
 BEGIN
-  -- Small tables first. Rows of users who have moved are no hindrance: they go with the key.
-  IF EXISTS (SELECT FROM decide.tombstone AS t WHERE decide.key_number(t.person) = kept_under.key_number) THEN
-    RETURN 'tombstone';
+  IF part !~ '^decide\.(trace|outcome|event)_[a-z0-9]+$' OR to_regclass(part) IS NULL THEN
+    RETURN false;
   END IF;
-  FOREACH kept IN ARRAY ARRAY['pseudonym_move', 'legal_hold', 'erasing', 'request', 'adjustment', 'consent_log', 'quarantine', 'event_inbox', 'outcome_queue',
-                              'user_state', 'attributed_event', 'user_decision', 'outcome', 'event', 'trace'] LOOP
-    EXECUTE format('SELECT EXISTS (SELECT FROM decide.%I AS k WHERE decide.key_number(k.%I) = $1 AND k.%I <> ''00000000-0000-0000-0000-000000000000'' %s)',
-                   kept, CASE kept WHEN 'pseudonym_move' THEN 'old_key' ELSE 'user_key' END, CASE kept WHEN 'pseudonym_move' THEN 'old_key' ELSE 'user_key' END,
-                   CASE kept WHEN 'user_state' THEN 'AND k.merged_into IS NULL' ELSE '' END)
-      INTO is_there USING kept_under.key_number;
-    IF is_there THEN
-      RETURN kept;
-    END IF;
-  END LOOP;
-  RETURN NULL;
+  EXECUTE format('SELECT EXISTS (SELECT FROM %s AS k WHERE k.ctid = $1 AND decide.key_number(k.user_key) = $2)', to_regclass(part))
+    INTO is_there USING place, is_still_kept.key_number;
+  RETURN is_there;
 END
 $$;
-COMMENT ON FUNCTION decide.kept_under(integer) IS
-  'The first table that has rows of persons under a key; null if none has, but for rows of users who have moved';
+COMMENT ON FUNCTION decide.is_still_kept(integer, text, tid) IS
+  'Whether the row of a daily table is still there by which decide.kept_under has found that a key is in use; one look-up';
 
 CREATE FUNCTION decide.key_to_check() RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  checked integer;
-  kept text;
+  checked record;
+  kept record;
 BEGIN
-  SELECT s.number INTO checked FROM decide.secret AS s
+  SELECT s.number, s.kept_part, s.kept_place INTO checked FROM decide.secret AS s
    WHERE s.created_at < (SELECT max(n.created_at) FROM decide.secret AS n) AND NOT EXISTS (SELECT FROM decide.secret AS u WHERE NOT u.settled)
      AND (s.checked_at IS NULL OR s.checked_at < clock_timestamp() - interval '1 hour')
    ORDER BY s.created_at LIMIT 1;
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
-  UPDATE decide.secret AS s SET checked_at = clock_timestamp(), kept_in = decide.kept_under(s.number)
-   WHERE s.number = checked RETURNING s.kept_in INTO kept;
-  RETURN CASE WHEN kept IS NULL THEN checked END;
+  IF checked.kept_part IS NOT NULL AND decide.is_still_kept(checked.number, checked.kept_part, checked.kept_place) THEN
+    UPDATE decide.secret AS s SET checked_at = clock_timestamp() WHERE s.number = checked.number;
+    RETURN NULL;
+  END IF;
+  SELECT * INTO kept FROM decide.kept_under(checked.number);
+  UPDATE decide.secret AS s
+     SET checked_at = clock_timestamp(), kept_in = kept.kept_in, kept_part = kept.part, kept_place = kept.place
+   WHERE s.number = checked.number;
+  RETURN CASE WHEN kept.kept_in IS NULL THEN checked.number END;
 END
 $$;
 COMMENT ON FUNCTION decide.key_to_check() IS
@@ -231,7 +256,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF decide.kept_under(retire_key.key_number) IS NOT NULL
+  IF (SELECT k.kept_in FROM decide.kept_under(retire_key.key_number) AS k) IS NOT NULL
      OR EXISTS (SELECT FROM decide.user_state AS s WHERE decide.key_number(s.user_key) = retire_key.key_number) THEN
     RETURN false;
   END IF;

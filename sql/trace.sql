@@ -39,7 +39,8 @@ CREATE TABLE decide.trace (
   spreads real[],
   denied integer[],
   made smallint,
-  variants integer[]
+  variants integer[],
+  region text
 ) PARTITION BY RANGE (decided_at);
 COMMENT ON TABLE decide.trace IS 'How each decision came about; decide.decision shows it readably';
 ALTER TABLE decide.trace
@@ -92,6 +93,7 @@ COMMENT ON COLUMN decide.trace.made IS
   'What the session did not have in memory and made for this decision, added up: 1 the bundle, 2 its models, 4 plans of statements (null: it had all)';
 COMMENT ON COLUMN decide.trace.variants IS
   'Variants of experiments that the request got, three numbers each: number of the experiment, position of the variant (-1: its unit is not known), and bits: 1 it changed this request, 2 a tester''s override, 4 kept from before (null: none)';
+COMMENT ON COLUMN decide.trace.region IS 'Region of the user; unknown: none that is known (null: there are no regions, or nothing was read)';
 COMMENT ON COLUMN decide.trace.context_values IS 'Values of the surface''s context_fields, in their order; texts that look like numbers or begin with a quotation mark in quotation marks';
 COMMENT ON COLUMN decide.trace.blocked IS 'Actions of the surface that were blocked, by number';
 COMMENT ON COLUMN decide.trace.blocked_by IS 'Why, for each, as decide.reason_catalog numbers it; 100 + slot: that cap';

@@ -63,7 +63,8 @@ SELECT t.decision_id,
           JOIN decide.identity AS x ON x.kind = 'experiment' AND x.number = t.variants[p.place]
           LEFT JOIN decide.experiment AS e ON e.id = x.id
           LEFT JOIN decide.variant AS v ON v.experiment = e.experiment AND v.position = t.variants[p.place + 1])
-       END AS variants
+       END AS variants,
+       t.region
   FROM decide.trace_in_use AS t CROSS JOIN LATERAL (SELECT decide.places(1, pg_catalog.cardinality(t.actions)) AS place) AS s;
 COMMENT ON VIEW decide.decision IS 'Decisions, one row per slot; names where decide.trace has numbers';
 COMMENT ON COLUMN decide.decision.decision_id IS 'Identifier of the decision, in order of time';
@@ -100,6 +101,7 @@ COMMENT ON COLUMN decide.decision.scores IS 'Score of each candidate, less the p
 COMMENT ON COLUMN decide.decision.spreads IS 'Standard deviation of each score (null: the policy does not look at them)';
 COMMENT ON COLUMN decide.decision.denied IS 'Purposes that the user did not consent to (null: none)';
 COMMENT ON COLUMN decide.decision.variants IS 'Variants of experiments that the request got, by experiment (null: it was in none)';
+COMMENT ON COLUMN decide.decision.region IS 'Region of the user; unknown: none that is known (null: there are no regions, or nothing was read)';
 
 CREATE VIEW decide.entity_features AS
 SELECT e.entity, v.name, f.feature, v.value::double precision AS value, s.taken_at

@@ -56,9 +56,19 @@ extension_sql_file!(
     requires = ["purpose"]
 );
 extension_sql_file!(
+    "../sql/context_fields.sql",
+    name = "context_fields",
+    requires = ["experiment"]
+);
+extension_sql_file!(
+    "../sql/regions.sql",
+    name = "regions",
+    requires = ["context_fields"]
+);
+extension_sql_file!(
     "../sql/identity.sql",
     name = "identity",
-    requires = ["experiment"]
+    requires = ["regions"]
 );
 extension_sql_file!(
     "../sql/bundle.sql",
@@ -162,9 +172,14 @@ extension_sql_file!(
     requires = ["judging"]
 );
 extension_sql_file!(
+    "../sql/simulate.sql",
+    name = "simulate",
+    requires = ["judging"]
+);
+extension_sql_file!(
     "../sql/grants.sql",
     name = "grants",
-    requires = ["calibration", "experiments", "export", "health"],
+    requires = ["calibration", "experiments", "simulate", "export", "health"],
     finalize
 );
 

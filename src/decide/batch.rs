@@ -188,7 +188,7 @@ fn read<'a>(
         Some(Field::Text(id)) => Some(id),
         Some(_) => return Err(Error::BadRequest("has a request_id that is no text")),
     };
-    let visit = Visit::of(user_id.as_deref(), context, now, Seen::ToWrite)?;
+    let visit = Visit::of(user_id.as_deref(), context, now, bundle, Seen::ToWrite)?;
     let surface = surface_named(bundle, surface)?;
     Ok(Asked {
         number,

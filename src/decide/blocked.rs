@@ -75,6 +75,8 @@ reasons! {
     Consent = 12, "consent", "consent", "the user does not consent to its purpose";
     /// The variant of an experiment that the user has takes it out, or that of others puts it in.
     Variant = 13, "variant", "experiment", "it is not in the user's variant of an experiment";
+    /// It is not shown in the region of the user.
+    Region = 14, "region", "region", "it is not shown in the region of the user";
     /// The policy wants nothing twice on a page.
     OnPage = 10, "on_page", "page", "an earlier surface of the page shows it";
     /// The lower bound of its score is less than the policy asks for.

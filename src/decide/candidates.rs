@@ -33,7 +33,7 @@ impl Candidates {
     }
 }
 
-/// Finds them, by the vector of features, consent, campaigns, switches, rules, and what earlier surfaces of the page show, in the
+/// Finds them, by the vector of features, consent, region, campaigns, switches, rules, and what earlier surfaces of the page show, in the
 /// order of numbers.
 pub fn find(
     request: &Request<'_>,
@@ -50,7 +50,7 @@ pub fn find(
     });
     variants::assign(request, features, envelope, verdicts.as_ref());
     let terms = request.terms();
-    let is_unique = !shown.is_empty() && terms.policy.is_some_and(|of| of.unique_on_page);
+    let is_unique = !shown.is_empty() && request.policy().is_some_and(|of| of.unique_on_page);
     let mut left_out = terms.left_out.iter().peekable();
     let mut is_left_out = |number: i32| {
         while left_out.next_if(|&&of| of < number).is_some() {}
@@ -60,10 +60,18 @@ pub fn find(
     let is_on_page = |number: i32| {
         is_unique && number != surface.fallback.number && shown.binary_search(&number).is_ok()
     };
+    let region = request.region();
+    let out = region.map_or(&[][..], |region| region.out_of(surface.index));
+    let is_out = |i: usize| {
+        out.get(i / 64)
+            .is_some_and(|bits| bits & (1 << (i % 64)) != 0)
+    };
     // Among very many actions, what bears on none of them is not asked of each.
     let by_dates = surface.rules.is_empty()
         && request.bundle.killed.is_empty()
         && features.denied == 0
+        && terms.left_out.is_empty()
+        && out.is_empty()
         && !is_unique;
     for (i, action) in surface.actions.iter().enumerate() {
         if by_dates && (action.starts..action.ends).contains(&request.now) {
@@ -79,6 +87,7 @@ pub fn find(
             _ if features.denied != 0 && request.bundle.actions.needs(action, features.denied) => {
                 Blocked::Consent
             }
+            _ if is_out(i) => Blocked::Region,
             _ if request.now < action.starts => Blocked::NotStarted,
             _ if request.now >= action.ends => Blocked::Ended,
             _ if is_on_page(action.number) => Blocked::OnPage,

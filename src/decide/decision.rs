@@ -29,7 +29,7 @@ pub struct Decision<'a> {
 impl<'a> Decision<'a> {
     /// The policy of the surface, or of a variant, if it has one.
     pub fn policy(&self) -> Option<&'a Policy> {
-        self.request.terms().policy
+        self.request.policy()
     }
 
     /// Actions of the surface that could not be had, and why.
@@ -48,6 +48,11 @@ impl<'a> Decision<'a> {
         let of_rules = of_rules.map(|of| format!("{}: {}", name(of.action), of.error));
         let mut errors: Vec<Option<String>> = Vec::new();
         errors.extend(self.features.source_note.map(|note| Some(note.to_owned())));
+        let coarsening = &request.bundle.context_fields.of_context;
+        let uncoarsened = coarsening.names_of(request.uncoarsened);
+        errors.extend(
+            uncoarsened.map(|field| Some(format!("context field {field}: could not be coarsened"))),
+        );
         errors.extend(of_rules.map(Some));
         if let Some(Reason::Failed { error, .. }) = &self.reason {
             errors.push(Some(error.clone()));

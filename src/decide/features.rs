@@ -26,6 +26,8 @@ pub struct Features {
     pub events: i64,
     /// Purposes that the user does not consent to, as bits: what needs them was taken out of the row.
     pub denied: u64,
+    /// The region of the user, by its index.
+    pub region: Option<usize>,
     /// What the trace says where it is not from the row of the user.
     pub source_note: Option<&'static str>,
 }
@@ -55,6 +57,7 @@ impl Features {
         self.affinities.clear();
         self.events = 0;
         self.denied = 0;
+        self.region = None;
         self.source_note = None;
     }
 }
@@ -63,13 +66,15 @@ impl Features {
 pub fn read(request: &Request<'_>, envelope: &Envelope, features: &mut Features) {
     let (bundle, now) = (request.bundle, request.now);
     let keeps_variants = bundle.experiments.iter().any(|of| of.sticky);
-    if bundle.features.is_empty() && bundle.purposes.is_empty() && !keeps_variants {
+    let needs_row = !bundle.purposes.is_empty() || !bundle.regions.is_empty() || keeps_variants;
+    if bundle.features.is_empty() && !needs_row {
         return;
     }
     match features.is_read {
         true => request.user_key.set(features.user_key),
         false => read_user(request, envelope, features),
     }
+    request.region.set(features.region);
     for affinity in &request.surface.affinities.kept {
         let values = bundle.affinity_of(affinity, &features.user.keyed, now);
         let values = values.map(|(index, value)| AffinityValue { index, value });
@@ -101,7 +106,9 @@ fn read_user(request: &Request<'_>, envelope: &Envelope, features: &mut Features
     }
     features.user_key = request.user_key.get();
     let is_known = envelope.feature_source == FeatureSource::UserRow;
-    features.denied = bundle.hide_denied(&mut features.user, is_known);
+    features.region = bundle.region_of(&features.user, request.region_said());
+    let region = bundle.regions.at(features.region);
+    features.denied = bundle.hide_denied(&mut features.user, is_known, region);
     features.events = features.user.events;
     let vector = bundle.vector_of(&features.user.features, now);
     for (index, (reading, value)) in vector.enumerate() {

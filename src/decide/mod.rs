@@ -26,6 +26,7 @@ mod request;
 mod reserve;
 mod score;
 mod shared;
+mod simulate;
 mod stage;
 mod target;
 mod trace;
@@ -73,7 +74,7 @@ fn run(args: &DecideArgs<'_>, then: impl FnOnce(&Decision<'_>)) -> Result<Vec<To
         };
         let visit = Visit {
             user_id: args.user_id,
-            ..Visit::of(args.user_id, args.context, args.now, seen)?
+            ..Visit::of(args.user_id, args.context, args.now, &bundle, seen)?
         };
         let surface = surface_named(&bundle, args.surface)?;
         let request = Request::new(&visit, &bundle, surface, args.seed);
@@ -179,7 +180,7 @@ fn score<'a>(
     watch.lap(Stage::Candidates);
     let few = envelope.candidates_to_score(candidates.eligible.len(), surface.slots, watch)?;
     narrow::to_first(few, candidates);
-    let policy = score::require_model(request.terms().policy)?;
+    let policy = score::require_model(request.policy())?;
     score::score_candidates(policy, request, features, &mut buffers.scores);
     watch.lap(Stage::Score);
     Ok(policy)

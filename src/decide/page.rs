@@ -44,7 +44,7 @@ pub fn decide_page(
         watch.begin();
         let visit = Visit {
             user_id: args.user_id,
-            ..Visit::of(args.user_id, args.context, args.now, Seen::ToWrite)?
+            ..Visit::of(args.user_id, args.context, args.now, &bundle, Seen::ToWrite)?
         };
         let surfaces = surfaces_of(args.surfaces.as_deref(), &bundle)?;
         buffers.features.forget();

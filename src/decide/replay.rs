@@ -18,7 +18,7 @@ use crate::math::choice::{Choice, Scored};
 use crate::math::identifier::moment_of;
 use crate::pg::record::{Select, Timestamp, select_row};
 use crate::pg::{Session, clock, datum};
-use crate::policy::{self, Policy, Surface, Terms};
+use crate::policy::{self, Policy, Surface};
 
 select_row! {
     /// What a trace says that a replay needs.
@@ -48,6 +48,7 @@ select_row! {
         context_values: Vec<Option<String>>,
         dropped: Vec<i32>,
         variants: Vec<i32>,
+        region: Option<String>,
     }
 }
 
@@ -110,7 +111,12 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     }
     let fields = traced::fields(&trace.context_values);
     let terms = assigned::traced(surface, &bundle.experiments, &trace.variants);
-    let reason = match require_model(terms.policy) {
+    let region = trace
+        .region
+        .as_deref()
+        .and_then(|name| bundle.regions.named(name));
+    let policy = terms.policy_in(region);
+    let reason = match require_model(policy) {
         _ if trace.mode() == Mode::Paused => Some(Reason::Paused),
         Err(reason) => Some(reason),
         Ok(policy) => {
@@ -123,7 +129,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
             is_short.then(|| Reason::of_empty_slots(trace.blocked_by.iter().copied()))
         }
     };
-    Ok(compare(&trace, surface, terms, &draw, reason.as_ref()))
+    Ok(compare(&trace, surface, policy, &draw, reason.as_ref()))
 }
 
 /// The draw, with what earlier slots left no capacity for taken from the trace.
@@ -146,7 +152,7 @@ fn redraw(policy: &Policy, surface: &Surface, trace: &Trace, draw: &mut Draw) {
 fn compare(
     trace: &Trace,
     surface: &Surface,
-    terms: Terms<'_>,
+    policy: Option<&Policy>,
     draw: &Draw,
     reason: Option<&Reason>,
 ) -> Option<String> {
@@ -174,7 +180,7 @@ fn compare(
         })
     })
     .or_else(|| {
-        differs(same_choice(trace, terms), || {
+        differs(same_choice(trace, policy), || {
             "the numbers of the choice differ".into()
         })
     })
@@ -202,8 +208,8 @@ fn same_floats(kept: &Option<Vec<f32>>, found: &[f32]) -> bool {
     })
 }
 
-fn same_choice(trace: &Trace, terms: Terms<'_>) -> bool {
-    let choice = terms.policy.filter(|_| trace.filled() > 0);
+fn same_choice(trace: &Trace, policy: Option<&Policy>) -> bool {
+    let choice = policy.filter(|_| trace.filled() > 0);
     match (&trace.choice, choice) {
         (Some(kept), Some(policy)) => same_bits(kept, &trace.choice_of(policy).to_numbers()),
         (None, None) => true,

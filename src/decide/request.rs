@@ -5,6 +5,7 @@ use std::cell::Cell;
 use uuid::Uuid;
 
 use super::assigned::Variants;
+use crate::caps::Cap;
 use crate::error::{Error, printable};
 use crate::govern::modes::ModeLimits;
 use crate::govern::pseudonym;
@@ -12,8 +13,8 @@ use crate::math::choice::Choice;
 use crate::math::identifier::time_ordered;
 use crate::math::model::Value;
 use crate::pg::clock::{chance, to_unix_micros};
-use crate::pg::json::Json;
-use crate::policy::{Bundle, Policy, Seen, Surface, Terms, context_value, user_key_of};
+use crate::pg::json::{Field, Json};
+use crate::policy::{Bundle, Policy, Region, Seen, Surface, Terms, context_value, user_key_of};
 use crate::settings;
 
 /// What the caller said.
@@ -44,18 +45,52 @@ pub struct Request<'a> {
     pub surface: &'a Surface,
     pub context: Json<'a>,
     pub context_hash: i64,
+    /// Fields of the context that are left out since they could not be coarsened, as bits.
+    pub uncoarsened: u64,
     /// Values of the surface's context fields, in their order.
     pub fields: Vec<Value<'a>>,
     /// What the mode of the surface allows.
     pub mode_limits: ModeLimits,
     /// What experiments make of it.
     pub variants: Variants,
+    /// The region of the user, by its index, once their row was read; None where there are none.
+    pub region: Cell<Option<usize>>,
 }
 
 impl<'a> Request<'a> {
     /// What it is decided with: the surface's own, or a variant's.
     pub fn terms(&self) -> Terms<'a> {
         self.variants.terms(self.surface)
+    }
+
+    /// What differs where the user is, once their row was read.
+    pub fn region(&self) -> Option<&'a Region> {
+        self.bundle.regions.at(self.region.get())
+    }
+
+    /// The policy: the surface's own or a variant's, in the region of the user.
+    pub fn policy(&self) -> Option<&'a Policy> {
+        self.terms().policy_in(self.region())
+    }
+
+    /// The limit of a cap, in the mode and in the region.
+    pub fn limit(&self, cap: &Cap) -> i64 {
+        let limit = self.region().map_or(cap.limit, |region| region.limit(cap));
+        self.mode_limits.limit(limit)
+    }
+
+    /// Whether caps have lower limits than their own.
+    pub fn is_tightened(&self) -> bool {
+        self.mode_limits.caps < 1.0 || self.region().is_some_and(Region::has_limits)
+    }
+
+    /// The region that the context names.
+    pub fn region_said(&self) -> Option<&'a str> {
+        let field = self.bundle.context_fields.of_context.region()?;
+        match self.context.get(field) {
+            Some(Field::Text(region)) => Some(region),
+            _ => None,
+        }
     }
 
     /// How a policy chooses in the mode that is in force.
@@ -82,8 +117,11 @@ pub struct Visit<'a> {
     pub user_id: Option<&'a str>,
     /// Microseconds since 2000.
     pub now: i64,
+    /// As it may be known.
     pub context: Json<'a>,
     pub context_hash: i64,
+    /// Fields of the context that are left out since they could not be coarsened, as bits.
+    pub uncoarsened: u64,
 }
 
 impl<'a> Visit<'a> {
@@ -92,6 +130,7 @@ impl<'a> Visit<'a> {
         user_id: Option<&str>,
         context: Json<'a>,
         now: i64,
+        bundle: &Bundle,
         seen: Seen,
     ) -> Result<Visit<'a>, Error> {
         let known = user_id.is_some() || !settings::unknown_users();
@@ -112,6 +151,13 @@ impl<'a> Visit<'a> {
             keys => Some(keys?),
         };
         let user = keys.as_ref().zip(user_id);
+        let coarsening = &bundle.context_fields.of_context;
+        let hash = |field: &str, value: &str| Some(keys.as_ref()?.newest().of_value(field, value));
+        let known = match coarsening.is_empty() {
+            true => None,
+            false => coarsening.of(&context, &[], hash),
+        };
+        let (context, uncoarsened) = known.map_or((context, 0), |of| (of.document, of.failed));
         Ok(Visit {
             user_key: user.map_or(Uuid::nil(), |(keys, user_id)| {
                 user_key_of(keys, user_id, seen)
@@ -119,7 +165,10 @@ impl<'a> Visit<'a> {
             user_id: None,
             now,
             context,
-            context_hash: keys.map_or(0, |keys| context.hash(keys.newest().context_seed)),
+            context_hash: keys
+                .as_ref()
+                .map_or(0, |keys| context.hash(keys.newest().context_seed)),
+            uncoarsened,
         })
     }
 }
@@ -150,11 +199,13 @@ impl<'a> Request<'a> {
             surface,
             context,
             context_hash: visit.context_hash,
+            uncoarsened: visit.uncoarsened,
             fields: fields
                 .map(|name| context_value(context.get(name)))
                 .collect(),
             mode_limits: ModeLimits::at(&surface.name, visit.now),
             variants: Variants::default(),
+            region: Cell::default(),
         }
     }
 }

@@ -49,6 +49,7 @@ select_row! {
         variants: Vec<i32>,
         numbers: Vec<i32>,
         rewards: Vec<f64>,
+        region: Option<String>,
         cohort: Option<String>,
     }
 }
@@ -196,7 +197,13 @@ impl Judge {
         let surface = surface.ok_or_else(|| damaged("has no such surface"))?;
         let terms = assigned::traced(surface, &world.bundle.experiments, &logged.variants);
         let policy = require_model(terms.policy);
-        let policy = policy.map_err(|_| damaged("has no such policy"))?;
+        let own = policy.map_err(|_| damaged("has no such policy"))?;
+        let region = logged
+            .region
+            .as_deref()
+            .and_then(|name| world.bundle.regions.named(name));
+        let adapted = region.and_then(|region| region.adapted(own));
+        let policy = adapted.as_ref().unwrap_or(own);
         read_features(logged, &world.bundle, &mut self.features);
         open(logged, surface, &mut self.draw)
             .map_err(|number| damaged(&format!("has no action {number} for its surface")))?;

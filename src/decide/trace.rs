@@ -53,6 +53,7 @@ insert_row! {
         denied: Option<&'a [i32]>,
         made: Option<i16>,
         variants: Option<&'a [i32]>,
+        region: Option<&'a str>,
     }
 }
 
@@ -141,6 +142,7 @@ pub fn write(decision: &Decision<'_>, columns: &mut Columns, traces: &mut Traces
         denied: some_of(&columns.denied),
         made: made::take(),
         variants: some_of(&columns.variants),
+        region: request.region().map(|region| region.name.as_str()),
     };
     let row = trace.args();
     let day = TRACES.day(draw.moment);

@@ -13,7 +13,8 @@ use super::page::{PageArgs, decide_page};
 use super::repeat::Told;
 use super::replay::replay as recompute;
 use super::request::DecideArgs;
-use super::{columns, distribution, run};
+use super::simulate::{self, Sample};
+use super::{columns, distribution, run, traced};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::refuse_read_only;
 use crate::govern::pseudonym;
@@ -233,6 +234,79 @@ fn explain_uuid(call: FunctionCallInfo) {
     );
 }
 
+/// simulate_traffic(bundle, surface, from, to, requests): a row per slot of each request.
+#[pg_extern(sql = false)]
+fn simulate_traffic(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let mut rows = call.rows();
+    let simulated = simulate::simulate(call.int8(0), &sample(&call, 1), |past, decision| {
+        let bundle = decision.request.bundle;
+        let surface = decision.request.surface;
+        let region = decision.request.region().map(|region| region.name.as_str());
+        let reason = decision.reason.as_ref().map(ToString::to_string);
+        for (place, shown) in decision.answer.slots().iter().enumerate() {
+            let was = past.actions().get(place);
+            let was = was.and_then(|&number| match number == surface.fallback.number {
+                true => Some(&surface.fallback),
+                false => traced::index_of(number, surface).map(|index| &surface.actions[index]),
+            });
+            let was = was.map(|action| bundle.actions.name(action));
+            let reason = reason.as_deref().filter(|_| shown.is_fallback());
+            rows.push([
+                datum::uuid(past.decision_id()),
+                datum::text(&surface.name),
+                datum::optional_text(region),
+                datum::int4(place as i32 + 1),
+                datum::text(bundle.actions.name(shown.action(surface))),
+                datum::float8(shown.probability),
+                datum::optional_text(reason),
+                datum::optional_text(was),
+            ]);
+        }
+    });
+    simulated.or_raise();
+}
+
+/// compare_bundles(before, after, surface, from, to, requests, cohort): a row per surface and cohort.
+#[pg_extern(sql = false)]
+fn compare_bundles(call: FunctionCallInfo) {
+    let call = Call::running(call);
+    let bundle = |number, name| call.int8(number).ok_or(Error::Null(name)).or_raise();
+    let bundles = [bundle(0, "before"), bundle(1, "after")];
+    let compared = simulate::compare(bundles, &sample(&call, 2), call.text(6)).or_raise();
+    let mut rows = call.rows();
+    for ((surface, cohort), of) in &compared {
+        rows.push([
+            datum::text(surface),
+            datum::optional_text(cohort.as_deref()),
+            datum::int8(of.requests),
+            datum::int8(of.changed),
+            datum::float8(of.distance / of.requests as f64),
+            datum::int8(of.fallbacks[0]),
+            datum::int8(of.fallbacks[1]),
+        ]);
+    }
+}
+
+/// Surface, from, to and requests, from that argument on.
+fn sample<'a>(call: &'a Call, first: usize) -> Sample<'a> {
+    Sample {
+        surface: call.text(first),
+        from: call
+            .timestamp(first + 1)
+            .ok_or(Error::Null("from"))
+            .or_raise(),
+        to: call
+            .timestamp(first + 2)
+            .ok_or(Error::Null("to"))
+            .or_raise(),
+        requests: call
+            .int4(first + 3)
+            .ok_or(Error::Null("requests"))
+            .or_raise(),
+    }
+}
+
 /// explain()'s fourth argument.
 fn seed(call: &Call) -> Option<u64> {
     call.int8(3).map(|seed| seed as u64)
@@ -290,7 +364,8 @@ fn show_features(call: &Call, user_id: Option<&str>) {
     let _session = Session::open();
     let mut state = UserRow::default();
     state.read_living(user_key);
-    bundle.hide_denied(&mut state, true);
+    let region = bundle.regions.at(bundle.region_of(&state, None));
+    bundle.hide_denied(&mut state, true, region);
     for (feature, is_hidden) in bundle.features_of_user() {
         let aggregate = &feature.aggregate;
         let name = datum::text(&feature.name);

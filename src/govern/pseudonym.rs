@@ -93,6 +93,12 @@ impl Key {
         self.hash(format!("\0request {request_id}").as_bytes())
     }
 
+    /// The hash of a value of a field of which no more may be known. Equal values of two fields have other hashes.
+    pub fn of_value(&self, field: &str, value: &str) -> String {
+        let hash = self.hash(format!("\0value {field}\0{value}").as_bytes());
+        hash.simple().to_string()
+    }
+
     /// The pseudonym of a user.
     pub fn of(&self, user_id: &str) -> Uuid {
         self.hash(user_id.as_bytes())

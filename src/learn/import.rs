@@ -176,6 +176,10 @@ fn read(row: &Row<'_>, bundle: &Bundle, keys: &Keys) -> Result<Logged, String> {
     if !context.is_object() {
         return Err("context is not an object".into());
     }
+    let coarsening = &bundle.context_fields.of_context;
+    let hash = |field: &str, value: &str| Some(keys.newest().of_value(field, value));
+    let known = coarsening.of(&context, &[], hash);
+    let context = known.map_or(context, |known| known.document);
     let reward_type = row.get(9).unwrap_or_else(|| "reward".to_owned());
     if !policy::is_name(&reward_type) {
         return Err("reward_type is not a valid name".into());

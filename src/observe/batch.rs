@@ -29,6 +29,7 @@ pub fn take_all<'a>(
             user: EventUser::ByUserId,
             sender,
             received: clock::now(),
+            done: &[],
         };
         let read = event
             .map_err(Invalid::because)

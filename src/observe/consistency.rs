@@ -53,6 +53,7 @@ select_row! {
         affinities: Vec<f64>,
         switches: Option<i64>,
         denied: Vec<i32>,
+        region: Option<String>,
     }
 }
 
@@ -156,8 +157,15 @@ fn compare_one(
         .denied
         .iter()
         .fold(0, |bits, purpose| bits | 1u64 << purpose);
-    let is_hidden =
-        |feature: usize| mask.hides(feature) || bundle.features[feature].needs & denied != 0;
+    let region = trace
+        .region
+        .as_deref()
+        .and_then(|name| bundle.regions.named(name));
+    let is_hidden = |feature: usize| {
+        mask.hides(feature)
+            || bundle.features[feature].needs & denied != 0
+            || region.is_some_and(|region| region.hidden.contains(&feature))
+    };
     for (index, (reading, value)) in bundle.vector_of(&row.features, now).enumerate() {
         let name = &bundle.features[reading.feature].name;
         // A hidden feature is missing on purpose.

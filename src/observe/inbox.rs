@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use uuid::Uuid;
 
 use super::batch::put_all;
-use super::contract::{Arrival, EventUser, Invalid, Reason, Sender};
+use super::contract::{Arrival, EventUser, Invalid, Reason, Sender, coarsened, treated_in};
 use super::{Ingest, quarantine};
 use crate::error::{Error, OrRaise};
 use crate::govern::pseudonym;
@@ -14,11 +14,11 @@ use crate::pg::attempt::{Caught, attempt, sqlstate};
 use crate::pg::json::{Document, Field, Json};
 use crate::pg::locked::Wait;
 use crate::pg::{Session, Statement, datum, session};
-use crate::policy::{Seen, user_key};
+use crate::policy::{self, Seen, user_key};
 
 thread_local! {
     static LOCK: Statement = const { Statement::new(
-        "SELECT i.received_at, i.user_key, i.event, i.ctid::text FROM decide.event_inbox AS i \
+        "SELECT i.received_at, i.user_key, i.event, i.ctid::text, i.treated FROM decide.event_inbox AS i \
           WHERE i.received_at >= $1 AND (i.user_key IS NULL OR i.user_key <> ALL ($3)) \
           ORDER BY i.received_at LIMIT $2 FOR UPDATE SKIP LOCKED",
         &[TIMESTAMPTZOID, INT4OID, UUIDARRAYOID]) };
@@ -35,6 +35,8 @@ struct InboxEvent {
     user_key: Option<Uuid>,
     text: String,
     tid: String,
+    /// Attributes that were coarsened or hashed on the way in.
+    treated: Vec<String>,
 }
 
 /// What became of a batch.
@@ -116,6 +118,12 @@ impl InboxRun {
                     user_key: row.uuid(2),
                     text: row.must(3),
                     tid: row.must(4),
+                    treated: row
+                        .get::<Vec<Option<String>>>(5)
+                        .into_iter()
+                        .flatten()
+                        .flatten()
+                        .collect(),
                 })
             })
         });
@@ -161,6 +169,7 @@ fn take_in(events: &[InboxEvent], ingest: &Ingest) -> Vec<Uuid> {
             user: event.user_key.map_or(EventUser::ByUserId, EventUser::ByKey),
             sender: Sender::Client,
             received: event.received_at,
+            done: &event.treated,
         };
         let read = match document {
             None => Err(Invalid::because(Reason::NotJson)),
@@ -208,6 +217,12 @@ fn receive_event<'a>(
         row.set_by_name("event", "")?;
         return Ok(Some(row));
     };
+    let known = may_be_known(&event).or_raise();
+    if let Some((known, treated)) = &known {
+        row.set_by_name("event", known.text())?;
+        row.set_by_name("treated", treated.clone())?;
+    }
+    let event = known.map_or(event, |(known, _)| known);
     match user_id(&event) {
         UserId::Absent => {}
         // Without its user_id the event would be quarantined for a missing one, not for an invalid one.
@@ -222,6 +237,25 @@ fn receive_event<'a>(
         }
     }
     Ok(Some(row))
+}
+
+/// The event as it may be known, with its attributes that are not what they were; None where it may be known as it is.
+fn may_be_known<'a>(event: &Json<'a>) -> Result<Option<(Json<'a>, Vec<String>)>, Error> {
+    let bundle = match policy::live() {
+        // Nothing says that there is something to be left out.
+        Err(Error::NothingPublished) => return Ok(None),
+        bundle => bundle?,
+    };
+    if bundle.context_fields.of_events.is_empty() {
+        return Ok(None);
+    }
+    let keys = pseudonym::keys()?;
+    let Some(known) = coarsened(event, &[], &bundle, &keys) else {
+        return Ok(None);
+    };
+    let treated = treated_in(&known, &bundle);
+    let treated = treated.into_iter().map(str::to_owned).collect();
+    Ok(Some((known, treated)))
 }
 
 enum UserId {

@@ -32,6 +32,9 @@ thread_local! {
     static STORED: Statement = const { Statement::new(
         "SELECT pg_catalog.count(*) FROM decide.event AS e WHERE e.user_key = $1 AND ($2 IS NULL OR e.received_at > $2)",
         &[UUIDOID, TIMESTAMPTZOID]) };
+    static PAST: Statement = const { Statement::new(
+        "SELECT 1 FROM decide.event AS e WHERE e.user_key = $1 AND e.received_at <= $2 AND ($3 IS NULL OR e.received_at > $3) LIMIT 1",
+        &[UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID]) };
     static DROP: Statement = const { Statement::new(
         "DELETE FROM decide.event AS e WHERE e.user_key = $1 AND e.ordinal = ANY ($2) AND e.event_id = ANY ($3)",
         &[UUIDOID, INT8ARRAYOID, TEXTARRAYOID]) };
@@ -55,6 +58,23 @@ struct Party {
     key: Uuid,
     row: UserRow,
     locked: Locked,
+}
+
+impl Party {
+    /// Whether this user has events that are from before the other one was erased: of one person they would not be told
+    /// from what is to be deleted.
+    fn is_past_of(&self, other: &Party) -> bool {
+        let (mine, others) = (self.row.not_before, other.row.not_before);
+        let Some(erased_at) = others.filter(|_| others > mine) else {
+            return false;
+        };
+        let args = [
+            datum::uuid(self.key),
+            datum::timestamp(erased_at),
+            mine.and_then(datum::timestamp),
+        ];
+        PAST.with(|statement| statement.write(&args, |_| {})) > 0
+    }
 }
 
 /// How often others may merge one of the two while their rows are waited for.
@@ -95,6 +115,12 @@ pub fn merge_users(from: Option<&str>, to: Option<&str>) -> Result<bool, Error> 
             }
         };
         if from.row.merged_into.is_none() && into.row.merged_into.is_none() {
+            if from.is_past_of(&into) || into.is_past_of(&from) {
+                return Err(Error::Refused(
+                    "the users cannot be merged: one of them was erased, and the other has events from before that".into(),
+                    "Of one person nothing from before an erasure is kept. Erase the other one as well, or leave them two.",
+                ));
+            }
             return move_all(from, into);
         }
     }

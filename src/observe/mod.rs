@@ -77,7 +77,7 @@ impl Ingest {
     }
 
     /// Takes in a valid event, or says what is wrong with it.
-    fn take<'a>(&'a self, event: &Json<'a>, arrival: &Arrival) -> Result<Receipt, Invalid<'a>> {
+    fn take<'a>(&'a self, event: &Json<'a>, arrival: &Arrival<'_>) -> Result<Receipt, Invalid<'a>> {
         let mut event = [self.read(event, arrival)?];
         let mut gathered = Gathered::default();
         let counts = match waiting_for_user(|| lock(&event, &self.bundle, &mut gathered.refused)) {
@@ -92,7 +92,11 @@ impl Ingest {
     }
 
     /// Reads an event, or says what is wrong with it.
-    fn read<'a>(&'a self, event: &Json<'a>, arrival: &Arrival) -> Result<Event<'a>, Invalid<'a>> {
+    fn read<'a>(
+        &'a self,
+        event: &Json<'a>,
+        arrival: &Arrival<'_>,
+    ) -> Result<Event<'a>, Invalid<'a>> {
         let read = contract::read(event, arrival, &self.bundle, &self.keys, clock::now())?;
         match !settings::require_decision() || decision::is_of_user(&read) {
             true => Ok(read),

@@ -3,19 +3,20 @@
 use pgrx::pg_sys::{INT8OID, JSONBOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 use uuid::Uuid;
 
-use super::contract::Invalid;
+use super::contract::{Invalid, treated_in};
 use super::refusal::{self, Refused};
 use crate::math::identifier::time_ordered;
 use crate::pg::attempt::attempt_unless_locked;
 use crate::pg::clock::{chance, now, to_unix_micros};
 use crate::pg::json::Json;
 use crate::pg::{Session, Statement, datum};
+use crate::policy;
 
 thread_local! {
     static KEEP: Statement = const { Statement::new(
-        "INSERT INTO decide.quarantine (quarantine_id, received_at, user_key, reasons, payload, event_type) \
-         VALUES ($1, $2, $3, $4, $5 - 'user_id', $6)",
-        &[UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTARRAYOID, JSONBOID, TEXTOID]) };
+        "INSERT INTO decide.quarantine (quarantine_id, received_at, user_key, reasons, payload, event_type, treated) \
+         VALUES ($1, $2, $3, $4, $5 - 'user_id', $6, $7)",
+        &[UUIDOID, TIMESTAMPTZOID, UUIDOID, TEXTARRAYOID, JSONBOID, TEXTOID, TEXTARRAYOID]) };
     static KEEP_ROWS: Statement = const { Statement::new(
         "INSERT INTO decide.quarantine (quarantine_id, received_at, reasons, payload) \
          VALUES ($1, $2, ARRAY[$3], pg_catalog.jsonb_build_object('table', $4, 'type', $5, 'rows', $6))",
@@ -26,9 +27,9 @@ thread_local! {
             SET reasons = ARRAY(SELECT r.reason FROM pg_catalog.unnest(q.reasons) AS r (reason) \
                                  WHERE r.reason LIKE 'mapping_failed: %') || $2, \
                 user_key = COALESCE($3, q.user_key), event_type = COALESCE($5, q.event_type), \
-                payload = $4 - 'user_id' \
+                payload = $4 - 'user_id', treated = $6 \
           WHERE q.quarantine_id = $1 AND $4 IS NOT NULL",
-        &[UUIDOID, TEXTARRAYOID, UUIDOID, JSONBOID, TEXTOID]) };
+        &[UUIDOID, TEXTARRAYOID, UUIDOID, JSONBOID, TEXTOID, TEXTARRAYOID]) };
     static REMOVE: Statement = const { Statement::new(
         "DELETE FROM decide.quarantine AS q WHERE q.quarantine_id = $1", &[UUIDOID]) };
     static WITH_REASON: Statement = const { Statement::new(
@@ -46,7 +47,7 @@ pub fn keep(invalid: &Invalid<'_>, received: i64) -> bool {
         refused.write();
         return false;
     }
-    let reasons = reasons(invalid);
+    let (reasons, treated) = (reasons(invalid), treated(invalid));
     KEEP.with(|statement| {
         let args = [
             datum::uuid(time_ordered(to_unix_micros(received), chance())),
@@ -55,6 +56,7 @@ pub fn keep(invalid: &Invalid<'_>, received: i64) -> bool {
             datum::texts(&reasons),
             invalid.payload.map(|json| json.datum()),
             datum::optional_text(invalid.kind),
+            datum::texts(&treated),
         ];
         statement.write(&args, |_| {})
     });
@@ -85,7 +87,7 @@ pub fn keep_rows(relation: &str, kind: &str, rows: i64, state: &str) {
 
 /// Keeps on an event that is invalid again, with the reasons that are left.
 pub fn update(id: Uuid, invalid: &Invalid<'_>) {
-    let reasons = reasons(invalid);
+    let (reasons, treated) = (reasons(invalid), treated(invalid));
     UPDATE.with(|statement| {
         let args = [
             datum::uuid(id),
@@ -93,9 +95,19 @@ pub fn update(id: Uuid, invalid: &Invalid<'_>) {
             invalid.user_key.and_then(datum::uuid),
             invalid.payload.map(|json| json.datum()),
             datum::optional_text(invalid.kind),
+            datum::texts(&treated),
         ];
         statement.write(&args, |_| {})
     });
+}
+
+/// Attributes of its payload that are not what they were.
+fn treated(invalid: &Invalid<'_>) -> Vec<Option<String>> {
+    let (Some(payload), Ok(bundle)) = (&invalid.payload, policy::live()) else {
+        return Vec::new();
+    };
+    let treated = treated_in(payload, &bundle).into_iter();
+    treated.map(|name| Some(name.to_owned())).collect()
 }
 
 fn reasons<'a>(invalid: &'a Invalid<'_>) -> Vec<Option<&'a String>> {
@@ -123,6 +135,8 @@ pub struct Repaired<'a> {
     pub event: Json<'a>,
     /// A client has sent it with an event_id that is reserved for rows of tracked tables.
     pub was_reserved: bool,
+    /// Attributes that were coarsened or hashed before, and are not in the patch.
+    pub done: Vec<String>,
 }
 
 /// Locks a quarantined event, if it is there, and hands it to `then` with the patch in it.
@@ -136,6 +150,12 @@ pub fn repair(id: Uuid, patch: &Json<'_>, mut then: impl FnMut(Repaired<'_>)) {
                     received,
                     event,
                     was_reserved: row.must(4),
+                    done: row
+                        .get::<Vec<Option<String>>>(5)
+                        .into_iter()
+                        .flatten()
+                        .flatten()
+                        .collect(),
                 });
             }
         })

@@ -10,9 +10,9 @@ use super::contract::{Event, Invalid, parse_time};
 use crate::govern::tombstone;
 use crate::math::identifier::moment_of;
 use crate::pg::clock::from_unix_micros;
-use crate::pg::json::Field;
+use crate::pg::json::{Field, Json};
 use crate::pg::{Statement, datum, session};
-use crate::policy::{self, Bundle, UserRow};
+use crate::policy::{self, Bundle, Region, UserRow};
 
 thread_local! {
     static COUNT: Statement = const { Statement::new(
@@ -40,10 +40,13 @@ impl Refusal {
                 || event.received <= not_before
                 || decided.is_some_and(|decided_at| decided_at <= not_before)
         });
-        let needs = event.contract.needs;
+        let is_denied = || {
+            let region = region_of(row, event.attributes.as_ref(), bundle);
+            event.contract.needs & bundle.denied(row, region) != 0
+        };
         match is_past {
             true => Some(Refusal::Erased),
-            false if needs & bundle.purposes.denied(&row.consents) != 0 => Some(Refusal::Consent),
+            false if event.contract.needs != 0 && is_denied() => Some(Refusal::Consent),
             false => None,
         }
     }
@@ -104,7 +107,32 @@ pub fn of_invalid(invalid: &Invalid<'_>) -> Option<Refusal> {
     let needs = bundle.contracts.needs(invalid.kind?);
     let mut row = UserRow::default();
     row.read_living(user_key);
-    (needs & bundle.purposes.denied(&row.consents) != 0).then_some(Refusal::Consent)
+    let attributes = match invalid
+        .payload
+        .and_then(|payload| payload.get("attributes"))
+    {
+        Some(Field::Object(attributes)) => Some(attributes),
+        _ => None,
+    };
+    let region = region_of(&row, attributes.as_ref(), &bundle);
+    (needs & bundle.denied(&row, region) != 0).then_some(Refusal::Consent)
+}
+
+/// The region of a user, by their row, or else by an attribute of the event.
+fn region_of<'b>(
+    row: &UserRow,
+    attributes: Option<&Json<'_>>,
+    bundle: &'b Bundle,
+) -> Option<&'b Region> {
+    if bundle.regions.is_empty() {
+        return None;
+    }
+    let said = bundle.context_fields.of_events.region();
+    let said = match attributes.zip(said).and_then(|(all, name)| all.get(name)) {
+        Some(Field::Text(region)) => Some(region),
+        _ => None,
+    };
+    bundle.regions.at(bundle.region_of(row, said))
 }
 
 /// Whether all events of a user who has no row are refused: then none is made for them.

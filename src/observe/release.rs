@@ -64,6 +64,7 @@ fn track_again(ingest: &Ingest, id: Uuid, repaired: &Repaired<'_>) -> Receipt {
             false => Sender::TrackedTable,
         },
         received: repaired.received,
+        done: &repaired.done,
     };
     match ingest.take(&repaired.event, &arrival) {
         Ok(receipt) => {

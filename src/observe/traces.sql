@@ -1,5 +1,5 @@
 -- Decisions made here, with what they saw, by user and in the order of what they had seen.
-SELECT t.user_key, t.bundle, t.seen, t.surface, COALESCE(t.features_at, t.decided_at) AS features_at, t.features, t.missing, t.affinities, t.switches, t.denied
+SELECT t.user_key, t.bundle, t.seen, t.surface, COALESCE(t.features_at, t.decided_at) AS features_at, t.features, t.missing, t.affinities, t.switches, t.denied, t.region
   FROM decide.trace AS t
  WHERE t.decided_at >= $1 AND t.decided_at < $2
    AND t.bundle IS NOT NULL AND t.seen IS NOT NULL AND t.origin IS NULL

@@ -143,6 +143,7 @@ fn take_in(event: Result<Json<'_>, Invalid<'_>>, strict: bool) -> Result<Receipt
         user: EventUser::ByUserId,
         sender: Sender::Client,
         received: clock::now(),
+        done: &[],
     };
     let ingest = Ingest::open()?;
     let _session = Session::open();

@@ -25,6 +25,8 @@ pub(super) struct Allowed {
     pub subqueries: Vec<i32>,
     /// Whether it may fail. What the executor might not evaluate at all must not.
     pub may_fail: bool,
+    /// Whether it must be the same for the same parameters, whoever asks and whenever.
+    pub pure: bool,
 }
 
 impl Allowed {
@@ -89,7 +91,11 @@ unsafe fn unfit(node: *mut pg_sys::Node, allowed: &Allowed) -> bool {
             | T_SubscriptingRef | T_MinMaxExpr | T_NullTest | T_BooleanTest => true,
             _ => false,
         };
-        let is_refused = if allowed.may_fail { is_added } else { may_fail };
+        let is_refused = match (allowed.pure, allowed.may_fail) {
+            (true, _) => is_impure,
+            (false, true) => is_added,
+            (false, false) => may_fail,
+        };
         let context: *mut c_void = std::ptr::from_ref(allowed).cast_mut().cast();
         !known
             || pg_sys::check_functions_in_node(node, Some(is_refused), context)
@@ -110,6 +116,29 @@ unsafe extern "C-unwind" fn is_unfit(node: *mut pg_sys::Node, context: *mut c_vo
 #[pg_guard]
 unsafe extern "C-unwind" fn is_added(function: pg_sys::Oid, _context: *mut c_void) -> bool {
     function.to_u32() >= pg_sys::FirstNormalObjectId
+}
+
+/// Functions that make a text or a document of values, and are not called immutable since some values are written as the
+/// settings of the session say.
+const WRITING: [u32; 9] = [
+    pg_sys::F_TO_JSONB,
+    pg_sys::F_JSONB_BUILD_OBJECT_ANY,
+    pg_sys::F_JSONB_BUILD_OBJECT_,
+    pg_sys::F_JSONB_BUILD_ARRAY_ANY,
+    pg_sys::F_JSONB_BUILD_ARRAY_,
+    pg_sys::F_CONCAT,
+    pg_sys::F_CONCAT_WS,
+    pg_sys::F_FORMAT_TEXT_ANY,
+    pg_sys::F_FORMAT_TEXT,
+];
+
+/// Whether a function looks at more than its arguments, or is not one that the server came with.
+#[pg_guard]
+unsafe extern "C-unwind" fn is_impure(function: pg_sys::Oid, _context: *mut c_void) -> bool {
+    function.to_u32() >= pg_sys::FirstNormalObjectId
+        || !WRITING.contains(&function.to_u32())
+            // SAFETY: looks into the catalog.
+            && unsafe { pg_sys::func_volatile(function) } as u8 != pg_sys::PROVOLATILE_IMMUTABLE
 }
 
 /// Functions that cannot fail, though the server does not say so: they look into a jsonb, and find null where

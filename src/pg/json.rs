@@ -137,6 +137,84 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// This object with other values for some of its fields, or without them, in the current memory context.
+    pub fn changed(&self, changes: &[(&str, Option<Json<'a>>)]) -> Json<'a> {
+        use pg_sys::JsonbIteratorToken::*;
+        let nothing = std::ptr::null_mut();
+        // SAFETY: the container is an object that is alive for 'a. The iterator hands out each key and, as a whole, the
+        // value behind it; what is pushed is alive until the new document is made, a copy.
+        unsafe {
+            let mut iterator = pg_sys::JsonbIteratorInit(self.container);
+            let (mut key, mut value) =
+                (pg_sys::JsonbValue::default(), pg_sys::JsonbValue::default());
+            pg_sys::JsonbIteratorNext(&mut iterator, &mut key, false);
+            let mut state = std::ptr::null_mut();
+            pg_sys::pushJsonbValue(&mut state, WJB_BEGIN_OBJECT, nothing);
+            while pg_sys::JsonbIteratorNext(&mut iterator, &mut key, true) == WJB_KEY {
+                pg_sys::JsonbIteratorNext(&mut iterator, &mut value, true);
+                let mut of_key = changes.iter().filter(|(name, _)| *name == string(&key));
+                let mut other = match of_key.next() {
+                    None => value,
+                    Some((_, Some(other))) => other.as_value(),
+                    Some((_, None)) => continue,
+                };
+                pg_sys::pushJsonbValue(&mut state, WJB_KEY, &mut key);
+                pg_sys::pushJsonbValue(&mut state, WJB_VALUE, &mut other);
+            }
+            let whole = pg_sys::pushJsonbValue(&mut state, WJB_END_OBJECT, nothing);
+            Json::open(pg_sys::Datum::from(pg_sys::JsonbValueToJsonb(whole)))
+        }
+    }
+
+    /// The document as a value of another one.
+    fn as_value(&self) -> pg_sys::JsonbValue {
+        // SAFETY: the container is alive for 'a; one that stands for a scalar has one element.
+        unsafe {
+            if (*self.container).header & pg_sys::JB_FSCALAR != 0 {
+                return *pg_sys::getIthJsonbValueFromContainer(self.container, 0);
+            }
+            let mut value = pg_sys::JsonbValue {
+                type_: jbvType::jbvBinary,
+                ..Default::default()
+            };
+            value.val.binary.data = self.container;
+            value.val.binary.len = self.size as i32;
+            value
+        }
+    }
+
+    /// A text as a document, in the current memory context.
+    pub fn of_text(text: &str) -> Json<'a> {
+        Json::of_value(|value| {
+            value.type_ = jbvType::jbvString;
+            value.val.string.val = text.as_ptr().cast_mut().cast();
+            value.val.string.len = text.len() as i32;
+        })
+    }
+
+    /// An array of nothing, in the current memory context.
+    pub fn empty_array() -> Json<'a> {
+        Json::of_value(|value| value.type_ = jbvType::jbvArray)
+    }
+
+    fn of_value(fill: impl FnOnce(&mut pg_sys::JsonbValue)) -> Json<'a> {
+        let mut value = pg_sys::JsonbValue::default();
+        fill(&mut value);
+        // SAFETY: the tag says which member of the union was filled; the document is a copy.
+        unsafe { Json::open(pg_sys::Datum::from(pg_sys::JsonbValueToJsonb(&mut value))) }
+    }
+
+    /// The field of that name as a document of its own, in the current memory context; also of an object within another.
+    pub fn part(&self, key: &str) -> Option<Json<'a>> {
+        let mut value = self.find(key)?;
+        // SAFETY: what the value borrows from is alive for 'a; the document is a copy.
+        unsafe {
+            Some(Json::open(pg_sys::Datum::from(pg_sys::JsonbValueToJsonb(
+                &mut value,
+            ))))
+        }
+    }
+
     /// The document as text.
     pub fn text(&self) -> String {
         // SAFETY: a function of a jsonb that answers a C string, which is copied.

@@ -48,6 +48,7 @@ mod plain_partition;
 mod plain_table;
 pub mod plan;
 mod planner;
+pub mod pure;
 pub mod record;
 pub mod row;
 pub mod rule_text;

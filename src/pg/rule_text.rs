@@ -4,6 +4,8 @@ use std::ffi::CString;
 
 use pgrx::{PgList, pg_sys};
 
+use super::fitness::Allowed;
+
 /// Whether `text` is exactly one expression. A syntax error is a Postgres error.
 ///
 /// It must be one by itself, so that its parentheses are its own and none of them closes the one
@@ -61,6 +63,8 @@ pub struct Analysis {
     pub volatile: bool,
     /// It sums up rows, or makes several of one.
     pub aggregates: bool,
+    /// It is made of columns of its first table, constants, and immutable functions that the server came with.
+    pub pure: bool,
 }
 
 /// Analyses a SELECT of one column with the current role's rights; a fault is a Postgres error.
@@ -82,10 +86,16 @@ pub fn analyse(statement: &str, types: &[pg_sys::Oid]) -> Analysis {
         );
         let targets = PgList::<pg_sys::TargetEntry>::from_pg((*query).targetList);
         let target = targets.get_ptr(0).expect("one column");
+        let pure = Allowed {
+            table: Some(1),
+            pure: true,
+            ..Allowed::default()
+        };
         Analysis {
             result_type: pg_sys::exprType((*target).expr.cast()),
             volatile: pg_sys::contain_volatile_functions(query.cast()),
             aggregates: (*query).hasAggs || (*query).hasWindowFuncs || (*query).hasTargetSRFs,
+            pure: pure.fits((*target).expr.cast()),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::compiled::{Affinity, Compiled, Terms};
 use super::feature::Feature;
 use super::reading::Reading;
+use super::region::Region;
 use super::scorers::Scorers;
 use super::switched::Killed;
 use super::user::UserRow;
@@ -118,15 +119,30 @@ impl Bundle {
 
     /// Takes out of a user's row, as it was read, what the user does not consent to; answers the purposes that are denied.
     /// Where the row could not be read nobody's consent is known.
-    pub fn hide_denied(&self, row: &mut UserRow, is_known: bool) -> u64 {
+    pub fn hide_denied(&self, row: &mut UserRow, is_known: bool, region: Option<&Region>) -> u64 {
         let denied = match is_known {
-            true => self.purposes.denied(&row.consents),
+            true => self.denied(row, region),
             false => self.purposes.all(),
         };
         if denied != 0 {
             hide_denied(&self.features, denied, row);
         }
+        let hidden = region.map_or(&[][..], |region| &region.hidden);
+        for &feature in hidden {
+            row.forget(&self.features[feature]);
+        }
         denied
+    }
+
+    /// The purposes that a user denies, who is in a region.
+    pub fn denied(&self, row: &UserRow, region: Option<&Region>) -> u64 {
+        let rule = region.map(|region| region.consent);
+        self.purposes.denied(&row.consents, rule)
+    }
+
+    /// The index of the region of a user, by their row, or else by what a context or an event says.
+    pub fn region_of(&self, row: &UserRow, said: Option<&str>) -> Option<usize> {
+        self.regions.index(row.consents.region(), said)
     }
 
     /// Adds a feature that is staged: events move it, and no decision sees it.

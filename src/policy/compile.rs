@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::action::Actions;
 use super::caps;
+use super::coarsening::ContextFields;
 use super::compile_experiments::{Effects, arms, experiments};
+use super::compile_region::regions;
 use super::compile_surface::{Parts, surface};
 use super::compiled::{Aim, Compiled, Model, Policy};
 use super::contract::contracts;
@@ -13,6 +15,7 @@ use super::feature::Feature;
 use super::outcome_type::OutcomeTypes;
 use super::purposes::{self, Purposes};
 use super::reading::Reading;
+use super::region::Regions;
 use super::selection::{Choosing, choosing};
 use super::tables::{Content, PolicyRow};
 use super::visibility::{FeatureVisibility, visible_as};
@@ -61,7 +64,7 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled 
             scorers += 1;
         }
     }
-    Compiled {
+    let mut compiled = Compiled {
         surfaces,
         experiments: experiments(content),
         scorers,
@@ -75,9 +78,13 @@ pub fn compile(number: i64, content: &Content, faults: &mut Faults) -> Compiled 
         outcome_types: OutcomeTypes::of(content, &contracts, &purposes, faults),
         contracts,
         purposes,
+        context_fields: ContextFields::of(content),
         counted_by: counted_by(&caps),
         caps,
-    }
+        regions: Regions::default(),
+    };
+    compiled.regions = regions(content, &compiled, faults);
+    compiled
 }
 
 /// A model could not tell an attribute from a feature of actions with its name.

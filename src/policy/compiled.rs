@@ -7,16 +7,17 @@ use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::action::{Action, Actions};
+use super::coarsening::ContextFields;
 use super::contract::Contracts;
 use super::experiment::Experiment;
 use super::feature::{Entity, Feature};
 use super::outcome_type::OutcomeTypes;
 use super::purposes::Purposes;
 use super::reading::Reading;
-use super::tables::ObjectiveKind;
+use super::region::{Region, Regions};
+pub use super::surface_policy::{Aim, Model, Policy};
 use crate::caps::{Cap, Limits};
 use crate::eligibility::Rules;
-use crate::math::choice::{Choice, LowerBound};
 use crate::math::slab::Slab;
 
 /// What all decisions of a bundle share, whatever is switched or staged: compiled once, when it is published.
@@ -35,6 +36,10 @@ pub struct Compiled {
     pub purposes: Purposes,
     /// What counts as an outcome.
     pub outcome_types: OutcomeTypes,
+    /// What may be known of contexts and attributes.
+    pub context_fields: ContextFields,
+    /// What differs where.
+    pub regions: Regions,
     /// In order of their numbers.
     pub caps: Vec<Cap>,
     /// Caps per user, by the type of event that they count.
@@ -160,7 +165,22 @@ pub struct Terms<'a> {
     pub left_out: &'a [i32],
 }
 
+impl<'a> Terms<'a> {
+    /// The policy, as it chooses in a region.
+    pub fn policy_in(&self, region: Option<&'a Region>) -> Option<&'a Policy> {
+        let of_region = region.and_then(|region| region.policy(self.scorer));
+        of_region.or(self.policy)
+    }
+}
+
 impl Surface {
+    /// Its policy and those that variants put in the place of it, each with the index of its model.
+    pub fn policies(&self) -> impl Iterator<Item = (usize, &Policy)> {
+        let own = self.policy.iter().map(|policy| (self.index, policy));
+        let of_arms = self.arms.iter();
+        own.chain(of_arms.filter_map(|arm| Some((arm.scorer, arm.policy.as_ref()?))))
+    }
+
     /// What a decision is made with, under the arm of that index.
     pub fn terms(&self, arm: Option<usize>) -> Terms<'_> {
         let own = Terms {
@@ -249,37 +269,4 @@ impl Affinity {
         let index = self.offsets.binary_search_by_key(&key, |of| of.key);
         index.ok().map(|index| self.offsets[index].offset as usize)
     }
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct Policy {
-    pub name: String,
-    pub choice: Choice,
-    /// What a candidate must be worth at least, or it is not shown.
-    pub lower_bound: Option<LowerBound>,
-    /// Whether the selection looks at scores.
-    pub needs_scores: bool,
-    /// Whether selection or lower bound look at their standard deviations.
-    pub needs_spreads: bool,
-    /// Whether it leaves out what an earlier surface of the same page shows.
-    pub unique_on_page: bool,
-    pub model: Option<Model>,
-    pub objective: Aim,
-}
-
-/// What the scores of a policy say, by names.
-#[derive(Clone, Default, Serialize, Deserialize)]
-pub struct Aim {
-    pub kind: ObjectiveKind,
-    pub value_attribute: Option<String>,
-    pub cost_attribute: Option<String>,
-}
-
-/// A version of a model.
-#[derive(Serialize, Deserialize)]
-pub struct Model {
-    pub name: String,
-    pub version: i32,
-    /// As `model:version`.
-    pub label: String,
 }

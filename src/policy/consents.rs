@@ -5,7 +5,7 @@ use crate::pg::datum::{self, Arg};
 /// A purpose has a bit in masks, so there are no more than these.
 pub const MOST_PURPOSES: i32 = 62;
 
-/// Two masks, then pairs; empty where nothing was decided.
+/// Two masks, then pairs of a purpose, or a region, and when it was decided; empty where nothing was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consents(Vec<i64>);
 
@@ -13,6 +13,9 @@ pub struct Consents(Vec<i64>);
 const GRANTED: usize = 0;
 const DECIDED: usize = 1;
 const PAIRS: usize = 2;
+
+/// The pair with a number below 0 is of the region: this one where it is not known, else less, by the number of the region.
+const NO_REGION: i64 = -1;
 
 impl Consents {
     pub fn is_empty(&self) -> bool {
@@ -60,11 +63,44 @@ impl Consents {
         true
     }
 
+    /// Notes the region of the person, None where it is not known; false if a newer one is known. Of two of the same
+    /// moment the unknown one holds, or the one with the lower number.
+    pub fn set_region(&mut self, region: Option<i32>, at: i64) -> bool {
+        let code = region.map_or(NO_REGION, |number| NO_REGION - 1 - i64::from(number));
+        if self.0.is_empty() {
+            self.0.extend([0; PAIRS]);
+        }
+        let pairs = self.0[PAIRS..].as_chunks_mut::<2>().0;
+        match pairs.iter_mut().find(|pair| pair[0] < 0) {
+            Some(known) if (known[1], known[0]) >= (at, code) => false,
+            Some(known) => {
+                *known = [code, at];
+                true
+            }
+            None => {
+                self.0.extend([code, at]);
+                true
+            }
+        }
+    }
+
+    /// The number of the region of the person, if one is known.
+    pub fn region(&self) -> Option<i32> {
+        let pairs = self.0.get(PAIRS..)?.as_chunks::<2>().0;
+        let found = pairs.iter().find(|pair| pair[0] < NO_REGION)?;
+        Some((NO_REGION - 1 - found[0]) as i32)
+    }
+
     /// Takes in what another user who is the same person has decided.
     pub fn merge(&mut self, other: &Consents) {
         let granted = other.masks().0;
         let pairs = other.0.get(PAIRS..).unwrap_or_default();
         for &[purpose, at] in pairs.as_chunks::<2>().0 {
+            if purpose < 0 {
+                let region = (purpose < NO_REGION).then_some((NO_REGION - 1 - purpose) as i32);
+                self.set_region(region, at);
+                continue;
+            }
             let purpose = purpose as i32;
             self.decide(purpose, granted & (1 << purpose) != 0, at);
         }
@@ -138,6 +174,29 @@ mod tests {
         other.merge(&one);
         assert_eq!(other.masks(), merged.masks());
         assert_eq!(other.decided_at(2), Some(20));
+    }
+
+    #[test]
+    fn the_newest_region_holds_and_is_no_purpose() {
+        let mut consents = Consents::default();
+        assert_eq!(consents.region(), None);
+        consents.decide(3, true, 10);
+        assert!(consents.set_region(Some(1), 10));
+        assert!(!consents.set_region(Some(2), 9));
+        assert!(!consents.set_region(Some(2), 10));
+        assert_eq!(consents.region(), Some(1));
+        assert_eq!(consents.masks(), (0b1000, 0b1000));
+        let mut other = Consents::default();
+        assert!(other.set_region(Some(40), 20));
+        consents.merge(&other);
+        assert_eq!(consents.region(), Some(40));
+        assert!(consents.set_region(None, 20));
+        assert_eq!(
+            (consents.region(), consents.decided_at(3)),
+            (None, Some(10))
+        );
+        other.merge(&consents);
+        assert_eq!(other.region(), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::scorers::{ModelInputs, Scorers};
 use super::staging::settle_staged;
 use super::tables::{Content, FeatureRow};
 use super::visibility::FeatureVisibility;
-use super::{bundle_rows, identity, outcome_type, validate, warnings};
+use super::{bundle_rows, coarsening, identity, outcome_type, validate, warnings};
 use crate::caps::{Budget, Cap, Span, settle_at_once};
 use crate::eligibility::check;
 use crate::error::{Error, Fault, printable};
@@ -180,6 +180,7 @@ fn check_content(number: i64, content: &Content) -> Result<Checked, Error> {
     if let Ok(in_force) = live() {
         check_positions(content, &in_force.experiments, &mut faults);
     }
+    coarsening::check(content, &mut faults);
     let of_vector = |row: &&FeatureRow| {
         Feature::of(row).is_ok_and(|feature| feature.visibility() == FeatureVisibility::Vector)
     };

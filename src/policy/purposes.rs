@@ -18,6 +18,15 @@ pub struct Purposes {
     names: Vec<(i32, String)>,
 }
 
+/// What holds of purposes besides what persons decide, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentRule {
+    /// Those that are granted where nothing was decided.
+    pub opt_out: u64,
+    /// Those that are denied in any case.
+    pub not_allowed: u64,
+}
+
 impl Purposes {
     /// From the published rows; what is wrong with them is among the faults.
     pub fn of(content: &Content, faults: &mut Faults) -> Purposes {
@@ -69,13 +78,23 @@ impl Purposes {
             .map(|(number, name)| (*number, name.as_str()))
     }
 
-    /// The purposes that a person denies, by what they have decided or by default.
-    pub fn denied(&self, consents: &Consents) -> u64 {
+    /// What holds where no region says something else.
+    pub fn own_rule(&self) -> ConsentRule {
+        ConsentRule {
+            opt_out: self.opt_out,
+            not_allowed: 0,
+        }
+    }
+
+    /// The purposes that a person denies, by what they have decided, or by the rule of their region or of the bundle.
+    pub fn denied(&self, consents: &Consents, rule: Option<ConsentRule>) -> u64 {
         if self.all == 0 {
             return 0;
         }
+        let rule = rule.unwrap_or_else(|| self.own_rule());
         let (granted, decided) = consents.masks();
-        self.all & !((granted & decided) | (self.opt_out & !decided))
+        let holds = (granted & decided) | (rule.opt_out & !decided);
+        self.all & !(holds & !rule.not_allowed)
     }
 
     /// What is wrong with the purpose that a row names.
@@ -176,14 +195,20 @@ mod tests {
     fn what_was_not_decided_has_its_default() {
         let purposes = purposes();
         let mut consents = Consents::default();
-        assert_eq!(purposes.denied(&consents), 0b1001);
+        assert_eq!(purposes.denied(&consents, None), 0b1001);
         consents.decide(0, true, 1);
-        assert_eq!(purposes.denied(&consents), 0b1000);
+        assert_eq!(purposes.denied(&consents, None), 0b1000);
         consents.decide(1, false, 1);
-        assert_eq!(purposes.denied(&consents), 0b1010);
+        assert_eq!(purposes.denied(&consents, None), 0b1010);
         // what is decided about a purpose that is not in force changes nothing
         consents.decide(2, false, 1);
-        assert_eq!(purposes.denied(&consents), 0b1010);
+        assert_eq!(purposes.denied(&consents, None), 0b1010);
+        // a region has defaults of its own, and what nobody may grant there
+        let rule = ConsentRule {
+            opt_out: 0b1000,
+            not_allowed: 0b0001,
+        };
+        assert_eq!(purposes.denied(&consents, Some(rule)), 0b0011);
         assert_eq!(numbers_of(0b1010).collect::<Vec<_>>(), [1, 3]);
     }
 
@@ -191,7 +216,7 @@ mod tests {
     fn without_purposes_nothing_is_denied() {
         let mut consents = Consents::default();
         consents.decide(5, false, 1);
-        assert_eq!(Purposes::default().denied(&consents), 0);
+        assert_eq!(Purposes::default().denied(&consents, None), 0);
         assert_eq!(Purposes::default().fault(Some("anything")), None);
         assert!(purposes().fault(Some("anything")).is_some());
         assert_eq!(purposes().mask(Some("research")), 0b1000);

@@ -44,10 +44,7 @@ impl Scorers {
         let mut surfaces: Vec<&Surface> = bundle.surfaces.values().collect();
         surfaces.sort_unstable_by_key(|surface| surface.index);
         for surface in surfaces {
-            let own = surface.policy.iter().map(|policy| (surface.index, policy));
-            let of_arms = surface.arms.iter();
-            let of_arms = of_arms.filter_map(|arm| Some((arm.scorer, arm.policy.as_ref()?)));
-            for (index, policy) in own.chain(of_arms) {
+            for (index, policy) in surface.policies() {
                 let Some(model) = &policy.model else {
                     continue;
                 };

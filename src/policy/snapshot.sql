@@ -1,5 +1,5 @@
 -- The policy tables but for the actions, of which there may be a hundred thousand, as one JSON document.
-SELECT pg_catalog.jsonb_build_object(
+SELECT (pg_catalog.jsonb_build_object(
   'surfaces', COALESCE((
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
              'surface', s.surface, 'slots', s.slots, 'fallback_action', s.fallback_action,
@@ -72,4 +72,15 @@ SELECT pg_catalog.jsonb_build_object(
     SELECT pg_catalog.jsonb_agg(decide.experiment_content(e, i.number) ORDER BY e.experiment COLLATE "C")
       FROM decide.experiment AS e JOIN decide.identity AS i ON i.kind = 'experiment' AND i.id = e.id
      WHERE e.status = 'running'), '[]')
-)::text
+) || COALESCE((
+  -- absent where there are none
+  SELECT pg_catalog.jsonb_build_object('context_fields', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+           'source', f.source, 'field', f.field, 'treatment', f.treatment, 'expression', f.expression, 'names_region', f.names_region)
+           ORDER BY f.source COLLATE "C", f.field COLLATE "C"))
+    FROM decide.context_field AS f HAVING pg_catalog.count(*) > 0), '{}')
+  || COALESCE((
+  SELECT pg_catalog.jsonb_build_object('regions', pg_catalog.jsonb_agg(
+           pg_catalog.to_jsonb(r) - 'id' - 'description' || pg_catalog.jsonb_build_object('number', i.number)
+           ORDER BY r.region COLLATE "C"))
+    FROM decide.region AS r JOIN decide.identity AS i ON i.kind = 'region' AND i.id = r.id
+  HAVING pg_catalog.count(*) > 0), '{}'))::text

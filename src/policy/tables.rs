@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 #[derive(Deserialize)]
 pub struct Content {
@@ -25,6 +26,12 @@ pub struct Content {
     /// Those that are running. Not in bundles from before there were any.
     #[serde(default)]
     pub experiments: Vec<ExperimentRow>,
+    /// Not where every field is kept as it is.
+    #[serde(default)]
+    pub context_fields: Vec<ContextFieldRow>,
+    /// Not where all regions are the same.
+    #[serde(default)]
+    pub regions: Vec<RegionRow>,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +96,32 @@ pub struct OverrideRow {
     pub field: String,
     pub value: String,
     pub variant: String,
+}
+
+#[derive(Deserialize)]
+pub struct ContextFieldRow {
+    pub source: String,
+    pub field: String,
+    pub treatment: String,
+    pub expression: Option<String>,
+    pub names_region: bool,
+}
+
+#[derive(Deserialize)]
+pub struct RegionRow {
+    pub region: String,
+    pub number: i32,
+    pub opt_in: Vec<String>,
+    pub opt_out: Vec<String>,
+    pub not_allowed: Vec<String>,
+    pub features_out: Vec<String>,
+    pub actions_out: Vec<String>,
+    pub campaigns_out: Vec<String>,
+    /// By the name of a cap.
+    pub cap_limits: Map<String, Value>,
+    pub explores: bool,
+    pub selection: Option<String>,
+    pub params: Box<RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::error::{Error, printable};
 use crate::govern::waiting::{Awaited, waiting_for};
 use crate::observe::Consent;
+use crate::pg::locked::Locked;
 use crate::pg::{Session, clock, session};
 use crate::policy::{self, Bundle, UserRow};
 
@@ -44,22 +45,32 @@ fn check(consent: &Given<'_>, bundle: &Bundle) -> Result<(), Error> {
             hint: "decide.purpose lists them; publish a new one.",
         });
     }
-    if consent.at > clock::now().saturating_add(FUTURE_TOLERANCE) {
+    must_be_past(consent.at)
+}
+
+/// A decision, or what is known of a person, is not of the future.
+pub(super) fn must_be_past(at: i64) -> Result<(), Error> {
+    if at > clock::now().saturating_add(FUTURE_TOLERANCE) {
         let hint = "Give the time at which the person decided; it may be five minutes ahead, as clocks differ.";
         return Err(Error::Refused("at is in the future".into(), hint));
     }
     Ok(())
 }
 
-/// Those of one person, whose row is locked for it.
-fn set_of_user(given: &[Given<'_>], bundle: &Bundle, caller: &str) -> Result<i64, Error> {
-    let _session = Session::open();
-    let user_key = given[0].user_key;
+/// Locks the row of a person, or makes one; whose it is.
+pub(super) fn lock(user_key: Uuid) -> (Uuid, UserRow, Locked) {
     let waited_for = Awaited {
         what: "the row of a user".into(),
         by: "Another transaction has tracked or decided for that user and has not ended.",
     };
-    let (user_key, mut row, locked) = waiting_for(waited_for, || UserRow::lock_living(user_key));
+    waiting_for(waited_for, || UserRow::lock_living(user_key))
+}
+
+/// Those of one person, whose row is locked for it.
+fn set_of_user(given: &[Given<'_>], bundle: &Bundle, caller: &str) -> Result<i64, Error> {
+    let _session = Session::open();
+    let user_key = given[0].user_key;
+    let (user_key, mut row, locked) = lock(user_key);
     let mut in_force = 0;
     for consent in given {
         // Of the past of a person who was erased nothing is kept.
@@ -95,7 +106,8 @@ pub fn of_user(user_key: Uuid) -> Result<Vec<(String, bool, Option<i64>)>, Error
     let _session = Session::open();
     let mut row = UserRow::default();
     row.read_living(user_key);
-    let denied = bundle.purposes.denied(&row.consents);
+    let region = bundle.regions.at(bundle.region_of(&row, None));
+    let denied = bundle.denied(&row, region);
     let all = bundle.purposes.iter().map(|(number, name)| {
         let decided_at = row.consents.decided_at(number);
         (name.to_owned(), denied & (1 << number) == 0, decided_at)

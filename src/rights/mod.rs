@@ -11,5 +11,6 @@
 mod consent;
 mod erase;
 mod legal_hold;
+mod region;
 mod rotation;
 mod verbs;

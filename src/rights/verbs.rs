@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 use uuid::Uuid;
 
 use super::consent::Given;
-use super::{consent as consenting, erase as erasing, legal_hold, rotation};
+use super::{consent as consenting, erase as erasing, legal_hold, region as regional, rotation};
 use crate::error::{Error, OrRaise};
 use crate::govern::acting::as_owner;
 use crate::govern::pseudonym;
@@ -199,6 +199,35 @@ fn consent(call: &Call, user_id: Option<&str>) {
         let decided_at = decided_at.and_then(datum::timestamp);
         rows.push([datum::text(&purpose), datum::bool(granted), decided_at]);
     }
+}
+
+#[pg_extern(sql = false)]
+fn set_region_text(call: FunctionCallInfo) -> bool {
+    let call = Call::running(call);
+    set_region(&call, call.text(0))
+}
+
+#[pg_extern(sql = false)]
+fn set_region_bigint(call: FunctionCallInfo) -> bool {
+    let call = Call::running(call);
+    set_region(&call, call.int8(0).map(|id| id.to_string()).as_deref())
+}
+
+#[pg_extern(sql = false)]
+fn set_region_uuid(call: FunctionCallInfo) -> bool {
+    let call = Call::running(call);
+    set_region(&call, call.uuid(0).map(|id| id.to_string()).as_deref())
+}
+
+/// set_region(user_id, region, at): whether it is in force.
+fn set_region(call: &Call, user_id: Option<&str>) -> bool {
+    let (region, at) = (call.text(1), call.timestamp(2));
+    let _owner = as_owner(call, "set_region");
+    let set = || {
+        let user_key = user_key(user_id, Seen::ToWrite)?;
+        regional::set(user_key, region, at.ok_or(Error::Null("at"))?)
+    };
+    Waiting::of_verb("set_region").run(set).or_raise()
 }
 
 /// rotate_pseudonyms(): the number of the new key.

@@ -75,7 +75,8 @@ INSERT INTO calls VALUES
   ('SELECT decide.erase(''nobody'')'), ('SELECT decide.erase(1)'), ('SELECT decide.erase(''{}''::uuid[])'), ('SELECT decide.export_person(''nobody'')'),
   ('SELECT decide.set_legal_hold(''nobody'', ''x'')'), ('SELECT decide.lift_legal_hold(''nobody'')'), ('SELECT decide.set_consent(''nobody'', ''x'', true)'),
   ('SELECT decide.set_consents(''{}'')'), ('SELECT * FROM decide.consent(''nobody'')'), ('SELECT decide.begin_erasure()'), ('SELECT decide.user_keys(''ann'')'), ('SELECT decide.user_keys(1)'), ('SELECT decide.key_number(gen_random_uuid())'),
-  ('SELECT decide.rotate_pseudonyms()'), ('SELECT decide.settle_pseudonyms()'), ('SELECT decide.pseudonyms_without_row(1)'), ('SELECT decide.move_rows(NULL, NULL)'), ('SELECT decide.kept_under(15)'),
+  ('SELECT decide.set_region(''nobody'', NULL)'), ('SELECT decide.set_region(1::bigint, NULL)'), ('SELECT decide.set_region(NULL::uuid, NULL)'), ('SELECT * FROM decide.simulate_traffic()'), ('SELECT * FROM decide.compare_bundles(1, 1)'),
+  ('SELECT decide.rotate_pseudonyms()'), ('SELECT decide.settle_pseudonyms()'), ('SELECT decide.pseudonyms_without_row(1)'), ('SELECT decide.move_rows(NULL, NULL)'), ('SELECT decide.kept_under(15)'), ('SELECT decide.is_still_kept(15, NULL, NULL)'),
   ('SELECT decide.key_to_check()'), ('SELECT decide.forget_moved(15, NULL)'), ('SELECT decide.repoint_moved(15, NULL)'), ('SELECT decide.retire_key(15)'), ('SELECT decide.forget_corrections(NULL)'), ('SELECT * FROM decide.erase_next(NULL, NULL, ''{}'')'),
   ('SELECT decide.finish_erasure(NULL, ''{}'')'), ('SELECT decide.tidy_erasures(NULL)'), ('SELECT decide.open_transactions()'), ('SELECT * FROM decide.erasure_parts()'),
   ('SELECT decide.erasable(''trace'', true)'), ('SELECT decide.reserves_of_budget(NULL)');

@@ -72,3 +72,13 @@ SELECT decide.merge_users('visitor', 'ann');
 SELECT decide.erase(ARRAY[:'ann', :'visitor', :'bob', decide.user_key('nobody')]::uuid[]) IS NOT NULL AS receipt;
 SELECT persons, held, users FROM decide.erasure ORDER BY erasure DESC LIMIT 1;
 SELECT clicks('ann'), clicks('visitor'), clicks('bob');
+-- who was erased is not merged with somebody who has a past from before that, in neither direction
+SELECT track('{"event_id": "old", "type": "view", "user_id": "past", "at": "2026-01-01T00:00:00Z"}'::jsonb);
+SELECT decide.erase('erased') IS NOT NULL AS erased;
+SELECT decide.merge_users('past', 'erased');
+SELECT decide.merge_users('erased', 'past');
+-- but with who has come later
+SELECT track(jsonb_build_object('event_id', 'new', 'type', 'view', 'user_id', 'later', 'at', clock_timestamp()));
+SELECT decide.merge_users('later', 'erased');
+SELECT decide.run_job('erasure'), decide.run_job('erasure') IS NOT NULL AS again;
+SELECT count(*) FROM decide.event WHERE event_id IN ('old', 'new');

@@ -115,6 +115,15 @@ SELECT track(event('1', 'gone', now() - interval '1 hour')), track(event('5', 'g
 SELECT decide.run_job('pseudonyms');
 SELECT track(event('7', 'gone', now() - interval '1 hour')), under('gone'), clicks('gone');
 
+-- as long as the trace is there by which a key was found to be in use, nothing else is read
+UPDATE decide.secret AS s SET kept_in = 'remembered', kept_part = t.part, kept_place = t.place, checked_at = NULL
+  FROM (SELECT x.tableoid::regclass::text AS part, x.ctid AS place FROM decide.trace AS x WHERE decide.key_number(x.user_key) = 0 LIMIT 1) AS t WHERE s.number = 0;
+SELECT decide.key_to_check();
+SELECT kept_in FROM decide.pseudonym_key WHERE number = 0;
+UPDATE decide.secret AS s SET kept_place = '(4000000,1)', checked_at = NULL WHERE s.number = 0;
+SELECT decide.key_to_check();
+SELECT kept_in FROM decide.pseudonym_key WHERE number = 0;
+SELECT decide.is_still_kept(0, 'decide.user_state', '(0,1)') AS other_table, decide.is_still_kept(0, 'decide.trace_19990101', '(0,1)') AS gone, decide.is_still_kept(0, NULL, NULL) AS none;
 -- the old key goes with the last row under it
 SELECT number, kept_in FROM decide.pseudonym_key ORDER BY number;
 SELECT decide.erase(ARRAY(SELECT user_key FROM decide.user_state WHERE decide.key_number(user_key) = 0 AND merged_into IS NULL)) IS NOT NULL AS erased;

@@ -4,6 +4,7 @@
 pub mod bias;
 pub mod caps;
 mod load;
+pub mod rights;
 pub mod windows;
 
 use std::process::ExitCode;
@@ -36,13 +37,13 @@ pub struct Options {
     /// Decisions per scenario [default: 600000 of bias, 200000 of windows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     decisions: Option<u64>,
-    /// caps: sequences
+    /// caps, rights: sequences
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     seeds: u64,
-    /// caps: seed of the first sequence
+    /// caps, rights: seed of the first sequence
     #[arg(long, value_name = "S", default_value_t = 1)]
     first_seed: u64,
-    /// Clients that decide side by side; of caps, sequences that are played side by side [default: 8]
+    /// Clients that decide side by side; of caps and rights, sequences that are played side by side [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=128))]
     clients: Option<u32>,
     /// Minutes that a scenario may take; what was decided by then is judged
@@ -56,6 +57,8 @@ enum Campaign {
     Bias,
     /// Caps and what events tell, against plain arithmetic, by random sequences
     Caps,
+    /// Consents, regions, erasures and rotations, against plain arithmetic, by random sequences
+    Rights,
     /// Caps over short windows, by the moments that traces tell
     Windows,
 }
@@ -110,6 +113,14 @@ pub fn run(workspace: &Workspace, target: &Target, options: &Options) -> Result<
                 at_once: options.clients.unwrap_or(8),
             };
             caps::campaign(&server, seeds)?
+        }
+        Campaign::Rights => {
+            let seeds = caps::Seeds {
+                first: options.first_seed,
+                number: options.seeds,
+                at_once: options.clients.unwrap_or(4),
+            };
+            rights::campaign(&server, seeds)?
         }
         Campaign::Windows => {
             let scenarios = options.wanted(windows::SCENARIOS)?;

@@ -73,6 +73,7 @@ pub fn is_in_the_reference(database: &Database) -> Result<()> {
         "experiments.md",
         "privacy.md",
         "pseudonyms.md",
+        "regions.md",
         "users.md",
     ] {
         reference += &fs::read_to_string(root.root().join("docs").join(page))?;

@@ -50,6 +50,11 @@ pub fn privacy_runs(database: &Database) -> Result<()> {
     run(database, "docs/pseudonyms.md")
 }
 
+/// What regions shows runs by itself.
+pub fn regions_run(database: &Database) -> Result<()> {
+    run(database, "docs/regions.md")
+}
+
 /// What users shows runs in a shop that is open.
 pub fn users_run(database: &Database) -> Result<()> {
     let mut client = database.connect()?;

@@ -9,12 +9,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use postgres::Client;
 
+use super::modes::follow;
 use super::shop;
 use crate::run;
-use crate::temporary::Database;
+use crate::temporary::{Database, Standby};
 
 /// Persons, whom all sessions decide and track for.
 const PERSONS: usize = 24;
+
+/// Sessions of the last round.
+const MANY: usize = 64;
 
 /// What a cap allows each of them.
 const CAP: i64 = 9;
@@ -79,7 +83,8 @@ fn rounds(database: &Database, client: &mut Client, rounds: usize) -> Result<Has
         let working = AtomicBool::new(true);
         let done = std::thread::scope(|scope| -> Result<()> {
             let working = &working;
-            let sessions: Vec<_> = (0..4)
+            let many = if round == rounds - 1 { MANY } else { 4 };
+            let sessions: Vec<_> = (0..many)
                 .map(|_| scope.spawn(move || work(database, working, round)))
                 .collect();
             std::thread::sleep(Duration::from_millis(300));
@@ -319,6 +324,51 @@ pub fn are_outside(database: &Database) -> Result<()> {
         begun.elapsed()
     );
     ensure!(sleeping()? == 0, "the command goes on after a cancel");
+    Ok(())
+}
+
+/// A standby takes the keys from the same command: it knows persons by the newest key as soon as it has replayed the
+/// rotation, and without the key it says so.
+pub fn are_outside_on_a_standby(database: &Database) -> Result<()> {
+    let mut client = database.connect()?;
+    shop::open(&mut client)?;
+    let folder: String = client.query_one("SHOW data_directory", &[])?.get(0);
+    let file = format!("{folder}/keys");
+    let drawn: String = client
+        .query_one("SELECT key::text FROM decide.secret", &[])?
+        .get(0);
+    write(&mut client, &file, &[&drawn], "600")?;
+    set(database, "pg_decide.key_command", &format!("cat {file}"))?;
+    let mut client = database.connect()?;
+    client.batch_execute("SELECT decide.run_job('pseudonyms')")?;
+    let before = user_key(&mut client)?;
+    let standby = Standby::of(database.server)?;
+    let mut follower = standby.connect(&database.name)?;
+    let known =
+        "SELECT decide.user_key('ann')::text, (SELECT count(*) FROM decide.explain('ann', 'home'))";
+    follow(&mut client, &mut follower)?;
+    let there: String = follower.query_one(known, &[])?.get(0);
+    ensure!(there == before, "the standby has another pseudonym");
+    let new = "a new key of forty characters, or so, is it";
+    write(&mut client, &file, &[new, &drawn], "600")?;
+    client.batch_execute("SELECT decide.rotate_pseudonyms()")?;
+    client.batch_execute("SELECT count(*) FROM decide('somebody new', 'home')")?;
+    follow(&mut client, &mut follower)?;
+    for who in ["ann", "somebody new"] {
+        let of = |client: &mut Client| -> Result<String> {
+            let key = "SELECT decide.user_key($1::text)::text";
+            Ok(client.query_one(key, &[&who])?.get(0))
+        };
+        let (here, there) = (of(&mut client)?, of(&mut follower)?);
+        ensure!(here == there, "{who} is {here}, and on the standby {there}");
+    }
+    write(&mut client, &file, &[&drawn], "600")?;
+    let refused = standby.connect(&database.name)?.query_one(known, &[]);
+    let code = refused.err().and_then(|error| error.code().cloned());
+    ensure!(
+        code.as_ref().is_some_and(|code| code.code() == "F0000"),
+        "without its key the standby answers {code:?}"
+    );
     Ok(())
 }
 

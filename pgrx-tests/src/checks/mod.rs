@@ -41,7 +41,7 @@ mod workers;
 
 use anyhow::Result;
 
-use crate::campaign::{bias, caps as simulated_caps, windows};
+use crate::campaign::{bias, caps as simulated_caps, rights as simulated_rights, windows};
 use crate::temporary::Database;
 
 /// One check: an error or a panic is a failure.
@@ -81,6 +81,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("docs/pages_and_batches_run", docs::pages_and_batches_run),
     ("docs/privacy_runs", docs::privacy_runs),
     ("docs/users_run", docs::users_run),
+    ("docs/regions_run", docs::regions_run),
     ("docs/name_every_job", docs::name_every_job),
     (
         "rights/erasure_survives_a_crash",
@@ -89,6 +90,10 @@ pub const ALL: &[(&str, Check)] = &[
     ("outcomes/survive_a_crash", outcomes::survive_a_crash),
     ("keys/rotate_under_load", keys::rotate_under_load),
     ("keys/are_outside", keys::are_outside),
+    (
+        "keys/are_outside_on_a_standby",
+        keys::are_outside_on_a_standby,
+    ),
     ("docs/name_every_reason", lists::name_every_reason),
     ("docs/name_every_setting", lists::name_every_setting),
     ("docs/name_every_aggregate", lists::name_every_aggregate),
@@ -332,6 +337,7 @@ pub const ALL: &[(&str, Check)] = &[
         windows::check(database, "rows_of_users_held")
     }),
     ("simulator/agrees_with_caps", simulated_caps::check),
+    ("simulator/agrees_with_rights", simulated_rights::check),
     (
         "backfill/counts_every_event_once",
         backfill::counts_every_event_once,

@@ -69,7 +69,7 @@ pub fn hold_on_a_standby(database: &Database) -> Result<()> {
 }
 
 /// Waits until a standby has replayed all that is committed.
-fn follow(client: &mut Client, follower: &mut Client) -> Result<()> {
+pub fn follow(client: &mut Client, follower: &mut Client) -> Result<()> {
     let row = client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[])?;
     let written: String = row.get(0);
     // so that there is something to replay beyond it

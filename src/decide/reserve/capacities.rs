@@ -27,7 +27,7 @@ impl Reservation<'_> {
         let blocks = ledger::blocks(&self.exposures);
         for state in &mut states {
             let cap = self.cap(state.cap);
-            let limit = self.request.mode_limits.limit(cap.limit);
+            let limit = self.request.limit(cap);
             match cap.per {
                 Per::Decision => {}
                 Per::User => state.capacity = self.capacity_of_user(cap, limit, &blocks),
@@ -47,7 +47,7 @@ impl Reservation<'_> {
         let others = self.needed((0..self.limits.caps.len()).collect());
         others.into_iter().all(|index| {
             let cap = self.cap(index);
-            let limit = self.request.mode_limits.limit(cap.limit);
+            let limit = self.request.limit(cap);
             let found = || self.capacity_of_user(cap, limit, &blocks);
             !cap.per.is_of_user() || self.capacity(index) == found()
         })
@@ -58,7 +58,7 @@ impl Reservation<'_> {
     fn caps_to_look_at(&mut self) -> Vec<usize> {
         let limits = self.limits;
         self.has_many_budgets = self.needs_many_budgets();
-        let is_tightened = self.request.mode_limits.caps < 1.0;
+        let is_tightened = self.request.is_tightened();
         if is_tightened || limits.of_users && !self.can_count_for_user() {
             return self.needed((0..limits.caps.len()).collect());
         }
@@ -128,9 +128,7 @@ impl Reservation<'_> {
         let cap = self.cap(index);
         match cap.per {
             Per::All => Capacity::Plenty,
-            Per::User | Per::Decision => {
-                Capacity::Units(self.request.mode_limits.limit(cap.limit).max(0))
-            }
+            Per::User | Per::Decision => Capacity::Units(self.request.limit(cap).max(0)),
         }
     }
 

@@ -64,11 +64,13 @@ impl<'a> Invalid<'a> {
 
 /// How an event arrived.
 #[derive(Clone, Copy)]
-pub struct Arrival {
+pub struct Arrival<'a> {
     pub user: EventUser,
     pub sender: Sender,
     /// When it was received.
     pub received: i64,
+    /// Attributes that were coarsened or hashed before: it comes from the inbox, or from the quarantine.
+    pub done: &'a [String],
 }
 
 /// Whose event it is.

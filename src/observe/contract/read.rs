@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::coarsen::coarsened;
 use super::event::{Arrival, Event, EventUser, Invalid, Sender};
 use super::fields::{self, present};
 use super::moment;
@@ -25,7 +26,7 @@ const DEEPEST: usize = 200;
 /// The event, or everything that is wrong with it.
 pub fn read<'a>(
     json: &Json<'a>,
-    arrival: &Arrival,
+    arrival: &Arrival<'_>,
     bundle: &'a Bundle,
     keys: &Keys,
     now: i64,
@@ -33,7 +34,7 @@ pub fn read<'a>(
     if !json.is_object() {
         return Err(Invalid::because(Reason::NotAnObject));
     }
-    let mut reader = Reader {
+    let reader = Reader {
         json,
         reasons: Vec::new(),
     };
@@ -43,6 +44,12 @@ pub fn read<'a>(
     if json.deeper_than(DEEPEST) {
         return Err(reader.unkept(Reason::TooDeep));
     }
+    let known = coarsened(json, arrival.done, bundle, keys);
+    let json = known.as_ref().unwrap_or(json);
+    let mut reader = Reader {
+        json,
+        reasons: Vec::new(),
+    };
     let user_key = match arrival.user {
         EventUser::ByKey(user_key) => Some(user_key),
         EventUser::ByUserId => reader

@@ -170,6 +170,8 @@ fn content(event_types: Vec<EventTypeRow>) -> Content {
         purposes: Vec::new(),
         outcome_types: Vec::new(),
         experiments: Vec::new(),
+        context_fields: Vec::new(),
+        regions: Vec::new(),
     }
 }
 

@@ -16,6 +16,9 @@ SELECT COALESCE(pg_catalog.bool_or(i.number IS NULL), false), COALESCE(pg_catalo
          UNION ALL
         SELECT 'purpose', p.id, p.purpose FROM decide.purpose AS p
          UNION ALL
-        SELECT 'experiment', x.id, x.experiment FROM decide.experiment AS x) AS n
+        SELECT 'experiment', x.id, x.experiment FROM decide.experiment AS x
+         UNION ALL
+
+        SELECT 'region', r.id, r.region FROM decide.region AS r) AS n
   LEFT JOIN decide.identity AS i ON i.kind = n.kind AND i.id = n.id
  WHERE $1 IS NULL OR n.kind = $1

@@ -6,6 +6,7 @@ mod workers;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use postgres::Client;
@@ -137,12 +138,18 @@ pub fn live(client: &mut Client) -> Result<()> {
         SELECT decide.track_table('orders."all of them"', '{"type": "return", "user_id": "customer", "on": "update", "when": {"state": "returned"}}');
         INSERT INTO orders."all of them" VALUES (1, 'ann', 'open');
         SELECT decide.rename('action', 'a5', 'a five'), decide.rename('campaign', 'summer "sale"', 'summer');
+        INSERT INTO decide.region (region, features_out) VALUES ('eea', '{clicks}'), ('us', '{}');
+        INSERT INTO decide.context_field (field, treatment, expression) VALUES ('device', 'coarsen', 'left(value #>> ''{}'', 1)');
         SELECT decide.publish('renamed');
+        SELECT decide.set_region('ann', 'us');
         INSERT INTO decide.event_type (event_type, purpose) VALUES ('click', 'relevance');
         INSERT INTO decide.event_inbox (event)
         VALUES ('{"event_id": "waiting", "type": "click", "user_id": "ann", "at": "2026-01-01T00:00:00Z"}'), ('no event');
         UPDATE decide.job SET every = '1 minute', enabled = false WHERE job = 'fold';
         SELECT decide.rollback(1, 'and back');
+        -- two keys are living, and the rotation is not settled
+        SELECT decide.rotate_pseudonyms();
+        SELECT track('{"event_id": "rotated", "type": "click", "user_id": "new", "at": "2026-01-01T00:00:00Z"}'::jsonb);
         "#,
     )?;
     Ok(())
@@ -161,6 +168,28 @@ fn replays(client: &mut Client) -> Result<()> {
     ensure!(
         traces == 201 && agree == traces,
         "{agree} of {traces} traces can be replayed"
+    );
+    Ok(())
+}
+
+/// The rotation that was under way when the dump was made goes on: who is known stays the same person, under the newest key.
+fn rotates(client: &mut Client) -> Result<()> {
+    let keys = "SELECT count(*) FROM decide.secret";
+    ensure!(shop::count(client, keys)? == 2, "a key is lost");
+    let known = "SELECT count(*) FROM decide.user_state WHERE user_key IN (decide.user_key('ann'), decide.user_key('new')) AND events > 0";
+    ensure!(shop::count(client, known)? == 2, "a person is not found");
+    let until = Instant::now() + Duration::from_secs(30);
+    let newest = "SELECT count(*) FROM decide.secret AS s WHERE s.number = decide.key_number(decide.user_key('ann')) \
+                    AND s.created_at = (SELECT max(n.created_at) FROM decide.secret AS n)";
+    while shop::count(client, newest)? == 0 {
+        client.batch_execute(
+            "SELECT decide.run_job('pseudonyms'); SELECT count(*) FROM decide('ann', 'home')",
+        )?;
+        ensure!(Instant::now() < until, "the rotation does not settle");
+    }
+    ensure!(
+        shop::count(client, known)? == 2,
+        "a person is lost by the move"
     );
     Ok(())
 }
@@ -244,7 +273,7 @@ pub fn comes_to_life(client: &mut Client) -> Result<()> {
         members == 0,
         "{members} partitions of days belong to the extension, and would not be dumped"
     );
-    Ok(())
+    rotates(client)
 }
 
 /// The rows of the shop's table were events before the dump, and become events in the copy.
