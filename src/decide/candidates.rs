@@ -71,6 +71,7 @@ pub fn find(
         && request.bundle.killed.is_empty()
         && features.denied == 0
         && terms.left_out.is_empty()
+        && surface.left_out.is_empty()
         && out.is_empty()
         && !is_unique;
     for (i, action) in surface.actions.iter().enumerate() {

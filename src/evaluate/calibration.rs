@@ -162,7 +162,7 @@ impl Predictor {
         if !(slope >= 1.0 / most_slope && slope <= most_slope) {
             return Err(Error::Evaluation(
                 format!(
-                    "the slope of calibration of model {}:{} is {slope}, which is not within {} and {most_slope}",
+                    "the slope of calibration of model {}:{} is {slope:.4}, which is not within {:.4} and {most_slope}",
                     printable(&self.name),
                     self.version,
                     1.0 / most_slope

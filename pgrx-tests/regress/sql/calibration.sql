@@ -51,14 +51,14 @@ RESET ROLE;
 -- the line that was put in is found, and what is left is calibrated
 SET ROLE regress_calibration_operator;
 SELECT decide.calibrate('chance:1', 'home');
-SELECT version, approved_at IS NULL AS waits, created_as, weights, round((hyperparameters #>> '{calibrated,slope}')::numeric, 2) AS slope, round((hyperparameters #>> '{calibrated,intercept}')::numeric, 2) AS intercept,
+SELECT version, approved_at IS NULL AS waits, created_as, (SELECT array_agg(round(w::numeric, 4) ORDER BY i) FROM unnest(weights) WITH ORDINALITY AS u (w, i)) AS weights, round((hyperparameters #>> '{calibrated,slope}')::numeric, 2) AS slope, round((hyperparameters #>> '{calibrated,intercept}')::numeric, 2) AS intercept,
        hyperparameters #> '{calibrated,of_version}' AS of_version, hyperparameters #> '{calibrated,rows}' AS rows, round((metrics #>> '{calibration,before,calibration_slope}')::numeric, 2) AS before,
-       round((metrics #>> '{calibration,after,calibration_slope}')::numeric, 3) AS after, abs((metrics #>> '{calibration,after,calibration_intercept}')::float8) < 1e-3 AS no_shift, covariance[1] AS variance
+       round((metrics #>> '{calibration,after,calibration_slope}')::numeric, 3) AS after, abs((metrics #>> '{calibration,after,calibration_intercept}')::float8) < 1e-3 AS no_shift, round(covariance[1]::numeric, 4) AS variance
   FROM decide.model_version WHERE model = 'chance' AND version = 2;
 RESET ROLE;
 SELECT count(*) FILTER (WHERE observed BETWEEN 0.9 * predicted AND 1.1 * predicted) >= 8 AS near, max(ece) < 0.03 AS ece FROM decide.reliability('home', 'chance:2');
 SELECT decide.calibrate('amount', 'home', outcome => 'order');
-SELECT weights, covariance FROM decide.model_version WHERE model = 'amount' ORDER BY version;
+SELECT (SELECT array_agg(round(w::numeric, 4) ORDER BY i) FROM unnest(weights) WITH ORDINALITY AS u (w, i)) AS weights, covariance FROM decide.model_version WHERE model = 'amount' ORDER BY version;
 -- once more changes nothing: the line is that of the identity
 SELECT decide.calibrate('chance:2', 'home');
 SELECT max(abs(a - b)) < 1e-4 AS same FROM decide.model_version AS m, decide.model_version AS n, unnest(m.weights, n.weights) AS w (a, b) WHERE m.model = 'chance' AND m.version = 2 AND n.model = 'chance' AND n.version = 3;
