@@ -74,11 +74,12 @@ BEGIN
   RETURN NULL;
 END
 $$;
-UPDATE decide.action SET cost = 5, campaign = 'spring', surfaces = '{home,"b ""c\"}', attributes = '{"of": "\\ ''now''"}' WHERE action = 'a0007';
+UPDATE decide.action SET cost = 5, campaign = 'spring', surfaces = ARRAY['home', 'b "c\'], attributes = '{"of": "\\ ''now''"}' WHERE action = 'a0007';
 INSERT INTO decide.surface (surface, fallback_action, context_fields, latency_budget) VALUES ('b "c\', 'a0000', '{x,y}', '1 day 00:00:01');
 CREATE TRIGGER meanwhile AFTER INSERT ON decide.bundle FOR EACH ROW EXECUTE FUNCTION edit_meanwhile();
 SELECT decide.publish('one moment') AS bundle \gset
 DROP TRIGGER meanwhile ON decide.bundle;
+SELECT action, step FROM decide.explain('ann', 'b "c\') WHERE action = 'a0007';
 SELECT surface, rule, action, campaign, surfaces, attributes, cost FROM decide.bundle_action WHERE bundle = :bundle ORDER BY surface;
 SELECT surface, context_fields, latency_budget FROM decide.bundle_surface WHERE bundle = :bundle ORDER BY surface;
 SELECT v.campaign, v.attributes, v.cost FROM decide.action_version AS v WHERE v.bundle = :bundle;
