@@ -315,7 +315,7 @@ BEGIN
       SELECT n.user_key AS decided_for, n.decision_id, n.decided_at, n.surface, n.first_slot + m.place - 1 AS slot, m.number
         FROM (SELECT CASE WHEN e.action IS NULL AND cardinality(n.actions) = 1 THEN n.actions[1]
                           ELSE decide.number_shown(n.actions, n.decided_at, e.action) END) AS one (number)
-       CROSS JOIN LATERAL (SELECT one.number, array_position(n.actions, one.number) AS place) AS m
+       CROSS JOIN LATERAL (SELECT COALESCE(one.number, CASE WHEN e.action IS NOT NULL THEN -1 END) AS number, array_position(n.actions, one.number) AS place) AS m
        -- clocks differ
        WHERE n.decision_id IS NOT NULL AND e.at >= n.decided_at - interval '5 minutes' AND e.at <= n.decided_at + t.window_length
        UNION ALL

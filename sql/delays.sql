@@ -89,7 +89,7 @@ BEGIN
   ), credited AS MATERIALIZED (
     SELECT a.outcome_type, a.decision_id, a.decided_for, a.slot, min(a.at) AS at, sum(a.net_value) AS value
       FROM decide.attributed_event AS a
-     WHERE a.decision_id IS NOT NULL AND COALESCE(a.decided_at, a.at) >= starts AND COALESCE(a.decided_at, a.at) < upto AND a.at <= upto
+     WHERE a.decision_id IS NOT NULL AND a.number IS DISTINCT FROM -1 AND COALESCE(a.decided_at, a.at) >= starts AND COALESCE(a.decided_at, a.at) < upto AND a.at <= upto
      GROUP BY 1, 2, 3, 4
   ), observed AS (
     SELECT t.outcome_type, s.surface, t.window_length, c.at IS NOT NULL AS happened, c.value,
@@ -161,7 +161,7 @@ AS $$
   ), credited AS MATERIALIZED (
     SELECT a.outcome_type, a.decision_id, a.decided_for, a.slot, sum(a.net_value) AS value
       FROM decide.attributed_event AS a
-     WHERE a.decision_id IS NOT NULL AND COALESCE(a.decided_at, a.at) >= outcome_estimates."from" AND COALESCE(a.decided_at, a.at) < outcome_estimates."to"
+     WHERE a.decision_id IS NOT NULL AND a.number IS DISTINCT FROM -1 AND COALESCE(a.decided_at, a.at) >= outcome_estimates."from" AND COALESCE(a.decided_at, a.at) < outcome_estimates."to"
      GROUP BY 1, 2, 3, 4
   ), labelled AS (
     SELECT t.outcome_type, s.surface, s.policy, s.number, c.decision_id IS NOT NULL AS has_converted, COALESCE(c.value, 0) AS value,

@@ -180,7 +180,7 @@ COMMENT ON COLUMN decide.attributed_event.decision_id IS 'Decision that it is cr
 COMMENT ON COLUMN decide.attributed_event.decided_at IS 'When that was made';
 COMMENT ON COLUMN decide.attributed_event.surface IS 'Surface of the decision';
 COMMENT ON COLUMN decide.attributed_event.slot IS 'Slot that it is credited to (null: the slate)';
-COMMENT ON COLUMN decide.attributed_event.number IS 'Number of the action in that slot';
+COMMENT ON COLUMN decide.attributed_event.number IS 'Number of the action in that slot (null: the slate; -1: the event names an action that the decision has not shown)';
 COMMENT ON COLUMN decide.attributed_event.reason IS
   'Why it is credited to no decision (null: it is, or it is a reversal of another event): no decision named, unknown decision, outside the window, no key, no exposure, too late, consent denied, no reference, no original';
 COMMENT ON COLUMN decide.attributed_event.credited_at IS 'When the job has looked at it last';
@@ -212,7 +212,7 @@ COMMENT ON COLUMN decide.credited_outcome.decision_id IS 'Decision that it is cr
 COMMENT ON COLUMN decide.credited_outcome.decided_at IS 'When that was made';
 COMMENT ON COLUMN decide.credited_outcome.user_key IS 'Pseudonym of the user of the decision';
 COMMENT ON COLUMN decide.credited_outcome.surface IS 'Surface';
-COMMENT ON COLUMN decide.credited_outcome.slot IS 'Slot (null: the slate)';
+COMMENT ON COLUMN decide.credited_outcome.slot IS 'Slot (null: the slate, or the event names an action that the decision has not shown)';
 COMMENT ON COLUMN decide.credited_outcome.action IS 'Action in that slot';
 COMMENT ON COLUMN decide.credited_outcome.event_id IS 'Event that told of it';
 COMMENT ON COLUMN decide.credited_outcome.event_type IS 'Type of the event';

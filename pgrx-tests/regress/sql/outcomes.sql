@@ -63,6 +63,12 @@ SELECT tell('ann', '11', 'click', 2.5, jsonb_build_object('decision_id', decisio
 SELECT decide.run_job('attribution');
 SELECT * FROM credited WHERE type = 'clicked_order';
 
+-- a click that names an action which the decision has not shown is the decision's, and no slot's
+SELECT tell('ann', '13', 'click', 1.6, jsonb_build_object('decision_id', decision('ann', 1), 'action', 'hat'));
+SELECT decide.run_job('attribution') LIKE '% events %' AS done;
+SELECT c.event_id, c.slot, c.action FROM decide.credited_outcome AS c WHERE c.outcome_type = 'click' ORDER BY 1;
+SELECT n.action, r.number < 0 AS of_none, r.reward FROM decide.rewards('click', '-infinity', 'infinity') AS r LEFT JOIN decide.action_number AS n USING (number) ORDER BY 1, 2;
+
 -- reversals: of a part, before the original came, of all, of nothing, and with amounts that are no ordinary ones
 SELECT tell('ann', '20', 'return', 9, '{"value": 30, "attributes": {"no": "A"}}'), tell('ann', '21', 'return', 9, '{"value": -5, "attributes": {"no": "B"}}'),
        tell('ann', '22', 'return', 9, '{"attributes": {"no": "C"}}'), tell('ann', '23', 'return', 9, '{"value": 7}'), tell('ann', '24', 'return', 9, '{"value": 1, "attributes": {"no": "nothing"}}');
