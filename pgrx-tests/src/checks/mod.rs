@@ -24,6 +24,7 @@ mod interruptions;
 mod keys;
 mod lists;
 mod maintenance;
+mod memory;
 mod modes;
 mod outcomes;
 mod owner;
@@ -209,6 +210,7 @@ pub const ALL: &[(&str, Check)] = &[
     ),
     ("frequencies/of_a_floor", frequencies::of_a_floor),
     ("frequencies/of_caution", frequencies::of_caution),
+    ("memory/ends_one_session", memory::ends_one_session),
     ("interruptions/by_a_timeout", interruptions::by_a_timeout),
     ("interruptions/by_a_cancel", interruptions::by_a_cancel),
     (
