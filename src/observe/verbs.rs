@@ -147,7 +147,14 @@ fn take_in(event: Result<Json<'_>, Invalid<'_>>, strict: bool) -> Result<Receipt
     };
     let ingest = Ingest::open()?;
     let _session = Session::open();
+    // Nobody can tell what a text says that cannot be read: where something must not be kept, it is not.
+    let bundle = &ingest.bundle;
+    let may_be_kept = bundle.context_fields.of_events.is_empty() && bundle.purposes.is_empty();
     event
+        .map_err(|invalid| Invalid {
+            payload: invalid.payload.filter(|_| may_be_kept),
+            ..invalid
+        })
         .and_then(|event| ingest.take(&event, &arrival))
         .or_else(|invalid| reject(&invalid, arrival.received, strict))
 }

@@ -45,3 +45,8 @@ SELECT track('{"user_id": "cynthia", "type": "click"' || repeat(E'é\t', 1000)),
 SELECT reasons, left(payload ->> 'unreadable', 45) AS begins, octet_length(payload ->> 'unreadable') AS bytes FROM decide.quarantine ORDER BY 2;
 SELECT decide.erase('dora') IS NOT NULL AS receipt;
 SELECT reasons, payload FROM decide.quarantine ORDER BY 1;
+-- nor is it kept at all where something must not be
+INSERT INTO decide.purpose (purpose) VALUES ('analysis');
+SELECT decide.publish('two');
+SELECT track('{"user_id": "cynthia"');
+SELECT count(*) AS rows, count(payload) AS kept FROM decide.quarantine;
