@@ -126,7 +126,7 @@ BEGIN ATOMIC
      AND NOT EXISTS (SELECT FROM decide.outcome_types_in_force() AS t WHERE t.outcome_type = rewards.outcome)
    GROUP BY 1, 2, 3
    UNION ALL
-  SELECT a.decision_id, a.decided_for, COALESCE(a.number, 0), pg_catalog.sum(a.net_value)
+  SELECT a.decision_id, a.decided_for, COALESCE(a.number, 0), pg_catalog.sum(LEAST(GREATEST(a.net_value, -1e100), 1e100))
     FROM decide.attributed_event AS a
    WHERE a.outcome_type = rewards.outcome AND a.decision_id IS NOT NULL AND (rewards.within IS NULL OR a.at <= a.decided_at + rewards.within)
      AND COALESCE(a.decided_at, a.at) >= rewards.decided_from AND COALESCE(a.decided_at, a.at) < rewards.decided_to
