@@ -37,7 +37,7 @@ SELECT decide.publish('coarsened');
 CREATE VIEW seen AS SELECT context_values[1] AS lat, context_values[2] AS device, length(context_values[3]) AS visitor, context_values[4] AS street, context_values[5] AS page, errors
   FROM decide.trace ORDER BY decision_id DESC LIMIT 1;
 -- rules, traces and hashes see what is left
-SELECT action, step, reason FROM decide.explain('ann', 'home', '{"lat": 63.4, "device": "phone 12 pro", "visitor": "v1", "street": "Main St 1", "page": 2}') ORDER BY action;
+SELECT action, CASE WHEN step IN ('shown', 'choose') THEN 'candidate' ELSE step END AS step FROM decide.explain('ann', 'home', '{"lat": 63.4, "device": "phone 12 pro", "visitor": "v1", "street": "Main St 1", "page": 2}') ORDER BY action;
 SELECT count(*) FROM decide('ann', 'home', '{"lat": 63.4, "device": "phone 12 pro", "visitor": "v1", "street": "Main St 1", "page": 2}');
 SELECT * FROM seen;
 SELECT count(*) FROM decide('ann', 'home', '{"lat": 69.1, "device": "phone 7", "visitor": "v1", "street": "Elm St 9", "page": 2}');
