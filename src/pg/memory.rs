@@ -6,8 +6,9 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{c_char, c_int};
+use std::sync::OnceLock;
 
-use pgrx::{PgLogLevel, pg_sys};
+use pgrx::PgLogLevel;
 
 /// The system's allocator, but that a session ends where it has nothing left.
 struct OfSession;
@@ -39,9 +40,19 @@ unsafe impl GlobalAlloc for OfSession {
     }
 }
 
+/// What is done where nothing is left: known once a server has loaded the library.
+static ENDS: OnceLock<fn()> = OnceLock::new();
+
+/// Once per process, when a server has loaded the library.
+pub fn init() {
+    ENDS.get_or_init(|| end_session);
+}
+
 fn checked(memory: *mut u8) -> *mut u8 {
-    if memory.is_null() {
-        end_session();
+    if memory.is_null()
+        && let Some(end) = ENDS.get()
+    {
+        end();
     }
     memory
 }
@@ -54,14 +65,11 @@ unsafe extern "C-unwind" {
     fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
 }
 
-/// Ends the session. Outside of a server it comes back.
+/// Ends the session.
 #[cold]
 fn end_session() {
     // SAFETY: a report of constant texts, for which the server has set memory aside; at FATAL it does not come back.
     unsafe {
-        if pg_sys::MyProcPid == 0 {
-            return;
-        }
         if errstart(PgLogLevel::FATAL as c_int, std::ptr::null()) {
             errcode(pgrx::PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY as c_int);
             errmsg(c"out of memory".as_ptr());

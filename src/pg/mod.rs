@@ -76,6 +76,7 @@ pub fn init() {
     confined::init();
     admission::init();
     image::init();
+    memory::init();
 }
 
 #[cfg(any(test, feature = "pg_test"))]

@@ -159,7 +159,7 @@ const ATTRIBUTES: &[(&str, &[&str])] = &[
 
 /// What stands in for a whole document: no object, or no JSON at all, which jsonb refuses.
 const DOCUMENTS: &[(&str, bool)] = &[
-    ("[]", true),
+    ("[[]]", true),
     ("7", true),
     ("null", true),
     ("\"text\"", true),
