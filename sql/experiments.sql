@@ -218,6 +218,8 @@ RETURNS TABLE ("position" integer, variant text, weight double precision, units 
                multiple bigint, unknown bigint, overridden bigint, first_at timestamptz, last_at timestamptz)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+-- before PostgreSQL 18 so many expressions would be compiled for longer than they run
+SET jit = off
 AS $$
   WITH exposed AS MATERIALIZED (
     SELECT e.decision_id, e.user_key, e.decided_at, e."position", e.changed, e.overridden, e.unit,
