@@ -1,10 +1,9 @@
 //! Memory that the system does not give.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
 
 use crate::temporary::Database;
+use crate::user;
 
 /// How much more than it has a session gets, in bytes: less than the texts that it is to keep.
 const MORE: u64 = 48 << 20;
@@ -26,7 +25,7 @@ pub fn ends_one_session(database: &Database) -> Result<()> {
         .parse()
         .context("the size of a process")?;
     let most = pages * 4096 + MORE;
-    let limited = Command::new("prlimit")
+    let limited = user::command("prlimit")
         .args([format!("--pid={pid}"), format!("--as={most}")])
         .status()?;
     ensure!(limited.success(), "prlimit failed");
