@@ -111,10 +111,7 @@ pub fn replay(decision_id: Uuid) -> Result<Option<String>, Error> {
     }
     let fields = traced::fields(&trace.context_values);
     let terms = assigned::traced(surface, &bundle.experiments, &trace.variants);
-    let region = trace
-        .region
-        .as_deref()
-        .and_then(|name| bundle.regions.named(name));
+    let region = bundle.regions.traced(trace.region.as_deref());
     let policy = terms.policy_in(region);
     let reason = match require_model(policy) {
         _ if trace.mode() == Mode::Paused => Some(Reason::Paused),

@@ -198,10 +198,7 @@ impl Judge {
         let terms = assigned::traced(surface, &world.bundle.experiments, &logged.variants);
         let policy = require_model(terms.policy);
         let own = policy.map_err(|_| damaged("has no such policy"))?;
-        let region = logged
-            .region
-            .as_deref()
-            .and_then(|name| world.bundle.regions.named(name));
+        let region = world.bundle.regions.traced(logged.region.as_deref());
         let adapted = region.and_then(|region| region.adapted(own));
         let policy = adapted.as_ref().unwrap_or(own);
         read_features(logged, &world.bundle, &mut self.features);

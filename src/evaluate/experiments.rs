@@ -137,32 +137,9 @@ fn moments(numbers: Option<Vec<Option<f64>>>, name: &'static str) -> Moments {
     let all: Option<Vec<f64>> = numbers.into_iter().collect();
     let all = all.filter(|all| all.iter().all(|number| number.is_finite()));
     let nine: Option<[f64; 9]> = all.and_then(|all| all.try_into().ok());
-    let Some(
-        [
-            n,
-            outcome,
-            outcome_variance,
-            denominator,
-            denominator_variance,
-            outcome_denominator,
-            covariate,
-            covariate_variance,
-            outcome_covariate,
-        ],
-    ) = nine
-    else {
-        refuse(&format!("{name} must be nine finite numbers"), MOMENTS)
-    };
-    Moments {
-        n,
-        outcome,
-        outcome_variance,
-        denominator,
-        denominator_variance,
-        outcome_denominator,
-        covariate,
-        covariate_variance,
-        outcome_covariate,
+    match nine {
+        Some(nine) => Moments::from(nine),
+        None => refuse(&format!("{name} must be nine finite numbers"), MOMENTS),
     }
 }
 

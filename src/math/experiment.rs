@@ -26,6 +26,34 @@ pub struct Moments {
     pub outcome_covariate: f64,
 }
 
+impl From<[f64; 9]> for Moments {
+    /// In the order of the fields.
+    fn from(of: [f64; 9]) -> Moments {
+        let [
+            n,
+            outcome,
+            outcome_variance,
+            denominator,
+            denominator_variance,
+            outcome_denominator,
+            covariate,
+            covariate_variance,
+            outcome_covariate,
+        ] = of;
+        Moments {
+            n,
+            outcome,
+            outcome_variance,
+            denominator,
+            denominator_variance,
+            outcome_denominator,
+            covariate,
+            covariate_variance,
+            outcome_covariate,
+        }
+    }
+}
+
 /// A mean, or a ratio of means, whose variance is that of a single unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Statistic {

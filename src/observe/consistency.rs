@@ -157,10 +157,7 @@ fn compare_one(
         .denied
         .iter()
         .fold(0, |bits, purpose| bits | 1u64 << purpose);
-    let region = trace
-        .region
-        .as_deref()
-        .and_then(|name| bundle.regions.named(name));
+    let region = bundle.regions.traced(trace.region.as_deref());
     let is_hidden = |feature: usize| {
         mask.hides(feature)
             || bundle.features[feature].needs & denied != 0

@@ -52,7 +52,12 @@ impl Regions {
         self.named(name)?.number
     }
 
-    pub fn named(&self, name: &str) -> Option<&Region> {
+    /// The region that a trace names.
+    pub fn traced(&self, name: Option<&str>) -> Option<&Region> {
+        self.named(name?)
+    }
+
+    fn named(&self, name: &str) -> Option<&Region> {
         self.0.iter().find(|region| region.name == name)
     }
 

@@ -33,31 +33,6 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("../../../pgrx-tests/golden/experiment.json")).unwrap()
 }
 
-fn moments(of: [f64; 9]) -> Moments {
-    let [
-        n,
-        outcome,
-        outcome_variance,
-        denominator,
-        denominator_variance,
-        outcome_denominator,
-        covariate,
-        covariate_variance,
-        outcome_covariate,
-    ] = of;
-    Moments {
-        n,
-        outcome,
-        outcome_variance,
-        denominator,
-        denominator_variance,
-        outcome_denominator,
-        covariate,
-        covariate_variance,
-        outcome_covariate,
-    }
-}
-
 #[track_caller]
 fn near(own: f64, expected: f64) {
     let tolerance = 1e-9 * expected.abs().max(1.0);
@@ -69,7 +44,7 @@ fn comparisons_agree_with_the_reference() {
     let golden = golden();
     assert!(golden.comparisons.len() > 120);
     for of in &golden.comparisons {
-        let (a, b) = (moments(of.a), moments(of.b));
+        let (a, b) = (Moments::from(of.a), Moments::from(of.b));
         let theta = theta(&a, &b);
         let statistic = |moments: &Moments| match of.kind.as_str() {
             "mean" => moments.mean(),
